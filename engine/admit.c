@@ -1,0 +1,549 @@
+/*
+ * One write:
+ *
+ *   checks that refuse -> the resulting state and its record -> room in log and overlay
+ *      -> memory for every step that follows -> [ clock, log record, overlay, counts ] -> result
+ *
+ * Nothing between the brackets can fail for want of room, and nothing before them has changed
+ * anything. So a dot is minted exactly when its record is in the forming batch (RULES 9).
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/engine_private.h"
+
+#define NO_ROOM 1 /* not an error: the request waits */
+
+struct write {
+    const struct store_request *request;
+    struct partition *partition;
+    struct view *view; /* what it replaces */
+    uint64_t hash;
+    struct blob *record; /* what it leaves; a reference, taken over on success */
+    struct presence now;
+    uint32_t dot_count;  /* of engine.dots: what the state sets in the clock; the minted one last */
+    uint32_t fresh_dots; /* of these, not yet in the clock */
+};
+
+static bool answer(struct engine *e, const struct store_request *r, int error)
+{
+    struct store_result result = {.kind = r->kind, .tag = r->tag, .result = error};
+    e->metrics.refused_count++;
+    result_push(&e->results, &result);
+    return true;
+}
+
+static size_t varint_bytes(uint64_t v)
+{
+    size_t bytes = 1;
+    for (; v >= 0x80; v >>= 7)
+        bytes++;
+    return bytes;
+}
+
+static size_t slice_bytes(size_t bytes)
+{
+    return varint_bytes(bytes) + bytes;
+}
+
+/* ---- room and memory ------------------------------------------------------------------------- */
+
+/* 0, NO_ROOM, or why there will be none. */
+static int room_check(struct engine *e, size_t payload_bytes, bool parked)
+{
+    const struct batch *b = e->forming;
+    size_t alone = wal_record_bytes(payload_bytes);
+    size_t body = b->body.bytes - WAL_BATCH_HEADER + alone;
+    bool stuck = e->checkpoint.error == GT_ENOSPACE;
+    if (b->waiters.count >= BATCH_WAITERS_MAX || (b->records > 0 && body > BATCH_BYTES_MAX))
+        return NO_ROOM;
+    if (!log_fits(e, wal_batch_bytes(body))) {
+        if (parked && e->segment_error)
+            return e->segment_error;
+        if (stuck && segments_live(e) >= LIVE_SEGMENTS_MAX)
+            return GT_ENOSPACE;
+        e->segment_need = WAL_BLOCK + wal_batch_bytes(alone);
+        return NO_ROOM;
+    }
+    return 0;
+}
+
+/* Memory for the record in the log and one waiting result. */
+static int log_reserve(struct engine *e, size_t payload_bytes)
+{
+    struct batch *b = e->forming;
+    int error = result_reserve(&b->waiters);
+    if (!error)
+        error = buf_reserve(&b->body, wal_record_bytes(payload_bytes) + WAL_BLOCK);
+    b->body.failed = false; /* nothing was dropped: only the room was asked for */
+    return error;
+}
+
+static uint64_t log_append(struct engine *e, uint8_t type, size_t payload_bytes)
+{
+    struct batch *b = e->forming;
+    uint64_t lsn = e->next_lsn++;
+    if (b->records++ == 0)
+        b->first_lsn = lsn;
+    b->last_lsn = lsn;
+    wal_record_begin(&b->body, type, payload_bytes);
+    return lsn;
+}
+
+static int dots_reserve(struct engine *e, uint32_t count)
+{
+    if (count <= e->dots_capacity)
+        return 0;
+    uint32_t capacity = count < 64 ? 64 : count * 2;
+    struct dot *dots = realloc(e->dots, capacity * sizeof(*dots));
+    if (!dots)
+        return GT_ENOMEM;
+    e->dots = dots;
+    e->dots_capacity = capacity;
+    return 0;
+}
+
+/* ---- a state into log and overlay ------------------------------------------------------------ */
+
+static size_t state_payload_bytes(const struct write *w)
+{
+    const struct presence *previous = &w->view->presence;
+    size_t bytes = varint_bytes(w->request->partition) + slice_bytes(w->request->key.bytes) + 1;
+    if (previous->kind != PRESENCE_ABSENT)
+        bytes += 8 + varint_bytes(previous->bytes);
+    return bytes + varint_bytes(w->fresh_dots) + (size_t)w->fresh_dots * DOT_BYTES +
+           slice_bytes(w->record->bytes);
+}
+
+/* Which dots are new is known by the clock as it was: before they are added. */
+static void state_log(struct engine *e, const struct write *w, size_t payload_bytes)
+{
+    struct buf *body = &e->forming->body;
+    const struct presence *previous = &w->view->presence;
+    size_t end = body->bytes + payload_bytes;
+    buf_varint(body, w->request->partition);
+    buf_bytes(body, w->request->key);
+    buf_u8(body, previous->kind);
+    if (previous->kind != PRESENCE_ABSENT) {
+        buf_u64(body, previous->digest);
+        buf_varint(body, previous->bytes);
+    }
+    buf_varint(body, w->fresh_dots);
+    for (uint32_t i = 0; i < w->dot_count; i++) {
+        uint8_t raw[DOT_BYTES];
+        if (clock_covers(&w->partition->clock, e->dots[i]))
+            continue;
+        dots_put(raw, e->dots[i]);
+        buf_put(body, raw, sizeof(raw));
+    }
+    buf_bytes(body, slice_blob(w->record));
+    gt_assert(!body->failed && body->bytes == end);
+}
+
+static void fresh_dots_count(struct engine *e, struct write *w)
+{
+    w->fresh_dots = 0;
+    for (uint32_t i = 0; i < w->dot_count; i++)
+        w->fresh_dots += !clock_covers(&w->partition->clock, e->dots[i]);
+}
+
+/*
+ * Admits the state: from here on it is in doubt, never not applied. *lsn is what its result waits
+ * for. 0, with w->record taken over; NO_ROOM; or an error, with nothing changed.
+ */
+static int state_write(struct engine *e, struct write *w, bool parked, uint64_t *lsn)
+{
+    const struct store_request *r = w->request;
+    size_t payload_bytes = state_payload_bytes(w);
+    int error = room_check(e, payload_bytes, parked);
+    if (error)
+        return error;
+    if (e->active->bytes >= e->overlay_half)
+        return e->checkpoint.error == GT_ENOSPACE ? GT_ENOSPACE : NO_ROOM;
+    error = log_reserve(e, payload_bytes);
+    if (error)
+        return error;
+    struct overlay_entry *entry = w->view->entry, *added = NULL;
+    if (!entry) {
+        added = overlay_entry_new(r->partition, w->hash, r->key, &w->view->presence);
+        error = added ? overlay_reserve(e->active) : GT_ENOMEM;
+        if (error) {
+            overlay_entry_free(added);
+            return error;
+        }
+    }
+    *lsn = log_append(e, LOG_STATE, payload_bytes);
+    state_log(e, w, payload_bytes);
+    for (uint32_t i = 0; i < w->dot_count; i++) {
+        error = clock_add(&w->partition->clock, e->dots[i]);
+        /* The record is in the batch: without its dots the clock would be wrong for ever. */
+        gt_assert(error == 0);
+    }
+    if (added)
+        overlay_insert(e->active, added, w->record, &w->now, *lsn);
+    else
+        overlay_replace(e->active, entry, w->record, &w->now, *lsn);
+    counts_replace(&w->partition->counts, r->key.bytes, &w->view->presence, &w->now);
+    counts_replace(&e->totals, r->key.bytes, &w->view->presence, &w->now);
+    return 0;
+}
+
+/* A dot of this node's present life, or of one still to come, that it has not minted: whoever sent
+ * that is mistaken, and accepting it would let the same dot be minted for something else. */
+static bool dot_unminted(const struct engine *e, const struct partition *p, struct dot d)
+{
+    if (d.actor.node != e->identity.node_id || d.actor.incarnation < e->identity.incarnation)
+        return false;
+    return d.actor.incarnation > e->identity.incarnation ||
+           d.seq > clock_highest(&p->clock, d.actor);
+}
+
+static bool history_unminted(const struct engine *e, const struct partition *p,
+                             const struct history *h)
+{
+    for (uint32_t i = 0; i < h->vector_count; i++)
+        if (dot_unminted(e, p, h->vector[i]))
+            return true;
+    for (uint32_t i = 0; i < h->exact_count; i++)
+        if (dot_unminted(e, p, h->exact[i]))
+            return true;
+    return false;
+}
+
+static int key_check(const struct store_request *r)
+{
+    bool fits = r->key.bytes >= 1 && r->key.bytes <= KEY_BYTES_MAX;
+    return fits && r->partition < PARTITIONS_MAX ? 0 : GT_ELIMIT;
+}
+
+/* ---- put ------------------------------------------------------------------------------------- */
+
+static struct blob *dots_blob(const struct dot *dots, uint32_t count)
+{
+    struct blob *b = blob_new((size_t)count * DOT_BYTES);
+    for (uint32_t i = 0; b && i < count; i++)
+        dots_put(b->data + (size_t)i * DOT_BYTES, dots[i]);
+    return b;
+}
+
+static struct blob *context_blob(struct engine *e, const struct history *h, uint64_t hash)
+{
+    buf_clear(&e->scratch);
+    context_encode(h, hash, &e->scratch);
+    return buf_blob(&e->scratch);
+}
+
+static const struct sibling *sibling_of_op(const struct state *s, const uint8_t op[OP_ID_BYTES])
+{
+    static const uint8_t none[OP_ID_BYTES];
+    if (memcmp(op, none, OP_ID_BYTES) == 0)
+        return NULL;
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (memcmp(s->siblings[i].op, op, OP_ID_BYTES) == 0)
+            return &s->siblings[i];
+    return NULL;
+}
+
+/* The operation is known here: its dot is finished, nothing is minted (RULES 10). */
+static int put_known(struct engine *e, const struct store_request *r, uint64_t hash,
+                     const struct view *view, const struct sibling *known)
+{
+    int error = history_copy(&e->returned, &e->context);
+    if (!error)
+        error = history_add(&e->returned, known->dot);
+    if (error)
+        return error;
+    struct store_result result = {.kind = STORE_PUT,
+                                  .tag = r->tag,
+                                  .record = blob_ref(view->record),
+                                  .dots = dots_blob(&known->dot, 1),
+                                  .context = context_blob(e, &e->returned, hash),
+                                  .stamp = known->stamp,
+                                  .known_op = true};
+    if (!result.dots || !result.context) {
+        store_result_release(&result);
+        return GT_ENOMEM;
+    }
+    engine_answer_at(e, &result, view->lsn);
+    return 0;
+}
+
+static uint64_t stamp_above(const struct state *local, uint64_t lowest)
+{
+    for (uint32_t i = 0; i < local->sibling_count; i++) {
+        uint64_t stamp = local->siblings[i].stamp;
+        if (stamp >= lowest)
+            lowest = stamp == UINT64_MAX ? stamp : stamp + 1;
+    }
+    return lowest;
+}
+
+/* The state after the put is in e->merged, its dots in e->dots: the replaced ones, then the new. */
+static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
+{
+    const struct store_request *r = w->request;
+    int error = dots_reserve(e, e->local.sibling_count + 1);
+    if (error)
+        return error;
+    uint32_t replaced = 0;
+    error = version_put(&e->local, &e->context, r->plain, sibling, &e->merged, e->dots, &replaced,
+                        &e->returned);
+    if (error)
+        return error;
+    if (e->merged.sibling_count > SIBLINGS_MAX ||
+        state_value_bytes(&e->merged) > STATE_VALUE_LIMITS * e->value_bytes_max)
+        return GT_ELIMIT;
+    e->dots[replaced] = sibling->dot;
+    w->dot_count = replaced + 1;
+    fresh_dots_count(e, w);
+    error = record_encode_blob(&e->merged, r->partition, r->key, &w->record);
+    if (!error)
+        w->now = presence_of(&e->merged, w->record);
+    return error;
+}
+
+static int put_write(struct engine *e, struct write *w, bool parked)
+{
+    const struct store_request *r = w->request;
+    struct actor self = {e->identity.node_id, e->identity.incarnation};
+    struct sibling sibling = {.dot = {self, clock_highest(&w->partition->clock, self) + 1},
+                              .stamp = stamp_above(&e->local, r->stamp),
+                              .flags = r->tombstone ? SIBLING_TOMBSTONE : 0,
+                              .value = r->tombstone ? slice_of(NULL, 0) : r->value};
+    memcpy(sibling.op, r->op, OP_ID_BYTES);
+    int error = put_state(e, w, &sibling);
+    if (error)
+        return error;
+    struct store_result result = {.kind = STORE_PUT, .tag = r->tag, .stamp = sibling.stamp};
+    result.dots = blob_new((size_t)w->dot_count * DOT_BYTES);
+    result.context = context_blob(e, &e->returned, w->hash);
+    uint64_t lsn = 0;
+    error = result.dots && result.context ? state_write(e, w, parked, &lsn) : GT_ENOMEM;
+    if (error) {
+        store_result_release(&result);
+        blob_unref(w->record);
+        return error;
+    }
+    dots_put(result.dots->data, sibling.dot);
+    for (uint32_t i = 0; i + 1 < w->dot_count; i++)
+        dots_put(result.dots->data + (size_t)(i + 1) * DOT_BYTES, e->dots[i]);
+    result.record = blob_ref(w->record);
+    e->metrics.puts_count++;
+    engine_answer_at(e, &result, lsn);
+    return 0;
+}
+
+static int admit_put(struct engine *e, const struct store_request *r, bool parked)
+{
+    int error = key_check(r);
+    if (error)
+        return error;
+    if (!r->tombstone && r->value.bytes > e->value_bytes_max)
+        return GT_ELIMIT;
+    struct write w = {.request = r, .hash = hash_bytes(r->key)};
+    w.partition = engine_partition_get(e, r->partition);
+    if (!w.partition)
+        return GT_ENOMEM;
+    history_clear(&e->context);
+    if (r->context.bytes > 0) {
+        error = context_decode(r->context, w.hash, &e->context);
+        if (error)
+            return error == GT_ENOMEM ? error : GT_ECONTEXT;
+        if (history_unminted(e, w.partition, &e->context))
+            return GT_ECONTEXT;
+    }
+    struct view view;
+    error = view_read(e, r->partition, w.hash, r->key, &e->local, &view);
+    if (error)
+        return error;
+    w.view = &view;
+    const struct sibling *known = r->retry ? sibling_of_op(&e->local, r->op) : NULL;
+    error = known ? put_known(e, r, w.hash, &view, known) : put_write(e, &w, parked);
+    view_close(&view);
+    return error;
+}
+
+/* ---- merge ----------------------------------------------------------------------------------- */
+
+static int dot_order(const void *left, const void *right)
+{
+    return dot_compare(*(const struct dot *)left, *(const struct dot *)right);
+}
+
+/* The dots of the message into e->dots; they must be dots of this key (RULES 1). */
+static int merge_dots(struct engine *e, struct write *w)
+{
+    const struct store_request *r = w->request;
+    uint32_t count = dots_count(r->dots);
+    if (r->dots.bytes % DOT_BYTES != 0)
+        return GT_ECORRUPT;
+    int error = dots_reserve(e, count);
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < count; i++) {
+        e->dots[i] = dots_at(r->dots, i);
+        if (e->dots[i].seq == 0 || !history_covers(&e->merged.history, e->dots[i]))
+            return GT_ECORRUPT;
+    }
+    /* A dot twice in the message is once in the log. */
+    if (count > 1)
+        qsort(e->dots, count, sizeof(*e->dots), dot_order);
+    w->dot_count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (i == 0 || dot_compare(e->dots[w->dot_count - 1], e->dots[i]) != 0)
+            e->dots[w->dot_count++] = e->dots[i];
+    fresh_dots_count(e, w);
+    return 0;
+}
+
+static bool state_elided(const struct state *s)
+{
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (s->siblings[i].flags & SIBLING_ELIDED)
+            return true;
+    return false;
+}
+
+/* The record of the merged state: bytes that exist are kept, with the checksum made by whoever made
+ * them. */
+static int merge_record(struct engine *e, struct write *w, bool as_local)
+{
+    const struct store_request *r = w->request;
+    if (as_local) {
+        w->record = blob_ref(w->view->record);
+        w->now = w->view->presence;
+        return 0;
+    }
+    int error = 0;
+    if (!state_elided(&e->incoming) && state_equal(&e->merged, &e->incoming)) {
+        w->record = blob_copy(r->record.data, r->record.bytes);
+        error = w->record ? 0 : GT_ENOMEM;
+    } else {
+        error = record_encode_blob(&e->merged, r->partition, r->key, &w->record);
+    }
+    if (!error)
+        w->now = presence_of(&e->merged, w->record);
+    return error;
+}
+
+static int merge_write(struct engine *e, struct write *w, bool parked)
+{
+    const struct store_request *r = w->request;
+    struct store_result result = {.kind = STORE_MERGE, .tag = r->tag};
+    int error = version_merge(&e->local, &w->partition->clock, &e->incoming, NULL, &e->merged);
+    if (!error)
+        error = merge_dots(e, w);
+    if (error)
+        return error;
+    bool as_local = state_equal(&e->merged, &e->local);
+    uint64_t lsn = w->view->lsn;
+    if (as_local && w->fresh_dots == 0) {
+        result.record = blob_ref(w->view->record);
+    } else {
+        error = merge_record(e, w, as_local);
+        if (error)
+            return error;
+        error = state_write(e, w, parked, &lsn);
+        if (error) {
+            blob_unref(w->record);
+            return error;
+        }
+        result.record = blob_ref(w->record);
+    }
+    e->metrics.merges_count++;
+    engine_answer_at(e, &result, lsn);
+    return 0;
+}
+
+static int admit_merge(struct engine *e, const struct store_request *r, bool parked)
+{
+    int error = key_check(r);
+    if (error)
+        return error;
+    struct write w = {.request = r, .hash = hash_bytes(r->key)};
+    w.partition = engine_partition_get(e, r->partition);
+    if (!w.partition)
+        return GT_ENOMEM;
+    state_clear(&e->incoming);
+    error = record_decode(r->record, r->partition, r->key, &e->incoming);
+    if (!error && history_unminted(e, w.partition, &e->incoming.history)) {
+        log_warn(e->log, "merge refused: names a dot never minted here partition=%u", r->partition);
+        error = GT_ECORRUPT;
+    }
+    if (error)
+        return error;
+    struct view view;
+    error = view_read(e, r->partition, w.hash, r->key, &e->local, &view);
+    if (error)
+        return error;
+    w.view = &view;
+    error = merge_write(e, &w, parked);
+    view_close(&view);
+    return error;
+}
+
+/* ---- meta ------------------------------------------------------------------------------------ */
+
+struct meta *engine_meta_find(struct engine *e, struct slice name, bool create)
+{
+    for (uint32_t i = 0; i < e->meta_count; i++)
+        if (slice_equal(slice_text(e->metas[i].name), name))
+            return &e->metas[i];
+    if (!create || e->meta_count == METAS_MAX)
+        return NULL;
+    struct meta *m = &e->metas[e->meta_count++];
+    *m = (struct meta){0};
+    memcpy(m->name, name.data, name.bytes);
+    return m;
+}
+
+static bool meta_name_ok(struct slice name)
+{
+    return name.bytes >= 1 && name.bytes <= META_NAME_MAX && !memchr(name.data, 0, name.bytes) &&
+           !slice_equal(name, slice_text("identity")) && !slice_equal(name, slice_text("applied"));
+}
+
+static int admit_meta(struct engine *e, const struct store_request *r, bool parked)
+{
+    if (!meta_name_ok(r->key))
+        return GT_EARG;
+    if (r->value.bytes > VALUE_BYTES_LIMIT)
+        return GT_ELIMIT;
+    size_t payload_bytes = slice_bytes(r->key.bytes) + slice_bytes(r->value.bytes);
+    int error = room_check(e, payload_bytes, parked);
+    if (error)
+        return error;
+    struct blob *value = r->value.bytes ? blob_copy(r->value.data, r->value.bytes) : NULL;
+    error = r->value.bytes && !value ? GT_ENOMEM : log_reserve(e, payload_bytes);
+    struct meta *m = error ? NULL : engine_meta_find(e, r->key, true);
+    if (!m) {
+        blob_unref(value);
+        return error ? error : GT_ELIMIT;
+    }
+    uint64_t lsn = log_append(e, LOG_META, payload_bytes);
+    buf_bytes(&e->forming->body, r->key);
+    buf_bytes(&e->forming->body, r->value);
+    blob_unref(m->value);
+    m->value = value;
+    m->lsn = lsn;
+    m->dirty = true;
+    struct store_result result = {.kind = STORE_META, .tag = r->tag};
+    engine_answer_at(e, &result, lsn);
+    return 0;
+}
+
+bool engine_admit(struct engine *e, const struct store_request *r, bool parked)
+{
+    /* A swap of the overlays moves entries from one to the other, so it comes before they are
+     * looked up. */
+    if (r->kind != STORE_META && e->active->bytes >= e->overlay_half)
+        checkpoint_freeze(e);
+    int error = r->kind == STORE_PUT     ? admit_put(e, r, parked)
+                : r->kind == STORE_MERGE ? admit_merge(e, r, parked)
+                                         : admit_meta(e, r, parked);
+    if (error == NO_ROOM)
+        return false;
+    return error ? answer(e, r, error) : true;
+}

@@ -1,0 +1,127 @@
+/*
+ * A byte writer and a byte reader.
+ *
+ * struct buf grows up to a bound named at its birth; a write past the bound or out of memory marks
+ * it failed and drops the write, so that a caller may write many fields and check once at the end.
+ * struct reader walks borrowed bytes; a read past the end marks it failed and yields zero.
+ * Integers are little-endian; varints are LEB128 (7 bits a byte, low group first, at most 10
+ * bytes, and the shortest form is the only one accepted).
+ */
+#ifndef GT_ENGINE_BASE_BUF_H
+#define GT_ENGINE_BASE_BUF_H
+
+#include "engine/base/blob.h"
+
+struct buf {
+    uint8_t *data;
+    size_t bytes, capacity, bytes_max;
+    bool failed;
+};
+
+/* An empty buffer that may grow to bytes_max. Allocates nothing. */
+void buf_init(struct buf *b, size_t bytes_max);
+void buf_close(struct buf *b);
+/* Forgets the content and the failure, keeps the memory. */
+void buf_clear(struct buf *b);
+/* 0, or GT_ELIMIT over the bound, or GT_ENOMEM: whether `more` bytes can be appended. Also marks. */
+int buf_reserve(struct buf *b, size_t more);
+void buf_put(struct buf *b, const void *data, size_t bytes);
+void buf_zero(struct buf *b, size_t bytes);
+void buf_u8(struct buf *b, uint8_t v);
+void buf_u16(struct buf *b, uint16_t v);
+void buf_u32(struct buf *b, uint32_t v);
+void buf_u64(struct buf *b, uint64_t v);
+void buf_varint(struct buf *b, uint64_t v);
+/* A varint length, then the bytes. */
+void buf_bytes(struct buf *b, struct slice s);
+__attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b, const char *format, ...);
+static inline struct slice buf_slice(const struct buf *b)
+{
+    return slice_of(b->data, b->bytes);
+}
+/* A blob with a copy of the content; NULL when the buffer failed or memory is out. */
+struct blob *buf_blob(const struct buf *b);
+
+struct reader {
+    const uint8_t *at, *end;
+    bool failed;
+};
+
+static inline struct reader reader_of(struct slice s)
+{
+    return (struct reader){s.data, s.data ? s.data + s.bytes : s.data, false};
+}
+static inline size_t reader_left(const struct reader *r)
+{
+    return (size_t)(r->end - r->at);
+}
+uint8_t read_u8(struct reader *r);
+uint16_t read_u16(struct reader *r);
+uint32_t read_u32(struct reader *r);
+uint64_t read_u64(struct reader *r);
+uint64_t read_varint(struct reader *r);
+/* The next `bytes` bytes, borrowed; empty and failed when fewer remain. */
+struct slice read_raw(struct reader *r, size_t bytes);
+/* A varint length and that many bytes, borrowed. */
+struct slice read_bytes(struct reader *r);
+
+/* Little-endian and big-endian integers at a place in memory. Big-endian is for index keys alone,
+ * where byte order must be number order. */
+static inline void le16_put(void *at, uint16_t v)
+{
+    uint8_t *p = at;
+    p[0] = (uint8_t)v, p[1] = (uint8_t)(v >> 8);
+}
+static inline void le32_put(void *at, uint32_t v)
+{
+    uint8_t *p = at;
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+static inline void le64_put(void *at, uint64_t v)
+{
+    uint8_t *p = at;
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+static inline uint16_t le16_get(const void *at)
+{
+    const uint8_t *p = at;
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+static inline uint32_t le32_get(const void *at)
+{
+    const uint8_t *p = at;
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+static inline uint64_t le64_get(const void *at)
+{
+    const uint8_t *p = at;
+    return (uint64_t)le32_get(p) | (uint64_t)le32_get(p + 4) << 32;
+}
+static inline void be16_put(void *at, uint16_t v)
+{
+    uint8_t *p = at;
+    p[0] = (uint8_t)(v >> 8), p[1] = (uint8_t)v;
+}
+static inline void be64_put(void *at, uint64_t v)
+{
+    uint8_t *p = at;
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (56 - 8 * i));
+}
+static inline uint16_t be16_get(const void *at)
+{
+    const uint8_t *p = at;
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+static inline uint64_t be64_get(const void *at)
+{
+    const uint8_t *p = at;
+    uint64_t v = 0;
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * Metrics: one table of counters and gauges for each role, declared by X-macro, held in a plain
+ * struct that only its owning thread writes. Names are snake_case with the unit last.
+ */
+#ifndef GT_ENGINE_BASE_METRICS_H
+#define GT_ENGINE_BASE_METRICS_H
+
+#include <stdint.h>
+
+#define ENGINE_METRICS(X)                                                                          \
+    X(puts_count, "puts minted here")                                                              \
+    X(merges_count, "states merged from other replicas")                                           \
+    X(loads_count, "single-key reads")                                                             \
+    X(loads_inline_count, "reads made on the loop thread, map resident")                           \
+    X(loads_reader_count, "reads first warmed on the reader thread")                               \
+    X(scans_count, "range reads")                                                                  \
+    X(batches_count, "group commits")                                                              \
+    X(batch_records_count, "records in group commits")                                             \
+    X(log_bytes, "bytes written to the log, padding included")                                     \
+    X(checkpoints_count, "checkpoints finished")                                                   \
+    X(checkpoint_failures_count, "checkpoints that failed and will be tried again")                \
+    X(checkpoint_records_count, "records moved into the index")                                    \
+    X(parked_count, "requests that waited for log space or overlay room")                          \
+    X(refused_count, "requests refused: limits, space, busy")                                      \
+    X(bad_records_count, "records whose checksum failed")                                          \
+    X(segments_made_count, "log segments written with zeros")                                      \
+    X(segments_recycled_count, "log segments used again")                                          \
+    X(overlay_records, "records newer than the index (gauge)")                                     \
+    X(overlay_bytes, "bytes of the overlay (gauge)")
+
+struct engine_metrics {
+#define METRIC_FIELD(name, text) uint64_t name;
+    ENGINE_METRICS(METRIC_FIELD)
+#undef METRIC_FIELD
+};
+
+#define NODE_METRICS(X)                                                                            \
+    X(client_puts_count, "puts and deletes coordinated")                                           \
+    X(client_gets_count, "gets coordinated")                                                       \
+    X(client_scans_count, "scan chunks coordinated")                                               \
+    X(forwards_count, "requests passed on to an owner")                                            \
+    X(replica_writes_count, "states received from coordinators")                                   \
+    X(replica_reads_count, "states lent to coordinators")                                          \
+    X(quorum_failures_count, "requests that missed their quorum")                                  \
+    X(deadlines_count, "requests that passed their deadline")                                      \
+    X(busy_count, "requests refused because a table was full")                                     \
+    X(stale_count, "requests that carried another epoch")                                          \
+    X(expired_count, "replica work dropped after its deadline")
+
+struct node_metrics {
+#define METRIC_FIELD(name, text) uint64_t name;
+    NODE_METRICS(METRIC_FIELD)
+#undef METRIC_FIELD
+};
+
+#define NET_METRICS(X)                                                                             \
+    X(frames_in_count, "frames received")                                                          \
+    X(frames_out_count, "frames sent")                                                             \
+    X(bytes_in, "bytes received")                                                                  \
+    X(bytes_out, "bytes sent")                                                                     \
+    X(writes_count, "write calls; frames_out_count over it is the coalescing")                     \
+    X(links_in_count, "inbound links open (gauge)")                                                \
+    X(links_refused_count, "inbound links refused: over the limit")                                \
+    X(frames_bad_count, "links closed for a bad frame or message")                                 \
+    X(sends_dropped_count, "messages dropped: peer not linked or queue full")
+
+struct net_metrics {
+#define METRIC_FIELD(name, text) uint64_t name;
+    NET_METRICS(METRIC_FIELD)
+#undef METRIC_FIELD
+};
+
+#endif

@@ -1,0 +1,437 @@
+/*
+ * gtstore-check DIR [--salvage OUT]: reads a data folder that no process uses and verifies every
+ * checksum in it: named values, partitions with their clocks, counts and digest sums, every record
+ * of the index, every batch and record of the log. It changes nothing but what any start would: it
+ * takes the lock, and removes half-made log segments.
+ *
+ * --salvage writes every live key that can still be read to OUT, as lines for `gtstore import`.
+ *
+ * Exit: 0 sound, 1 damaged or unreadable, 2 usage.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/values.h"
+
+#define MAP_BYTES (1ull << 40)
+#define LANE      0u
+
+struct tally {
+    struct counts expected, found;
+    uint64_t lsn;
+    uint64_t bad_index, bad_log;
+    bool known; /* it has a value in the index */
+    bool bad_value;
+};
+
+struct check {
+    struct log log;
+    struct disk *disk;
+    struct index *index;
+    struct tally *tallies; /* by partition */
+    struct overlay *newer; /* records of the log that the index does not have */
+    struct applied_value applied;
+    bool identity_found;
+    uint64_t records, log_records, problems, salvaged;
+    FILE *out;
+};
+
+static void problem(struct check *c, const char *what, const char *name, int error)
+{
+    c->problems++;
+    printf("damaged: %s %s: %s\n", what, name, error_text(error));
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static int each_meta(void *arg, struct slice name, struct slice value)
+{
+    struct check *c = arg;
+    struct slice bytes;
+    struct identity_value identity;
+    char text[64];
+    int error = meta_value_decode(name, value, &bytes);
+    if (!error && slice_equal(name, slice_text("identity"))) {
+        error = identity_decode(bytes, &identity);
+        c->identity_found = true;
+    }
+    if (!error && slice_equal(name, slice_text("applied")))
+        error = applied_decode(bytes, &c->applied);
+    if (error) {
+        snprintf(text, sizeof(text), "%.*s", (int)name.bytes, (const char *)name.data);
+        problem(c, "named value", text, error);
+    }
+    return 0;
+}
+
+static int each_partition(void *arg, struct slice key, struct slice value)
+{
+    struct check *c = arg;
+    struct clock clock;
+    if (key.bytes != 2) {
+        problem(c, "partition", "(no number)", GT_ECORRUPT);
+        return 0;
+    }
+    struct tally *t = &c->tallies[be16_get(key.data)];
+    clock_init(&clock);
+    int error = partition_value_decode(value, &t->lsn, &t->expected, &clock);
+    clock_close(&clock);
+    t->known = true;
+    t->bad_value = error != 0;
+    return error == GT_ENOMEM ? error : 0;
+}
+
+static struct presence presence_in(struct slice record, const struct state *s)
+{
+    const struct sibling *winner = state_winner(s);
+    bool value = winner && !(winner->flags & SIBLING_TOMBSTONE);
+    return (struct presence){.digest = record_digest(record),
+                             .bytes = (uint32_t)record.bytes,
+                             .kind = value ? PRESENCE_VALUE : PRESENCE_TOMBSTONE};
+}
+
+static int each_record(void *arg, struct slice index_key, struct slice record)
+{
+    struct check *c = arg;
+    static const struct presence absent;
+    struct state s;
+    uint32_t partition;
+    uint64_t hash;
+    struct slice key;
+    if (index_data_key_split(index_key, &partition, &hash, &key) != 0) {
+        problem(c, "key of the index", "(too short)", GT_ECORRUPT);
+        return 0;
+    }
+    struct tally *t = &c->tallies[partition];
+    state_init(&s);
+    int error = record_decode(record, partition, key, &s);
+    if (!error && hash != hash_bytes(key))
+        error = GT_ECORRUPT;
+    c->records++;
+    if (!error) {
+        struct presence now = presence_in(record, &s);
+        counts_replace(&t->found, key.bytes, &absent, &now);
+    } else {
+        t->bad_index++;
+    }
+    state_close(&s);
+    return error == GT_ENOMEM ? error : 0;
+}
+
+static int newer_keep(struct check *c, const struct state_record *s, uint64_t lsn)
+{
+    static const struct presence unused;
+    uint64_t hash = hash_bytes(s->key);
+    struct blob *record = blob_copy(s->record.data, s->record.bytes);
+    if (!record)
+        return GT_ENOMEM;
+    struct overlay_entry *entry = overlay_find(c->newer, s->partition, hash, s->key);
+    if (entry) {
+        overlay_replace(c->newer, entry, record, &unused, lsn);
+        return 0;
+    }
+    entry = overlay_entry_new(s->partition, hash, s->key, &unused);
+    if (!entry || overlay_reserve(c->newer) != 0) {
+        overlay_entry_free(entry);
+        blob_unref(record);
+        return GT_ENOMEM;
+    }
+    overlay_insert(c->newer, entry, record, &unused, lsn);
+    return 0;
+}
+
+static int each_logged(void *arg, const struct wal_record *r)
+{
+    struct check *c = arg;
+    struct state_record s;
+    char text[64];
+    c->log_records++;
+    if (r->type != LOG_STATE) {
+        if (r->type == LOG_META || r->type >= LOG_OPTIONAL_MIN)
+            return 0;
+        snprintf(text, sizeof(text), "lsn %llu type %u", (unsigned long long)r->lsn, r->type);
+        problem(c, "log record", text, GT_EFORMAT);
+        return 0;
+    }
+    int error = state_record_decode(r->payload, &s);
+    if (error) {
+        snprintf(text, sizeof(text), "lsn %llu", (unsigned long long)r->lsn);
+        problem(c, "log record", text, error);
+        return 0;
+    }
+    struct tally *t = &c->tallies[s.partition];
+    if (record_verify(s.record, s.partition, s.key) != 0) {
+        t->bad_log++;
+        return 0;
+    }
+    return r->lsn > t->lsn ? newer_keep(c, &s, r->lsn) : 0;
+}
+
+static int log_check(struct check *c)
+{
+    struct wal_report report;
+    uint64_t floor_segment = c->applied.floor_segment ? c->applied.floor_segment : 1;
+    int error =
+        wal_recover(c->disk, &c->log, floor_segment, c->applied.lsn, each_logged, c, &report);
+    if (error) {
+        problem(c, "log", "wal/", error);
+        return error == GT_ENOMEM ? error : 0;
+    }
+    if (report.middle) {
+        c->problems++;
+        printf("damaged: log wal/: records are missing in the middle, lsn %llu to %llu\n",
+               (unsigned long long)report.lost_first_lsn, (unsigned long long)report.lost_last_lsn);
+    }
+    if (c->applied.highest_lsn > c->applied.lsn && c->applied.highest_lsn > report.last_lsn) {
+        c->problems++;
+        printf("damaged: log wal/: ends before lsn %llu, which was durable\n",
+               (unsigned long long)c->applied.highest_lsn);
+    }
+    if (report.tail)
+        printf("note: the log ends in an unfinished batch, as it does after a crash\n");
+    return 0;
+}
+
+/* ---- the verdict by partition ---------------------------------------------------------------- */
+
+static bool tally_is_bad(const struct tally *t)
+{
+    return t->bad_value || t->bad_index > 0 || t->bad_log > 0 ||
+           !counts_equal(&t->expected, &t->found);
+}
+
+/* One line for each run of damaged partitions. */
+static void tallies_print(struct check *c)
+{
+    for (uint32_t first = 0; first < PARTITIONS_MAX; first++) {
+        if (!tally_is_bad(&c->tallies[first]))
+            continue;
+        uint64_t values = 0, index = 0, log = 0, counts = 0;
+        uint32_t end = first;
+        for (; end < PARTITIONS_MAX && tally_is_bad(&c->tallies[end]); end++) {
+            const struct tally *t = &c->tallies[end];
+            values += t->bad_value;
+            index += t->bad_index;
+            log += t->bad_log;
+            counts += !t->bad_value && !counts_equal(&t->expected, &t->found);
+        }
+        printf(
+            "damaged: partitions %u-%u: %llu records in the index, %llu in the log, %llu clocks; "
+            "counts or digest sums wrong in %llu\n",
+            first, end - 1, (unsigned long long)index, (unsigned long long)log,
+            (unsigned long long)values, (unsigned long long)counts);
+        c->problems += values + index + log + counts;
+        first = end;
+    }
+}
+
+/* ---- salvage --------------------------------------------------------------------------------- */
+
+static void base64_write(FILE *out, struct slice s)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < s.bytes; i += 3) {
+        size_t left = s.bytes - i;
+        uint32_t v = (uint32_t)s.data[i] << 16;
+        v |= left > 1 ? (uint32_t)s.data[i + 1] << 8 : 0;
+        v |= left > 2 ? s.data[i + 2] : 0;
+        fputc(digits[v >> 18], out);
+        fputc(digits[v >> 12 & 63], out);
+        fputc(left > 1 ? digits[v >> 6 & 63] : '=', out);
+        fputc(left > 2 ? digits[v & 63] : '=', out);
+    }
+}
+
+static void field_write(FILE *out, const char *name, struct slice bytes)
+{
+    fprintf(out, "\"%s\": \"", name);
+    base64_write(out, bytes);
+    fputc('"', out);
+}
+
+/* One line for a key that has a value; tombstones among siblings are left out. */
+static void key_write(struct check *c, struct slice key, const struct state *s)
+{
+    const struct sibling *only = NULL;
+    uint32_t values = 0;
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (!(s->siblings[i].flags & SIBLING_TOMBSTONE) && state_shown(s, i)) {
+            only = &s->siblings[i];
+            values++;
+        }
+    if (values == 0)
+        return;
+    c->salvaged++;
+    fputc('{', c->out);
+    field_write(c->out, "key64", key);
+    if (values == 1) {
+        fputs(", ", c->out);
+        field_write(c->out, "value64", only->value);
+    } else {
+        const char *separator = ", \"siblings\": [{";
+        for (uint32_t i = 0; i < s->sibling_count; i++) {
+            if (s->siblings[i].flags & SIBLING_TOMBSTONE || !state_shown(s, i))
+                continue;
+            fputs(separator, c->out);
+            field_write(c->out, "value64", s->siblings[i].value);
+            separator = "}, {";
+        }
+        fputs("}]", c->out);
+    }
+    fputs("}\n", c->out);
+}
+
+static int record_write(struct check *c, uint32_t partition, struct slice key, struct slice record)
+{
+    struct state s;
+    state_init(&s);
+    int error = record_decode(record, partition, key, &s);
+    if (!error)
+        key_write(c, key, &s);
+    state_close(&s);
+    return error == GT_ENOMEM ? error : 0;
+}
+
+static int each_salvaged(void *arg, struct slice index_key, struct slice record)
+{
+    struct check *c = arg;
+    uint32_t partition;
+    uint64_t hash;
+    struct slice key;
+    if (index_data_key_split(index_key, &partition, &hash, &key) != 0 ||
+        overlay_find(c->newer, partition, hash, key))
+        return 0;
+    return record_write(c, partition, key, record);
+}
+
+static int salvage(struct check *c, const char *path)
+{
+    c->out = fopen(path, "w");
+    if (!c->out) {
+        fprintf(stderr, "gtstore-check: cannot write %s: %s\n", path, strerror(errno));
+        return GT_EIO;
+    }
+    int error = c->index->scan(c->index, LANE, INDEX_DATA, slice_of(NULL, 0), each_salvaged, c);
+    for (uint32_t i = 0; i < c->newer->dirty_count && !error; i++) {
+        struct overlay_entry *entry = c->newer->chains[c->newer->dirty[i]].first;
+        for (; entry && !error; entry = entry->next)
+            error =
+                record_write(c, entry->partition, overlay_key(entry), slice_blob(entry->record));
+    }
+    bool failed = ferror(c->out) != 0;
+    if (fclose(c->out) != 0 || failed) {
+        fprintf(stderr, "gtstore-check: cannot write %s: %s\n", path, strerror(errno));
+        return GT_EIO;
+    }
+    printf("salvaged %llu keys to %s\n", (unsigned long long)c->salvaged, path);
+    return error;
+}
+
+/* ---- the program ----------------------------------------------------------------------------- */
+
+static int check_open(struct check *c, const char *folder)
+{
+    char holder[DISK_HOLDER_BYTES], path[4096];
+    struct stat facts;
+    snprintf(path, sizeof(path), "%s/index/data.mdb", folder);
+    /* Looked for first, since opening would make an empty one. */
+    if (stat(path, &facts) != 0) {
+        fprintf(stderr, "gtstore-check: no data folder, %s: %s\n", path, strerror(errno));
+        return GT_ENOTFOUND;
+    }
+    int error = disk_posix_new(folder, "gtstore-check", &c->log, &c->disk, holder);
+    if (error) {
+        fprintf(stderr,
+                error == GT_ELOCKED ? "gtstore-check: %s is in use by %s\n"
+                                    : "gtstore-check: %s: %s\n",
+                folder, holder);
+        return error;
+    }
+    error = index_lmdb_new(folder, MAP_BYTES, &c->log, &c->index);
+    if (error) {
+        c->index = NULL;
+        fprintf(stderr, "gtstore-check: %s: %s\n", path, error_text(error));
+    }
+    return error;
+}
+
+static int check_read(struct check *c)
+{
+    struct index *x = c->index;
+    struct slice all = {NULL, 0};
+    int error = x->scan(x, LANE, INDEX_META, all, each_meta, c);
+    if (!error && !c->identity_found)
+        problem(c, "named value", "identity", GT_ENOTFOUND);
+    if (!error)
+        error = x->scan(x, LANE, INDEX_PARTITION, all, each_partition, c);
+    if (!error)
+        error = x->scan(x, LANE, INDEX_DATA, all, each_record, c);
+    if (!error)
+        error = log_check(c);
+    if (!error)
+        tallies_print(c);
+    return error;
+}
+
+static int check_run(struct check *c, const char *folder, const char *salvage_path)
+{
+    c->tallies = calloc(PARTITIONS_MAX, sizeof(*c->tallies));
+    c->newer = overlay_new(PARTITIONS_MAX);
+    int error = c->tallies && c->newer ? check_open(c, folder) : GT_ENOMEM;
+    if (!error) {
+        error = check_read(c);
+        if (error)
+            fprintf(stderr, "gtstore-check: cannot read %s: %s\n", folder, error_text(error));
+    }
+    if (!error && salvage_path)
+        error = salvage(c, salvage_path);
+    if (!error)
+        printf("%s: %llu records in the index, %llu in the log, %llu problems\n",
+               c->problems ? "damaged" : "sound", (unsigned long long)c->records,
+               (unsigned long long)c->log_records, (unsigned long long)c->problems);
+    if (c->index)
+        c->index->destroy(c->index);
+    if (c->disk)
+        c->disk->destroy(c->disk);
+    overlay_free(c->newer);
+    free(c->tallies);
+    return error || c->problems ? 1 : 0;
+}
+
+static int usage(FILE *out, int code)
+{
+    fputs("usage: gtstore-check DIR [--salvage OUT]\n"
+          "Verifies the data folder of a node that is not running.\n"
+          "  --salvage OUT   write every key that can be read, as lines for gtstore import\n"
+          "Exit: 0 sound, 1 damaged, 2 usage\n",
+          out);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    const char *folder = NULL, *salvage_path = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0)
+            return usage(stdout, 0);
+        if (strcmp(argv[i], "--version") == 0)
+            return printf("gtstore-check %s\n", GT_VERSION) < 0;
+        if (strcmp(argv[i], "--salvage") == 0 && i + 1 < argc)
+            salvage_path = argv[++i];
+        else if (strncmp(argv[i], "--salvage=", 10) == 0)
+            salvage_path = argv[i] + 10;
+        else if (argv[i][0] == '-' || folder)
+            return usage(stderr, 2);
+        else
+            folder = argv[i];
+    }
+    if (!folder)
+        return usage(stderr, 2);
+    static struct check c;
+    log_init(&c.log, LOG_WARN, log_sink_stderr, NULL);
+    return check_run(&c, folder, salvage_path);
+}

@@ -1,0 +1,301 @@
+/*
+ * The checkpoint: moves the frozen overlay into the index.
+ *
+ *   none --freeze--> waiting for the cut to be durable --> chunk, chunk, ... last chunk --> none
+ *                                                            | error         (retired overlay is
+ *                                                            v                cleared by a job)
+ *                                                   waits 1 s .. 30 s, the same chunk again
+ *
+ * The index never runs ahead of the log: no chunk is written before the cut is durable. A chunk is
+ * one synced transaction over whole consecutive partitions, each with the value that it had at the
+ * cut. The last one also carries the named values and the applied mark; only after it are log
+ * segments given up.
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/engine_private.h"
+
+/* ---- freezing -------------------------------------------------------------------------------- */
+
+static uint32_t metas_dirty(const struct engine *e)
+{
+    uint32_t dirty = 0;
+    for (uint32_t i = 0; i < e->meta_count; i++)
+        dirty += e->metas[i].dirty;
+    return dirty;
+}
+
+bool checkpoint_due(const struct engine *e)
+{
+    return e->checkpoint_wanted || e->active->bytes >= e->overlay_half ||
+           segments_live(e) > LIVE_SEGMENTS_CHECKPOINT;
+}
+
+static int number_compare(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+static bool freeze_partitions(struct engine *e, uint64_t cut)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    struct overlay *o = e->active;
+    if (o->dirty_count > cp->partition_capacity) {
+        void *grown = realloc(cp->partitions, o->dirty_count * sizeof(*cp->partitions));
+        if (!grown)
+            return false;
+        cp->partitions = grown;
+        cp->partition_capacity = o->dirty_count;
+    }
+    if (o->dirty_count > 1)
+        qsort(o->dirty, o->dirty_count, sizeof(*o->dirty), number_compare);
+    buf_clear(&cp->values);
+    for (uint32_t i = 0; i < o->dirty_count; i++) {
+        const struct partition *p = e->partitions[o->dirty[i]];
+        size_t at = cp->values.bytes;
+        partition_value_encode(cut, &p->counts, &p->clock, &cp->values);
+        cp->partitions[i] = (struct frozen_partition){o->dirty[i], at, cp->values.bytes - at};
+    }
+    cp->partition_count = o->dirty_count;
+    return !cp->values.failed;
+}
+
+static bool freeze_metas(struct engine *e)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    uint32_t dirty = metas_dirty(e);
+    cp->meta_count = 0;
+    cp->metas = dirty ? calloc(dirty, sizeof(*cp->metas)) : NULL;
+    if (dirty && !cp->metas)
+        return false;
+    for (uint32_t i = 0; i < e->meta_count; i++) {
+        struct meta *m = &e->metas[i];
+        if (!m->dirty)
+            continue;
+        struct frozen_meta *f = &cp->metas[cp->meta_count++];
+        memcpy(f->name, m->name, sizeof(f->name));
+        f->value = blob_ref(m->value);
+        m->dirty = false;
+    }
+    return true;
+}
+
+bool checkpoint_freeze(struct engine *e)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    if (cp->overlay || !e->spare || e->poisoned)
+        return false;
+    uint64_t cut = e->next_lsn - 1;
+    if (!freeze_partitions(e, cut) || !freeze_metas(e))
+        return false;
+    cp->overlay = e->active;
+    e->active = e->spare;
+    e->spare = NULL;
+    cp->cut = cut;
+    cp->next = 0;
+    e->checkpoint_wanted = false;
+    return true;
+}
+
+/* ---- the job --------------------------------------------------------------------------------- */
+
+/* As many whole partitions from `next` on as make a chunk, at least one if there is any. */
+static uint32_t chunk_end(const struct checkpoint *cp, uint32_t *records)
+{
+    uint64_t bytes = 0;
+    uint32_t to = cp->next;
+    *records = 0;
+    while (to < cp->partition_count) {
+        const struct overlay_chain *chain = &cp->overlay->chains[cp->partitions[to].partition];
+        if (to > cp->next &&
+            (*records + chain->records > CHUNK_RECORDS || bytes + chain->bytes > CHUNK_BYTES))
+            break;
+        *records += chain->records;
+        bytes += chain->bytes;
+        to++;
+    }
+    return to;
+}
+
+struct engine_job *checkpoint_job(struct engine *e)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    struct engine_job *j = &e->jobs[ENGINE_CHECKPOINT];
+    *j = (struct engine_job){
+        .lane = ENGINE_CHECKPOINT, .disk = e->disk, .index = e->index, .checkpoint = cp};
+    if (cp->retired) {
+        j->kind = JOB_RETIRE;
+        j->retired = cp->retired;
+        cp->retired = NULL;
+        return j;
+    }
+    if (!cp->overlay && checkpoint_due(e) && checkpoint_freeze(e))
+        engine_retry_parked(e); /* the new active overlay has room */
+    if (!cp->overlay || e->durable_lsn < cp->cut)
+        return NULL;
+    if (cp->error && (cp->retry_unset || cp->retry_us > e->now_us))
+        return NULL;
+    j->kind = JOB_CHUNK;
+    j->from = cp->next;
+    j->to = chunk_end(cp, &j->records);
+    j->last = j->to == cp->partition_count;
+    j->applied = (struct applied_value){.lsn = cp->cut,
+                                        .floor_segment = segments_floor(e, cp->cut),
+                                        .chain = e->chain,
+                                        .highest_lsn = e->durable_lsn};
+    return j;
+}
+
+static int partition_write(struct engine_job *j, struct index_write *w,
+                           const struct frozen_partition *p)
+{
+    struct checkpoint *cp = j->checkpoint;
+    cp->list.count = 0;
+    int error = overlay_collect(cp->overlay, p->partition, NULL, &cp->list);
+    if (error)
+        return error;
+    overlay_list_sort(&cp->list);
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    for (uint32_t i = 0; i < cp->list.count; i++) {
+        const struct overlay_entry *entry = cp->list.items[i];
+        error = j->index->put(w, INDEX_DATA,
+                              index_data_key(at, entry->partition, entry->hash, overlay_key(entry)),
+                              slice_blob(entry->record));
+        if (error)
+            return error;
+    }
+    return j->index->put(w, INDEX_PARTITION, index_partition_key(at, p->partition),
+                         slice_of(cp->values.data + p->value_at, p->value_bytes));
+}
+
+static int meta_write(struct engine_job *j, struct index_write *w, const char *name,
+                      struct slice bytes)
+{
+    struct buf *value = &j->checkpoint->scratch;
+    buf_clear(value);
+    meta_value_encode(slice_text(name), bytes, value);
+    return value->failed ? GT_ENOMEM
+                         : j->index->put(w, INDEX_META, slice_text(name), buf_slice(value));
+}
+
+static int last_write(struct engine_job *j, struct index_write *w)
+{
+    struct checkpoint *cp = j->checkpoint;
+    for (uint32_t i = 0; i < cp->meta_count; i++) {
+        const struct frozen_meta *m = &cp->metas[i];
+        int error = m->value ? meta_write(j, w, m->name, slice_blob(m->value))
+                             : j->index->remove(w, INDEX_META, slice_text(m->name));
+        if (error)
+            return error;
+    }
+    struct buf applied;
+    buf_init(&applied, 256);
+    applied_encode(&j->applied, &applied);
+    int error = applied.failed ? GT_ENOMEM : meta_write(j, w, "applied", buf_slice(&applied));
+    buf_close(&applied);
+    return error;
+}
+
+static int chunk_write(struct engine_job *j)
+{
+    struct index_write *w = NULL;
+    int error = j->index->begin(j->index, &w);
+    if (error)
+        return error;
+    for (uint32_t i = j->from; i < j->to && !error; i++)
+        error = partition_write(j, w, &j->checkpoint->partitions[i]);
+    if (!error && j->last)
+        error = last_write(j, w);
+    if (!error)
+        return j->index->commit(w);
+    j->index->abort(w);
+    return error;
+}
+
+void checkpoint_job_run(struct engine_job *j)
+{
+    if (j->kind == JOB_RETIRE)
+        overlay_clear(j->retired);
+    else
+        j->result = chunk_write(j);
+}
+
+/* ---- afterwards ------------------------------------------------------------------------------ */
+
+static void metas_release(struct checkpoint *cp)
+{
+    for (uint32_t i = 0; i < cp->meta_count; i++)
+        blob_unref(cp->metas[i].value);
+    free(cp->metas);
+    cp->metas = NULL;
+    cp->meta_count = 0;
+}
+
+static void chunk_failed(struct engine *e, int error)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    cp->error = error;
+    cp->backoff_us = cp->backoff_us == 0 ? CHECKPOINT_RETRY_MIN_US : cp->backoff_us * 2;
+    if (cp->backoff_us > CHECKPOINT_RETRY_MAX_US)
+        cp->backoff_us = CHECKPOINT_RETRY_MAX_US;
+    cp->retry_unset = true;
+    e->metrics.checkpoint_failures_count++;
+    log_warn(e->log, "checkpoint failed, trying again after_ms=%llu cause=%s",
+             (unsigned long long)cp->backoff_us / 1000, error_text(error));
+}
+
+static void chunk_finished(struct engine *e, const struct engine_job *j)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    if (cp->error)
+        log_info(e->log, "checkpoint goes on after a failure");
+    cp->error = 0;
+    cp->backoff_us = 0;
+    cp->next = j->to;
+    e->metrics.checkpoint_records_count += j->records;
+    if (!j->last)
+        return;
+    e->applied_lsn = j->applied.lsn;
+    segments_release(e, j->applied.floor_segment);
+    cp->retired = cp->overlay;
+    cp->overlay = NULL;
+    metas_release(cp);
+    e->metrics.checkpoints_count++;
+    if (cp->values.capacity > BODY_KEEP_BYTES)
+        buf_close(&cp->values);
+}
+
+void checkpoint_job_done(struct engine *e, struct engine_job *j)
+{
+    if (j->kind == JOB_RETIRE)
+        e->spare = j->retired;
+    else if (j->result)
+        chunk_failed(e, j->result);
+    else
+        chunk_finished(e, j);
+    engine_retry_parked(e);
+}
+
+void checkpoint_tick(struct engine *e)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    if (!cp->retry_unset)
+        return;
+    cp->retry_us = e->now_us + cp->backoff_us;
+    cp->retry_unset = false;
+}
+
+void checkpoint_close(struct engine *e)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    overlay_free(cp->overlay);
+    overlay_free(cp->retired);
+    metas_release(cp);
+    free(cp->partitions);
+    buf_close(&cp->values);
+    buf_close(&cp->scratch);
+    overlay_list_close(&cp->list);
+}

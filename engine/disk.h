@@ -1,0 +1,64 @@
+/*
+ * The file seam: everything the log does to files goes through this table, so that the simulator
+ * can lose, tear and refuse. disk_posix.c is the real one, rooted at one data folder.
+ *
+ * Names are relative to the folder, with '/' between folder and file ("wal/0000000000000001.wal").
+ * All calls block; they may be made from several threads, but never two at once on one file.
+ * Results are 0 or a GT_E*: GT_ENOTFOUND, GT_ENOSPACE (ENOSPC, EDQUOT), GT_EIO for the rest. The
+ * real disk logs errno text and object, once, where it happens. EINTR and short transfers are
+ * continued inside.
+ */
+#ifndef GT_ENGINE_DISK_H
+#define GT_ENGINE_DISK_H
+
+#include "engine/base/blob.h"
+#include "engine/base/log.h"
+
+struct disk_file; /* an open file */
+
+#define DISK_NAME_BYTES 64 /* with the final NUL */
+
+struct disk {
+    /* Opens for reading and writing; with create, makes an empty file or truncates what is there. */
+    int (*open)(struct disk *d, const char *name, bool create, struct disk_file **out);
+    void (*close)(struct disk *d, struct disk_file *f);
+    int (*size)(struct disk *d, struct disk_file *f, uint64_t *bytes);
+    /* Reads up to `bytes` bytes at offset; *got is less only at the end of the file. */
+    int (*read)(struct disk *d, struct disk_file *f, uint64_t offset, void *data, size_t bytes,
+                size_t *got);
+    int (*write)(struct disk *d, struct disk_file *f, uint64_t offset, const void *data,
+                 size_t bytes);
+    /* After 0, all that was written to f is durable. After an error nothing is known, and a second
+     * call proves nothing (FSYNC: a failed sync drops the dirty pages and the next one succeeds). */
+    int (*sync)(struct disk *d, struct disk_file *f);
+    /* Evicts the file's clean pages, so that what is read next comes from the medium. */
+    int (*drop_cache)(struct disk *d, struct disk_file *f);
+    int (*rename)(struct disk *d, const char *from, const char *to);
+    int (*remove)(struct disk *d, const char *name);
+    int (*make_folder)(struct disk *d, const char *name); /* 0 too when it exists */
+    /* After 0, creations, renames and removals in this folder ("" = the root) are durable. */
+    int (*sync_folder)(struct disk *d, const char *name);
+    /* Calls each(arg, file name without folder) for every plain file; stops at non-zero. */
+    int (*list)(struct disk *d, const char *folder, int (*each)(void *arg, const char *name),
+                void *arg);
+    /* Bytes free for us on the file system. */
+    int (*space)(struct disk *d, uint64_t *bytes);
+    /* Ends it: unlocks the folder, frees. */
+    void (*destroy)(struct disk *d);
+};
+
+/*
+ * The real disk (disk_posix.c). Makes the folder (mode 0700, with missing parents) when absent,
+ * locks it by an exclusive flock on `node.lock`, in which it writes one line naming the holder
+ * ("pid 123 gtstore-node node1"), and keeps the lock until destroyed. 0; GT_ELOCKED with the
+ * holder's line in *holder (for the error message); GT_EIO, GT_ENOSPACE, GT_ENOMEM with a text that
+ * names path and cause in *holder.
+ */
+#define DISK_HOLDER_BYTES 400
+int disk_posix_new(const char *folder, const char *who, struct log *log, struct disk **out,
+                   char holder[DISK_HOLDER_BYTES]);
+
+/* The identity of this boot of the machine (Linux boot_id; 16 bytes, zero when unknown). */
+void disk_posix_boot_id(uint8_t id[16]);
+
+#endif

@@ -1,0 +1,422 @@
+#include "engine/disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+
+#define PATH_TEXT_BYTES 256
+
+struct disk_posix {
+    struct disk disk;
+    int folder, lock;
+    struct log *log;
+    char *path;
+};
+
+struct disk_file {
+    int fd;
+};
+
+static struct disk_posix *posix_of(struct disk *d)
+{
+    return (struct disk_posix *)d;
+}
+
+static int error_of(int cause)
+{
+    switch (cause) {
+    case 0:
+        return 0;
+    case ENOENT:
+        return GT_ENOTFOUND;
+    case ENOSPC:
+    case EDQUOT:
+        return GT_ENOSPACE;
+    case ENOMEM:
+        return GT_ENOMEM;
+    default:
+        return GT_EIO;
+    }
+}
+
+/* Logs a failure on an object of the folder. Absence is an answer, not a failure. */
+static int failed(struct disk_posix *p, const char *verb, const char *name, int cause)
+{
+    if (cause != ENOENT)
+        log_error(p->log, "disk cannot %s %s%s%s: %s", verb, p->path, *name ? "/" : "", name,
+                  strerror(cause));
+    return error_of(cause);
+}
+
+/* The same for an open file, whose name is asked of the kernel: it may have been renamed. */
+static int file_failed(struct disk_posix *p, const char *verb, struct disk_file *f, int cause)
+{
+    char link[40], path[PATH_TEXT_BYTES];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", f->fd);
+    ssize_t n = readlink(link, path, sizeof(path) - 1);
+    path[n > 0 ? n : 0] = 0;
+    log_error(p->log, "disk cannot %s %s: %s", verb, n > 0 ? path : p->path, strerror(cause));
+    /* An open file is never "not found". */
+    int error = error_of(cause);
+    return error == GT_ENOTFOUND ? GT_EIO : error;
+}
+
+static int open_again(int folder, const char *name, int flags)
+{
+    int fd;
+    do
+        fd = openat(folder, name, flags | O_CLOEXEC, 0600);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int posix_open(struct disk *d, const char *name, bool create, struct disk_file **out)
+{
+    struct disk_posix *p = posix_of(d);
+    struct disk_file *f = malloc(sizeof(*f));
+    if (!f)
+        return GT_ENOMEM;
+    f->fd = open_again(p->folder, name, O_RDWR | (create ? O_CREAT | O_TRUNC : 0));
+    if (f->fd < 0) {
+        int cause = errno;
+        free(f);
+        return failed(p, create ? "create" : "open", name, cause);
+    }
+    *out = f;
+    return 0;
+}
+
+static void posix_close(struct disk *d, struct disk_file *f)
+{
+    (void)d;
+    close(f->fd);
+    free(f);
+}
+
+static int posix_size(struct disk *d, struct disk_file *f, uint64_t *bytes)
+{
+    struct stat facts;
+    if (fstat(f->fd, &facts) != 0)
+        return file_failed(posix_of(d), "stat", f, errno);
+    *bytes = (uint64_t)facts.st_size;
+    return 0;
+}
+
+static int posix_read(struct disk *d, struct disk_file *f, uint64_t offset, void *data,
+                      size_t bytes, size_t *got)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t n = pread(f->fd, (uint8_t *)data + done, bytes - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return file_failed(posix_of(d), "read", f, errno);
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    *got = done;
+    return 0;
+}
+
+static int posix_write(struct disk *d, struct disk_file *f, uint64_t offset, const void *data,
+                       size_t bytes)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t n =
+            pwrite(f->fd, (const uint8_t *)data + done, bytes - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return file_failed(posix_of(d), "write", f, n < 0 ? errno : EIO);
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+/* EINTR is not retried: after a sync that returned an error a second one proves nothing. */
+static int posix_sync(struct disk *d, struct disk_file *f)
+{
+    return fdatasync(f->fd) == 0 ? 0 : file_failed(posix_of(d), "sync", f, errno);
+}
+
+static int posix_drop_cache(struct disk *d, struct disk_file *f)
+{
+    int cause = posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+    return cause == 0 ? 0 : file_failed(posix_of(d), "evict", f, cause);
+}
+
+static int posix_rename(struct disk *d, const char *from, const char *to)
+{
+    struct disk_posix *p = posix_of(d);
+    return renameat(p->folder, from, p->folder, to) == 0 ? 0 : failed(p, "rename", from, errno);
+}
+
+static int posix_remove(struct disk *d, const char *name)
+{
+    struct disk_posix *p = posix_of(d);
+    return unlinkat(p->folder, name, 0) == 0 ? 0 : failed(p, "remove", name, errno);
+}
+
+static int posix_make_folder(struct disk *d, const char *name)
+{
+    struct disk_posix *p = posix_of(d);
+    if (mkdirat(p->folder, name, 0700) == 0)
+        return 0;
+    int cause = errno;
+    struct stat facts;
+    if (cause == EEXIST && fstatat(p->folder, name, &facts, 0) == 0 && S_ISDIR(facts.st_mode))
+        return 0;
+    return failed(p, "make folder", name, cause == EEXIST ? ENOTDIR : cause);
+}
+
+static int open_folder(struct disk_posix *p, const char *name)
+{
+    return open_again(p->folder, *name ? name : ".", O_RDONLY | O_DIRECTORY);
+}
+
+static int posix_sync_folder(struct disk *d, const char *name)
+{
+    struct disk_posix *p = posix_of(d);
+    int fd = open_folder(p, name);
+    if (fd < 0)
+        return failed(p, "open folder", name, errno);
+    int cause = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return cause == 0 ? 0 : failed(p, "sync folder", name, cause);
+}
+
+static bool is_plain_file(int folder, const struct dirent *entry)
+{
+    struct stat facts;
+    if (entry->d_type != DT_UNKNOWN)
+        return entry->d_type == DT_REG;
+    return fstatat(folder, entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(facts.st_mode);
+}
+
+static int posix_list(struct disk *d, const char *folder, int (*each)(void *arg, const char *name),
+                      void *arg)
+{
+    struct disk_posix *p = posix_of(d);
+    int fd = open_folder(p, folder);
+    if (fd < 0)
+        return failed(p, "open folder", folder, errno);
+    DIR *stream = fdopendir(fd);
+    if (!stream) {
+        int cause = errno;
+        close(fd);
+        return failed(p, "list folder", folder, cause);
+    }
+    int result = 0;
+    const struct dirent *entry;
+    while (result == 0 && (errno = 0, entry = readdir(stream)))
+        if (is_plain_file(fd, entry))
+            result = each(arg, entry->d_name);
+    if (result == 0 && errno != 0)
+        result = failed(p, "list folder", folder, errno);
+    closedir(stream);
+    return result;
+}
+
+static int posix_space(struct disk *d, uint64_t *bytes)
+{
+    struct disk_posix *p = posix_of(d);
+    struct statvfs facts;
+    if (fstatvfs(p->folder, &facts) != 0)
+        return failed(p, "ask the free space of", "", errno);
+    *bytes = (uint64_t)facts.f_bavail * facts.f_frsize;
+    return 0;
+}
+
+static void posix_destroy(struct disk *d)
+{
+    struct disk_posix *p = posix_of(d);
+    if (p->lock >= 0)
+        close(p->lock); /* releases the lock */
+    if (p->folder >= 0)
+        close(p->folder);
+    free(p->path);
+    free(p);
+}
+
+static const struct disk posix_calls = {
+    .open = posix_open,
+    .close = posix_close,
+    .size = posix_size,
+    .read = posix_read,
+    .write = posix_write,
+    .sync = posix_sync,
+    .drop_cache = posix_drop_cache,
+    .rename = posix_rename,
+    .remove = posix_remove,
+    .make_folder = posix_make_folder,
+    .sync_folder = posix_sync_folder,
+    .list = posix_list,
+    .space = posix_space,
+    .destroy = posix_destroy,
+};
+
+__attribute__((format(printf, 2, 3))) static void say(char holder[DISK_HOLDER_BYTES],
+                                                      const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(holder, DISK_HOLDER_BYTES, format, arguments);
+    va_end(arguments);
+}
+
+static int refuse(char holder[DISK_HOLDER_BYTES], const char *verb, const char *path, int cause)
+{
+    say(holder, "cannot %s %s: %s", verb, path, strerror(cause));
+    int error = error_of(cause);
+    return error == GT_ENOTFOUND ? GT_EIO : error;
+}
+
+/* Makes the entry of a new folder durable in the one above it. */
+static int sync_parent(const char *path)
+{
+    char *above = strdup(path);
+    if (!above)
+        return ENOMEM;
+    char *slash = strrchr(above, '/');
+    if (slash == above)
+        slash[1] = 0;
+    else if (slash)
+        *slash = 0;
+    int fd = open_again(AT_FDCWD, slash ? above : ".", O_RDONLY | O_DIRECTORY);
+    int cause = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    free(above);
+    return cause;
+}
+
+/* Makes the folder at `path` with its missing parents. Cuts path at each '/' in turn. */
+static int make_path(char *path, char holder[DISK_HOLDER_BYTES])
+{
+    for (char *at = path + 1;; at++) {
+        if (*at != '/' && *at != 0)
+            continue;
+        char end = *at;
+        *at = 0;
+        int cause = mkdir(path, 0700) == 0 ? sync_parent(path) : errno;
+        /* A parent that exists may answer EACCES or EROFS to mkdir; what comes below decides. */
+        struct stat facts;
+        if (cause != 0 && stat(path, &facts) != 0)
+            return refuse(holder, "create", path, cause);
+        *at = end;
+        if (end == 0)
+            return 0;
+    }
+}
+
+static void read_holder(int fd, char holder[DISK_HOLDER_BYTES])
+{
+    ssize_t n = pread(fd, holder, DISK_HOLDER_BYTES - 1, 0);
+    holder[n > 0 ? n : 0] = 0;
+    holder[strcspn(holder, "\n")] = 0;
+    if (!*holder)
+        say(holder, "another process");
+}
+
+/* Locks the folder, or says who holds it. */
+static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_HOLDER_BYTES])
+{
+    char path[DISK_HOLDER_BYTES];
+    snprintf(path, sizeof(path), "%s/node.lock", p->path);
+    p->lock = open_again(p->folder, "node.lock", O_RDWR | O_CREAT);
+    if (p->lock < 0)
+        return refuse(holder, "create", path, errno);
+    int locked;
+    do
+        locked = flock(p->lock, LOCK_EX | LOCK_NB);
+    while (locked != 0 && errno == EINTR);
+    if (locked != 0) {
+        if (errno != EWOULDBLOCK)
+            return refuse(holder, "lock", path, errno);
+        read_holder(p->lock, holder);
+        return GT_ELOCKED;
+    }
+    char line[DISK_HOLDER_BYTES];
+    int bytes = snprintf(line, sizeof(line), "pid %ld %.300s\n", (long)getpid(), who);
+    if (ftruncate(p->lock, 0) != 0 || pwrite(p->lock, line, (size_t)bytes, 0) != bytes)
+        return refuse(holder, "write", path, errno);
+    return 0;
+}
+
+int disk_posix_new(const char *folder, const char *who, struct log *log, struct disk **out,
+                   char holder[DISK_HOLDER_BYTES])
+{
+    holder[0] = 0;
+    struct disk_posix *p = malloc(sizeof(*p));
+    char *path = strdup(folder);
+    if (!p || !path) {
+        free(p);
+        free(path);
+        say(holder, "out of memory");
+        return GT_ENOMEM;
+    }
+    for (size_t end = strlen(path); end > 1 && path[end - 1] == '/'; end--)
+        path[end - 1] = 0;
+    *p = (struct disk_posix){
+        .disk = posix_calls, .folder = -1, .lock = -1, .log = log, .path = path};
+    int error;
+    if (!*path) {
+        say(holder, "the name of the data folder is empty");
+        error = GT_EIO;
+        goto fail;
+    }
+    if ((error = make_path(path, holder)) != 0)
+        goto fail;
+    p->folder = open_again(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+    if (p->folder < 0) {
+        error = refuse(holder, "open folder", path, errno);
+        goto fail;
+    }
+    if ((error = lock_folder(p, who, holder)) != 0)
+        goto fail;
+    *out = &p->disk;
+    return 0;
+fail:
+    posix_destroy(&p->disk);
+    return error;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+void disk_posix_boot_id(uint8_t id[16])
+{
+    memset(id, 0, 16);
+    char text[64];
+    int fd = open_again(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY);
+    if (fd < 0)
+        return;
+    ssize_t n = read(fd, text, sizeof(text));
+    close(fd);
+    unsigned digits = 0;
+    for (ssize_t i = 0; i < n && digits < 32; i++) {
+        int digit = hex_digit(text[i]);
+        if (digit >= 0) {
+            id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | digit);
+            digits++;
+        }
+    }
+    if (digits != 32)
+        memset(id, 0, 16);
+}

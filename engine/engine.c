@@ -1,0 +1,400 @@
+#include "engine/engine.h"
+
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/engine_private.h"
+
+/* ---- queues ---------------------------------------------------------------------------------- */
+
+/* Doubles a ring of `count` items that begins at *head. Returns the new items or NULL. */
+static void *ring_grow(void *items, size_t item_bytes, uint32_t *head, uint32_t count,
+                       uint32_t *capacity)
+{
+    uint32_t larger = *capacity ? *capacity * 2 : 64;
+    uint8_t *grown = malloc(larger * item_bytes);
+    if (!grown)
+        return NULL;
+    uint32_t first = *capacity - *head < count ? *capacity - *head : count;
+    if (count > 0) {
+        memcpy(grown, (uint8_t *)items + *head * item_bytes, first * item_bytes);
+        memcpy(grown + first * item_bytes, items, (count - first) * item_bytes);
+    }
+    free(items);
+    *head = 0;
+    *capacity = larger;
+    return grown;
+}
+
+int result_reserve(struct result_queue *q)
+{
+    if (q->count < q->capacity)
+        return 0;
+    void *items = ring_grow(q->items, sizeof(*q->items), &q->head, q->count, &q->capacity);
+    if (!items)
+        return GT_ENOMEM;
+    q->items = items;
+    return 0;
+}
+
+void result_push(struct result_queue *q, const struct store_result *r)
+{
+    /* An answer cannot be refused: without memory for it the process cannot go on. */
+    int error = result_reserve(q);
+    gt_assert(error == 0);
+    q->items[(q->head + q->count++) & (q->capacity - 1)] = *r;
+}
+
+bool result_pop(struct result_queue *q, struct store_result *out)
+{
+    if (q->count == 0)
+        return false;
+    *out = q->items[q->head];
+    q->head = (q->head + 1) & (q->capacity - 1);
+    q->count--;
+    return true;
+}
+
+void result_queue_close(struct result_queue *q)
+{
+    struct store_result r;
+    while (result_pop(q, &r))
+        store_result_release(&r);
+    free(q->items);
+    *q = (struct result_queue){0};
+}
+
+static int request_push(struct request_queue *q, const struct store_request *r)
+{
+    if (q->count == q->capacity) {
+        void *items = ring_grow(q->items, sizeof(*q->items), &q->head, q->count, &q->capacity);
+        if (!items)
+            return GT_ENOMEM;
+        q->items = items;
+    }
+    q->items[(q->head + q->count++) & (q->capacity - 1)] = *r;
+    return 0;
+}
+
+bool request_pop(struct request_queue *q, struct store_request *out)
+{
+    if (q->count == 0)
+        return false;
+    *out = q->items[q->head];
+    q->head = (q->head + 1) & (q->capacity - 1);
+    q->count--;
+    return true;
+}
+
+void store_request_release(struct store_request *r)
+{
+    blob_unref(r->hold);
+    r->hold = NULL;
+}
+
+void store_result_release(struct store_result *r)
+{
+    blob_unref(r->record);
+    blob_unref(r->dots);
+    blob_unref(r->context);
+    blob_unref(r->entries);
+    r->record = r->dots = r->context = r->entries = NULL;
+}
+
+/* ---- in and out ------------------------------------------------------------------------------ */
+
+static void answer_error(struct engine *e, const struct store_request *r, int error)
+{
+    struct store_result result = {.kind = r->kind, .tag = r->tag, .result = error};
+    if (error == GT_EBUSY || error == GT_ETIMEOUT)
+        e->metrics.refused_count++;
+    result_push(&e->results, &result);
+}
+
+static void gauges_update(struct engine *e)
+{
+    const struct overlay *frozen = e->checkpoint.overlay;
+    e->metrics.overlay_records = e->active->records + (frozen ? frozen->records : 0);
+    e->metrics.overlay_bytes = e->active->bytes + (frozen ? frozen->bytes : 0);
+}
+
+static bool deadline_passed(const struct engine *e, const struct store_request *r)
+{
+    return r->deadline_us != 0 && r->deadline_us <= e->now_us;
+}
+
+/* The request waits for room. Takes over its hold. */
+static void park(struct engine *e, struct store_request *r)
+{
+    int error = 0;
+    if (e->parked.count >= e->parked_max)
+        error = GT_EBUSY;
+    else if (deadline_passed(e, r))
+        error = GT_ETIMEOUT;
+    else
+        error = request_push(&e->parked, r);
+    if (error) {
+        answer_error(e, r, error);
+        store_request_release(r);
+        return;
+    }
+    e->metrics.parked_count++;
+    /* Somebody asks for room: a segment that could not be made is tried once more. */
+    e->segment_error = 0;
+    if (r->deadline_us != 0 && r->deadline_us < e->parked_deadline_us)
+        e->parked_deadline_us = r->deadline_us;
+}
+
+void engine_submit(struct engine *e, const struct store_request *r, uint64_t now_us)
+{
+    if (now_us > e->now_us)
+        e->now_us = now_us;
+    struct store_request request = *r;
+    if (e->poisoned) {
+        answer_error(e, &request, GT_EPOISONED);
+        store_request_release(&request);
+        return;
+    }
+    switch (request.kind) {
+    case STORE_LOAD:
+        engine_load(e, &request);
+        break;
+    case STORE_SCAN:
+        engine_scan(e, &request);
+        break;
+    case STORE_PUT:
+    case STORE_MERGE:
+    case STORE_META:
+        /* Behind those that wait, so that nobody is overtaken for ever. */
+        if (e->parked.count > 0 || !engine_admit(e, &request, false)) {
+            park(e, &request);
+            gauges_update(e);
+            return;
+        }
+        break;
+    default:
+        gt_unreachable("request kind %d", request.kind);
+    }
+    store_request_release(&request);
+    gauges_update(e);
+}
+
+bool engine_result(struct engine *e, struct store_result *out)
+{
+    return result_pop(&e->results, out);
+}
+
+void engine_retry_parked(struct engine *e)
+{
+    e->segment_need = 0;
+    while (e->parked.count > 0 && !e->poisoned) {
+        struct store_request *r = &e->parked.items[e->parked.head];
+        if (!engine_admit(e, r, true))
+            break;
+        struct store_request done;
+        request_pop(&e->parked, &done);
+        store_request_release(&done);
+    }
+    if (e->parked.count == 0)
+        e->parked_deadline_us = UINT64_MAX;
+    gauges_update(e);
+}
+
+void engine_refuse_parked(struct engine *e, int error)
+{
+    struct store_request r;
+    while (request_pop(&e->parked, &r)) {
+        answer_error(e, &r, error);
+        store_request_release(&r);
+    }
+    e->parked_deadline_us = UINT64_MAX;
+    e->segment_need = 0;
+}
+
+static void parked_expire(struct engine *e)
+{
+    uint64_t earliest = UINT64_MAX;
+    for (uint32_t left = e->parked.count; left > 0; left--) {
+        struct store_request r;
+        request_pop(&e->parked, &r);
+        if (deadline_passed(e, &r)) {
+            answer_error(e, &r, GT_ETIMEOUT);
+            store_request_release(&r);
+            continue;
+        }
+        if (r.deadline_us != 0 && r.deadline_us < earliest)
+            earliest = r.deadline_us;
+        int error = request_push(&e->parked, &r);
+        gt_assert(error == 0); /* the place that it came from is free */
+    }
+    e->parked_deadline_us = earliest;
+    engine_retry_parked(e);
+}
+
+void engine_tick(struct engine *e, uint64_t now_us)
+{
+    if (now_us == UINT64_MAX) {
+        engine_refuse_parked(e, GT_ETIMEOUT);
+        return;
+    }
+    if (now_us > e->now_us)
+        e->now_us = now_us;
+    if (e->now_us >= e->parked_deadline_us)
+        parked_expire(e);
+    checkpoint_tick(e);
+}
+
+uint64_t engine_deadline_us(const struct engine *e)
+{
+    const struct checkpoint *cp = &e->checkpoint;
+    uint64_t deadline = e->parked_deadline_us;
+    if (e->poisoned)
+        return deadline;
+    if (cp->retry_unset)
+        return 0;
+    if (cp->error && !e->busy[ENGINE_CHECKPOINT] && cp->retry_us > e->now_us &&
+        cp->retry_us < deadline)
+        deadline = cp->retry_us;
+    return deadline;
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------ */
+
+struct engine_job *engine_job(struct engine *e, enum engine_lane lane)
+{
+    if (e->busy[lane] || e->poisoned)
+        return NULL;
+    struct engine_job *j = lane == ENGINE_LOG          ? log_job(e)
+                           : lane == ENGINE_CHECKPOINT ? checkpoint_job(e)
+                                                       : segment_job(e);
+    if (j)
+        e->busy[lane] = true;
+    return j;
+}
+
+void engine_job_run(struct engine_job *j)
+{
+    switch (j->lane) {
+    case ENGINE_LOG:
+        log_job_run(j);
+        break;
+    case ENGINE_CHECKPOINT:
+        checkpoint_job_run(j);
+        break;
+    case ENGINE_SEGMENT:
+        segment_job_run(j);
+        break;
+    default:
+        gt_unreachable("lane %d", j->lane);
+    }
+}
+
+void engine_job_done(struct engine *e, struct engine_job *j)
+{
+    gt_assert(e->busy[j->lane]);
+    e->busy[j->lane] = false;
+    switch (j->lane) {
+    case ENGINE_LOG:
+        log_job_done(e, j);
+        break;
+    case ENGINE_CHECKPOINT:
+        checkpoint_job_done(e, j);
+        break;
+    case ENGINE_SEGMENT:
+        segment_job_done(e, j);
+        break;
+    default:
+        gt_unreachable("lane %d", j->lane);
+    }
+    gauges_update(e);
+}
+
+bool engine_idle(const struct engine *e)
+{
+    for (int lane = 0; lane < ENGINE_LANES; lane++)
+        if (e->busy[lane])
+            return false;
+    return e->parked.count == 0 && (e->forming->records == 0 || e->poisoned);
+}
+
+int engine_poisoned(const struct engine *e)
+{
+    return e->poisoned;
+}
+
+/* ---- figures --------------------------------------------------------------------------------- */
+
+struct partition *engine_partition_get(struct engine *e, uint32_t partition)
+{
+    struct partition *p = e->partitions[partition];
+    if (p)
+        return p;
+    p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    clock_init(&p->clock);
+    e->partitions[partition] = p;
+    return p;
+}
+
+void engine_partition(const struct engine *e, uint32_t partition, struct engine_partition *out)
+{
+    const struct partition *p = partition < PARTITIONS_MAX ? e->partitions[partition] : NULL;
+    *out = (struct engine_partition){.clock = &e->empty_clock};
+    if (!p)
+        return;
+    out->records = p->counts.records;
+    out->live = p->counts.live;
+    out->bytes = p->counts.bytes;
+    out->digest_sum = p->counts.digest_sum;
+    out->clock = &p->clock;
+}
+
+void engine_totals(const struct engine *e, struct engine_totals *out)
+{
+    *out = (struct engine_totals){.records = e->totals.records,
+                                  .live = e->totals.live,
+                                  .bytes = e->totals.bytes,
+                                  .index_file_bytes = e->index->file_bytes(e->index),
+                                  .bad_records = e->metrics.bad_records_count};
+    for (uint32_t i = 0; i < e->file_count; i++)
+        out->log_file_bytes += e->files[i].bytes;
+}
+
+const struct engine_metrics *engine_metrics(const struct engine *e)
+{
+    return &e->metrics;
+}
+
+void engine_note_read(struct engine *e, bool warmed)
+{
+    if (warmed)
+        e->metrics.loads_reader_count++;
+    else
+        e->metrics.loads_inline_count++;
+}
+
+unsigned engine_resident(const struct engine *e, uint64_t seed)
+{
+    return e->index->resident(e->index, seed);
+}
+
+const struct engine_identity *engine_identity(const struct engine *e)
+{
+    return &e->identity;
+}
+
+void engine_set_value_bytes_max(struct engine *e, uint64_t bytes)
+{
+    e->value_bytes_max = bytes < VALUE_BYTES_LIMIT ? bytes : VALUE_BYTES_LIMIT;
+}
+
+const struct blob *engine_meta(const struct engine *e, const char *name)
+{
+    struct slice wanted = slice_text(name);
+    for (uint32_t i = 0; i < e->meta_count; i++)
+        if (slice_equal(slice_text(e->metas[i].name), wanted))
+            return e->metas[i].value;
+    return NULL;
+}

@@ -1,0 +1,246 @@
+/*
+ * The storage engine of one process: decides what is batched, frozen, checkpointed, recycled and
+ * refused, and recovers. It is pure: it starts no thread and reads no clock. What blocks is handed
+ * out as jobs, which store_uv runs on threads and the simulator runs in virtual time.
+ *
+ *   submit -> admit (read-modify-write against overlay, frozen overlay, index; mint; log record)
+ *          -> forming batch -> JOB on the LOG lane (one write, one sync) -> durable -> result
+ *
+ * A read sees overlay, then frozen overlay, then index. A result that would expose a state not yet
+ * durable waits for that state's sync. The engine belongs to one thread (the loop); only
+ * engine_job_run is called elsewhere, and touches nothing but its job, the disk and the index.
+ *
+ * INV (RULES): a dot is in a partition's clock if and only if ... the clock changes in the same log
+ * record as the state that contains the dot.
+ *
+ * LOG RECORDS (see wal.h for the frame):
+ *   1 STATE  varint partition; varint length, key; u8 previous: 0 absent, 1 tombstone wins, 2 a
+ *            value wins, 3 bad record; when not 0: u64 digest, varint bytes of the replaced record;
+ *            varint dots, each 24 B (dots_* below): what enters the clock; varint length, record.
+ *            Replay installs the record as it stands: records are resulting states.
+ *   2 META   varint length, name; varint length, value (empty = removed)
+ *   3 DROP   reserved: a partition with its clock, log and floor
+ *   4 REAP   reserved: one key without trace
+ *   5 CLOCK  reserved: a cut clock merged whole
+ * Trailing bytes of a payload are ignored.
+ *
+ * INDEX VALUES
+ *   INDEX_DATA       the record (record.h, with its own checksum)
+ *   INDEX_PARTITION  u32 CRC32C of all that follows; u8 format 1; u64 LSN up to which the
+ *                    partition's records are in the index; varint records, live records (a value
+ *                    wins), bytes (keys + records); u64 sum of record digests (mod 2^64); varint
+ *                    length, clock; varint length, log floor clock (reserved, empty); varint x 4:
+ *                    write fence ballot, counter, read fence ballot, counter (reserved, 0)
+ *   INDEX_META       u32 CRC32C of name and all that follows; u8 format 1; bytes. Names:
+ *     "identity"  u64 node id, u64 incarnation, u64 previous incarnation, 16 B cluster id (zero
+ *                 before one is joined), 16 B boot id, varint length, role
+ *     "applied"   u64 applied LSN, u64 floor segment, u32 chain of the newest batch known,
+ *                 u64 highest LSN known durable: a log that ends before it has lost something
+ *     others      given by engine_meta_* callers: "map", "port", "peers", ...
+ *
+ * CHECKPOINT: the overlay is frozen at one LSN (the cut), with the encoded clocks of its dirty
+ * partitions; written in key order as several transactions over whole consecutive partitions (each
+ * about 20,000 records or 16 MiB); the partition's value says LSN = cut; the last transaction moves
+ * "applied". Replay skips a record whose LSN is not above its partition's LSN, so replay over half
+ * a checkpoint is exact and reads nothing from the index.
+ */
+#ifndef GT_ENGINE_ENGINE_H
+#define GT_ENGINE_ENGINE_H
+
+#include "engine/base/metrics.h"
+#include "engine/clock.h"
+#include "engine/disk.h"
+#include "engine/index.h"
+#include "engine/record.h"
+#include "engine/wal.h"
+
+#define KEY_BYTES_MAX 480
+#define VALUE_BYTES_DEFAULT (1u << 20)
+#define VALUE_BYTES_LIMIT (16u << 20)
+#define SIBLINGS_MAX 64             /* bind a coordinator before it mints (RULES 13) */
+#define STATE_VALUE_LIMITS 4        /* value limits of bytes in one state, likewise */
+#define PARTITIONS_MAX 65536
+
+/* Dots as a run of 24 bytes each: u64 node, u64 incarnation, u64 seq. */
+#define DOT_BYTES 24
+static inline uint32_t dots_count(struct slice dots)
+{
+    return (uint32_t)(dots.bytes / DOT_BYTES);
+}
+static inline struct dot dots_at(struct slice dots, uint32_t i)
+{
+    const uint8_t *at = dots.data + (size_t)i * DOT_BYTES;
+    return (struct dot){{le64_get(at), le64_get(at + 8)}, le64_get(at + 16)};
+}
+static inline void dots_put(uint8_t at[DOT_BYTES], struct dot d)
+{
+    le64_put(at, d.actor.node);
+    le64_put(at + 8, d.actor.incarnation);
+    le64_put(at + 16, d.seq);
+}
+
+/* ---- requests and results: what machines ask of storage -------------------------------------- */
+
+enum store_kind {
+    STORE_PUT,   /* mint: a put or delete at its coordinator */
+    STORE_MERGE, /* a state from another replica */
+    STORE_META,  /* a small named value, durable */
+    STORE_LOAD,  /* one key */
+    STORE_SCAN   /* a run of keys of one partition */
+};
+
+/* Slices borrow from `hold`, of which the request has a reference. */
+struct store_request {
+    enum store_kind kind;
+    uint64_t tag;         /* the machine's; comes back in the result */
+    uint64_t deadline_us; /* monotonic; a request still waiting for room then is not applied; 0 =
+                             none */
+    struct blob *hold;    /* may be NULL when no slice is used */
+    uint32_t partition;
+    struct slice key; /* PUT, MERGE, LOAD: the key. META: the name. */
+    /* PUT */
+    struct slice value;
+    struct slice context; /* as clients hold it (version.h), or empty */
+    uint8_t op[OP_ID_BYTES];
+    bool tombstone, plain;
+    bool retry;     /* when a live sibling has this operation id, mint nothing and return its dot */
+    uint64_t stamp; /* lowest hybrid timestamp to use; raised above those of replaced siblings */
+    /* MERGE */
+    struct slice record;
+    struct slice dots; /* what the message sets in the clock (RULES 1): a run of dots */
+    /* META: value above; empty removes */
+    /* SCAN: keys strictly after (from_hash, from_key), or all when from_start */
+    bool from_start;
+    uint64_t from_hash;
+    struct slice from_key;
+    uint32_t bytes_max; /* of the result, at least one key; the engine caps it at 1 MiB */
+};
+
+/* Blobs belong to the result; whoever keeps one takes a reference. */
+struct store_result {
+    enum store_kind kind;
+    uint64_t tag;
+    /* 0, or: GT_ELIMIT, GT_ECONTEXT, GT_ENOSPACE, GT_EBUSY (too many wait), GT_ETIMEOUT, GT_ENOMEM:
+     * not applied, proved; as is GT_EIO when no further log segment could be made. GT_EUNKNOWN: the record here is bad; nothing was done. GT_EPOISONED: in
+     * doubt. MERGE: GT_ECORRUPT, GT_EFORMAT: the incoming record is bad, lists a dot that it does
+     * not hold, or names a dot of this node that was never minted; GT_EMISSING: a piece of the state
+     * is missing. META: GT_EARG for a name that is reserved, empty or over 255 bytes. SCAN: GT_EIO.
+     * LOAD of an absent key is 0 with no record. */
+    int result;
+    struct blob *record;  /* PUT, MERGE: resulting state; LOAD: the state, NULL when absent */
+    struct blob *dots;    /* PUT: the new dot first, then the replaced ones */
+    struct blob *context; /* PUT: for the client */
+    uint64_t stamp;       /* PUT: of the new sibling */
+    bool known_op;        /* PUT with retry: the operation was found, nothing minted */
+    /* SCAN: varint length, key; varint length, record; repeated. Ascending by (hash, key). An empty
+     * record: what is stored for the key here is bad, so its state is unknown (RULES 16). */
+    struct blob *entries;
+    uint32_t entry_count;
+    bool more; /* keys remain behind the last entry */
+};
+
+void store_request_release(struct store_request *r); /* drops hold */
+void store_result_release(struct store_result *r);
+
+/* ---- the engine ------------------------------------------------------------------------------ */
+
+struct engine;
+
+struct engine_config {
+    struct disk *disk;   /* borrowed; outlives the engine */
+    struct index *index; /* borrowed; outlives the engine */
+    struct log *log;
+    const char *role; /* "node" or "manager": a folder of the other role is refused */
+    uint64_t seed;    /* for salts, a new node id, the low bits of the incarnation */
+    uint64_t wall_us; /* for the high bits of the incarnation */
+    uint8_t boot_id[16];
+    uint64_t segment_bytes;     /* 0 = default */
+    uint64_t value_bytes_max;   /* 0 = default; engine_set_value_bytes_max changes it later */
+    uint64_t overlay_bytes_max; /* 0 = 64 MiB: active and frozen together */
+    uint32_t parked_max;        /* 0 = 8192: requests that wait for room */
+};
+
+struct engine_identity {
+    uint64_t node_id, incarnation, previous_incarnation;
+    uint8_t cluster_id[16];
+};
+
+struct engine_report {
+    struct wal_report wal;
+    uint64_t replayed; /* records installed */
+    bool fresh;        /* the folder was empty */
+    bool doubtful;     /* acknowledged writes may be missing: corruption in the middle, or an
+                          unproven tail after the machine restarted. Already logged */
+};
+
+/*
+ * Recovers the folder, draws a fresh incarnation (RULES 8a: max(stored + 1, seconds since 1970) in
+ * the high 40 bits, 24 random bits below) and makes it durable, makes the first segment. Blocking.
+ * 0; GT_EFORMAT (newer format, or another role: logged with the cause); GT_ECORRUPT; GT_EIO;
+ * GT_ENOSPACE; GT_ENOMEM.
+ */
+int engine_open(const struct engine_config *config, struct engine **out,
+                struct engine_report *report);
+/* Ends it and frees it, with all results not yet taken. With clean (engine_idle holds) it writes the
+ * CLOSE mark first. Without, jobs may be under way as long as none is being run. */
+void engine_close(struct engine *e, bool clean);
+
+/* Takes over the request's hold. The result, for whatever cause, comes from engine_result. */
+void engine_submit(struct engine *e, const struct store_request *r, uint64_t now_us);
+/* The next result, in the order in which they became ready; false when there is none. The caller
+ * releases it. */
+bool engine_result(struct engine *e, struct store_result *out);
+/* Ends requests that wait for room past their deadline, and paces the checkpoint after a failure.
+ * engine_deadline_us says when it is wanted next (0 = now, UINT64_MAX = not); ask for jobs after it.
+ * now_us UINT64_MAX ends all requests that wait for room, whatever their deadline. */
+void engine_tick(struct engine *e, uint64_t now_us);
+uint64_t engine_deadline_us(const struct engine *e);
+
+/* Jobs. Each lane runs one at a time, in this cycle, and lanes run at the same time. */
+enum engine_lane { ENGINE_LOG, ENGINE_CHECKPOINT, ENGINE_SEGMENT, ENGINE_LANES };
+struct engine_job;
+/* The next job of an idle lane, NULL when it has none. Ask again after every submit and done. */
+struct engine_job *engine_job(struct engine *e, enum engine_lane lane);
+void engine_job_run(struct engine_job *j);                      /* any thread; blocks */
+void engine_job_done(struct engine *e, struct engine_job *j);   /* loop thread */
+/* No lane busy, no request waiting, nothing to log. (A checkpoint may be due.) */
+bool engine_idle(const struct engine *e);
+/* The log failed: 0 or the GT_E* that poisoned it. The process must end with exit 74. */
+int engine_poisoned(const struct engine *e);
+
+/* Reads a key's page(s) through the reader lane so that the loop need not block; any thread. */
+void engine_warm(struct engine *e, uint32_t partition, struct slice key);
+
+/* Small named values, also readable before the first request. Returned blob is borrowed, NULL when
+ * absent; valid until the next call into the engine. */
+const struct blob *engine_meta(const struct engine *e, const char *name);
+
+const struct engine_identity *engine_identity(const struct engine *e);
+/* Blocking, durable when it returns 0; only while no request is in flight for set_cluster. */
+int engine_set_cluster(struct engine *e, const uint8_t cluster_id[16]);
+/* Draws an incarnation above `above` (RULES 8a, a peer has seen a higher one) and makes it durable;
+ * minting goes on under it. */
+int engine_renew_incarnation(struct engine *e, uint64_t above, uint64_t wall_us);
+void engine_set_value_bytes_max(struct engine *e, uint64_t bytes);
+
+struct engine_totals {
+    uint64_t records, live, bytes; /* of all partitions, overlay included */
+    uint64_t index_file_bytes, log_file_bytes;
+    uint64_t bad_records;
+};
+void engine_totals(const struct engine *e, struct engine_totals *out);
+
+struct engine_partition {
+    uint64_t records, live, bytes, digest_sum;
+    const struct clock *clock; /* borrowed, valid until the next call into the engine */
+};
+/* Zeroes and an empty clock for a partition never written. */
+void engine_partition(const struct engine *e, uint32_t partition, struct engine_partition *out);
+
+const struct engine_metrics *engine_metrics(const struct engine *e);
+
+/* For store_uv: share of the index in memory, in 1/1000, and the count of reads by their way. */
+unsigned engine_resident(const struct engine *e, uint64_t seed);
+void engine_note_read(struct engine *e, bool warmed);
+
+#endif

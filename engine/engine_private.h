@@ -1,0 +1,277 @@
+/*
+ * What the engine's files share, and nobody else sees.
+ *
+ *   engine.c      one request's way in and out, waiting for room, deadlines, figures
+ *   admit.c       what a write does: read-modify-write, minting, the log record
+ *   read.c        one key's state, LOAD, SCAN
+ *   lanes.c       the log lane (batches, durability, poison) and the segment lane
+ *   checkpoint.c  freezing, chunks, the applied mark, recycling
+ *   recover.c     opening a folder; identity; closing
+ */
+#ifndef GT_ENGINE_PRIVATE_H
+#define GT_ENGINE_PRIVATE_H
+
+#include "engine/base/prng.h"
+#include "engine/engine.h"
+#include "engine/overlay.h"
+#include "engine/values.h"
+
+#define READ_LANE_LOOP   0u
+#define READ_LANE_READER 1u
+
+#define BATCH_BYTES_MAX          (4u << 20) /* of a forming batch, or one record if that is larger */
+#define BATCH_WAITERS_MAX        65536u     /* results that wait for one batch */
+#define BODY_KEEP_BYTES          (8u << 20) /* a body that grew beyond is given back */
+#define OVERLAY_BYTES_DEFAULT    (64u << 20)
+#define PARKED_DEFAULT           8192u
+#define SCAN_BYTES_MAX           (1u << 20)
+#define METAS_MAX                64u
+#define META_NAME_MAX            255u
+#define CHUNK_RECORDS            20000u
+#define CHUNK_BYTES              (16u << 20)
+#define LIVE_SEGMENTS_CHECKPOINT 2u /* more of them with log not yet applied: checkpoint */
+#define LIVE_SEGMENTS_MAX        16u /* no further segment is made: writers wait for the checkpoint */
+#define READY_SEGMENTS_MAX       2u
+#define SPARE_SEGMENTS_MAX       2u
+#define CLOSING_MAX              8u
+#define REMOVE_BATCH             16u
+#define CHECKPOINT_RETRY_MIN_US  1000000u
+#define CHECKPOINT_RETRY_MAX_US  30000000u
+
+struct partition {
+    uint64_t lsn; /* of its value in the index; used by recovery only */
+    struct counts counts;
+    struct clock clock;
+};
+
+struct meta {
+    char name[META_NAME_MAX + 1];
+    struct blob *value; /* NULL: absent, or removed and not yet so in the index */
+    uint64_t lsn;       /* of the newest log record; 0 when from the index */
+    bool dirty;         /* newer than the index and than a frozen snapshot */
+};
+
+struct result_queue {
+    struct store_result *items;
+    uint32_t head, count, capacity;
+};
+
+struct request_queue {
+    struct store_request *items;
+    uint32_t head, count, capacity;
+};
+
+/* One group commit, forming or in flight. */
+struct batch {
+    struct buf body;
+    uint32_t records;
+    uint64_t first_lsn, last_lsn;
+    struct result_queue waiters;
+};
+
+enum segment_use {
+    SEGMENT_LIVE,  /* written to, or of an earlier run and not behind the floor */
+    SEGMENT_READY, /* made ahead, not yet written to */
+    SEGMENT_SPARE, /* behind the floor, kept to be used again */
+    SEGMENT_DEAD   /* behind the floor, to be removed */
+};
+
+struct segment_file {
+    uint64_t number, bytes;
+    uint64_t last_lsn; /* LIVE: highest in it, 0 when nothing was written */
+    enum segment_use use;
+};
+
+struct frozen_partition {
+    uint32_t partition;
+    size_t value_at, value_bytes; /* its index value, in checkpoint.values */
+};
+
+struct frozen_meta {
+    char name[META_NAME_MAX + 1];
+    struct blob *value;
+};
+
+struct checkpoint {
+    struct overlay *overlay;             /* the frozen one; NULL when none runs */
+    uint64_t cut;                        /* its LSN */
+    struct frozen_partition *partitions; /* ascending */
+    uint32_t partition_count, partition_capacity;
+    struct buf values;
+    struct frozen_meta *metas;
+    uint32_t meta_count;
+    uint32_t next; /* the first partition that is not yet in the index */
+    int error;     /* of the last chunk; 0 when it succeeded */
+    uint64_t backoff_us, retry_us;
+    bool retry_unset;        /* failed, and the time of the next attempt is set by the next tick */
+    struct overlay *retired; /* in the index, to be cleared */
+    /* Of the job, on its thread. */
+    struct overlay_list list;
+    struct buf scratch;
+};
+
+enum job_kind { JOB_BATCH, JOB_CHUNK, JOB_RETIRE, JOB_SEGMENT_MAKE, JOB_SEGMENT_REMOVE };
+
+struct engine_job {
+    enum engine_lane lane;
+    enum job_kind kind;
+    int result;
+    struct disk *disk;
+    struct index *index;
+    /* BATCH */
+    struct batch *batch;
+    struct wal_segment segment; /* MAKE: the new one */
+    uint64_t offset;
+    uint32_t chain;
+    struct disk_file *closing[CLOSING_MAX];
+    uint32_t closing_count;
+    /* CHUNK: partitions from .. to-1 of the checkpoint; RETIRE */
+    struct checkpoint *checkpoint;
+    uint32_t from, to, records;
+    bool last;
+    struct applied_value applied;
+    struct overlay *retired;
+    /* MAKE */
+    uint64_t number, bytes, salt, recycle;
+    bool made;
+    /* REMOVE */
+    uint64_t numbers[REMOVE_BATCH];
+    uint32_t number_count;
+};
+
+struct engine {
+    struct disk *disk;
+    struct index *index;
+    struct log *log;
+    struct prng prng;
+    struct engine_identity identity;
+    struct identity_value identity_value; /* as it stands in the index */
+    uint64_t segment_bytes, value_bytes_max, overlay_half;
+    uint32_t parked_max;
+    uint64_t now_us; /* the newest that a caller said */
+    int poisoned;
+
+    struct partition **partitions; /* by number; NULL when never written */
+    struct clock empty_clock;
+    struct counts totals;
+    struct meta metas[METAS_MAX];
+    uint32_t meta_count;
+
+    struct overlay *active, *spare;
+    struct checkpoint checkpoint;
+    bool checkpoint_wanted; /* after a recovery that replayed something */
+
+    uint64_t next_lsn, durable_lsn, applied_lsn, floor_segment;
+    uint32_t chain;
+    struct batch batches[2];
+    struct batch *forming, *flying; /* flying is in the log job while that lane is busy */
+    struct wal_segment current;     /* file NULL: none */
+    uint64_t current_offset;
+    struct wal_segment ready[READY_SEGMENTS_MAX];
+    uint32_t ready_count;
+    struct disk_file *closing[CLOSING_MAX]; /* left behind; the next log job closes them */
+    uint32_t closing_count;
+    struct segment_file *files; /* ascending by number */
+    uint32_t file_count, file_capacity;
+    uint64_t segment_next;
+    uint64_t segment_need; /* bytes that the first waiting request needs of a new one, or 0 */
+    int segment_error;     /* of the last attempt; no other is made until somebody asks */
+
+    struct request_queue parked;
+    uint64_t parked_deadline_us; /* not above the earliest of the parked */
+    struct result_queue results;
+
+    /* Scratch, to be used again without allocation. */
+    struct state local, incoming, merged;
+    struct history context, returned;
+    struct dot *dots; /* those new to the clock */
+    uint32_t dots_capacity;
+    struct buf scratch, scan;
+    struct overlay_list scan_list;
+
+    struct engine_job jobs[ENGINE_LANES];
+    bool busy[ENGINE_LANES];
+    struct engine_metrics metrics;
+};
+
+/* ---- engine.c -------------------------------------------------------------------------------- */
+
+void result_push(struct result_queue *q, const struct store_result *r);
+/* Room for one more, so that the next push cannot fail. 0 or GT_ENOMEM. */
+int result_reserve(struct result_queue *q);
+bool result_pop(struct result_queue *q, struct store_result *out);
+void result_queue_close(struct result_queue *q);
+bool request_pop(struct request_queue *q, struct store_request *out);
+/* Admits waiting requests in order, until one still has no room. */
+void engine_retry_parked(struct engine *e);
+/* Answers every waiting request with an error. */
+void engine_refuse_parked(struct engine *e, int error);
+/* The partition, made when absent; NULL when out of memory. */
+struct partition *engine_partition_get(struct engine *e, uint32_t partition);
+
+/* ---- admit.c --------------------------------------------------------------------------------- */
+
+/* Does a write, or answers it. True when it is done with the request (the result is queued or
+ * waits for a batch), false when there is no room yet and the request must wait. */
+bool engine_admit(struct engine *e, const struct store_request *r, bool parked);
+
+/* ---- read.c ---------------------------------------------------------------------------------- */
+
+/* What stands for a key, and where. */
+struct view {
+    struct blob *record;         /* a reference; NULL when absent */
+    struct overlay_entry *entry; /* in the active overlay; NULL when not there */
+    struct presence presence;
+    uint64_t lsn; /* 0 when it is from the index, and so durable */
+};
+/* Finds and verifies the newest record, decodes it into `state` when not NULL, and fills presence.
+ * The state borrows from view->record. 0, GT_EUNKNOWN for a bad or unreadable record (logged),
+ * GT_ENOMEM. On failure there is nothing to release. */
+int view_read(struct engine *e, uint32_t partition, uint64_t hash, struct slice key,
+              struct state *state, struct view *view);
+void view_close(struct view *view);
+/* The kind and digest of a record whose state is known. */
+struct presence presence_of(const struct state *state, const struct blob *record);
+void engine_load(struct engine *e, const struct store_request *r);
+void engine_scan(struct engine *e, const struct store_request *r);
+/* Queues a result for when `lsn` is durable: at once when it is. */
+void engine_answer_at(struct engine *e, struct store_result *result, uint64_t lsn);
+
+/* ---- lanes.c --------------------------------------------------------------------------------- */
+
+/* A batch with this body fits the current segment or one that is ready. */
+bool log_fits(const struct engine *e, uint64_t batch_bytes);
+struct engine_job *log_job(struct engine *e);
+void log_job_run(struct engine_job *j);
+void log_job_done(struct engine *e, struct engine_job *j);
+struct engine_job *segment_job(struct engine *e);
+void segment_job_run(struct engine_job *j);
+void segment_job_done(struct engine *e, struct engine_job *j);
+/* Live segments that hold log records above the applied LSN. */
+uint32_t segments_live(const struct engine *e);
+/* Remembers a segment's file; the number must be above all others. 0 or GT_ENOMEM. */
+int segment_file_add(struct engine *e, uint64_t number, uint64_t bytes, enum segment_use use);
+/* After a floor became durable: what lies before it is spare or dead. */
+void segments_release(struct engine *e, uint64_t floor_segment);
+/* The first segment that is needed to replay what is above `lsn`. */
+uint64_t segments_floor(const struct engine *e, uint64_t lsn);
+void body_clear(struct batch *b);
+
+/* ---- checkpoint.c ---------------------------------------------------------------------------- */
+
+/* Swaps the active overlay against an empty one and makes it the checkpoint's. False when one is
+ * under way already, or memory is out (the next request tries again). */
+bool checkpoint_freeze(struct engine *e);
+bool checkpoint_due(const struct engine *e);
+struct engine_job *checkpoint_job(struct engine *e);
+void checkpoint_job_run(struct engine_job *j);
+void checkpoint_job_done(struct engine *e, struct engine_job *j);
+void checkpoint_tick(struct engine *e);
+void checkpoint_close(struct engine *e);
+
+/* ---- recover.c ------------------------------------------------------------------------------- */
+
+/* The named value's place; with create a new empty one. NULL: absent, or METAS_MAX is reached. */
+struct meta *engine_meta_find(struct engine *e, struct slice name, bool create);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * The index seam: an ordered map of bytes with atomic, durable commits. index_lmdb.c is the real
+ * one; the simulator has an ordered map in memory.
+ *
+ * Keys of INDEX_DATA are partition (u16 BE), hash of the key (u64 BE), key bytes: one partition is
+ * one key range. Keys of INDEX_PARTITION are the partition (u16 BE). Keys of INDEX_META are names.
+ *
+ * One writer at a time (any thread); begin waits for the one before to end. Readers name a lane,
+ * 0 .. INDEX_LANES-1; one lane is used by one thread at a time. A read sees the newest commit. Errors: GT_EIO (also for a full disk, which
+ * LMDB reports so), GT_ENOSPACE where it is known, GT_ECORRUPT, GT_EFORMAT, GT_ENOMEM.
+ */
+#ifndef GT_ENGINE_INDEX_H
+#define GT_ENGINE_INDEX_H
+
+#include "engine/base/blob.h"
+#include "engine/base/log.h"
+
+enum index_table { INDEX_META, INDEX_PARTITION, INDEX_DATA, INDEX_TABLES };
+
+#define INDEX_LANES 3 /* loop, reader, checkpoint */
+#define INDEX_KEY_BYTES_MAX 511
+
+struct index_write;
+
+struct index {
+    /* A copy of the value: 0, or GT_ENOTFOUND. */
+    int (*get)(struct index *x, unsigned lane, enum index_table table, struct slice key,
+               struct blob **value);
+    /* Calls each(arg, key, value), borrowed, for keys >= from in order, until it returns non-zero
+     * (then scan returns that) or the table ends (0). Keep it short: a long reader makes the file
+     * grow. */
+    int (*scan)(struct index *x, unsigned lane, enum index_table table, struct slice from,
+                int (*each)(void *arg, struct slice key, struct slice value), void *arg);
+    int (*begin)(struct index *x, struct index_write **out);
+    int (*put)(struct index_write *w, enum index_table table, struct slice key,
+               struct slice value);
+    int (*remove)(struct index_write *w, enum index_table table, struct slice key); /* 0 if absent */
+    /* Ends the write in every case; after 0 it is durable. */
+    int (*commit)(struct index_write *w);
+    void (*abort)(struct index_write *w);
+    /* Share of the map that is in memory, in 1/1000, sampled over a few random pages. */
+    unsigned (*resident)(struct index *x, uint64_t seed);
+    uint64_t (*file_bytes)(struct index *x);
+    void (*destroy)(struct index *x);
+};
+
+/* Opens or makes DATA_DIR/index/ (data.mdb, lock.mdb) with address space map_bytes, default flags
+ * (never NOSYNC, NOMETASYNC or WRITEMAP), and syncs the folder. Stale reader slots are cleared. */
+int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, struct index **out);
+
+#endif

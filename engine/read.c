@@ -1,0 +1,242 @@
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/engine_private.h"
+
+/* As much of a key as a log line takes. */
+#define KEY_SHOWN 64
+
+static void bad_record(struct engine *e, uint32_t partition, struct slice key, int error)
+{
+    int shown = key.bytes < KEY_SHOWN ? (int)key.bytes : KEY_SHOWN;
+    e->metrics.bad_records_count++;
+    log_error(e->log, "record unreadable partition=%u key=%.*s cause=%s", partition, shown,
+              (const char *)key.data, error_text(error));
+}
+
+struct presence presence_of(const struct state *state, const struct blob *record)
+{
+    if (!record)
+        return (struct presence){0};
+    const struct sibling *winner = state_winner(state);
+    bool value = winner && !(winner->flags & SIBLING_TOMBSTONE);
+    return (struct presence){.digest = record_digest(slice_blob(record)),
+                             .bytes = record->bytes,
+                             .kind = value ? PRESENCE_VALUE : PRESENCE_TOMBSTONE};
+}
+
+void view_close(struct view *view)
+{
+    blob_unref(view->record);
+    view->record = NULL;
+}
+
+static int index_read(struct engine *e, unsigned lane, uint32_t partition, uint64_t hash,
+                      struct slice key, struct blob **record)
+{
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    return e->index->get(e->index, lane, INDEX_DATA, index_data_key(at, partition, hash, key),
+                         record);
+}
+
+int view_read(struct engine *e, uint32_t partition, uint64_t hash, struct slice key,
+              struct state *state, struct view *view)
+{
+    *view = (struct view){.entry = overlay_find(e->active, partition, hash, key)};
+    const struct overlay_entry *entry = view->entry;
+    if (!entry && e->checkpoint.overlay)
+        entry = overlay_find(e->checkpoint.overlay, partition, hash, key);
+    if (state)
+        state_clear(state);
+    int error = 0;
+    if (entry) {
+        view->record = blob_ref(entry->record);
+        view->presence = entry->now;
+        view->lsn = entry->lsn;
+    } else {
+        error = index_read(e, READ_LANE_LOOP, partition, hash, key, &view->record);
+        if (error == GT_ENOTFOUND)
+            return 0;
+    }
+    if (!error)
+        error = state ? record_decode(slice_blob(view->record), partition, key, state)
+                      : record_verify(slice_blob(view->record), partition, key);
+    if (!error) {
+        if (state && !entry)
+            view->presence = presence_of(state, view->record);
+        return 0;
+    }
+    view_close(view);
+    if (error == GT_ENOMEM)
+        return error;
+    bad_record(e, partition, key, error);
+    return GT_EUNKNOWN;
+}
+
+void engine_answer_at(struct engine *e, struct store_result *result, uint64_t lsn)
+{
+    if (lsn <= e->durable_lsn) {
+        result_push(&e->results, result);
+        return;
+    }
+    bool in_flight = e->busy[ENGINE_LOG] && lsn <= e->flying->last_lsn;
+    struct batch *b = in_flight ? e->flying : e->forming;
+    gt_assert(lsn <= b->last_lsn);
+    if (b->waiters.count >= BATCH_WAITERS_MAX) {
+        store_result_release(result);
+        *result =
+            (struct store_result){.kind = result->kind, .tag = result->tag, .result = GT_EBUSY};
+        e->metrics.refused_count++;
+        result_push(&e->results, result);
+        return;
+    }
+    result_push(&b->waiters, result);
+}
+
+void engine_load(struct engine *e, const struct store_request *r)
+{
+    struct store_result result = {.kind = STORE_LOAD, .tag = r->tag};
+    struct view view = {0};
+    e->metrics.loads_count++;
+    if (r->key.bytes == 0 || r->key.bytes > KEY_BYTES_MAX || r->partition >= PARTITIONS_MAX)
+        result.result = GT_ELIMIT;
+    else
+        result.result = view_read(e, r->partition, hash_bytes(r->key), r->key, NULL, &view);
+    result.record = view.record;
+    engine_answer_at(e, &result, view.lsn);
+}
+
+void engine_warm(struct engine *e, uint32_t partition, struct slice key)
+{
+    struct blob *record = NULL;
+    if (key.bytes == 0 || key.bytes > KEY_BYTES_MAX || partition >= PARTITIONS_MAX)
+        return;
+    if (index_read(e, READ_LANE_READER, partition, hash_bytes(key), key, &record) == 0)
+        blob_unref(record);
+}
+
+/* ---- scan: overlay, frozen overlay and index as one ascending run ---------------------------- */
+
+struct scan {
+    struct engine *e;
+    uint32_t partition, bytes_max;
+    const struct overlay_cursor *after; /* NULL: from the start */
+    struct overlay_list *list;          /* both overlays, newest of a key first */
+    uint32_t at;                        /* the next of list */
+    uint64_t lsn;                       /* the newest shown */
+    uint32_t count;
+    bool more;
+};
+
+#define SCAN_END 1 /* ends the walk over the index */
+
+/* 0, or SCAN_END when the result is full. */
+static int scan_emit(struct scan *s, struct slice key, struct slice record)
+{
+    int error = record_verify(record, s->partition, key);
+    if (error) {
+        bad_record(s->e, s->partition, key, error);
+        record = slice_of(NULL, 0);
+    }
+    struct buf *out = &s->e->scan;
+    size_t bytes = key.bytes + record.bytes + 2 + 5;
+    if (s->count > 0 && out->bytes + bytes > s->bytes_max) {
+        s->more = true;
+        return SCAN_END;
+    }
+    buf_bytes(out, key);
+    buf_bytes(out, record);
+    s->count++;
+    return out->failed ? GT_ENOMEM : 0;
+}
+
+static int scan_emit_overlay(struct scan *s)
+{
+    struct overlay_entry *entry = s->list->items[s->at];
+    int end = scan_emit(s, overlay_key(entry), slice_blob(entry->record));
+    if (end)
+        return end;
+    if (entry->lsn > s->lsn)
+        s->lsn = entry->lsn;
+    /* An older entry of the same key, from the frozen overlay, is hidden. */
+    s->at++;
+    if (s->at < s->list->count && s->list->items[s->at]->hash == entry->hash &&
+        slice_equal(overlay_key(s->list->items[s->at]), overlay_key(entry)))
+        s->at++;
+    return 0;
+}
+
+static int scan_each(void *arg, struct slice index_key, struct slice record)
+{
+    struct scan *s = arg;
+    uint32_t partition;
+    uint64_t hash;
+    struct slice key;
+    if (index_data_key_split(index_key, &partition, &hash, &key) != 0 || partition != s->partition)
+        return SCAN_END;
+    if (s->after && overlay_key_compare(hash, key, s->after->hash, s->after->key) <= 0)
+        return 0;
+    while (s->at < s->list->count) {
+        struct overlay_entry *entry = s->list->items[s->at];
+        int order = overlay_key_compare(entry->hash, overlay_key(entry), hash, key);
+        if (order > 0)
+            break;
+        int end = scan_emit_overlay(s);
+        if (end || order == 0)
+            return end;
+    }
+    return scan_emit(s, key, record);
+}
+
+static int scan_run(struct scan *s)
+{
+    struct engine *e = s->e;
+    s->list->count = 0;
+    int error = overlay_collect(e->active, s->partition, s->after, s->list);
+    if (!error && e->checkpoint.overlay)
+        error = overlay_collect(e->checkpoint.overlay, s->partition, s->after, s->list);
+    if (error)
+        return error;
+    overlay_list_sort(s->list);
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct slice from = s->after ? index_data_key(at, s->partition, s->after->hash, s->after->key)
+                                 : index_partition_key(at, s->partition);
+    error = e->index->scan(e->index, READ_LANE_LOOP, INDEX_DATA, from, scan_each, s);
+    if (error < 0)
+        return error;
+    while (!s->more && s->at < s->list->count) {
+        error = scan_emit_overlay(s);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+void engine_scan(struct engine *e, const struct store_request *r)
+{
+    struct store_result result = {.kind = STORE_SCAN, .tag = r->tag};
+    struct overlay_cursor after = {r->from_hash, r->from_key};
+    struct scan s = {.e = e,
+                     .partition = r->partition,
+                     .bytes_max = r->bytes_max < SCAN_BYTES_MAX ? r->bytes_max : SCAN_BYTES_MAX,
+                     .after = r->from_start ? NULL : &after,
+                     .list = &e->scan_list};
+    e->metrics.scans_count++;
+    buf_clear(&e->scan);
+    if (r->partition >= PARTITIONS_MAX || r->from_key.bytes > KEY_BYTES_MAX)
+        result.result = GT_ELIMIT;
+    else
+        result.result = scan_run(&s);
+    if (result.result == 0) {
+        result.entries = buf_blob(&e->scan);
+        result.entry_count = s.count;
+        result.more = s.more;
+        if (!result.entries)
+            result.result = GT_ENOMEM;
+    }
+    if (e->scan.capacity > BODY_KEEP_BYTES)
+        buf_close(&e->scan);
+    engine_answer_at(e, &result, result.result ? 0 : s.lsn);
+}

@@ -1,0 +1,658 @@
+/*
+ * Opening a folder, and leaving it:
+ *
+ *   index: identity, applied mark, named values, partitions -> log from the floor on, records above
+ *   the LSN of their partition into the overlay -> a fresh incarnation, durable -> a fresh segment
+ *
+ * An old segment is never appended to: whatever its end looked like, what is written from now on
+ * lies behind it, in a segment of its own.
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/engine_private.h"
+
+#define INCARNATION_RANDOM_BITS 24
+
+/* ---- the index ------------------------------------------------------------------------------- */
+
+struct loading {
+    struct engine *e;
+    struct applied_value applied;
+    bool identity_found;
+};
+
+static int meta_load(void *arg, struct slice name, struct slice value)
+{
+    struct loading *l = arg;
+    struct engine *e = l->e;
+    struct slice bytes;
+    int error = name.bytes <= META_NAME_MAX ? meta_value_decode(name, value, &bytes) : GT_ECORRUPT;
+    if (!error && slice_equal(name, slice_text("identity"))) {
+        error = identity_decode(bytes, &e->identity_value);
+        l->identity_found = true;
+    } else if (!error && slice_equal(name, slice_text("applied"))) {
+        error = applied_decode(bytes, &l->applied);
+    } else if (!error) {
+        struct meta *m = engine_meta_find(e, name, true);
+        if (m)
+            m->value = blob_copy(bytes.data, bytes.bytes);
+        error = m ? m->value ? 0 : GT_ENOMEM : GT_ECORRUPT;
+    }
+    if (error)
+        log_error(e->log, "index value unreadable name=%.*s cause=%s", (int)name.bytes,
+                  (const char *)name.data, error_text(error));
+    return error;
+}
+
+static void counts_add(struct counts *to, const struct counts *from)
+{
+    to->records += from->records;
+    to->live += from->live;
+    to->bytes += from->bytes;
+    to->digest_sum += from->digest_sum;
+}
+
+static int partition_load(void *arg, struct slice key, struct slice value)
+{
+    struct engine *e = ((struct loading *)arg)->e;
+    uint32_t number = key.bytes == 2 ? be16_get(key.data) : PARTITIONS_MAX;
+    struct partition *p = number < PARTITIONS_MAX ? engine_partition_get(e, number) : NULL;
+    int error = number < PARTITIONS_MAX ? GT_ENOMEM : GT_ECORRUPT;
+    if (p)
+        error = partition_value_decode(value, &p->lsn, &p->counts, &p->clock);
+    if (error) {
+        log_error(e->log, "index value of a partition unreadable partition=%u cause=%s", number,
+                  error_text(error));
+        return error;
+    }
+    counts_add(&e->totals, &p->counts);
+    return 0;
+}
+
+static int index_load(struct loading *l)
+{
+    struct index *x = l->e->index;
+    struct slice all = {NULL, 0};
+    int error = x->scan(x, READ_LANE_LOOP, INDEX_META, all, meta_load, l);
+    if (!error)
+        error = x->scan(x, READ_LANE_LOOP, INDEX_PARTITION, all, partition_load, l);
+    return error;
+}
+
+static int meta_put(struct index *x, struct index_write *w, const char *name, const struct buf *b)
+{
+    struct buf value;
+    buf_init(&value, 4096);
+    meta_value_encode(slice_text(name), buf_slice(b), &value);
+    int error = b->failed || value.failed
+                    ? GT_ENOMEM
+                    : x->put(w, INDEX_META, slice_text(name), buf_slice(&value));
+    buf_close(&value);
+    return error;
+}
+
+/* Makes an identity durable, and the applied mark with it when there is one. */
+static int identity_commit(struct engine *e, const struct identity_value *identity,
+                           const struct applied_value *applied)
+{
+    struct index *x = e->index;
+    struct index_write *w = NULL;
+    struct buf bytes;
+    int error = x->begin(x, &w);
+    if (error)
+        return error;
+    buf_init(&bytes, 4096);
+    identity_encode(identity, &bytes);
+    error = meta_put(x, w, "identity", &bytes);
+    if (!error && applied) {
+        buf_clear(&bytes);
+        applied_encode(applied, &bytes);
+        error = meta_put(x, w, "applied", &bytes);
+    }
+    buf_close(&bytes);
+    if (error) {
+        x->abort(w);
+        return error;
+    }
+    error = x->commit(w);
+    if (error)
+        return error;
+    e->identity_value = *identity;
+    e->identity = (struct engine_identity){.node_id = identity->node_id,
+                                           .incarnation = identity->incarnation,
+                                           .previous_incarnation = identity->previous_incarnation};
+    memcpy(e->identity.cluster_id, identity->cluster_id, sizeof(identity->cluster_id));
+    return 0;
+}
+
+/* ---- the log --------------------------------------------------------------------------------- */
+
+struct replay {
+    struct engine *e;
+    uint64_t lsn; /* the last delivered */
+    bool gap;     /* records are missing before this one: do not trust what it says it replaced */
+    uint64_t replayed; /* records installed */
+};
+
+/* What stands for the record in counts. A record that does not verify is installed all the same:
+ * every read of it will say so. */
+static int presence_read(struct engine *e, const struct state_record *s, const struct blob *record,
+                         struct presence *out)
+{
+    state_clear(&e->local);
+    int error = record_decode(slice_blob(record), s->partition, s->key, &e->local);
+    if (error == GT_ENOMEM)
+        return error;
+    if (!error) {
+        *out = presence_of(&e->local, record);
+        return 0;
+    }
+    e->metrics.bad_records_count++;
+    log_error(e->log, "record unreadable in the log partition=%u cause=%s", s->partition,
+              error_text(error));
+    *out = (struct presence){.digest = record_digest(slice_blob(record)),
+                             .bytes = record->bytes,
+                             .kind = PRESENCE_TOMBSTONE};
+    return 0;
+}
+
+static int previous_read(struct replay *replay, struct state_record *s, uint64_t hash)
+{
+    if (!replay->gap)
+        return 0;
+    struct engine *e = replay->e;
+    struct view view;
+    int error = view_read(e, s->partition, hash, s->key, &e->local, &view);
+    if (error)
+        return error == GT_EUNKNOWN ? 0 : error;
+    s->previous = view.presence;
+    view_close(&view);
+    return 0;
+}
+
+static int state_install(struct replay *replay, struct partition *p, struct state_record *s,
+                         uint64_t lsn)
+{
+    struct engine *e = replay->e;
+    uint64_t hash = hash_bytes(s->key);
+    struct blob *record = blob_copy(s->record.data, s->record.bytes);
+    if (!record)
+        return GT_ENOMEM;
+    struct presence now;
+    struct overlay_entry *entry = overlay_find(e->active, s->partition, hash, s->key);
+    int error = presence_read(e, s, record, &now);
+    if (!error && entry)
+        s->previous = entry->now;
+    else if (!error)
+        error = previous_read(replay, s, hash);
+    if (!error && !entry)
+        error = overlay_reserve(e->active);
+    for (uint32_t i = 0; i < dots_count(s->dots) && !error; i++)
+        error = clock_add(&p->clock, dots_at(s->dots, i));
+    struct overlay_entry *added = NULL;
+    if (!error && !entry) {
+        added = overlay_entry_new(s->partition, hash, s->key, &s->previous);
+        error = added ? 0 : GT_ENOMEM;
+    }
+    if (error) {
+        blob_unref(record);
+        return error;
+    }
+    counts_replace(&p->counts, s->key.bytes, &s->previous, &now);
+    counts_replace(&e->totals, s->key.bytes, &s->previous, &now);
+    if (added)
+        overlay_insert(e->active, added, record, &now, lsn);
+    else
+        overlay_replace(e->active, entry, record, &now, lsn);
+    replay->replayed++;
+    return 0;
+}
+
+static int state_replay(struct replay *replay, const struct wal_record *r)
+{
+    struct state_record s;
+    int error = state_record_decode(r->payload, &s);
+    if (error)
+        return error;
+    struct partition *p = engine_partition_get(replay->e, s.partition);
+    if (!p)
+        return GT_ENOMEM;
+    /* In the index already, by a chunk of a checkpoint that did not end. */
+    if (r->lsn <= p->lsn)
+        return 0;
+    return state_install(replay, p, &s, r->lsn);
+}
+
+static int meta_replay(struct replay *replay, const struct wal_record *r)
+{
+    struct reader reader = reader_of(r->payload);
+    struct slice name = read_bytes(&reader), bytes = read_bytes(&reader);
+    if (reader.failed || name.bytes == 0 || name.bytes > META_NAME_MAX)
+        return GT_ECORRUPT;
+    struct meta *m = engine_meta_find(replay->e, name, true);
+    struct blob *value = bytes.bytes ? blob_copy(bytes.data, bytes.bytes) : NULL;
+    if (!m || (bytes.bytes && !value)) {
+        blob_unref(value);
+        return m ? GT_ENOMEM : GT_ECORRUPT;
+    }
+    blob_unref(m->value);
+    m->value = value;
+    m->lsn = r->lsn;
+    m->dirty = true;
+    replay->replayed++;
+    return 0;
+}
+
+static int deliver(void *arg, const struct wal_record *r)
+{
+    struct replay *replay = arg;
+    int error = 0;
+    if (r->lsn > replay->lsn + 1)
+        replay->gap = true;
+    replay->lsn = r->lsn;
+    if (r->type == LOG_STATE)
+        error = state_replay(replay, r);
+    else if (r->type == LOG_META)
+        error = meta_replay(replay, r);
+    else if (r->type < LOG_OPTIONAL_MIN)
+        error = GT_EFORMAT;
+    if (error)
+        log_error(replay->e->log, "log record cannot be replayed lsn=%llu type=%u cause=%s",
+                  (unsigned long long)r->lsn, r->type, error_text(error));
+    return error;
+}
+
+/* ---- segments found -------------------------------------------------------------------------- */
+
+static int segment_each(void *arg, const char *name)
+{
+    uint64_t number;
+    if (wal_segment_number(name, &number) != 0)
+        return 0;
+    return segment_file_add(arg, number, 0, SEGMENT_LIVE);
+}
+
+static int file_compare(const void *left, const void *right)
+{
+    const struct segment_file *a = left, *b = right;
+    return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static int segments_list(struct engine *e)
+{
+    char name[DISK_NAME_BYTES];
+    struct disk *d = e->disk;
+    int error = d->make_folder(d, "wal");
+    if (!error)
+        error = d->sync_folder(d, "");
+    if (!error)
+        error = d->list(d, "wal", segment_each, e);
+    if (error)
+        return error;
+    if (e->file_count > 1)
+        qsort(e->files, e->file_count, sizeof(*e->files), file_compare);
+    for (uint32_t i = 0; i < e->file_count; i++) {
+        struct disk_file *f = NULL;
+        error = d->open(d, wal_segment_name(e->files[i].number, name), false, &f);
+        if (error)
+            return error;
+        error = d->size(d, f, &e->files[i].bytes);
+        d->close(d, f);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static struct engine *engine_alloc(const struct engine_config *config)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+    if (!e)
+        return NULL;
+    uint64_t overlay_max =
+        config->overlay_bytes_max ? config->overlay_bytes_max : OVERLAY_BYTES_DEFAULT;
+    uint64_t segment = config->segment_bytes ? config->segment_bytes : WAL_SEGMENT_BYTES_DEFAULT;
+    if (segment < WAL_SEGMENT_BYTES_MIN)
+        segment = WAL_SEGMENT_BYTES_MIN;
+    e->disk = config->disk;
+    e->index = config->index;
+    e->log = config->log;
+    e->segment_bytes = (segment + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
+    e->overlay_half = overlay_max / 2;
+    e->parked_max = config->parked_max ? config->parked_max : PARKED_DEFAULT;
+    e->parked_deadline_us = UINT64_MAX;
+    e->forming = &e->batches[0];
+    e->flying = &e->batches[1];
+    prng_init(&e->prng, config->seed);
+    engine_set_value_bytes_max(e, config->value_bytes_max ? config->value_bytes_max
+                                                          : VALUE_BYTES_DEFAULT);
+    clock_init(&e->empty_clock);
+    state_init(&e->local);
+    state_init(&e->incoming);
+    state_init(&e->merged);
+    history_init(&e->context);
+    history_init(&e->returned);
+    buf_init(&e->scratch, BLOB_BYTES_MAX);
+    buf_init(&e->scan, BLOB_BYTES_MAX);
+    buf_init(&e->checkpoint.values, BLOB_BYTES_MAX);
+    buf_init(&e->checkpoint.scratch, BLOB_BYTES_MAX);
+    for (int i = 0; i < 2; i++) {
+        buf_init(&e->batches[i].body, BLOB_BYTES_MAX);
+        body_clear(&e->batches[i]);
+    }
+    e->partitions = calloc(PARTITIONS_MAX, sizeof(*e->partitions));
+    e->active = overlay_new(PARTITIONS_MAX);
+    e->spare = overlay_new(PARTITIONS_MAX);
+    if (!e->partitions || !e->active || !e->spare || e->batches[0].body.failed ||
+        e->batches[1].body.failed) {
+        engine_close(e, false);
+        return NULL;
+    }
+    return e;
+}
+
+static uint64_t incarnation_draw(struct engine *e, uint64_t above, uint64_t wall_us)
+{
+    uint64_t seconds = wall_us / 1000000, high = (above >> INCARNATION_RANDOM_BITS) + 1;
+    if (high < seconds)
+        high = seconds;
+    uint64_t low = prng_next(&e->prng) & ((1u << INCARNATION_RANDOM_BITS) - 1);
+    return high << INCARNATION_RANDOM_BITS | low;
+}
+
+static int role_check(struct engine *e, const char *role)
+{
+    if (strcmp(e->identity_value.role, role) == 0)
+        return 0;
+    log_error(e->log, "data folder belongs to another role role=%s wanted=%s",
+              e->identity_value.role, role);
+    return GT_EFORMAT;
+}
+
+/* Records that the index knows to have been durable, and the log does not have any more. */
+static bool records_missing(const struct loading *l, const struct wal_report *wal)
+{
+    return l->applied.highest_lsn > l->applied.lsn && l->applied.highest_lsn > wal->last_lsn;
+}
+
+static void damage_log(struct engine *e, const struct loading *l, const struct wal_report *wal,
+                       bool same_boot)
+{
+    uint64_t last = wal->last_lsn > l->applied.lsn ? wal->last_lsn : l->applied.lsn;
+    if (records_missing(l, wal))
+        log_warn(e->log, "log ends too early: acknowledged writes are lost lsn=%llu..%llu",
+                 (unsigned long long)last + 1, (unsigned long long)l->applied.highest_lsn);
+    if (wal->middle)
+        log_warn(e->log,
+                 "log damaged in the middle: acknowledged writes may be lost lsn=%llu..%llu",
+                 (unsigned long long)wal->lost_first_lsn, (unsigned long long)wal->lost_last_lsn);
+    if (wal->tail && same_boot)
+        log_info(e->log,
+                 "log ends in an unfinished batch, never acknowledged segment=%llu "
+                 "offset=%llu",
+                 (unsigned long long)wal->tail_segment, (unsigned long long)wal->tail_offset);
+    else if (wal->tail)
+        log_warn(e->log,
+                 "log ends in a batch that is not whole after a restart of the machine: "
+                 "unfinished, or damaged segment=%llu offset=%llu first_lsn=%llu",
+                 (unsigned long long)wal->tail_segment, (unsigned long long)wal->tail_offset,
+                 (unsigned long long)e->next_lsn);
+}
+
+static bool boot_same(const struct engine *e, const uint8_t boot_id[16])
+{
+    static const uint8_t unknown[16];
+    return memcmp(boot_id, unknown, 16) != 0 && memcmp(boot_id, e->identity_value.boot_id, 16) == 0;
+}
+
+/* Where numbering goes on: above everything that is known to have been given out. */
+static void numbers_continue(struct engine *e, const struct loading *l,
+                             const struct wal_report *wal)
+{
+    uint64_t highest =
+        l->applied.lsn > l->applied.highest_lsn ? l->applied.lsn : l->applied.highest_lsn;
+    if (wal->last_lsn > highest)
+        highest = wal->last_lsn;
+    if (wal->lost_last_lsn > highest)
+        highest = wal->lost_last_lsn;
+    for (uint32_t i = 0; i < PARTITIONS_MAX; i++)
+        if (e->partitions[i] && e->partitions[i]->lsn > highest)
+            highest = e->partitions[i]->lsn;
+    e->next_lsn = highest + 1;
+    e->durable_lsn = highest;
+    e->applied_lsn = l->applied.lsn;
+    e->floor_segment = l->applied.floor_segment;
+    e->chain = wal->batches > 0 ? wal->chain : l->applied.chain;
+    e->segment_next =
+        e->floor_segment > wal->last_segment ? e->floor_segment : wal->last_segment + 1;
+    for (uint32_t i = 0; i < e->file_count; i++) {
+        e->files[i].last_lsn = highest;
+        if (e->files[i].number >= e->segment_next)
+            e->segment_next = e->files[i].number + 1;
+    }
+}
+
+static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16],
+                   struct engine_report *report)
+{
+    struct replay replay = {.e = e, .lsn = l->applied.lsn};
+    if (l->applied.floor_segment == 0)
+        l->applied.floor_segment = 1;
+    if (!l->identity_found && e->file_count > 0) {
+        log_error(e->log, "wal/ holds a log but index/ is empty: the index was lost");
+        return GT_ECORRUPT;
+    }
+    int error = wal_recover(e->disk, e->log, l->applied.floor_segment, l->applied.lsn, deliver,
+                            &replay, &report->wal);
+    if (error)
+        return error;
+    numbers_continue(e, l, &report->wal);
+    bool same_boot = boot_same(e, boot_id);
+    report->replayed = replay.replayed;
+    report->fresh = !l->identity_found;
+    report->doubtful =
+        report->wal.middle || records_missing(l, &report->wal) || (report->wal.tail && !same_boot);
+    damage_log(e, l, &report->wal, same_boot);
+    return 0;
+}
+
+/* The new life's identity; with nothing replayed also a new floor, so that what was written by
+ * earlier lives is behind it and its files can be used again. */
+static int identity_renew(struct engine *e, const struct engine_config *config,
+                          const struct engine_report *report)
+{
+    struct identity_value identity = e->identity_value;
+    while (identity.node_id == 0)
+        identity.node_id = prng_next(&e->prng);
+    identity.previous_incarnation = identity.incarnation;
+    identity.incarnation = incarnation_draw(e, identity.incarnation, config->wall_us);
+    memcpy(identity.boot_id, config->boot_id, sizeof(identity.boot_id));
+    memcpy(identity.role, config->role, strlen(config->role) + 1);
+    if (report->replayed > 0) {
+        e->checkpoint_wanted = true;
+        return identity_commit(e, &identity, NULL);
+    }
+    struct applied_value applied = {.lsn = e->next_lsn - 1,
+                                    .floor_segment = e->segment_next,
+                                    .chain = e->chain,
+                                    .highest_lsn = e->durable_lsn};
+    int error = identity_commit(e, &identity, &applied);
+    if (error)
+        return error;
+    e->applied_lsn = applied.lsn;
+    segments_release(e, applied.floor_segment);
+    return 0;
+}
+
+static int segment_first(struct engine *e)
+{
+    struct engine_job *j = segment_job(e);
+    if (!j || j->kind != JOB_SEGMENT_MAKE)
+        return 0; /* very much live log: the checkpoint comes first */
+    segment_job_run(j);
+    segment_job_done(e, j);
+    return e->segment_error;
+}
+
+int engine_open(const struct engine_config *config, struct engine **out,
+                struct engine_report *report)
+{
+    gt_assert(strlen(config->role) < ROLE_BYTES_MAX);
+    *report = (struct engine_report){0};
+    struct engine *e = engine_alloc(config);
+    if (!e)
+        return GT_ENOMEM;
+    struct loading loading = {.e = e};
+    int error = index_load(&loading);
+    if (!error && loading.identity_found)
+        error = role_check(e, config->role);
+    if (!error)
+        error = segments_list(e);
+    if (!error)
+        error = recover(e, &loading, config->boot_id, report);
+    if (!error && !report->wal.middle)
+        segments_release(e, loading.applied.floor_segment);
+    if (!error)
+        error = identity_renew(e, config, report);
+    if (!error)
+        error = segment_first(e);
+    if (error) {
+        engine_close(e, false);
+        return error;
+    }
+    log_info(e->log,
+             "storage open fresh=%d records=%llu replayed=%llu segments=%llu batches=%llu "
+             "lsn=%llu clean=%d",
+             report->fresh, (unsigned long long)e->totals.records,
+             (unsigned long long)report->replayed, (unsigned long long)report->wal.segments,
+             (unsigned long long)report->wal.batches, (unsigned long long)e->next_lsn - 1,
+             report->wal.clean);
+    *out = e;
+    return 0;
+}
+
+int engine_set_cluster(struct engine *e, const uint8_t cluster_id[16])
+{
+    struct identity_value identity = e->identity_value;
+    memcpy(identity.cluster_id, cluster_id, sizeof(identity.cluster_id));
+    return identity_commit(e, &identity, NULL);
+}
+
+int engine_renew_incarnation(struct engine *e, uint64_t above, uint64_t wall_us)
+{
+    struct identity_value identity = e->identity_value;
+    identity.previous_incarnation = identity.incarnation;
+    if (above < identity.incarnation)
+        above = identity.incarnation;
+    identity.incarnation = incarnation_draw(e, above, wall_us);
+    return identity_commit(e, &identity, NULL);
+}
+
+/* ---- closing --------------------------------------------------------------------------------- */
+
+/* The mark that nothing follows: with it a torn end of the log can be told from rot. */
+static void close_mark(struct engine *e)
+{
+    struct batch *b = e->forming;
+    uint64_t bytes = wal_batch_bytes(0);
+    if (!log_fits(e, bytes))
+        return;
+    if (!e->current.file || e->current_offset + bytes > e->current.bytes) {
+        if (e->current.file)
+            e->disk->close(e->disk, e->current.file);
+        e->current = e->ready[0];
+        e->current_offset = WAL_BLOCK;
+        e->ready[0] = e->ready[--e->ready_count];
+    }
+    int error = wal_batch_seal(&b->body, WAL_CLOSE, 0, e->next_lsn, &e->current, e->current_offset,
+                               &e->chain);
+    if (!error)
+        error = e->disk->write(e->disk, e->current.file, e->current_offset, b->body.data,
+                               b->body.bytes);
+    if (!error)
+        error = e->disk->sync(e->disk, e->current.file);
+    if (error)
+        log_warn(e->log, "clean-close mark not written cause=%s", error_text(error));
+}
+
+static void files_close(struct engine *e)
+{
+    struct engine_job *log = &e->jobs[ENGINE_LOG], *segment = &e->jobs[ENGINE_SEGMENT];
+    for (uint32_t i = 0; i < e->closing_count; i++)
+        e->disk->close(e->disk, e->closing[i]);
+    if (e->busy[ENGINE_LOG])
+        for (uint32_t i = 0; i < log->closing_count; i++)
+            e->disk->close(e->disk, log->closing[i]);
+    if (e->busy[ENGINE_SEGMENT] && segment->made)
+        wal_segment_close(e->disk, &segment->segment);
+    for (uint32_t i = 0; i < e->ready_count; i++)
+        wal_segment_close(e->disk, &e->ready[i]);
+    if (e->current.file)
+        wal_segment_close(e->disk, &e->current);
+}
+
+static void requests_close(struct engine *e)
+{
+    struct store_request r;
+    while (request_pop(&e->parked, &r))
+        store_request_release(&r);
+    free(e->parked.items);
+    result_queue_close(&e->results);
+    for (int i = 0; i < 2; i++) {
+        result_queue_close(&e->batches[i].waiters);
+        buf_close(&e->batches[i].body);
+    }
+}
+
+static void partitions_close(struct engine *e)
+{
+    for (uint32_t i = 0; e->partitions && i < PARTITIONS_MAX; i++)
+        if (e->partitions[i]) {
+            clock_close(&e->partitions[i]->clock);
+            free(e->partitions[i]);
+        }
+    free(e->partitions);
+    for (uint32_t i = 0; i < e->meta_count; i++)
+        blob_unref(e->metas[i].value);
+}
+
+static void scratch_close(struct engine *e)
+{
+    state_close(&e->local);
+    state_close(&e->incoming);
+    state_close(&e->merged);
+    history_close(&e->context);
+    history_close(&e->returned);
+    clock_close(&e->empty_clock);
+    buf_close(&e->scratch);
+    buf_close(&e->scan);
+    overlay_list_close(&e->scan_list);
+    free(e->dots);
+    free(e->files);
+}
+
+void engine_close(struct engine *e, bool clean)
+{
+    if (!e)
+        return;
+    if (clean && !e->poisoned) {
+        gt_assert(engine_idle(e));
+        close_mark(e);
+    }
+    files_close(e);
+    struct engine_job *cp = &e->jobs[ENGINE_CHECKPOINT];
+    if (e->busy[ENGINE_CHECKPOINT] && cp->kind == JOB_RETIRE)
+        overlay_free(cp->retired);
+    checkpoint_close(e);
+    overlay_free(e->active);
+    overlay_free(e->spare);
+    requests_close(e);
+    partitions_close(e);
+    scratch_close(e);
+    free(e);
+}

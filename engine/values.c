@@ -1,0 +1,218 @@
+#include "engine/values.h"
+
+#include "engine/base/assert.h"
+#include "engine/base/crc.h"
+#include "engine/base/error.h"
+
+#define VALUE_FORMAT 1
+
+struct slice index_data_key(uint8_t at[INDEX_KEY_BYTES_MAX], uint32_t partition, uint64_t hash,
+                            struct slice key)
+{
+    gt_assert(10 + key.bytes <= INDEX_KEY_BYTES_MAX);
+    be16_put(at, (uint16_t)partition);
+    be64_put(at + 2, hash);
+    if (key.bytes > 0)
+        memcpy(at + 10, key.data, key.bytes);
+    return slice_of(at, 10 + key.bytes);
+}
+
+int index_data_key_split(struct slice index_key, uint32_t *partition, uint64_t *hash,
+                         struct slice *key)
+{
+    if (index_key.bytes <= 10)
+        return GT_ECORRUPT;
+    *partition = be16_get(index_key.data);
+    *hash = be64_get(index_key.data + 2);
+    *key = slice_of(index_key.data + 10, index_key.bytes - 10);
+    return 0;
+}
+
+struct slice index_partition_key(uint8_t at[2], uint32_t partition)
+{
+    be16_put(at, (uint16_t)partition);
+    return slice_of(at, 2);
+}
+
+int state_record_decode(struct slice payload, struct state_record *s)
+{
+    struct reader r = reader_of(payload);
+    uint64_t partition = read_varint(&r);
+    s->key = read_bytes(&r);
+    s->previous = (struct presence){.kind = read_u8(&r)};
+    if (s->previous.kind != PRESENCE_ABSENT) {
+        s->previous.digest = read_u64(&r);
+        s->previous.bytes = (uint32_t)read_varint(&r);
+    }
+    uint64_t dots = read_varint(&r);
+    if (dots > reader_left(&r) / DOT_BYTES)
+        return GT_ECORRUPT;
+    s->dots = read_raw(&r, (size_t)dots * DOT_BYTES);
+    s->record = read_bytes(&r);
+    bool fits = partition < PARTITIONS_MAX && s->key.bytes >= 1 && s->key.bytes <= KEY_BYTES_MAX &&
+                s->previous.kind <= PRESENCE_BAD && s->record.bytes <= BLOB_BYTES_MAX;
+    s->partition = (uint32_t)partition;
+    return r.failed || !fits ? GT_ECORRUPT : 0;
+}
+
+void counts_replace(struct counts *c, size_t key_bytes, const struct presence *from,
+                    const struct presence *to)
+{
+    if (from->kind != PRESENCE_ABSENT) {
+        c->records--;
+        c->live -= from->kind == PRESENCE_VALUE;
+        c->bytes -= key_bytes + from->bytes;
+        c->digest_sum -= from->digest;
+    }
+    if (to->kind != PRESENCE_ABSENT) {
+        c->records++;
+        c->live += to->kind == PRESENCE_VALUE;
+        c->bytes += key_bytes + to->bytes;
+        c->digest_sum += to->digest;
+    }
+}
+
+bool counts_equal(const struct counts *a, const struct counts *b)
+{
+    return a->records == b->records && a->live == b->live && a->bytes == b->bytes &&
+           a->digest_sum == b->digest_sum;
+}
+
+/* The checksum in front of a value, over `before` and all that follows it. */
+static void checksum_fill(struct buf *out, size_t start, struct slice before)
+{
+    if (out->failed)
+        return;
+    uint32_t crc = crc_update(0, before.data, before.bytes);
+    le32_put(out->data + start, crc_update(crc, out->data + start + 4, out->bytes - start - 4));
+}
+
+static int checksum_open(struct slice value, struct slice before, struct reader *r)
+{
+    if (value.bytes < 5)
+        return GT_ECORRUPT;
+    uint32_t crc = crc_update(0, before.data, before.bytes);
+    if (le32_get(value.data) != crc_update(crc, value.data + 4, value.bytes - 4))
+        return GT_ECORRUPT;
+    if (value.data[4] != VALUE_FORMAT)
+        return GT_EFORMAT;
+    *r = reader_of(slice_of(value.data + 5, value.bytes - 5));
+    return 0;
+}
+
+/* Appends `bytes` with their varint length in front, when the length is known only afterwards. */
+static void clock_bytes(const struct clock *clock, struct buf *out)
+{
+    struct buf encoded;
+    buf_init(&encoded, out->bytes_max);
+    clock_encode(clock, &encoded);
+    if (encoded.failed)
+        out->failed = true;
+    buf_bytes(out, buf_slice(&encoded));
+    buf_close(&encoded);
+}
+
+void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
+                            struct buf *out)
+{
+    size_t start = out->bytes;
+    buf_u32(out, 0);
+    buf_u8(out, VALUE_FORMAT);
+    buf_u64(out, lsn);
+    buf_varint(out, counts->records);
+    buf_varint(out, counts->live);
+    buf_varint(out, counts->bytes);
+    buf_u64(out, counts->digest_sum);
+    clock_bytes(clock, out);
+    buf_varint(out, 0); /* log floor */
+    for (int i = 0; i < 4; i++)
+        buf_varint(out, 0); /* fences */
+    checksum_fill(out, start, slice_of(NULL, 0));
+}
+
+int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *counts,
+                           struct clock *clock)
+{
+    struct reader r;
+    int error = checksum_open(value, slice_of(NULL, 0), &r);
+    if (error)
+        return error;
+    *lsn = read_u64(&r);
+    counts->records = read_varint(&r);
+    counts->live = read_varint(&r);
+    counts->bytes = read_varint(&r);
+    counts->digest_sum = read_u64(&r);
+    struct reader clock_reader = reader_of(read_bytes(&r));
+    read_bytes(&r);
+    for (int i = 0; i < 4; i++)
+        read_varint(&r);
+    if (r.failed)
+        return GT_ECORRUPT;
+    return clock_decode(&clock_reader, clock);
+}
+
+void meta_value_encode(struct slice name, struct slice bytes, struct buf *out)
+{
+    size_t start = out->bytes;
+    buf_u32(out, 0);
+    buf_u8(out, VALUE_FORMAT);
+    buf_put(out, bytes.data, bytes.bytes);
+    checksum_fill(out, start, name);
+}
+
+int meta_value_decode(struct slice name, struct slice value, struct slice *bytes)
+{
+    struct reader r;
+    int error = checksum_open(value, name, &r);
+    if (error)
+        return error;
+    *bytes = read_raw(&r, reader_left(&r));
+    return 0;
+}
+
+void identity_encode(const struct identity_value *v, struct buf *out)
+{
+    buf_u64(out, v->node_id);
+    buf_u64(out, v->incarnation);
+    buf_u64(out, v->previous_incarnation);
+    buf_put(out, v->cluster_id, sizeof(v->cluster_id));
+    buf_put(out, v->boot_id, sizeof(v->boot_id));
+    buf_bytes(out, slice_text(v->role));
+}
+
+int identity_decode(struct slice bytes, struct identity_value *v)
+{
+    struct reader r = reader_of(bytes);
+    v->node_id = read_u64(&r);
+    v->incarnation = read_u64(&r);
+    v->previous_incarnation = read_u64(&r);
+    struct slice cluster = read_raw(&r, sizeof(v->cluster_id));
+    struct slice boot = read_raw(&r, sizeof(v->boot_id));
+    struct slice role = read_bytes(&r);
+    if (r.failed || role.bytes >= ROLE_BYTES_MAX)
+        return GT_ECORRUPT;
+    memcpy(v->cluster_id, cluster.data, cluster.bytes);
+    memcpy(v->boot_id, boot.data, boot.bytes);
+    memset(v->role, 0, sizeof(v->role));
+    if (role.bytes > 0)
+        memcpy(v->role, role.data, role.bytes);
+    return 0;
+}
+
+void applied_encode(const struct applied_value *v, struct buf *out)
+{
+    buf_u64(out, v->lsn);
+    buf_u64(out, v->floor_segment);
+    buf_u32(out, v->chain);
+    buf_u64(out, v->highest_lsn);
+}
+
+int applied_decode(struct slice bytes, struct applied_value *v)
+{
+    struct reader r = reader_of(bytes);
+    v->lsn = read_u64(&r);
+    v->floor_segment = read_u64(&r);
+    v->chain = read_u32(&r);
+    v->highest_lsn = read_u64(&r);
+    return r.failed ? GT_ECORRUPT : 0;
+}

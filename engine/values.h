@@ -1,0 +1,73 @@
+/*
+ * The values of the index as bytes: partitions, named values, identity, the applied mark; and the
+ * log's record of a state. Layouts are drawn in engine.h under INDEX VALUES and LOG RECORDS.
+ * Decoding verifies the checksum; damaged bytes are GT_ECORRUPT, another format number is
+ * GT_EFORMAT.
+ */
+#ifndef GT_ENGINE_VALUES_H
+#define GT_ENGINE_VALUES_H
+
+#include "engine/engine.h"
+#include "engine/overlay.h"
+
+/* Types of log records. */
+#define LOG_STATE        1
+#define LOG_META         2
+#define LOG_OPTIONAL_MIN 128 /* types from here on may be skipped by who does not know them */
+
+#define ROLE_BYTES_MAX 32 /* with the final NUL */
+
+/* The key of a record in INDEX_DATA. Returns a slice of `at`. */
+struct slice index_data_key(uint8_t at[INDEX_KEY_BYTES_MAX], uint32_t partition, uint64_t hash,
+                            struct slice key);
+/* Takes it apart: 0, or GT_ECORRUPT when it is none. */
+int index_data_key_split(struct slice index_key, uint32_t *partition, uint64_t *hash,
+                         struct slice *key);
+struct slice index_partition_key(uint8_t at[2], uint32_t partition);
+
+/* A STATE record of the log, taken apart; slices borrow from the payload. */
+struct state_record {
+    uint32_t partition;
+    struct slice key, dots, record;
+    struct presence previous;
+};
+int state_record_decode(struct slice payload, struct state_record *s); /* 0 or GT_ECORRUPT */
+
+/* What a partition counts about its records (RULES 16). */
+struct counts {
+    uint64_t records, live, bytes, digest_sum;
+};
+/* One record takes the place of another. */
+void counts_replace(struct counts *c, size_t key_bytes, const struct presence *from,
+                    const struct presence *to);
+bool counts_equal(const struct counts *a, const struct counts *b);
+
+/* Appends the value. A failure marks out. */
+void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
+                            struct buf *out);
+/* clock is initialised by the caller. 0, GT_ECORRUPT, GT_EFORMAT, GT_ENOMEM. */
+int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *counts,
+                           struct clock *clock);
+
+/* A named value: checksum and format around the bytes. */
+void meta_value_encode(struct slice name, struct slice bytes, struct buf *out);
+int meta_value_decode(struct slice name, struct slice value, struct slice *bytes);
+
+struct identity_value {
+    uint64_t node_id, incarnation, previous_incarnation;
+    uint8_t cluster_id[16], boot_id[16];
+    char role[ROLE_BYTES_MAX];
+};
+void identity_encode(const struct identity_value *v, struct buf *out);
+int identity_decode(struct slice bytes, struct identity_value *v);
+
+struct applied_value {
+    uint64_t lsn;           /* all records up to here are in the index */
+    uint64_t floor_segment; /* the log before it is not needed */
+    uint32_t chain;         /* of the newest batch known when this was written */
+    uint64_t highest_lsn;   /* durable in the log when this was written, so never given out again */
+};
+void applied_encode(const struct applied_value *v, struct buf *out);
+int applied_decode(struct slice bytes, struct applied_value *v);
+
+#endif

@@ -1,0 +1,730 @@
+#include "engine/version.h"
+
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/crc.h"
+#include "engine/base/error.h"
+#include "engine/clock.h"
+#include "engine/record.h"
+
+#define LINEAR_MAX         8 /* up to here a scan beats a binary search */
+#define CAPACITY_MIN       4
+#define CONTEXT_FORMAT     1
+#define CONTEXT_HEAD_BYTES 9
+#define CONTEXT_TAIL_BYTES 4
+/* Dots of a context that is over CONTEXT_BYTES_MAX whole: at most 29 bytes each fit well within. */
+#define CONTEXT_TRIMMED_DOTS 512
+
+int actor_compare(struct actor a, struct actor b)
+{
+    if (a.node != b.node)
+        return a.node < b.node ? -1 : 1;
+    return (a.incarnation > b.incarnation) - (a.incarnation < b.incarnation);
+}
+
+int dot_compare(struct dot a, struct dot b)
+{
+    int order = actor_compare(a.actor, b.actor);
+    return order != 0 ? order : (a.seq > b.seq) - (a.seq < b.seq);
+}
+
+static bool actor_equal(struct actor a, struct actor b)
+{
+    return a.node == b.node && a.incarnation == b.incarnation;
+}
+
+static bool dot_equal(struct dot a, struct dot b)
+{
+    return a.seq == b.seq && actor_equal(a.actor, b.actor);
+}
+
+/* A new capacity of at least `wanted`, or 0 when that many items are more than memory counts. */
+static uint32_t capacity_for(uint32_t capacity, size_t wanted)
+{
+    if (wanted > UINT32_MAX / 2)
+        return 0;
+    if (capacity < CAPACITY_MIN)
+        capacity = CAPACITY_MIN;
+    while (capacity < wanted)
+        capacity *= 2;
+    return capacity;
+}
+
+static int dots_reserve(struct dot **dots, uint32_t *capacity, size_t wanted)
+{
+    if (wanted <= *capacity)
+        return 0;
+    uint32_t grown = capacity_for(*capacity, wanted);
+    struct dot *moved = grown ? realloc(*dots, grown * sizeof(**dots)) : NULL;
+    if (!moved)
+        return GT_ENOMEM;
+    *dots = moved;
+    *capacity = grown;
+    return 0;
+}
+
+/* ---- histories ------------------------------------------------------------------------------- */
+
+void history_init(struct history *h)
+{
+    *h = (struct history){0};
+}
+
+void history_close(struct history *h)
+{
+    free(h->vector);
+    free(h->exact);
+    *h = (struct history){0};
+}
+
+void history_clear(struct history *h)
+{
+    h->vector_count = 0;
+    h->exact_count = 0;
+}
+
+bool history_empty(const struct history *h)
+{
+    return h->vector_count == 0 && h->exact_count == 0;
+}
+
+/* The first vector entry whose actor is not below this one. */
+static uint32_t vector_place(const struct history *h, struct actor actor)
+{
+    uint32_t low = 0, high = h->vector_count;
+    while (high - low > LINEAR_MAX) {
+        uint32_t middle = low + (high - low) / 2;
+        if (actor_compare(h->vector[middle].actor, actor) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    while (low < high && actor_compare(h->vector[low].actor, actor) < 0)
+        low++;
+    return low;
+}
+
+/* The first exact dot that is not below this one. */
+static uint32_t exact_place(const struct history *h, struct dot d)
+{
+    uint32_t low = 0, high = h->exact_count;
+    while (high - low > LINEAR_MAX) {
+        uint32_t middle = low + (high - low) / 2;
+        if (dot_compare(h->exact[middle], d) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    while (low < high && dot_compare(h->exact[low], d) < 0)
+        low++;
+    return low;
+}
+
+/* The vector's seq of the actor, 0 when it has no entry. */
+static uint64_t vector_seq(const struct history *h, struct actor actor)
+{
+    uint32_t at = vector_place(h, actor);
+    bool found = at < h->vector_count && actor_equal(h->vector[at].actor, actor);
+    return found ? h->vector[at].seq : 0;
+}
+
+static bool exact_has(const struct history *h, struct dot d)
+{
+    uint32_t at = exact_place(h, d);
+    return at < h->exact_count && dot_equal(h->exact[at], d);
+}
+
+bool history_covers(const struct history *h, struct dot d)
+{
+    return d.seq <= vector_seq(h, d.actor) || exact_has(h, d);
+}
+
+int history_copy(struct history *to, const struct history *from)
+{
+    int error = dots_reserve(&to->vector, &to->vector_capacity, from->vector_count);
+    if (!error)
+        error = dots_reserve(&to->exact, &to->exact_capacity, from->exact_count);
+    if (error)
+        return error;
+    if (from->vector_count)
+        memcpy(to->vector, from->vector, from->vector_count * sizeof(*to->vector));
+    if (from->exact_count)
+        memcpy(to->exact, from->exact, from->exact_count * sizeof(*to->exact));
+    to->vector_count = from->vector_count;
+    to->exact_count = from->exact_count;
+    return 0;
+}
+
+static void dots_insert(struct dot *dots, uint32_t *count, uint32_t at, struct dot d)
+{
+    memmove(dots + at + 1, dots + at, (*count - at) * sizeof(*dots));
+    dots[at] = d;
+    ++*count;
+}
+
+static void dots_remove(struct dot *dots, uint32_t *count, uint32_t from, uint32_t to)
+{
+    if (from == to)
+        return;
+    memmove(dots + from, dots + to, (*count - to) * sizeof(*dots));
+    *count -= to - from;
+}
+
+int history_add(struct history *h, struct dot d)
+{
+    if (d.seq <= vector_seq(h, d.actor))
+        return 0;
+    uint32_t at = exact_place(h, d);
+    if (at < h->exact_count && dot_equal(h->exact[at], d))
+        return 0;
+    int error = dots_reserve(&h->exact, &h->exact_capacity, (size_t)h->exact_count + 1);
+    if (!error)
+        dots_insert(h->exact, &h->exact_count, at, d);
+    return error;
+}
+
+int history_raise(struct history *h, struct actor actor, uint64_t seq)
+{
+    if (seq == 0)
+        return 0;
+    uint32_t at = vector_place(h, actor);
+    if (at < h->vector_count && actor_equal(h->vector[at].actor, actor)) {
+        if (seq <= h->vector[at].seq)
+            return 0;
+        h->vector[at].seq = seq;
+    } else {
+        int error = dots_reserve(&h->vector, &h->vector_capacity, (size_t)h->vector_count + 1);
+        if (error)
+            return error;
+        dots_insert(h->vector, &h->vector_count, at, (struct dot){actor, seq});
+    }
+    uint32_t from = exact_place(h, (struct dot){actor, 0}), to = from;
+    while (to < h->exact_count && actor_equal(h->exact[to].actor, actor) && h->exact[to].seq <= seq)
+        to++;
+    dots_remove(h->exact, &h->exact_count, from, to);
+    return 0;
+}
+
+/*
+ * The union of two ascending lists of dots, into the first, which has room for both: merged from
+ * the back, so that nothing is overwritten before it is read, then moved down over the places that
+ * equal items left. With by_actor the lists have one dot an actor and the higher seq is kept.
+ */
+static uint32_t dots_union(struct dot *into, uint32_t into_count, const struct dot *from,
+                           uint32_t from_count, bool by_actor)
+{
+    size_t i = into_count, j = from_count, end = i + j, k = end;
+    while (j > 0) {
+        int order = i == 0     ? -1
+                    : by_actor ? actor_compare(into[i - 1].actor, from[j - 1].actor)
+                               : dot_compare(into[i - 1], from[j - 1]);
+        if (order > 0) {
+            into[--k] = into[--i];
+        } else if (order < 0) {
+            into[--k] = from[--j];
+        } else {
+            i--, j--;
+            into[--k] = into[i].seq > from[j].seq ? into[i] : from[j];
+        }
+    }
+    if (k > i)
+        memmove(into + i, into + k, (end - k) * sizeof(*into));
+    return (uint32_t)(i + end - k);
+}
+
+/* Drops the exact dots that the vector covers. */
+static void exact_prune(struct history *h)
+{
+    uint32_t kept = 0, v = 0;
+    for (uint32_t i = 0; i < h->exact_count; i++) {
+        struct dot d = h->exact[i];
+        while (v < h->vector_count && actor_compare(h->vector[v].actor, d.actor) < 0)
+            v++;
+        bool covered = v < h->vector_count && actor_equal(h->vector[v].actor, d.actor) &&
+                       d.seq <= h->vector[v].seq;
+        if (!covered)
+            h->exact[kept++] = d;
+    }
+    h->exact_count = kept;
+}
+
+/* Entry by entry the higher, and all exact dots not covered then: commutative and associative in
+ * the bytes too, since both unions are and covering depends on the joined vector alone. */
+int history_join(struct history *h, const struct history *from)
+{
+    size_t vectors = (size_t)h->vector_count + from->vector_count;
+    size_t exacts = (size_t)h->exact_count + from->exact_count;
+    int error = dots_reserve(&h->vector, &h->vector_capacity, vectors);
+    if (!error)
+        error = dots_reserve(&h->exact, &h->exact_capacity, exacts);
+    if (error)
+        return error;
+    h->vector_count =
+        dots_union(h->vector, h->vector_count, from->vector, from->vector_count, true);
+    h->exact_count = dots_union(h->exact, h->exact_count, from->exact, from->exact_count, false);
+    exact_prune(h);
+    return 0;
+}
+
+bool history_includes(const struct history *a, const struct history *b)
+{
+    for (uint32_t i = 0; i < b->vector_count; i++)
+        if (b->vector[i].seq > vector_seq(a, b->vector[i].actor))
+            return false;
+    for (uint32_t i = 0; i < b->exact_count; i++)
+        if (!history_covers(a, b->exact[i]))
+            return false;
+    return true;
+}
+
+static bool dots_equal(const struct dot *a, uint32_t a_count, const struct dot *b, uint32_t b_count)
+{
+    if (a_count != b_count)
+        return false;
+    for (uint32_t i = 0; i < a_count; i++)
+        if (!dot_equal(a[i], b[i]))
+            return false;
+    return true;
+}
+
+/* ---- states ---------------------------------------------------------------------------------- */
+
+void state_init(struct state *s)
+{
+    *s = (struct state){0};
+}
+
+void state_close(struct state *s)
+{
+    history_close(&s->history);
+    free(s->siblings);
+    *s = (struct state){0};
+}
+
+void state_clear(struct state *s)
+{
+    history_clear(&s->history);
+    s->sibling_count = 0;
+    s->unknown = false;
+}
+
+bool state_absent(const struct state *s)
+{
+    return !s->unknown && s->sibling_count == 0 && history_empty(&s->history);
+}
+
+static int siblings_reserve(struct state *s, size_t wanted)
+{
+    if (wanted <= s->sibling_capacity)
+        return 0;
+    uint32_t grown = capacity_for(s->sibling_capacity, wanted);
+    struct sibling *moved = grown ? realloc(s->siblings, grown * sizeof(*moved)) : NULL;
+    if (!moved)
+        return GT_ENOMEM;
+    s->siblings = moved;
+    s->sibling_capacity = grown;
+    return 0;
+}
+
+int state_copy(struct state *to, const struct state *from)
+{
+    int error = siblings_reserve(to, from->sibling_count);
+    if (!error)
+        error = history_copy(&to->history, &from->history);
+    if (error)
+        return error;
+    if (from->sibling_count)
+        memcpy(to->siblings, from->siblings, from->sibling_count * sizeof(*to->siblings));
+    to->sibling_count = from->sibling_count;
+    to->unknown = from->unknown;
+    return 0;
+}
+
+/* The first sibling whose dot is not below this one. */
+static uint32_t sibling_place(const struct state *s, struct dot d)
+{
+    uint32_t low = 0, high = s->sibling_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (dot_compare(s->siblings[middle].dot, d) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int state_add(struct state *s, const struct sibling *sibling)
+{
+    /* Room first: a dot in the history whose sibling is not there would read as superseded. */
+    int error = siblings_reserve(s, (size_t)s->sibling_count + 1);
+    if (!error)
+        error = history_add(&s->history, sibling->dot);
+    if (error)
+        return error;
+    uint32_t at = sibling_place(s, sibling->dot);
+    if (at == s->sibling_count || !dot_equal(s->siblings[at].dot, sibling->dot)) {
+        memmove(s->siblings + at + 1, s->siblings + at,
+                (s->sibling_count - at) * sizeof(*s->siblings));
+        s->sibling_count++;
+    }
+    s->siblings[at] = *sibling;
+    return 0;
+}
+
+const struct sibling *state_find(const struct state *s, struct dot d)
+{
+    uint32_t at = sibling_place(s, d);
+    bool found = at < s->sibling_count && dot_equal(s->siblings[at].dot, d);
+    return found ? &s->siblings[at] : NULL;
+}
+
+static bool sibling_outranks(const struct sibling *a, const struct sibling *b)
+{
+    return a->stamp != b->stamp ? a->stamp > b->stamp : dot_compare(a->dot, b->dot) > 0;
+}
+
+const struct sibling *state_winner(const struct state *s)
+{
+    const struct sibling *winner = NULL;
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (!winner || sibling_outranks(&s->siblings[i], winner))
+            winner = &s->siblings[i];
+    return winner;
+}
+
+size_t state_value_bytes(const struct state *s)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        bytes += s->siblings[i].value.bytes;
+    return bytes;
+}
+
+/* Sixteen zero bytes are no operation id: two writes without one are two writes. */
+static bool same_operation(const struct sibling *a, const struct sibling *b)
+{
+    static const uint8_t none[OP_ID_BYTES];
+    return memcmp(a->op, b->op, OP_ID_BYTES) == 0 && memcmp(a->op, none, OP_ID_BYTES) != 0;
+}
+
+bool state_shown(const struct state *s, uint32_t i)
+{
+    gt_assert(i < s->sibling_count);
+    for (uint32_t j = 0; j < s->sibling_count; j++)
+        if (j != i && same_operation(&s->siblings[j], &s->siblings[i]) &&
+            sibling_outranks(&s->siblings[j], &s->siblings[i]))
+            return false;
+    return true;
+}
+
+uint32_t state_shown_count(const struct state *s)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        count += state_shown(s, i);
+    return count;
+}
+
+static bool sibling_equal(const struct sibling *a, const struct sibling *b)
+{
+    return dot_equal(a->dot, b->dot) && a->stamp == b->stamp &&
+           memcmp(a->op, b->op, OP_ID_BYTES) == 0 && a->flags == b->flags &&
+           a->expires_at_ms == b->expires_at_ms && dot_equal(a->expiry_dot, b->expiry_dot) &&
+           slice_equal(a->value, b->value);
+}
+
+bool state_equal(const struct state *a, const struct state *b)
+{
+    const struct history *ha = &a->history, *hb = &b->history;
+    if (a->unknown != b->unknown || a->sibling_count != b->sibling_count ||
+        !dots_equal(ha->vector, ha->vector_count, hb->vector, hb->vector_count) ||
+        !dots_equal(ha->exact, ha->exact_count, hb->exact, hb->exact_count))
+        return false;
+    for (uint32_t i = 0; i < a->sibling_count; i++)
+        if (!sibling_equal(&a->siblings[i], &b->siblings[i]))
+            return false;
+    return true;
+}
+
+/* ---- the one merge (RULES 2) ----------------------------------------------------------------- */
+
+/*
+ * A sibling of one side that the other does not hold live is either news to the other, or the other
+ * has dropped it. Its history tells which: what it includes and no longer holds was superseded
+ * there by a write that had seen it. And so does its clock, after the history was reaped with the
+ * key (RULES 19): by INV a dot in the clock was held here, or went with its key; it never comes
+ * back, whatever parcel brings it (F2). The clock says so for the dots of one key only because a
+ * message sets no other dots in it than those it lists (RULES 1, F1); no vector entry is asked
+ * about a dot of another key.
+ *
+ * The sender's clock is asked about the siblings of local only when it was cut with the states that
+ * it sends (a pull): then a dot that it covers and does not send has gone there. It is never asked
+ * about a sibling that is live in incoming, or every pull would drop what it brings.
+ *
+ * A bad record broke INV for its key: its dots are in the clock and their state is not here. So the
+ * local clock says nothing then (RULES 16).
+ *
+ * Without clocks: live = (L & S) + (L - H(S)) + (S - H(L)) and history = H(L) + H(S), for any
+ * L within H(L) and S within H(S), which is commutative, associative and idempotent.
+ */
+static bool keep_of_incoming(const struct state *local, const struct clock *local_clock,
+                             struct dot d)
+{
+    if (history_covers(&local->history, d))
+        return false;
+    return !local_clock || local->unknown || !clock_covers(local_clock, d);
+}
+
+static bool keep_of_local(const struct state *incoming, const struct clock *incoming_clock,
+                          struct dot d)
+{
+    if (history_covers(&incoming->history, d))
+        return false;
+    return !incoming_clock || !clock_covers(incoming_clock, d);
+}
+
+int version_merge(const struct state *local, const struct clock *local_clock,
+                  const struct state *incoming, const struct clock *incoming_clock,
+                  struct state *out)
+{
+    gt_assert(out != local && out != incoming);
+    state_clear(out);
+    int error = siblings_reserve(out, (size_t)local->sibling_count + incoming->sibling_count);
+    if (!error)
+        error = history_copy(&out->history, &local->history);
+    if (!error)
+        error = history_join(&out->history, &incoming->history);
+    if (error)
+        return error;
+    out->unknown = local->unknown;
+
+    /* Both lists ascend, so one walk meets every dot once and leaves the result ascending. */
+    const struct sibling *a = local->siblings, *a_end = a + local->sibling_count;
+    const struct sibling *b = incoming->siblings, *b_end = b + incoming->sibling_count;
+    while (a < a_end || b < b_end) {
+        int order = a == a_end ? 1 : b == b_end ? -1 : dot_compare(a->dot, b->dot);
+        const struct sibling *kept = NULL;
+        if (order < 0) {
+            if (keep_of_local(incoming, incoming_clock, a->dot))
+                kept = a;
+            a++;
+        } else if (order > 0) {
+            if (keep_of_incoming(local, local_clock, b->dot))
+                kept = b;
+            b++;
+        } else {
+            /* One dot is one write, so both are the same, but one may have left its value out. */
+            kept = a->flags & SIBLING_ELIDED ? b : a;
+            a++, b++;
+        }
+        if (!kept)
+            continue;
+        if (kept->flags & SIBLING_ELIDED)
+            return GT_EMISSING;
+        out->siblings[out->sibling_count++] = *kept;
+    }
+    return 0;
+}
+
+/* ---- puts and contexts (RULES 11) ------------------------------------------------------------ */
+
+/* Whether a put with this context replaces the sibling: the context covers it, or covers another
+ * live sibling of the same operation, since one write that was minted twice was shown as one
+ * (RULES 10). */
+static bool context_replaces(const struct state *local, const struct history *context,
+                             const struct sibling *sibling)
+{
+    if (!context)
+        return false;
+    if (history_covers(context, sibling->dot))
+        return true;
+    for (uint32_t i = 0; i < local->sibling_count; i++)
+        if (same_operation(&local->siblings[i], sibling) &&
+            history_covers(context, local->siblings[i].dot))
+            return true;
+    return false;
+}
+
+/*
+ * What the put's reply may claim to have been seen: what the client had, what it replaced and what
+ * it wrote. Never the vector of the new state: a maximum for each actor would cover siblings
+ * that nobody read, and the next put would kill them (F12).
+ */
+static int context_returned(const struct history *context, const struct dot *replaced,
+                            uint32_t replaced_count, struct dot minted, struct history *returned)
+{
+    int error = 0;
+    if (context)
+        error = history_copy(returned, context);
+    else
+        history_clear(returned);
+    for (uint32_t i = 0; !error && i < replaced_count; i++)
+        error = history_add(returned, replaced[i]);
+    if (!error)
+        error = history_add(returned, minted);
+    if (error || returned->exact_count <= CONTEXT_EXACT_MAX)
+        return error;
+
+    /* The new dot stays whatever its place: a session must be able to replace its own write. */
+    bool exact = exact_has(returned, minted);
+    uint32_t over = returned->exact_count - CONTEXT_EXACT_MAX;
+    dots_remove(returned->exact, &returned->exact_count, 0, over);
+    if (exact && !exact_has(returned, minted)) {
+        dots_remove(returned->exact, &returned->exact_count, 0, 1);
+        error = history_add(returned, minted);
+    }
+    return error;
+}
+
+int version_put(const struct state *local, const struct history *context, bool plain,
+                const struct sibling *sibling, struct state *out, struct dot *replaced,
+                uint32_t *replaced_count, struct history *returned)
+{
+    gt_assert(out != local && returned != context && sibling->dot.seq > 0);
+    state_clear(out);
+    *replaced_count = 0;
+    int error = siblings_reserve(out, (size_t)local->sibling_count + 1);
+    if (!error)
+        error = history_copy(&out->history, &local->history);
+    if (!error && context)
+        error = history_join(&out->history, context);
+    /* The coordinator minted all of this actor's dots and holds durably what it minted, so it holds
+     * all of this key up to the new one: the one place where a vector entry rises from a dot. */
+    if (!error)
+        error = history_raise(&out->history, sibling->dot.actor, sibling->dot.seq);
+    if (error)
+        return error;
+    out->unknown = local->unknown;
+
+    for (uint32_t i = 0; i < local->sibling_count; i++) {
+        const struct sibling *old = &local->siblings[i];
+        if (plain || context_replaces(local, context, old))
+            replaced[(*replaced_count)++] = old->dot;
+        else
+            out->siblings[out->sibling_count++] = *old;
+    }
+    error = state_add(out, sibling);
+    if (error)
+        return error;
+    return context_returned(context, replaced, *replaced_count, sibling->dot, returned);
+}
+
+/*
+ * Leaves out of the context one dot that was not shown. A vector entry that covers it falls to just
+ * below it, which claims less than before and so is as true; dots that this uncovers are added back
+ * by the caller where they were shown.
+ */
+static void history_hide(struct history *h, struct dot d)
+{
+    uint32_t at = vector_place(h, d.actor);
+    if (at < h->vector_count && actor_equal(h->vector[at].actor, d.actor) &&
+        d.seq <= h->vector[at].seq) {
+        h->vector[at].seq = d.seq - 1;
+        if (d.seq == 1)
+            dots_remove(h->vector, &h->vector_count, at, at + 1);
+    }
+    at = exact_place(h, d);
+    if (at < h->exact_count && dot_equal(h->exact[at], d))
+        dots_remove(h->exact, &h->exact_count, at, at + 1);
+}
+
+int version_read_context(const struct state *s, const struct sibling *winner_only,
+                         struct history *out)
+{
+    int error = history_copy(out, &s->history);
+    if (error || !winner_only)
+        return error;
+    for (uint32_t i = 0; i < s->sibling_count; i++) {
+        const struct sibling *sibling = &s->siblings[i];
+        if (!dot_equal(sibling->dot, winner_only->dot) && !same_operation(sibling, winner_only))
+            history_hide(out, sibling->dot);
+    }
+    for (uint32_t i = 0; !error && i < s->sibling_count; i++) {
+        const struct sibling *sibling = &s->siblings[i];
+        if (dot_equal(sibling->dot, winner_only->dot) || same_operation(sibling, winner_only))
+            error = history_add(out, sibling->dot);
+    }
+    return error;
+}
+
+static void context_write(const struct history *h, uint64_t key_hash, struct buf *out)
+{
+    size_t start = out->bytes;
+    buf_u8(out, CONTEXT_FORMAT);
+    buf_u64(out, key_hash);
+    history_encode(h, out);
+    if (!out->failed)
+        buf_u32(out, crc_update(0, out->data + start, out->bytes - start));
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const struct dot *x = a, *y = b;
+    if (x->actor.incarnation != y->actor.incarnation)
+        return x->actor.incarnation < y->actor.incarnation ? -1 : 1;
+    return dot_compare(*x, *y);
+}
+
+static int by_dot(const void *a, const void *b)
+{
+    const struct dot *x = a, *y = b;
+    return dot_compare(*x, *y);
+}
+
+/* The `count` newest lives of nodes of an ascending list, ascending again. */
+static uint32_t dots_newest(struct dot *dots, uint32_t dot_count, uint32_t count)
+{
+    if (dot_count <= count)
+        return dot_count;
+    qsort(dots, dot_count, sizeof(*dots), by_age);
+    dots_remove(dots, &dot_count, 0, dot_count - count);
+    qsort(dots, count, sizeof(*dots), by_dot);
+    return count;
+}
+
+/*
+ * A key that hundreds of lives of nodes have written to has a history over CONTEXT_BYTES_MAX. Its
+ * context leaves out the oldest lives, whose dots are the least likely to be live: it supersedes
+ * less, which at worst leaves a sibling, never loses one.
+ */
+int context_encode(const struct history *h, uint64_t key_hash, struct buf *out)
+{
+    size_t start = out->bytes;
+    context_write(h, key_hash, out);
+    if (out->failed || out->bytes - start <= CONTEXT_BYTES_MAX)
+        return out->failed ? GT_ELIMIT : 0;
+    struct history newest = {0};
+    out->bytes = start;
+    int error = history_copy(&newest, h);
+    if (!error) {
+        newest.exact_count = dots_newest(newest.exact, newest.exact_count, CONTEXT_EXACT_MAX);
+        newest.vector_count = dots_newest(newest.vector, newest.vector_count,
+                                          CONTEXT_TRIMMED_DOTS - newest.exact_count);
+        context_write(&newest, key_hash, out);
+    }
+    history_close(&newest);
+    if (error)
+        out->failed = true;
+    return error ? error : out->failed ? GT_ELIMIT : 0;
+}
+
+int context_decode(struct slice bytes, uint64_t key_hash, struct history *out)
+{
+    history_clear(out);
+    if (bytes.bytes < CONTEXT_HEAD_BYTES + CONTEXT_TAIL_BYTES || bytes.bytes > CONTEXT_BYTES_MAX)
+        return GT_ECONTEXT;
+    /* The checksum first: a flipped bit in the format is damage, not a newer format. */
+    size_t body = bytes.bytes - CONTEXT_TAIL_BYTES;
+    if (crc_update(0, bytes.data, body) != le32_get(bytes.data + body))
+        return GT_ECONTEXT;
+    if (bytes.data[0] != CONTEXT_FORMAT)
+        return GT_EFORMAT;
+    if (le64_get(bytes.data + 1) != key_hash)
+        return GT_ECONTEXT;
+    struct reader r =
+        reader_of(slice_of(bytes.data + CONTEXT_HEAD_BYTES, body - CONTEXT_HEAD_BYTES));
+    int error = history_decode(&r, out);
+    return error == GT_ECORRUPT ? GT_ECONTEXT : error;
+}

@@ -1,0 +1,168 @@
+/*
+ * Who wrote what, and who has seen it: dots, histories, siblings, and the one merge.
+ *
+ *   actor    (node, incarnation): one life of one node.
+ *   dot      (actor, seq): one write. seq counts up per (actor, partition), from 1, never per key.
+ *   history  all dots that a state includes, live or superseded: a version vector (for an actor,
+ *            "all its dots of this key up to seq") plus exact dots. Dotted version vector sets,
+ *            Almeida and others 2014, with the vector and the dots kept apart.
+ *   sibling  one value or tombstone with its dot. Live = present in a state.
+ *   state    one key's history and siblings. No siblings and an empty history = the key is absent.
+ *   context  a history handed to a client: what it has been shown.
+ *
+ * In memory a history holds the dots of live siblings too, so that "is d in H(S)" is one question.
+ * Normal form, which makes equal states equal bytes: vector entries and exact dots ascending, no
+ * exact dot covered by the vector, siblings ascending by dot.
+ *
+ * Memory: the structs own their arrays, which grow and are used again after a clear; values and
+ * labels are borrowed from the bytes that they were decoded from. All functions are pure.
+ */
+#ifndef GT_ENGINE_VERSION_H
+#define GT_ENGINE_VERSION_H
+
+#include "engine/base/blob.h"
+#include "engine/base/buf.h"
+
+struct clock;
+
+struct actor {
+    uint64_t node, incarnation;
+};
+
+struct dot {
+    struct actor actor;
+    uint64_t seq; /* from 1; 0 is no dot */
+};
+
+/* By node, then incarnation (then seq): negative, 0 or positive. */
+int actor_compare(struct actor a, struct actor b);
+int dot_compare(struct dot a, struct dot b);
+
+struct history {
+    struct dot *vector; /* one entry an actor, ascending */
+    uint32_t vector_count, vector_capacity;
+    struct dot *exact; /* ascending, none covered by the vector */
+    uint32_t exact_count, exact_capacity;
+};
+
+void history_init(struct history *h);
+void history_close(struct history *h);
+void history_clear(struct history *h);
+/* All return 0 or GT_ENOMEM; on failure h is unchanged or a superset of before. */
+int history_copy(struct history *to, const struct history *from);
+int history_add(struct history *h, struct dot d);
+/* Raises the vector entry of the actor to at least seq and drops the exact dots it covers. Only a
+ * holder of all that actor's dots of this key up to seq may do this (RULES 11). */
+int history_raise(struct history *h, struct actor actor, uint64_t seq);
+int history_join(struct history *h, const struct history *from);
+bool history_covers(const struct history *h, struct dot d);
+/* Every dot of b is in a. An entry of b's vector is covered only by an entry of a's vector. */
+bool history_includes(const struct history *a, const struct history *b);
+bool history_empty(const struct history *h);
+
+#define OP_ID_BYTES 16
+
+enum sibling_flag {
+    SIBLING_TOMBSTONE = 1, /* no value: the key was deleted by this write */
+    SIBLING_EXPIRES = 2,   /* expires_at_ms and expiry_dot are present */
+    SIBLING_ELIDED = 4,    /* in a piece of a large state only, never at rest: the value travelled
+                              in an earlier piece */
+};
+
+struct sibling {
+    struct dot dot;
+    uint64_t stamp; /* hybrid logical clock: milliseconds since 1970 << 16 | counter */
+    uint8_t op[OP_ID_BYTES];
+    uint8_t flags;          /* enum sibling_flag */
+    uint64_t expires_at_ms; /* reserved: 0 */
+    struct dot expiry_dot;  /* reserved */
+    struct slice value;     /* borrowed */
+};
+
+struct state {
+    struct history history;
+    struct sibling *siblings; /* ascending by dot */
+    uint32_t sibling_count, sibling_capacity;
+    bool unknown; /* the record here was bad: RULES 2, 16 */
+};
+
+void state_init(struct state *s);
+void state_close(struct state *s);
+void state_clear(struct state *s);
+bool state_absent(const struct state *s);
+int state_copy(struct state *to, const struct state *from); /* values stay borrowed; 0, GT_ENOMEM */
+/* Adds or replaces the sibling with this dot and adds the dot to the history. 0 or GT_ENOMEM. */
+int state_add(struct state *s, const struct sibling *sibling);
+const struct sibling *state_find(const struct state *s, struct dot d);
+/* The sibling that a plain get answers: highest (stamp, dot); NULL when there is none. It may be a
+ * tombstone. */
+const struct sibling *state_winner(const struct state *s);
+/* Sum of the values' bytes. */
+size_t state_value_bytes(const struct state *s);
+/* Number of siblings shown to people: those with one operation id count once (RULES 10). */
+uint32_t state_shown_count(const struct state *s);
+/* Whether sibling i is shown: no sibling with the same operation id has a higher (stamp, dot). */
+bool state_shown(const struct state *s, uint32_t i);
+bool state_equal(const struct state *a, const struct state *b);
+
+/*
+ * The one merge (RULES 2), used on every path. local with its partition clock, incoming with H(S):
+ *   keep a sibling d of incoming  iff  d is live in local, or d is neither in H(local) nor in
+ *                                      local_clock;
+ *   keep a sibling d of local     iff  d is live in incoming, or d is not in H(incoming); and, when
+ *                                      incoming_clock is given (states of a pull), d is not in
+ *                                      incoming_clock unless live in incoming.
+ * The history of the result is the join. A clock may be NULL: then it covers nothing. local_clock
+ * is not used when local->unknown.
+ *
+ * An ELIDED sibling of incoming must be live with its value in local, or not be kept: otherwise
+ * GT_EMISSING. out is a third state. Also GT_ENOMEM.
+ */
+int version_merge(const struct state *local, const struct clock *local_clock,
+                  const struct state *incoming, const struct clock *incoming_clock,
+                  struct state *out);
+
+/*
+ * A put at its coordinator (RULES 11). local is the coordinator's state; sibling is the new write,
+ * its dot minted by actor `sibling->dot.actor`; context (may be NULL) is what the client has seen.
+ *   plain       replaces every sibling of local;
+ *   otherwise   replaces the siblings of local that the context covers, and those that share an
+ *               operation id with one it covers.
+ * out: history = H(local) + context + the new dot, where the entry of the minting actor is raised
+ * to the new seq (the coordinator holds all its own dots of this key). replaced: the dots of the
+ * replaced siblings. returned: the context given, plus what was replaced, plus the new dot, as
+ * exact dots; never the vector of out. When returned would hold more than CONTEXT_EXACT_MAX exact
+ * dots the lowest others are left out, which is safe: a smaller context supersedes less.
+ * replaced must hold local->sibling_count dots. 0 or GT_ENOMEM.
+ */
+#define CONTEXT_EXACT_MAX 64
+int version_put(const struct state *local, const struct history *context, bool plain,
+                const struct sibling *sibling, struct state *out, struct dot *replaced,
+                uint32_t *replaced_count, struct history *returned);
+
+/*
+ * The context of a read (RULES 11): all of H(s) when every sibling was shown; otherwise, when only
+ * `winner` was shown, H(s) without the dots of siblings that were not: a vector entry that covers
+ * an unshown dot (a, q) is lowered to q-1, and shown dots above it are added exactly. Siblings with
+ * the winner's operation id count as shown. 0 or GT_ENOMEM.
+ */
+int version_read_context(const struct state *s, const struct sibling *winner_only,
+                         struct history *out);
+
+/*
+ * The context as clients hold it: opaque, versioned, checksummed, bound to its key.
+ *   0  u8   format, 1
+ *   1  u64  hash of the key
+ *   9  ...  history as in record.h (vector, exact dots, actors in a table)
+ *   -4 u32  CRC32C of all before
+ */
+#define CONTEXT_BYTES_MAX 16384
+/* Appends the context. A history over CONTEXT_BYTES_MAX (hundreds of lives of nodes) loses the dots
+ * of its oldest incarnations, which is safe: a smaller context supersedes less. 0; GT_ELIMIT (bound
+ * of out); GT_ENOMEM. */
+int context_encode(const struct history *h, uint64_t key_hash, struct buf *out);
+/* 0; GT_ECONTEXT for bytes that are no context, damaged, or of another key; GT_EFORMAT for a newer
+ * format; GT_ENOMEM. */
+int context_decode(struct slice bytes, uint64_t key_hash, struct history *out);
+
+#endif

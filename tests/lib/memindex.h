@@ -1,0 +1,33 @@
+/*
+ * An index in memory, for tests: a sorted array for each table. A commit is atomic and durable;
+ * what was not committed is gone with a crash. Holds its content until destroyed, so "the process
+ * ended and started again" is: use the same index again. May be called from several threads.
+ */
+#ifndef GT_TESTS_LIB_MEMINDEX_H
+#define GT_TESTS_LIB_MEMINDEX_H
+
+#include "engine/index.h"
+
+enum memindex_call {
+    MEMINDEX_GET = 1,
+    MEMINDEX_SCAN = 2,
+    MEMINDEX_BEGIN = 4,
+    MEMINDEX_PUT = 8,
+    MEMINDEX_REMOVE = 16,
+    MEMINDEX_COMMIT = 32,
+    MEMINDEX_ANY = 63
+};
+
+/* Never fails (aborts when out of memory). Ends by its destroy. */
+struct index *memindex_new(void);
+/* The nth call (from 1, counted from now) of the kinds in `calls` answers `error` and changes
+ * nothing; with forever, so do all later ones of these kinds. nth 0 ends the failing. */
+void memindex_fail(struct index *x, unsigned calls, uint64_t nth, int error, bool forever);
+/* Calls made of these kinds since the birth of the index. */
+uint64_t memindex_calls(const struct index *x, unsigned calls);
+/* Drops a write that is open, and ends the failing. */
+void memindex_crash(struct index *x);
+/* What resident answers from now on; 1000 at first. */
+void memindex_resident(struct index *x, unsigned share);
+
+#endif

@@ -1,0 +1,1390 @@
+/* The engine on a disk and an index in memory, its jobs run inline, in an order drawn from a seed.
+ */
+#include "engine/engine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/prng.h"
+#include "tests/lib/memdisk.h"
+#include "tests/lib/memindex.h"
+
+/* ---- the rig --------------------------------------------------------------------------------- */
+
+enum stage { STAGE_NONE, STAGE_TAKEN, STAGE_RAN };
+
+struct rig {
+    struct disk *disk;
+    struct index *index;
+    struct log log;
+    struct prng prng;
+    struct engine_config config;
+    struct engine *e;
+    struct engine_report report;
+    uint64_t now_us, boots;
+    struct engine_job *jobs[ENGINE_LANES];
+    enum stage stages[ENGINE_LANES];
+    uint64_t next_tag;
+    uint32_t warnings;
+};
+
+static void count_warnings(void *arg, enum log_level level, const char *line)
+{
+    struct rig *rig = arg;
+    rig->warnings += level <= LOG_WARN;
+    if (getenv("GT_TEST_LOG"))
+        fprintf(stderr, "%s %s\n", log_level_name(level), line);
+}
+
+static void rig_init(struct rig *rig, uint64_t seed)
+{
+    memset(rig, 0, sizeof(*rig));
+    rig->disk = memdisk_new();
+    rig->index = memindex_new();
+    log_init(&rig->log, LOG_INFO, count_warnings, rig);
+    prng_init(&rig->prng, seed);
+    rig->now_us = 1000;
+    rig->boots = 1;
+    rig->config = (struct engine_config){.disk = rig->disk,
+                                         .index = rig->index,
+                                         .log = &rig->log,
+                                         .role = "node",
+                                         .seed = seed,
+                                         .wall_us = 1700000000000000u,
+                                         .segment_bytes = WAL_SEGMENT_BYTES_MIN,
+                                         .overlay_bytes_max = 1u << 20};
+}
+
+static int rig_try_open(struct rig *rig)
+{
+    memset(rig->config.boot_id, 0, 16);
+    le64_put(rig->config.boot_id, rig->boots);
+    rig->config.seed = prng_next(&rig->prng);
+    memset(rig->stages, 0, sizeof(rig->stages));
+    rig->e = NULL;
+    return engine_open(&rig->config, &rig->e, &rig->report);
+}
+
+static void rig_open(struct rig *rig)
+{
+    assert_int_equal(rig_try_open(rig), 0);
+}
+
+static void rig_new(struct rig *rig, uint64_t seed)
+{
+    rig_init(rig, seed);
+    rig_open(rig);
+}
+
+/* The process dies; what it wrote stays in the cache of the machine. */
+static void rig_kill(struct rig *rig)
+{
+    engine_close(rig->e, false);
+    rig->e = NULL;
+    memdisk_fail(rig->disk, MEMDISK_ANY, 0, 0, false);
+    memindex_crash(rig->index);
+}
+
+/* The machine loses power. */
+static void rig_power_cut(struct rig *rig)
+{
+    memdisk_crash(rig->disk, prng_next(&rig->prng));
+    rig_kill(rig);
+    rig->boots++;
+}
+
+static void rig_free(struct rig *rig)
+{
+    engine_close(rig->e, false);
+    assert_int_equal(memdisk_open_files(rig->disk), 0);
+    rig->disk->destroy(rig->disk);
+    rig->index->destroy(rig->index);
+}
+
+/* One step of one lane: takes a job, runs it, or brings it back. False when it has nothing. */
+static bool lane_step(struct rig *rig, int lane)
+{
+    switch (rig->stages[lane]) {
+    case STAGE_NONE:
+        rig->jobs[lane] = engine_job(rig->e, (enum engine_lane)lane);
+        if (!rig->jobs[lane])
+            return false;
+        rig->stages[lane] = STAGE_TAKEN;
+        return true;
+    case STAGE_TAKEN:
+        engine_job_run(rig->jobs[lane]);
+        rig->stages[lane] = STAGE_RAN;
+        return true;
+    default:
+        rig->stages[lane] = STAGE_NONE;
+        engine_job_done(rig->e, rig->jobs[lane]);
+        return true;
+    }
+}
+
+/* Steps of random lanes. */
+static void rig_steps(struct rig *rig, uint64_t count)
+{
+    for (; count > 0; count--)
+        lane_step(rig, (int)prng_below(&rig->prng, ENGINE_LANES));
+}
+
+/* Until no lane has anything to do. */
+static void rig_settle(struct rig *rig)
+{
+    bool any = true;
+    while (any) {
+        any = false;
+        for (int lane = 0; lane < ENGINE_LANES; lane++)
+            any |= lane_step(rig, lane);
+    }
+}
+
+static void rig_close(struct rig *rig)
+{
+    rig_settle(rig);
+    engine_close(rig->e, true);
+    rig->e = NULL;
+}
+
+static void rig_reopen(struct rig *rig)
+{
+    rig_close(rig);
+    rig_open(rig);
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+#define PARTITIONS 4u
+
+static uint32_t partition_of(struct slice key)
+{
+    return hash_partition(hash_bytes(key), PARTITIONS);
+}
+
+static struct store_request put_of(const char *key, struct slice value)
+{
+    struct store_request r = {.kind = STORE_PUT,
+                              .partition = partition_of(slice_text(key)),
+                              .key = slice_text(key),
+                              .value = value,
+                              .plain = true,
+                              .stamp = 1};
+    return r;
+}
+
+/* Copies what the request points to into its hold, as a machine does. */
+static void submit(struct rig *rig, struct store_request r)
+{
+    struct slice *slices[] = {&r.key, &r.value, &r.context, &r.record, &r.dots, &r.from_key};
+    size_t bytes = 0;
+    for (int i = 0; i < 6; i++)
+        bytes += slices[i]->bytes;
+    r.hold = blob_new(bytes);
+    uint8_t *at = r.hold->data;
+    for (int i = 0; i < 6; i++) {
+        if (slices[i]->bytes > 0)
+            memcpy(at, slices[i]->data, slices[i]->bytes);
+        slices[i]->data = at;
+        at += slices[i]->bytes;
+    }
+    engine_submit(rig->e, &r, rig->now_us);
+}
+
+/* Submits and runs lanes until the result of this request is there; others are dropped. */
+static struct store_result call(struct rig *rig, struct store_request r)
+{
+    struct store_result result;
+    r.tag = ++rig->next_tag | 1ull << 63;
+    submit(rig, r);
+    for (int idle = 0; idle < 2;) {
+        while (engine_result(rig->e, &result)) {
+            if (result.tag == r.tag)
+                return result;
+            store_result_release(&result);
+        }
+        bool any = false;
+        for (int lane = 0; lane < ENGINE_LANES; lane++)
+            any |= lane_step(rig, lane);
+        idle = any ? 0 : idle + 1;
+    }
+    fail_msg("no result");
+    return result;
+}
+
+static int call_code(struct rig *rig, struct store_request r)
+{
+    struct store_result result = call(rig, r);
+    store_result_release(&result);
+    return result.result;
+}
+
+static int put(struct rig *rig, const char *key, const char *value)
+{
+    return call_code(rig, put_of(key, slice_text(value)));
+}
+
+static struct store_result load_key(struct rig *rig, struct slice key)
+{
+    struct store_request r = {.kind = STORE_LOAD, .partition = partition_of(key), .key = key};
+    return call(rig, r);
+}
+
+/* The state of a key, which borrows from *record (to be released). */
+static void load_state(struct rig *rig, struct slice key, struct state *state, struct blob **record)
+{
+    struct store_result r = load_key(rig, key);
+    assert_int_equal(r.result, 0);
+    state_clear(state);
+    assert_int_equal(record_decode(slice_blob(r.record), partition_of(key), key, state), 0);
+    *record = blob_ref(r.record);
+    store_result_release(&r);
+}
+
+static void assert_value(struct rig *rig, const char *key, const char *value)
+{
+    struct state state;
+    struct blob *record;
+    state_init(&state);
+    load_state(rig, slice_text(key), &state, &record);
+    const struct sibling *winner = state_winner(&state);
+    if (!value) {
+        assert_true(!winner || winner->flags & SIBLING_TOMBSTONE);
+    } else {
+        assert_non_null(winner);
+        assert_true(slice_equal(winner->value, slice_text(value)));
+    }
+    state_close(&state);
+    blob_unref(record);
+}
+
+static uint32_t sibling_count(struct rig *rig, const char *key)
+{
+    struct state state;
+    struct blob *record;
+    state_init(&state);
+    load_state(rig, slice_text(key), &state, &record);
+    uint32_t count = state.sibling_count;
+    state_close(&state);
+    blob_unref(record);
+    return count;
+}
+
+static uint64_t highest_own(struct rig *rig, uint32_t partition)
+{
+    struct engine_partition p;
+    const struct engine_identity *id = engine_identity(rig->e);
+    engine_partition(rig->e, partition, &p);
+    return clock_highest(p.clock, (struct actor){id->node_id, id->incarnation});
+}
+
+/* ---- checks ---------------------------------------------------------------------------------- */
+
+struct recount {
+    uint64_t records, live, bytes, digest_sum;
+};
+
+/* Counts a partition by scanning it in small pieces; the keys must ascend. */
+static struct recount recount_partition(struct rig *rig, uint32_t partition, uint32_t bytes_max)
+{
+    struct recount c = {0};
+    struct state state;
+    state_init(&state);
+    uint8_t from[KEY_BYTES_MAX];
+    struct store_request r = {
+        .kind = STORE_SCAN, .partition = partition, .from_start = true, .bytes_max = bytes_max};
+    for (bool more = true; more;) {
+        struct store_result result = call(rig, r);
+        assert_int_equal(result.result, 0);
+        struct reader reader = reader_of(slice_blob(result.entries));
+        for (uint32_t i = 0; i < result.entry_count; i++) {
+            struct slice key = read_bytes(&reader), record = read_bytes(&reader);
+            assert_false(reader.failed);
+            uint64_t hash = hash_bytes(key);
+            if (!r.from_start)
+                assert_true(hash > r.from_hash ||
+                            (hash == r.from_hash && slice_compare(key, r.from_key) > 0));
+            assert_int_equal(partition_of(key), partition);
+            state_clear(&state);
+            assert_int_equal(record_decode(record, partition, key, &state), 0);
+            const struct sibling *winner = state_winner(&state);
+            c.records++;
+            c.live += winner && !(winner->flags & SIBLING_TOMBSTONE);
+            c.bytes += key.bytes + record.bytes;
+            c.digest_sum += record_digest(record);
+            struct store_result loaded = load_key(rig, key);
+            assert_true(slice_equal(slice_blob(loaded.record), record));
+            store_result_release(&loaded);
+            r.from_start = false;
+            r.from_hash = hash;
+            memcpy(from, key.data, key.bytes);
+            r.from_key = slice_of(from, key.bytes);
+        }
+        assert_int_equal(reader_left(&reader), 0);
+        more = result.more;
+        assert_true(!more || result.entry_count > 0);
+        store_result_release(&result);
+    }
+    state_close(&state);
+    return c;
+}
+
+static void assert_counts(struct rig *rig)
+{
+    struct engine_totals totals;
+    uint64_t records = 0, live = 0, bytes = 0;
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        struct recount c = recount_partition(rig, i, (uint32_t)prng_below(&rig->prng, 20000));
+        struct engine_partition p;
+        engine_partition(rig->e, i, &p);
+        assert_int_equal(p.records, c.records);
+        assert_int_equal(p.live, c.live);
+        assert_int_equal(p.bytes, c.bytes);
+        assert_int_equal(p.digest_sum, c.digest_sum);
+        records += c.records, live += c.live, bytes += c.bytes;
+    }
+    engine_totals(rig->e, &totals);
+    assert_int_equal(totals.records, records);
+    assert_int_equal(totals.live, live);
+    assert_int_equal(totals.bytes, bytes);
+}
+
+/* ---- stories: requests ----------------------------------------------------------------------- */
+
+static void test_put_get_overwrite_delete(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 1);
+    assert_true(rig.report.fresh);
+    assert_value(&rig, "key1", NULL);
+    assert_int_equal(put(&rig, "key1", "value1"), 0);
+    assert_value(&rig, "key1", "value1");
+    assert_int_equal(put(&rig, "key1", "value2"), 0);
+    assert_value(&rig, "key1", "value2");
+    assert_int_equal(sibling_count(&rig, "key1"), 1);
+    struct store_request r = put_of("key1", slice_of(NULL, 0));
+    r.tombstone = true;
+    assert_int_equal(call_code(&rig, r), 0);
+    assert_value(&rig, "key1", NULL);
+    assert_counts(&rig);
+    rig_reopen(&rig);
+    assert_false(rig.report.fresh);
+    assert_true(rig.report.wal.clean);
+    assert_value(&rig, "key1", NULL);
+    assert_counts(&rig);
+    rig_free(&rig);
+}
+
+static void test_contexts_make_and_replace_siblings(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 2);
+    struct store_request r = put_of("cart", slice_text("milk"));
+    r.plain = false;
+    struct store_result first = call(&rig, r);
+    assert_int_equal(first.result, 0);
+    assert_int_equal(dots_count(slice_blob(first.dots)), 1);
+    r.value = slice_text("bread");
+    struct store_result second = call(&rig, r); /* has seen nothing */
+    assert_int_equal(sibling_count(&rig, "cart"), 2);
+    r.value = slice_text("milk and eggs");
+    r.context = slice_blob(first.context); /* has seen the first alone */
+    struct store_result third = call(&rig, r);
+    assert_int_equal(third.result, 0);
+    assert_int_equal(dots_count(slice_blob(third.dots)), 2);
+    struct dot replaced = dots_at(slice_blob(third.dots), 1);
+    assert_int_equal(dot_compare(replaced, dots_at(slice_blob(first.dots), 0)), 0);
+    assert_int_equal(sibling_count(&rig, "cart"), 2);
+    assert_true(third.stamp > second.stamp && second.stamp > first.stamp);
+    store_result_release(&first);
+    store_result_release(&second);
+    store_result_release(&third);
+    rig_free(&rig);
+}
+
+static void test_results_wait_for_the_sync(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct store_result r;
+    rig_new(&rig, 3);
+    submit(&rig, put_of("a", slice_text("1")));
+    struct store_request get = {
+        .kind = STORE_LOAD, .partition = partition_of(slice_text("a")), .key = slice_text("a")};
+    struct store_request absent = {
+        .kind = STORE_LOAD, .partition = partition_of(slice_text("b")), .key = slice_text("b")};
+    submit(&rig, get);
+    submit(&rig, absent);
+    /* The absent key shows nothing that is not durable. */
+    assert_true(engine_result(rig.e, &r));
+    assert_int_equal(r.kind, STORE_LOAD);
+    assert_null(r.record);
+    assert_false(engine_result(rig.e, &r));
+    lane_step(&rig, ENGINE_LOG);
+    lane_step(&rig, ENGINE_LOG);
+    assert_false(engine_result(rig.e, &r));
+    lane_step(&rig, ENGINE_LOG);
+    assert_true(engine_result(rig.e, &r));
+    assert_int_equal(r.kind, STORE_PUT);
+    store_result_release(&r);
+    assert_true(engine_result(rig.e, &r));
+    assert_int_equal(r.kind, STORE_LOAD);
+    assert_non_null(r.record);
+    store_result_release(&r);
+    rig_free(&rig);
+}
+
+static void test_refused_puts_mint_nothing(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_init(&rig, 4);
+    rig.config.value_bytes_max = 100;
+    rig_open(&rig);
+    assert_int_equal(put(&rig, "k", "v"), 0);
+    uint32_t partition = partition_of(slice_text("k"));
+    uint64_t minted = highest_own(&rig, partition);
+    uint8_t bytes[600] = {'x'};
+    struct store_request r = put_of("k", slice_of(bytes, 101));
+    assert_int_equal(call_code(&rig, r), GT_ELIMIT);
+    r = put_of("k", slice_text("v"));
+    r.key = slice_of(bytes, 0);
+    assert_int_equal(call_code(&rig, r), GT_ELIMIT);
+    r.key = slice_of(bytes, 481);
+    assert_int_equal(call_code(&rig, r), GT_ELIMIT);
+    r = put_of("k", slice_text("v"));
+    r.context = slice_text("no context at all");
+    assert_int_equal(call_code(&rig, r), GT_ECONTEXT);
+    assert_int_equal(highest_own(&rig, partition), minted);
+    r.key = slice_of(bytes, 480);
+    r.partition = partition_of(r.key);
+    r.context = slice_of(NULL, 0);
+    assert_int_equal(call_code(&rig, r), 0);
+    rig_free(&rig);
+}
+
+static void test_a_context_of_dots_never_minted_is_refused(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 5);
+    const struct engine_identity *id = engine_identity(rig.e);
+    struct actor self = {id->node_id, id->incarnation};
+    struct history h;
+    struct buf context;
+    history_init(&h);
+    buf_init(&context, CONTEXT_BYTES_MAX);
+    assert_int_equal(history_add(&h, (struct dot){self, 7}), 0);
+    context_encode(&h, hash_bytes(slice_text("k")), &context);
+    struct store_request r = put_of("k", slice_text("v"));
+    r.context = buf_slice(&context);
+    assert_int_equal(call_code(&rig, r), GT_ECONTEXT);
+    /* Dots of others are theirs to know. */
+    history_clear(&h);
+    buf_clear(&context);
+    self.node++;
+    assert_int_equal(history_add(&h, (struct dot){self, 7}), 0);
+    context_encode(&h, hash_bytes(slice_text("k")), &context);
+    r.context = buf_slice(&context);
+    assert_int_equal(call_code(&rig, r), 0);
+    history_close(&h);
+    buf_close(&context);
+    rig_free(&rig);
+}
+
+static void test_sibling_limits_bind_the_coordinator(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_init(&rig, 6);
+    rig.config.value_bytes_max = 100;
+    rig_open(&rig);
+    struct store_request r = put_of("many", slice_text("v"));
+    r.plain = false;
+    for (int i = 0; i < SIBLINGS_MAX; i++)
+        assert_int_equal(call_code(&rig, r), 0);
+    assert_int_equal(call_code(&rig, r), GT_ELIMIT);
+    uint8_t value[100] = {0};
+    r = put_of("large", slice_of(value, sizeof(value)));
+    r.plain = false;
+    for (int i = 0; i < STATE_VALUE_LIMITS; i++)
+        assert_int_equal(call_code(&rig, r), 0);
+    assert_int_equal(call_code(&rig, r), GT_ELIMIT);
+    /* A plain put replaces them all, so it fits. */
+    r.plain = true;
+    assert_int_equal(call_code(&rig, r), 0);
+    assert_int_equal(sibling_count(&rig, "large"), 1);
+    rig_free(&rig);
+}
+
+static void test_a_retry_of_a_known_operation_mints_nothing(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 7);
+    struct store_request r = put_of("k", slice_text("v"));
+    memset(r.op, 5, sizeof(r.op));
+    struct store_result first = call(&rig, r);
+    r.retry = true;
+    r.stamp = 99;
+    struct store_result again = call(&rig, r);
+    assert_true(again.known_op && !first.known_op);
+    assert_true(slice_equal(slice_blob(first.dots), slice_blob(again.dots)));
+    assert_true(slice_equal(slice_blob(first.record), slice_blob(again.record)));
+    assert_true(slice_equal(slice_blob(first.context), slice_blob(again.context)));
+    assert_int_equal(first.stamp, again.stamp);
+    assert_int_equal(highest_own(&rig, r.partition), 1);
+    r.op[0]++;
+    struct store_result other = call(&rig, r);
+    assert_false(other.known_op);
+    store_result_release(&first);
+    store_result_release(&again);
+    store_result_release(&other);
+    rig_free(&rig);
+}
+
+/* A state of another node: one value with its dot. */
+static struct blob *foreign_record(const char *key, uint64_t seq, const char *value)
+{
+    struct state s;
+    struct blob *record = NULL;
+    struct sibling sibling = {.dot = {{77, 1 << 24}, seq}, .stamp = 10, .value = slice_text(value)};
+    state_init(&s);
+    assert_int_equal(state_add(&s, &sibling), 0);
+    assert_int_equal(
+        record_encode_blob(&s, partition_of(slice_text(key)), slice_text(key), &record), 0);
+    state_close(&s);
+    return record;
+}
+
+static void test_merge_keeps_bytes_and_raises_the_clock(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 8);
+    struct blob *record = foreign_record("k", 3, "theirs");
+    uint8_t dots[2 * DOT_BYTES];
+    struct dot dot = {{77, 1 << 24}, 3};
+    dots_put(dots, dot);
+    struct store_request r = {.kind = STORE_MERGE,
+                              .partition = partition_of(slice_text("k")),
+                              .key = slice_text("k"),
+                              .record = slice_blob(record),
+                              .dots = slice_of(dots, DOT_BYTES)};
+    struct store_result result = call(&rig, r);
+    assert_int_equal(result.result, 0);
+    assert_true(slice_equal(slice_blob(result.record), slice_blob(record)));
+    store_result_release(&result);
+    struct engine_partition p;
+    engine_partition(rig.e, r.partition, &p);
+    assert_true(clock_covers(p.clock, dot));
+    uint64_t logged = engine_metrics(rig.e)->batch_records_count;
+    assert_int_equal(call_code(&rig, r), 0); /* nothing new: nothing logged */
+    assert_int_equal(engine_metrics(rig.e)->batch_records_count, logged);
+    /* A dot that the state does not hold is not believed. */
+    dots_put(dots + DOT_BYTES, (struct dot){{77, 1 << 24}, 9});
+    r.dots = slice_of(dots, 2 * DOT_BYTES);
+    assert_int_equal(call_code(&rig, r), GT_ECORRUPT);
+    r.dots = slice_of(dots, DOT_BYTES);
+    /* A put here and a merge make siblings. */
+    assert_int_equal(put(&rig, "k", "ours"), 0);
+    assert_int_equal(sibling_count(&rig, "k"), 1);
+    struct blob *later = foreign_record("k", 4, "theirs again");
+    r.record = slice_blob(later);
+    dots_put(dots, (struct dot){{77, 1 << 24}, 4});
+    assert_int_equal(call_code(&rig, r), 0);
+    assert_int_equal(sibling_count(&rig, "k"), 2);
+    struct blob *bad = blob_copy(later->data, later->bytes);
+    bad->data[bad->bytes - 1] ^= 1;
+    r.record = slice_blob(bad);
+    assert_int_equal(call_code(&rig, r), GT_ECORRUPT);
+    rig_reopen(&rig);
+    assert_int_equal(sibling_count(&rig, "k"), 2);
+    assert_counts(&rig);
+    blob_unref(record);
+    blob_unref(later);
+    blob_unref(bad);
+    rig_free(&rig);
+}
+
+static void test_named_values_survive(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 9);
+    struct store_request r = {
+        .kind = STORE_META, .key = slice_text("map"), .value = slice_text("the map")};
+    assert_int_equal(call_code(&rig, r), 0);
+    r.key = slice_text("port");
+    assert_int_equal(call_code(&rig, r), 0);
+    r.key = slice_text("identity");
+    assert_int_equal(call_code(&rig, r), GT_EARG);
+    r.key = slice_text("port");
+    r.value = slice_of(NULL, 0);
+    assert_int_equal(call_code(&rig, r), 0);
+    for (int i = 0; i < 3; i++) { /* from the log, then from the index */
+        assert_true(slice_equal(slice_blob(engine_meta(rig.e, "map")), slice_text("the map")));
+        assert_null(engine_meta(rig.e, "port"));
+        rig_settle(&rig);
+        rig_kill(&rig);
+        rig_open(&rig);
+    }
+    rig_free(&rig);
+}
+
+static void test_identity_is_fresh_in_every_life(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 10);
+    struct engine_identity first = *engine_identity(rig.e);
+    assert_true(first.node_id != 0);
+    assert_int_equal(first.incarnation >> 24, 1700000000u);
+    uint8_t cluster[16] = "cluster";
+    assert_int_equal(engine_set_cluster(rig.e, cluster), 0);
+    rig_kill(&rig);
+    rig.config.wall_us = 5; /* the clock of the machine went back */
+    rig_open(&rig);
+    struct engine_identity second = *engine_identity(rig.e);
+    assert_int_equal(second.node_id, first.node_id);
+    assert_int_equal(second.incarnation >> 24, 1700000001u);
+    assert_int_equal(second.previous_incarnation, first.incarnation);
+    assert_memory_equal(second.cluster_id, cluster, 16);
+    assert_int_equal(engine_renew_incarnation(rig.e, second.incarnation + (9ull << 24), 0), 0);
+    assert_true(engine_identity(rig.e)->incarnation > second.incarnation + (9ull << 24));
+    assert_int_equal(put(&rig, "k", "v"), 0);
+    assert_int_equal(highest_own(&rig, partition_of(slice_text("k"))), 1);
+    rig_free(&rig);
+}
+
+static void test_a_folder_of_another_role_is_refused(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 11);
+    rig_close(&rig);
+    rig.config.role = "manager";
+    assert_int_equal(rig_try_open(&rig), GT_EFORMAT);
+    rig.config.role = "node";
+    /* A log without its index is not taken for an empty folder. */
+    rig.index->destroy(rig.index);
+    rig.index = rig.config.index = memindex_new();
+    assert_int_equal(rig_try_open(&rig), GT_ECORRUPT);
+    rig_free(&rig);
+}
+
+/* ---- stories: room --------------------------------------------------------------------------- */
+
+static void value_fill(uint8_t *value, size_t bytes, uint64_t seed)
+{
+    struct prng p;
+    prng_init(&p, seed);
+    prng_fill(&p, value, bytes);
+}
+
+static void put_large(struct rig *rig, const char *key, size_t bytes, uint64_t seed, int expected)
+{
+    uint8_t *value = malloc(bytes);
+    value_fill(value, bytes, seed);
+    assert_int_equal(call_code(rig, put_of(key, slice_of(value, bytes))), expected);
+    free(value);
+}
+
+static void assert_large(struct rig *rig, const char *key, size_t bytes, uint64_t seed)
+{
+    struct state state;
+    struct blob *record;
+    uint8_t *value = malloc(bytes);
+    value_fill(value, bytes, seed);
+    state_init(&state);
+    load_state(rig, slice_text(key), &state, &record);
+    assert_non_null(state_winner(&state));
+    assert_true(slice_equal(state_winner(&state)->value, slice_of(value, bytes)));
+    state_close(&state);
+    blob_unref(record);
+    free(value);
+}
+
+static void test_a_record_larger_than_a_segment(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 12);
+    put_large(&rig, "small", 1000, 1, 0);
+    put_large(&rig, "large", 3 * WAL_SEGMENT_BYTES_MIN, 2, 0);
+    put_large(&rig, "after", 1000, 3, 0);
+    put_large(&rig, "larger", 5 * WAL_SEGMENT_BYTES_MIN, 4, 0);
+    rig_kill(&rig);
+    rig_open(&rig);
+    assert_false(rig.report.wal.middle);
+    assert_large(&rig, "small", 1000, 1);
+    assert_large(&rig, "large", 3 * WAL_SEGMENT_BYTES_MIN, 2);
+    assert_large(&rig, "after", 1000, 3);
+    assert_large(&rig, "larger", 5 * WAL_SEGMENT_BYTES_MIN, 4);
+    assert_counts(&rig);
+    rig_free(&rig);
+}
+
+/* Many large writes through few small segments and a small overlay: all are there. */
+static void test_a_small_overlay_slows_and_drops_nothing(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_init(&rig, 13);
+    rig.config.overlay_bytes_max = 64u << 10;
+    rig_open(&rig);
+    char key[32];
+    uint8_t value[700];
+    struct store_result r;
+    for (uint64_t i = 0; i < 2000; i++) {
+        snprintf(key, sizeof(key), "key%llu", (unsigned long long)i);
+        value_fill(value, sizeof(value), i);
+        submit(&rig, put_of(key, slice_of(value, sizeof(value))));
+        const struct engine_metrics *m = engine_metrics(rig.e);
+        assert_true(m->overlay_bytes <= (64u << 10) + 2 * 2000);
+    }
+    assert_true(engine_metrics(rig.e)->parked_count > 0);
+    rig_settle(&rig);
+    uint32_t done = 0;
+    while (engine_result(rig.e, &r)) {
+        assert_int_equal(r.result, 0);
+        store_result_release(&r);
+        done++;
+    }
+    assert_int_equal(done, 2000);
+    assert_true(engine_metrics(rig.e)->checkpoints_count > 10);
+    assert_true(engine_metrics(rig.e)->segments_recycled_count > 10);
+    struct engine_totals totals;
+    engine_totals(rig.e, &totals);
+    assert_true(totals.log_file_bytes <= 24 * WAL_SEGMENT_BYTES_MIN);
+    rig_reopen(&rig);
+    for (uint64_t i = 0; i < 2000; i++) {
+        snprintf(key, sizeof(key), "key%llu", (unsigned long long)i);
+        assert_large(&rig, key, sizeof(value), i);
+    }
+    assert_counts(&rig);
+    rig_free(&rig);
+}
+
+static void test_a_full_disk_refuses_and_recovers(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 14);
+    put_large(&rig, "before", 1000, 1, 0);
+    rig_settle(&rig);
+    memdisk_capacity(rig.disk, 0);
+    int refused = 0, stored = 0;
+    for (uint64_t i = 0; i < 40; i++) {
+        char key[32];
+        uint8_t value[10000];
+        snprintf(key, sizeof(key), "key%llu", (unsigned long long)i);
+        value_fill(value, sizeof(value), i);
+        /* A record of a key that needs a checkpoint first would be stored after one. */
+        int code = call_code(&rig, put_of(key, slice_of(value, sizeof(value))));
+        assert_true(code == 0 || code == GT_ENOSPACE);
+        stored += code == 0;
+        refused += code != 0;
+        if (code == 0)
+            assert_large(&rig, key, sizeof(value), i);
+        assert_large(&rig, "before", 1000, 1);
+    }
+    assert_true(stored > 0);
+    put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, GT_ENOSPACE);
+    assert_true(engine_poisoned(rig.e) == 0);
+    memdisk_capacity(rig.disk, 1u << 30);
+    put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, 0);
+    assert_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9);
+    assert_counts(&rig);
+    rig_free(&rig);
+}
+
+static void test_a_full_index_refuses_beyond_the_overlay(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_init(&rig, 15);
+    rig.config.overlay_bytes_max = 64u << 10;
+    rig.config.segment_bytes = 1u << 20;
+    rig_open(&rig);
+    memindex_fail(rig.index, MEMINDEX_COMMIT, 1, GT_ENOSPACE, true);
+    int code = 0;
+    char key[32];
+    uint64_t i = 0;
+    for (; i < 1000 && code == 0; i++) {
+        uint8_t value[1000];
+        snprintf(key, sizeof(key), "key%llu", (unsigned long long)i);
+        value_fill(value, sizeof(value), i);
+        code = call_code(&rig, put_of(key, slice_of(value, sizeof(value))));
+    }
+    assert_int_equal(code, GT_ENOSPACE);
+    assert_true(i > 40);
+    assert_large(&rig, "key0", 1000, 0);
+    assert_int_equal(engine_metrics(rig.e)->checkpoint_failures_count, 1);
+    /* It waits, a second at first, and longer every time. */
+    uint64_t waits[6];
+    for (int k = 0; k < 6; k++) {
+        assert_int_equal(engine_deadline_us(rig.e), 0);
+        engine_tick(rig.e, rig.now_us);
+        waits[k] = engine_deadline_us(rig.e) - rig.now_us;
+        rig.now_us += waits[k];
+        engine_tick(rig.e, rig.now_us);
+        rig_settle(&rig);
+    }
+    assert_int_equal(waits[0], 1000000);
+    assert_int_equal(waits[1], 2000000);
+    assert_int_equal(waits[5], 30000000);
+    memindex_fail(rig.index, MEMINDEX_COMMIT, 0, 0, false);
+    engine_tick(rig.e, rig.now_us);
+    rig.now_us = engine_deadline_us(rig.e);
+    engine_tick(rig.e, rig.now_us);
+    rig_settle(&rig);
+    put_large(&rig, key, 1000, 5, 0);
+    assert_int_equal(engine_deadline_us(rig.e), UINT64_MAX);
+    assert_counts(&rig);
+    rig_free(&rig);
+}
+
+static void test_waiting_requests_end_at_their_deadline(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct store_result r;
+    rig_init(&rig, 16);
+    rig.config.parked_max = 3;
+    rig_open(&rig);
+    /* No segment lane runs, so there is room for a part of these only. */
+    uint8_t value[20000] = {1};
+    uint32_t accepted = 0;
+    for (; engine_metrics(rig.e)->parked_count == 0; accepted++)
+        submit(&rig, put_of("k", slice_of(value, sizeof(value))));
+    struct store_request late = put_of("k", slice_of(value, sizeof(value)));
+    late.deadline_us = rig.now_us + 500;
+    submit(&rig, late);
+    late.deadline_us = rig.now_us + 700;
+    submit(&rig, late);
+    submit(&rig, late); /* the fourth that waits */
+    assert_true(engine_result(rig.e, &r));
+    assert_int_equal(r.result, GT_EBUSY);
+    assert_int_equal(engine_deadline_us(rig.e), rig.now_us + 500);
+    engine_tick(rig.e, rig.now_us + 499);
+    assert_false(engine_result(rig.e, &r));
+    engine_tick(rig.e, rig.now_us + 500);
+    assert_true(engine_result(rig.e, &r));
+    assert_int_equal(r.result, GT_ETIMEOUT);
+    assert_int_equal(engine_deadline_us(rig.e), rig.now_us + 700);
+    engine_tick(rig.e, rig.now_us + 1000);
+    assert_true(engine_result(rig.e, &r));
+    assert_int_equal(r.result, GT_ETIMEOUT);
+    assert_false(engine_result(rig.e, &r));
+    assert_int_equal(engine_deadline_us(rig.e), UINT64_MAX);
+    /* The one without a deadline is done when there is room. */
+    rig_settle(&rig);
+    for (; accepted > 0; accepted--) {
+        assert_true(engine_result(rig.e, &r));
+        assert_int_equal(r.result, 0);
+        store_result_release(&r);
+    }
+    assert_false(engine_result(rig.e, &r));
+    rig_free(&rig);
+}
+
+static void test_restarts_without_writes_do_not_grow_the_log(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct engine_totals totals;
+    rig_new(&rig, 17);
+    assert_int_equal(put(&rig, "k", "v"), 0);
+    for (int i = 0; i < 30; i++) {
+        if (i % 3 == 0)
+            rig_reopen(&rig);
+        rig_settle(&rig);
+        rig_kill(&rig);
+        rig_open(&rig);
+        assert_false(rig.report.wal.middle);
+    }
+    rig_settle(&rig);
+    engine_totals(rig.e, &totals);
+    assert_true(totals.log_file_bytes <= 5 * WAL_SEGMENT_BYTES_MIN);
+    assert_value(&rig, "k", "v");
+    rig_free(&rig);
+}
+
+/* ---- stories: damage ------------------------------------------------------------------------- */
+
+static void test_a_bad_record_is_unknown(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 18);
+    assert_int_equal(put(&rig, "good", "v"), 0);
+    assert_int_equal(put(&rig, "bad", "v"), 0);
+    rig_kill(&rig);
+    rig_open(&rig); /* replays, so it checkpoints */
+    rig_settle(&rig);
+    uint8_t key[13];
+    struct slice name = slice_text("bad");
+    be16_put(key, (uint16_t)partition_of(name));
+    be64_put(key + 2, hash_bytes(name));
+    memcpy(key + 10, name.data, 3);
+    struct blob *record;
+    struct index_write *w;
+    assert_int_equal(rig.index->get(rig.index, 0, INDEX_DATA, slice_of(key, sizeof(key)), &record),
+                     0);
+    record->data[record->bytes - 1] ^= 4;
+    assert_int_equal(rig.index->begin(rig.index, &w), 0);
+    assert_int_equal(rig.index->put(w, INDEX_DATA, slice_of(key, sizeof(key)), slice_blob(record)),
+                     0);
+    assert_int_equal(rig.index->commit(w), 0);
+    blob_unref(record);
+    struct store_result r = load_key(&rig, name);
+    assert_int_equal(r.result, GT_EUNKNOWN);
+    assert_null(r.record);
+    assert_int_equal(put(&rig, "bad", "new"), GT_EUNKNOWN);
+    assert_value(&rig, "good", "v");
+    struct store_request scan = {.kind = STORE_SCAN,
+                                 .partition = partition_of(name),
+                                 .from_start = true,
+                                 .bytes_max = 1u << 20};
+    r = call(&rig, scan);
+    struct reader reader = reader_of(slice_blob(r.entries));
+    bool seen = false;
+    for (uint32_t i = 0; i < r.entry_count; i++) {
+        struct slice at = read_bytes(&reader), bytes = read_bytes(&reader);
+        if (slice_equal(at, name)) {
+            seen = true;
+            assert_int_equal(bytes.bytes, 0);
+        }
+    }
+    assert_true(seen);
+    store_result_release(&r);
+    assert_true(engine_metrics(rig.e)->bad_records_count >= 3);
+    rig_free(&rig);
+}
+
+static void test_a_failed_sync_poisons_the_log(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct store_result r;
+    rig_new(&rig, 19);
+    assert_int_equal(put(&rig, "k", "old"), 0);
+    rig_settle(&rig);
+    memdisk_fail(rig.disk, MEMDISK_SYNC, 1, GT_EIO, false);
+    submit(&rig, put_of("k", slice_text("new")));
+    submit(&rig, put_of("other", slice_text("new")));
+    rig_settle(&rig);
+    for (int i = 0; i < 2; i++) {
+        assert_true(engine_result(rig.e, &r));
+        assert_int_equal(r.result, GT_EPOISONED);
+        assert_null(r.record);
+    }
+    assert_int_equal(engine_poisoned(rig.e), GT_EIO);
+    assert_int_equal(put(&rig, "k", "newer"), GT_EPOISONED);
+    rig_kill(&rig);
+    rig_open(&rig);
+    assert_int_equal(put(&rig, "third", "v"), 0);
+    assert_counts(&rig);
+    rig_free(&rig);
+}
+
+/* ---- random lives ---------------------------------------------------------------------------- */
+
+#define KEYS    24u
+#define OPS_MAX 4096u
+
+enum op_state { OP_PENDING, OP_ACKED, OP_REFUSED, OP_UNKNOWN };
+
+struct op {
+    uint32_t key;
+    bool merge, tombstone, plain;
+    uint64_t seed;
+    size_t bytes;
+    enum op_state state;
+    struct dot dot;
+};
+
+/* What the world outside knows: everything that was asked, and what was answered. */
+struct world {
+    struct rig rig;
+    struct op ops[OPS_MAX];
+    uint32_t op_count;
+    struct blob *contexts[KEYS]; /* the newest that a put returned */
+    uint64_t foreign_seq[PARTITIONS];
+    uint32_t kills;
+};
+
+static const char *key_name(uint32_t i, char name[24])
+{
+    snprintf(name, 24, "key-%u", i);
+    return name;
+}
+
+static struct blob *op_value(const struct op *op)
+{
+    struct blob *value = blob_new(op->bytes);
+    value_fill(value->data, op->bytes, op->seed);
+    return value;
+}
+
+static size_t random_bytes(struct prng *p)
+{
+    switch (prng_below(p, 40)) {
+    case 0:
+        return WAL_SEGMENT_BYTES_MIN + prng_below(p, 100000);
+    case 1:
+    case 2:
+        return prng_below(p, 20000);
+    case 3:
+        return 0;
+    default:
+        return prng_below(p, 400);
+    }
+}
+
+static void world_put(struct world *w, struct op *op)
+{
+    struct rig *rig = &w->rig;
+    char name[24];
+    struct blob *value = op_value(op);
+    struct store_request r = put_of(key_name(op->key, name), slice_blob(value));
+    r.tag = (uint64_t)(op - w->ops);
+    op->plain = r.plain = prng_below(&rig->prng, 3) > 0;
+    op->tombstone = r.tombstone = prng_below(&rig->prng, 8) == 0;
+    le64_put(r.op, r.tag + 1);
+    if (!r.plain && w->contexts[op->key] && prng_below(&rig->prng, 8) > 0)
+        r.context = slice_blob(w->contexts[op->key]);
+    submit(rig, r);
+    blob_unref(value);
+}
+
+/* A write that another node coordinated. */
+static void world_merge(struct world *w, struct op *op)
+{
+    char name[24];
+    struct slice key = slice_text(key_name(op->key, name));
+    uint32_t partition = partition_of(key);
+    struct blob *value = op_value(op), *record = NULL;
+    op->merge = true;
+    op->dot = (struct dot){{99, 1ull << 24}, ++w->foreign_seq[partition]};
+    struct sibling sibling = {.dot = op->dot, .stamp = 5, .value = slice_blob(value)};
+    struct state s;
+    state_init(&s);
+    assert_int_equal(state_add(&s, &sibling), 0);
+    assert_int_equal(record_encode_blob(&s, partition, key, &record), 0);
+    uint8_t dots[DOT_BYTES];
+    dots_put(dots, op->dot);
+    struct store_request r = {.kind = STORE_MERGE,
+                              .tag = (uint64_t)(op - w->ops),
+                              .partition = partition,
+                              .key = key,
+                              .record = slice_blob(record),
+                              .dots = slice_of(dots, sizeof(dots))};
+    submit(&w->rig, r);
+    state_close(&s);
+    blob_unref(record);
+    blob_unref(value);
+}
+
+/* No dot of a partition is given out twice. */
+static void assert_dot_is_new(const struct world *w, const struct op *op)
+{
+    char name[24], other_name[24];
+    uint32_t partition = partition_of(slice_text(key_name(op->key, name)));
+    for (const struct op *other = w->ops; other < w->ops + w->op_count; other++)
+        if (other != op && other->state == OP_ACKED && dot_compare(other->dot, op->dot) == 0)
+            assert_int_not_equal(partition_of(slice_text(key_name(other->key, other_name))),
+                                 partition);
+}
+
+static void world_results(struct world *w)
+{
+    struct store_result r;
+    while (engine_result(w->rig.e, &r)) {
+        struct op *op = &w->ops[r.tag];
+        assert_true(r.tag < w->op_count && op->state == OP_PENDING);
+        if (r.result == 0) {
+            op->state = OP_ACKED;
+            if (!op->merge) {
+                op->dot = dots_at(slice_blob(r.dots), 0);
+                assert_dot_is_new(w, op);
+                blob_unref(w->contexts[op->key]);
+                w->contexts[op->key] = blob_ref(r.context);
+            }
+        } else {
+            assert_true(r.result == GT_EPOISONED || r.result == GT_ELIMIT ||
+                        r.result == GT_ENOSPACE || r.result == GT_EIO || r.result == GT_EBUSY);
+            op->state = r.result == GT_EPOISONED ? OP_UNKNOWN : OP_REFUSED;
+        }
+        store_result_release(&r);
+    }
+}
+
+static void world_work(struct world *w, uint32_t ops)
+{
+    for (; ops > 0 && w->op_count < OPS_MAX; ops--) {
+        struct op *op = &w->ops[w->op_count++];
+        *op = (struct op){.key = (uint32_t)prng_below(&w->rig.prng, KEYS),
+                          .seed = prng_next(&w->rig.prng),
+                          .bytes = random_bytes(&w->rig.prng)};
+        if (prng_below(&w->rig.prng, 5) == 0)
+            world_merge(w, op);
+        else
+            world_put(w, op);
+        rig_steps(&w->rig, prng_below(&w->rig.prng, 12));
+        if (engine_deadline_us(w->rig.e) <= w->rig.now_us + 2000000) {
+            engine_tick(w->rig.e, w->rig.now_us);
+            w->rig.now_us += 2000000;
+            engine_tick(w->rig.e, w->rig.now_us);
+        }
+        world_results(w);
+    }
+}
+
+/* After a life ended: what was not answered is in doubt for ever, and contexts of then may name
+ * what was never durable. */
+static void world_forget(struct world *w)
+{
+    for (uint32_t i = 0; i < w->op_count; i++)
+        if (w->ops[i].state == OP_PENDING)
+            w->ops[i].state = OP_UNKNOWN;
+}
+
+static void world_check_key(struct world *w, uint32_t k)
+{
+    char name[24];
+    struct slice key = slice_text(key_name(k, name));
+    struct state state;
+    struct blob *record;
+    struct engine_partition p;
+    state_init(&state);
+    load_state(&w->rig, key, &state, &record);
+    engine_partition(w->rig.e, partition_of(key), &p);
+    const struct op *last_plain = NULL;
+    for (uint32_t i = 0; i < w->op_count; i++) {
+        const struct op *op = &w->ops[i];
+        if (op->key != k)
+            continue;
+        if (op->state == OP_ACKED) {
+            assert_true(history_covers(&state.history, op->dot));
+            assert_true(clock_covers(p.clock, op->dot));
+            const struct sibling *live = state_find(&state, op->dot);
+            struct blob *value = op_value(op);
+            if (live && op->tombstone)
+                assert_true(live->flags & SIBLING_TOMBSTONE);
+            else if (live)
+                assert_true(slice_equal(live->value, slice_blob(value)));
+            blob_unref(value);
+        }
+        if (op->state == OP_ACKED && op->plain)
+            last_plain = op;
+        else if (op->state != OP_REFUSED && !op->merge)
+            last_plain = NULL; /* may have replaced it */
+    }
+    if (last_plain)
+        assert_non_null(state_find(&state, last_plain->dot));
+    for (uint32_t i = 0; i < state.sibling_count; i++)
+        assert_true(clock_covers(p.clock, state.siblings[i].dot));
+    state_close(&state);
+    blob_unref(record);
+}
+
+/* Each dot of the clock is in the history of some key's state of the partition. */
+static void world_check_clock(struct world *w, uint32_t partition)
+{
+    struct history seen;
+    struct state state;
+    history_init(&seen);
+    state_init(&state);
+    for (uint32_t k = 0; k < KEYS; k++) {
+        char name[24];
+        struct slice key = slice_text(key_name(k, name));
+        struct blob *record;
+        if (partition_of(key) != partition)
+            continue;
+        load_state(&w->rig, key, &state, &record);
+        assert_int_equal(history_join(&seen, &state.history), 0);
+        blob_unref(record);
+    }
+    struct engine_partition p;
+    engine_partition(w->rig.e, partition, &p);
+    for (uint32_t i = 0; i < p.clock->entry_count; i++) {
+        const struct clock_entry *entry = &p.clock->entries[i];
+        for (uint64_t seq = 1; seq <= entry->base; seq++)
+            assert_true(history_covers(&seen, (struct dot){entry->actor, seq}));
+        for (uint32_t k = 0; k < entry->range_count; k++)
+            for (uint64_t seq = entry->ranges[k].first; seq <= entry->ranges[k].last; seq++)
+                assert_true(history_covers(&seen, (struct dot){entry->actor, seq}));
+    }
+    history_close(&seen);
+    state_close(&state);
+}
+
+static void world_check(struct world *w)
+{
+    assert_counts(&w->rig);
+    for (uint32_t k = 0; k < KEYS; k++)
+        world_check_key(w, k);
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        world_check_clock(w, i);
+}
+
+/* Opens, dying now and then in the middle of it. */
+static void world_open(struct world *w)
+{
+    struct rig *rig = &w->rig;
+    for (int tries = 0;; tries++) {
+        bool doomed = tries < 3 && prng_below(&rig->prng, 3) == 0;
+        if (doomed && prng_below(&rig->prng, 4) > 0)
+            memdisk_fail(rig->disk, MEMDISK_ANY, 1 + prng_below(&rig->prng, 40), GT_EIO, true);
+        else if (doomed)
+            memindex_fail(rig->index, MEMINDEX_ANY, 1 + prng_below(&rig->prng, 6), GT_EIO, true);
+        int error = rig_try_open(rig);
+        if (error) {
+            assert_true(doomed && error == GT_EIO);
+            memdisk_crash(rig->disk, prng_next(&rig->prng));
+            memindex_crash(rig->index);
+            rig->boots++;
+            continue;
+        }
+        memdisk_fail(rig->disk, MEMDISK_ANY, 0, 0, false);
+        memindex_fail(rig->index, MEMINDEX_ANY, 0, 0, false);
+        assert_false(rig->report.wal.middle);
+        return;
+    }
+}
+
+static void world_life(struct world *w)
+{
+    struct rig *rig = &w->rig;
+    uint64_t end = prng_below(&rig->prng, 4);
+    if (end == 0) /* every call fails from some moment on: the instant of the cut */
+        memdisk_fail(rig->disk, MEMDISK_ANY, 1 + prng_below(&rig->prng, 150), GT_EIO, true);
+    if (prng_below(&rig->prng, 3) == 0)
+        memindex_fail(rig->index, MEMINDEX_ANY & ~MEMINDEX_GET & ~MEMINDEX_SCAN,
+                      1 + prng_below(&rig->prng, 60), GT_EIO, prng_below(&rig->prng, 2));
+    world_work(w, (uint32_t)prng_below(&rig->prng, 60));
+    if (end == 3) {
+        memindex_fail(rig->index, MEMINDEX_ANY, 0, 0, false);
+        rig_settle(rig);
+        world_results(w);
+        if (!engine_poisoned(rig->e) && engine_idle(rig->e)) {
+            world_check(w);
+            engine_close(rig->e, true);
+            rig->e = NULL;
+            world_forget(w);
+            return;
+        }
+    }
+    world_results(w);
+    world_forget(w);
+    if (end <= 1)
+        rig_power_cut(rig);
+    else
+        rig_kill(rig);
+}
+
+static void world_run(uint64_t seed, int lives)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    rig_init(&w->rig, seed);
+    w->rig.config.overlay_bytes_max = (16u << 10) << prng_below(&w->rig.prng, 8);
+    w->rig.log.level = getenv("GT_TEST_LOG") ? LOG_INFO : LOG_ERROR;
+    uint64_t incarnation = 0;
+    for (int i = 0; i < lives; i++) {
+        world_open(w);
+        assert_true(engine_identity(w->rig.e)->incarnation > incarnation);
+        incarnation = engine_identity(w->rig.e)->incarnation;
+        if (prng_below(&w->rig.prng, 2))
+            world_check(w);
+        world_life(w);
+    }
+    world_open(w);
+    world_check(w);
+    rig_settle(&w->rig);
+    world_check(w);
+    for (uint32_t k = 0; k < KEYS; k++)
+        blob_unref(w->contexts[k]);
+    rig_free(&w->rig);
+    free(w);
+}
+
+static void test_random_lives_lose_nothing_acknowledged(void **unused)
+{
+    (void)unused;
+    const char *only = getenv("GT_TEST_SEED"), *runs = getenv("GT_TEST_RUNS");
+    uint64_t first = only ? strtoull(only, NULL, 10) : 1;
+    uint64_t count = only ? 1 : runs ? strtoull(runs, NULL, 10) : 400;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        if (getenv("GT_TEST_VERBOSE"))
+            fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+        world_run(seed, 8);
+    }
+}
+
+/* The same short life, with the disk failing for good at its n-th call, for every n. */
+static void test_every_disk_call_fails_once(void **unused)
+{
+    (void)unused;
+    for (uint64_t n = 1;; n++) {
+        struct world *w = calloc(1, sizeof(*w));
+        rig_init(&w->rig, 77);
+        w->rig.log.level = LOG_ERROR;
+        w->rig.config.overlay_bytes_max = 64u << 10;
+        rig_open(&w->rig);
+        uint64_t before = memdisk_calls(w->rig.disk, MEMDISK_ANY);
+        memdisk_fail(w->rig.disk, MEMDISK_ANY, n, GT_EIO, false);
+        world_work(w, 50);
+        bool failed = memdisk_calls(w->rig.disk, MEMDISK_ANY) - before >= n;
+        world_forget(w);
+        rig_kill(&w->rig);
+        rig_open(&w->rig);
+        assert_false(w->rig.report.wal.middle);
+        world_check(w);
+        for (uint32_t k = 0; k < KEYS; k++)
+            blob_unref(w->contexts[k]);
+        rig_free(&w->rig);
+        free(w);
+        if (!failed)
+            break;
+        assert_true(n < 10000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_put_get_overwrite_delete),
+        cmocka_unit_test(test_contexts_make_and_replace_siblings),
+        cmocka_unit_test(test_results_wait_for_the_sync),
+        cmocka_unit_test(test_refused_puts_mint_nothing),
+        cmocka_unit_test(test_a_context_of_dots_never_minted_is_refused),
+        cmocka_unit_test(test_sibling_limits_bind_the_coordinator),
+        cmocka_unit_test(test_a_retry_of_a_known_operation_mints_nothing),
+        cmocka_unit_test(test_merge_keeps_bytes_and_raises_the_clock),
+        cmocka_unit_test(test_named_values_survive),
+        cmocka_unit_test(test_identity_is_fresh_in_every_life),
+        cmocka_unit_test(test_a_folder_of_another_role_is_refused),
+        cmocka_unit_test(test_a_record_larger_than_a_segment),
+        cmocka_unit_test(test_a_small_overlay_slows_and_drops_nothing),
+        cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
+        cmocka_unit_test(test_a_full_index_refuses_beyond_the_overlay),
+        cmocka_unit_test(test_waiting_requests_end_at_their_deadline),
+        cmocka_unit_test(test_restarts_without_writes_do_not_grow_the_log),
+        cmocka_unit_test(test_a_bad_record_is_unknown),
+        cmocka_unit_test(test_a_failed_sync_poisons_the_log),
+        cmocka_unit_test(test_random_lives_lose_nothing_acknowledged),
+        cmocka_unit_test(test_every_disk_call_fails_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,207 @@
+/* The store on real threads, a real disk and LMDB, in a folder of its own. */
+#include "engine/store_uv.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <uv.h>
+
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+
+#define PUTS       20000u
+#define WINDOW     256u
+#define PARTITIONS 64u
+
+struct world {
+    char folder[64];
+    struct log log;
+    uv_loop_t loop;
+    struct disk *disk;
+    struct index *index;
+    struct engine *engine;
+    struct store *store;
+    uint32_t submitted, done, wanted;
+    enum store_kind kind;
+    int poisoned;
+};
+
+static void world_open(struct world *w, uint64_t overlay_bytes_max)
+{
+    char holder[DISK_HOLDER_BYTES];
+    struct engine_report report;
+    assert_int_equal(disk_posix_new(w->folder, "engine_store_test", &w->log, &w->disk, holder), 0);
+    assert_int_equal(index_lmdb_new(w->folder, 1ull << 40, &w->log, &w->index), 0);
+    struct engine_config config = {.disk = w->disk,
+                                   .index = w->index,
+                                   .log = &w->log,
+                                   .role = "node",
+                                   .seed = 5,
+                                   .wall_us = 1700000000000000u,
+                                   .segment_bytes = 1u << 20,
+                                   .overlay_bytes_max = overlay_bytes_max};
+    disk_posix_boot_id(config.boot_id);
+    assert_int_equal(engine_open(&config, &w->engine, &report), 0);
+    assert_false(report.doubtful);
+}
+
+static void world_close_files(struct world *w, bool clean)
+{
+    engine_close(w->engine, clean);
+    w->index->destroy(w->index);
+    w->disk->destroy(w->disk);
+}
+
+static void key_of(uint32_t i, char key[32])
+{
+    snprintf(key, 32, "key-%u", i);
+}
+
+static void value_of(uint32_t i, char value[120])
+{
+    int n = snprintf(value, 120, "value of %u ", i);
+    memset(value + n, 'a' + (int)(i % 26), (size_t)(99 - n));
+    value[99] = 0;
+}
+
+static void submit_next(struct world *w)
+{
+    char key[32], value[120];
+    uint32_t i = w->submitted++;
+    key_of(i, key);
+    value_of(i, value);
+    size_t key_bytes = strlen(key), value_bytes = strlen(value);
+    struct store_request r = {.kind = w->kind, .tag = i, .plain = true, .stamp = 1};
+    r.hold = blob_new(key_bytes + value_bytes);
+    memcpy(r.hold->data, key, key_bytes);
+    memcpy(r.hold->data + key_bytes, value, value_bytes);
+    r.key = slice_of(r.hold->data, key_bytes);
+    r.value = slice_of(r.hold->data + key_bytes, value_bytes);
+    r.partition = hash_partition(hash_bytes(r.key), PARTITIONS);
+    store_submit(w->store, &r);
+}
+
+static void check_loaded(struct world *w, const struct store_result *r)
+{
+    char key[32], value[120];
+    struct state state;
+    (void)w;
+    key_of((uint32_t)r->tag, key);
+    value_of((uint32_t)r->tag, value);
+    state_init(&state);
+    uint32_t partition = hash_partition(hash_bytes(slice_text(key)), PARTITIONS);
+    assert_non_null(r->record);
+    assert_int_equal(record_decode(slice_blob(r->record), partition, slice_text(key), &state), 0);
+    assert_int_equal(state.sibling_count, 1);
+    assert_true(slice_equal(state.siblings[0].value, slice_text(value)));
+    state_close(&state);
+}
+
+static void on_result(void *arg, const struct store_result *r)
+{
+    struct world *w = arg;
+    assert_int_equal(r->result, 0);
+    assert_int_equal(r->kind, w->kind);
+    if (r->kind == STORE_LOAD)
+        check_loaded(w, r);
+    w->done++;
+    if (w->submitted < w->wanted)
+        submit_next(w);
+}
+
+static void on_poisoned(void *arg, int error)
+{
+    ((struct world *)arg)->poisoned = error;
+}
+
+/* Keys 0 .. wanted-1, WINDOW at a time, through a running loop. */
+static void world_run(struct world *w, enum store_kind kind, uint32_t wanted)
+{
+    struct store_callbacks callbacks = {w, on_result, on_poisoned};
+    assert_int_equal(store_open(w->engine, &w->loop, &callbacks, &w->log, &w->store), 0);
+    w->kind = kind;
+    w->wanted = wanted;
+    w->submitted = w->done = 0;
+    while (w->submitted < WINDOW && w->submitted < wanted)
+        submit_next(w);
+    while (w->done < wanted)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    assert_int_equal(store_close(w->store), 0);
+    assert_true(engine_idle(w->engine));
+    uv_run(&w->loop, UV_RUN_DEFAULT); /* close callbacks */
+}
+
+static int world_make(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    snprintf(w->folder, sizeof(w->folder), "/tmp/engine_store_test.XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    log_init(&w->log, LOG_WARN, log_sink_stderr, NULL);
+    uv_loop_init(&w->loop);
+    *state = w;
+    return 0;
+}
+
+static int world_end(void **state)
+{
+    struct world *w = *state;
+    char command[128];
+    assert_int_equal(uv_loop_close(&w->loop), 0);
+    snprintf(command, sizeof(command), "rm -r %s", w->folder);
+    assert_int_equal(system(command), 0);
+    free(w);
+    return 0;
+}
+
+static void test_puts_are_all_there_after_a_restart(void **state)
+{
+    struct world *w = *state;
+    world_open(w, 4u << 20); /* several checkpoints on the way */
+    world_run(w, STORE_PUT, PUTS);
+    assert_true(engine_metrics(w->engine)->checkpoints_count > 0);
+    assert_true(engine_metrics(w->engine)->batches_count < PUTS / 2);
+    world_close_files(w, true);
+    world_open(w, 4u << 20);
+    struct engine_totals totals;
+    engine_totals(w->engine, &totals);
+    assert_int_equal(totals.records, PUTS);
+    assert_int_equal(totals.live, PUTS);
+    world_run(w, STORE_LOAD, PUTS);
+    world_close_files(w, false);
+}
+
+/* What is in flight when the store closes is answered before it returns. */
+static void test_close_answers_what_is_in_flight(void **state)
+{
+    struct world *w = *state;
+    struct store_callbacks callbacks = {w, on_result, on_poisoned};
+    world_open(w, 0);
+    assert_int_equal(store_open(w->engine, &w->loop, &callbacks, &w->log, &w->store), 0);
+    w->kind = STORE_PUT;
+    w->submitted = w->done = w->wanted = 0;
+    for (int i = 0; i < 500; i++)
+        submit_next(w);
+    assert_int_equal(w->done, 0); /* never inside submit */
+    assert_int_equal(store_close(w->store), 0);
+    assert_int_equal(w->done, 500);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    world_close_files(w, true);
+    world_open(w, 0);
+    world_run(w, STORE_LOAD, 500);
+    world_close_files(w, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_puts_are_all_there_after_a_restart, world_make,
+                                        world_end),
+        cmocka_unit_test_setup_teardown(test_close_answers_what_is_in_flight, world_make,
+                                        world_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
