@@ -103,7 +103,7 @@ bool checkpoint_freeze(struct engine *e)
 /* ---- the job --------------------------------------------------------------------------------- */
 
 /* As many whole partitions from `next` on as make a chunk, at least one if there is any. */
-static uint32_t chunk_end(const struct checkpoint *cp, uint32_t *records)
+static uint32_t chunk_end(const struct checkpoint *cp, uint32_t records_max, uint32_t *records)
 {
     uint64_t bytes = 0;
     uint32_t to = cp->next;
@@ -111,7 +111,7 @@ static uint32_t chunk_end(const struct checkpoint *cp, uint32_t *records)
     while (to < cp->partition_count) {
         const struct overlay_chain *chain = &cp->overlay->chains[cp->partitions[to].partition];
         if (to > cp->next &&
-            (*records + chain->records > CHUNK_RECORDS || bytes + chain->bytes > CHUNK_BYTES))
+            (*records + chain->records > records_max || bytes + chain->bytes > CHUNK_BYTES))
             break;
         *records += chain->records;
         bytes += chain->bytes;
@@ -140,7 +140,7 @@ struct engine_job *checkpoint_job(struct engine *e)
         return NULL;
     j->kind = JOB_CHUNK;
     j->from = cp->next;
-    j->to = chunk_end(cp, &j->records);
+    j->to = chunk_end(cp, e->chunk_records, &j->records);
     j->last = j->to == cp->partition_count;
     j->applied = (struct applied_value){.lsn = cp->cut,
                                         .floor_segment = segments_floor(e, cp->cut),

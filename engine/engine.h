@@ -158,6 +158,7 @@ struct engine_config {
     uint64_t value_bytes_max;   /* 0 = default; engine_set_value_bytes_max changes it later */
     uint64_t overlay_bytes_max; /* 0 = 64 MiB: active and frozen together */
     uint32_t parked_max;        /* 0 = 8192: requests that wait for room */
+    uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
 };
 
 struct engine_identity {

@@ -27,7 +27,7 @@
 #define SCAN_BYTES_MAX           (1u << 20)
 #define METAS_MAX                64u
 #define META_NAME_MAX            255u
-#define CHUNK_RECORDS            20000u
+#define CHUNK_RECORDS_DEFAULT    20000u
 #define CHUNK_BYTES              (16u << 20)
 #define LIVE_SEGMENTS_CHECKPOINT 2u /* more of them with log not yet applied: checkpoint */
 #define LIVE_SEGMENTS_MAX        16u /* no further segment is made: writers wait for the checkpoint */
@@ -147,7 +147,7 @@ struct engine {
     struct engine_identity identity;
     struct identity_value identity_value; /* as it stands in the index */
     uint64_t segment_bytes, value_bytes_max, overlay_half;
-    uint32_t parked_max;
+    uint32_t parked_max, chunk_records;
     uint64_t now_us; /* the newest that a caller said */
     int poisoned;
 

@@ -325,6 +325,7 @@ static struct engine *engine_alloc(const struct engine_config *config)
     e->segment_bytes = (segment + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
     e->overlay_half = overlay_max / 2;
     e->parked_max = config->parked_max ? config->parked_max : PARKED_DEFAULT;
+    e->chunk_records = config->chunk_records ? config->chunk_records : CHUNK_RECORDS_DEFAULT;
     e->parked_deadline_us = UINT64_MAX;
     e->forming = &e->batches[0];
     e->flying = &e->batches[1];

@@ -9,8 +9,9 @@
 
 #include "engine/base/error.h"
 
-/* A plain decimal number (no sign, no exponent, no hexadecimal) at the head of text. */
-static int number_head(const char *text, double *value, const char **rest)
+/* A plain decimal number (no sign, no exponent, no hexadecimal) at the head of text. A long double
+ * holds every whole number of 63 bits. */
+static int number_head(const char *text, long double *value, const char **rest)
 {
     size_t digits = strspn(text, "0123456789.");
     if (digits == 0 || digits > 30 || !isdigit((unsigned char)text[0]))
@@ -18,7 +19,7 @@ static int number_head(const char *text, double *value, const char **rest)
     char copy[32], *end;
     memcpy(copy, text, digits);
     copy[digits] = 0;
-    *value = strtod(copy, &end);
+    *value = strtold(copy, &end);
     if (*end)
         return GT_EARG;
     *rest = text + digits;
@@ -32,16 +33,16 @@ struct unit {
 
 static int with_unit(const char *text, const struct unit *units, uint64_t *result)
 {
-    double value;
+    long double value;
     const char *rest;
     if (number_head(text, &value, &rest) != 0)
         return GT_EARG;
     for (const struct unit *u = units; u->name; u++)
         if (strcasecmp(u->name, rest) == 0) {
-            double scaled = value * u->factor;
-            if (scaled >= 0x1p63)
+            long double scaled = value * u->factor;
+            if (scaled >= 0x1p63L)
                 return GT_EARG;
-            *result = (uint64_t)llround(scaled);
+            *result = (uint64_t)llroundl(scaled);
             return 0;
         }
     return GT_EARG;
@@ -79,11 +80,11 @@ int units_number(const char *text, uint64_t low, uint64_t high, uint64_t *number
 
 int units_real(const char *text, double low, double high, double *number)
 {
-    double v;
+    long double v;
     const char *rest;
     if (number_head(text, &v, &rest) != 0 || *rest || v < low || v > high)
         return GT_EARG;
-    *number = v;
+    *number = (double)v;
     return 0;
 }
 

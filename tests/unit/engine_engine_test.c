@@ -972,6 +972,37 @@ static void test_a_bad_record_is_unknown(void **unused)
     rig_free(&rig);
 }
 
+/* Batches lost in the middle of the log: what remains is served, and counted as it is. */
+static void test_damage_in_the_middle_is_reported_and_counted(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    char key[32];
+    rig_init(&rig, 20);
+    rig.config.segment_bytes = 1u << 20;
+    rig_open(&rig);
+    for (int i = 0; i < 30; i++) { /* the first block is the header, then a batch a block */
+        snprintf(key, sizeof(key), "key%d", i % 10);
+        assert_int_equal(put(&rig, key, i < 20 ? "old" : "a longer new value"), 0);
+    }
+    rig_kill(&rig);
+    for (uint64_t block = 5; block < 9; block++) /* the 5th to 8th put */
+        memdisk_flip(rig.disk, "wal/0000000000000001.wal", block * WAL_BLOCK + 70, 1);
+    memdisk_flip(rig.disk, "wal/0000000000000001.wal", 30 * WAL_BLOCK - WAL_BLOCK + 70, 1);
+    rig_open(&rig);
+    assert_true(rig.report.wal.middle && rig.report.doubtful);
+    assert_true(rig.warnings > 0);
+    assert_value(&rig, "key0", "a longer new value");
+    assert_value(&rig, "key8", "old"); /* its newest put is lost */
+    assert_counts(&rig);
+    rig_settle(&rig); /* into the index */
+    assert_counts(&rig);
+    rig_reopen(&rig);
+    assert_false(rig.report.wal.middle);
+    assert_counts(&rig);
+    rig_free(&rig);
+}
+
 static void test_a_failed_sync_poisons_the_log(void **unused)
 {
     (void)unused;
@@ -1299,6 +1330,7 @@ static void world_run(uint64_t seed, int lives)
     struct world *w = calloc(1, sizeof(*w));
     rig_init(&w->rig, seed);
     w->rig.config.overlay_bytes_max = (16u << 10) << prng_below(&w->rig.prng, 8);
+    w->rig.config.chunk_records = (uint32_t)prng_below(&w->rig.prng, 10);
     w->rig.log.level = getenv("GT_TEST_LOG") ? LOG_INFO : LOG_ERROR;
     uint64_t incarnation = 0;
     for (int i = 0; i < lives; i++) {
@@ -1382,6 +1414,7 @@ int main(void)
         cmocka_unit_test(test_waiting_requests_end_at_their_deadline),
         cmocka_unit_test(test_restarts_without_writes_do_not_grow_the_log),
         cmocka_unit_test(test_a_bad_record_is_unknown),
+        cmocka_unit_test(test_damage_in_the_middle_is_reported_and_counted),
         cmocka_unit_test(test_a_failed_sync_poisons_the_log),
         cmocka_unit_test(test_random_lives_lose_nothing_acknowledged),
         cmocka_unit_test(test_every_disk_call_fails_once),

@@ -35,7 +35,7 @@ static void world_open(struct world *w, uint64_t overlay_bytes_max)
     char holder[DISK_HOLDER_BYTES];
     struct engine_report report;
     assert_int_equal(disk_posix_new(w->folder, "engine_store_test", &w->log, &w->disk, holder), 0);
-    assert_int_equal(index_lmdb_new(w->folder, 1ull << 40, &w->log, &w->index), 0);
+    assert_int_equal(index_lmdb_new(w->folder, 1ull << 30, &w->log, &w->index), 0);
     struct engine_config config = {.disk = w->disk,
                                    .index = w->index,
                                    .log = &w->log,
