@@ -28,7 +28,8 @@
 #define RECORD_ACTORS_MAX 65536
 #define RECORD_DOTS_MAX (1u << 20)
 
-/* Appends the record. s must be in normal form. 0, GT_ENOMEM, GT_ELIMIT (bound of out). */
+/* Appends the record; the absent state is no bytes. s must be in normal form. 0, GT_ENOMEM,
+ * GT_ELIMIT (bound of out). */
 int record_encode(const struct state *s, uint32_t partition, struct slice key, struct buf *out);
 /* As a blob of exactly the record's bytes. */
 int record_encode_blob(const struct state *s, uint32_t partition, struct slice key,
@@ -48,9 +49,10 @@ int history_decode(struct reader *r, struct history *out); /* 0, GT_ECORRUPT, GT
 /*
  * Pieces of a state whose record is over bytes_max (RULES 13): each but the last holds some
  * siblings and the history of just their dots; the last holds the whole history and every sibling,
- * those of earlier pieces ELIDED. Merging the pieces in order equals merging the whole. Calls
- * `piece` for each, in order, with a state valid during the call; stops at its first non-zero
- * result and returns it. A single value over bytes_max still goes alone in one piece.
+ * those of earlier pieces ELIDED. Merging the pieces in order equals merging the whole, when a
+ * sender's clock (of a pull) is given with the last piece alone, since it speaks of the whole
+ * state. Calls `piece` for each, in order, with a state valid during the call; stops at its first
+ * non-zero result and returns it. A single value over bytes_max still goes alone in one piece.
  */
 int record_pieces(const struct state *s, size_t bytes_max,
                   int (*piece)(void *arg, const struct state *part, bool last), void *arg);

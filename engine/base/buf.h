@@ -67,61 +67,34 @@ struct slice read_bytes(struct reader *r);
 
 /* Little-endian and big-endian integers at a place in memory. Big-endian is for index keys alone,
  * where byte order must be number order. */
-static inline void le16_put(void *at, uint16_t v)
-{
-    uint8_t *p = at;
-    p[0] = (uint8_t)v, p[1] = (uint8_t)(v >> 8);
-}
-static inline void le32_put(void *at, uint32_t v)
-{
-    uint8_t *p = at;
-    for (int i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-static inline void le64_put(void *at, uint64_t v)
-{
-    uint8_t *p = at;
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-static inline uint16_t le16_get(const void *at)
-{
-    const uint8_t *p = at;
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-static inline uint32_t le32_get(const void *at)
-{
-    const uint8_t *p = at;
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-static inline uint64_t le64_get(const void *at)
-{
-    const uint8_t *p = at;
-    return (uint64_t)le32_get(p) | (uint64_t)le32_get(p + 4) << 32;
-}
-static inline void be16_put(void *at, uint16_t v)
-{
-    uint8_t *p = at;
-    p[0] = (uint8_t)(v >> 8), p[1] = (uint8_t)v;
-}
-static inline void be64_put(void *at, uint64_t v)
-{
-    uint8_t *p = at;
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (56 - 8 * i));
-}
-static inline uint16_t be16_get(const void *at)
-{
-    const uint8_t *p = at;
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-static inline uint64_t be64_get(const void *at)
-{
-    const uint8_t *p = at;
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | p[i];
-    return v;
-}
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LITTLE(bits, v) (v)
+#define BIG(bits, v) __builtin_bswap##bits(v)
+#else
+#define LITTLE(bits, v) __builtin_bswap##bits(v)
+#define BIG(bits, v) (v)
+#endif
+
+/* One unaligned load or store each; a loop over the bytes would stay a loop. */
+#define INTEGER_AT(name, bits, ORDER)                                                              \
+    static inline void name##_put(void *at, uint##bits##_t v)                                      \
+    {                                                                                              \
+        uint##bits##_t raw = ORDER(bits, v);                                                       \
+        memcpy(at, &raw, sizeof(raw));                                                             \
+    }                                                                                              \
+    static inline uint##bits##_t name##_get(const void *at)                                        \
+    {                                                                                              \
+        uint##bits##_t v;                                                                          \
+        memcpy(&v, at, sizeof(v));                                                                 \
+        return ORDER(bits, v);                                                                     \
+    }
+INTEGER_AT(le16, 16, LITTLE)
+INTEGER_AT(le32, 32, LITTLE)
+INTEGER_AT(le64, 64, LITTLE)
+INTEGER_AT(be16, 16, BIG)
+INTEGER_AT(be64, 64, BIG)
+#undef INTEGER_AT
+#undef LITTLE
+#undef BIG
 
 #endif

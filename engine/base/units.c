@@ -9,9 +9,8 @@
 
 #include "engine/base/error.h"
 
-/* A plain decimal number (no sign, no exponent, no hexadecimal) at the head of text. A long double
- * holds every whole number of 63 bits. */
-static int number_head(const char *text, long double *value, const char **rest)
+/* A plain decimal number (no sign, no exponent, no hexadecimal) at the head of text. */
+static int number_head(const char *text, double *value, const char **rest)
 {
     size_t digits = strspn(text, "0123456789.");
     if (digits == 0 || digits > 30 || !isdigit((unsigned char)text[0]))
@@ -19,7 +18,7 @@ static int number_head(const char *text, long double *value, const char **rest)
     char copy[32], *end;
     memcpy(copy, text, digits);
     copy[digits] = 0;
-    *value = strtold(copy, &end);
+    *value = strtod(copy, &end);
     if (*end)
         return GT_EARG;
     *rest = text + digits;
@@ -33,16 +32,22 @@ struct unit {
 
 static int with_unit(const char *text, const struct unit *units, uint64_t *result)
 {
-    long double value;
+    double value;
     const char *rest;
     if (number_head(text, &value, &rest) != 0)
         return GT_EARG;
     for (const struct unit *u = units; u->name; u++)
         if (strcasecmp(u->name, rest) == 0) {
-            long double scaled = value * u->factor;
-            if (scaled >= 0x1p63L)
+            double scaled = value * u->factor;
+            /* A double would round a whole number above 2^53. */
+            size_t digits = (size_t)(rest - text);
+            if (u->factor == 1 && !memchr(text, '.', digits) && scaled < 0x1p63) {
+                *result = strtoull(text, NULL, 10);
+                return 0;
+            }
+            if (scaled >= 0x1p63)
                 return GT_EARG;
-            *result = (uint64_t)llroundl(scaled);
+            *result = (uint64_t)llround(scaled);
             return 0;
         }
     return GT_EARG;
@@ -80,11 +85,11 @@ int units_number(const char *text, uint64_t low, uint64_t high, uint64_t *number
 
 int units_real(const char *text, double low, double high, double *number)
 {
-    long double v;
+    double v;
     const char *rest;
     if (number_head(text, &v, &rest) != 0 || *rest || v < low || v > high)
         return GT_EARG;
-    *number = (double)v;
+    *number = v;
     return 0;
 }
 
