@@ -18,6 +18,7 @@
 
 #define RESIDENT_WARM      990u /* of 1000: from here on reads are made on the loop thread */
 #define RESIDENT_SAMPLE_US 1000000u
+#define DELIVER_MAX        4096u /* results in one go */
 
 struct lane {
     struct store *store;
@@ -113,25 +114,42 @@ static void reader_run(void *arg)
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-static void deliver(struct store *s)
+/* At most DELIVER_MAX results, so that callbacks which submit again do not keep the loop for
+ * themselves; false when some are left. */
+static bool deliver(struct store *s)
 {
     struct store_result r;
-    while (engine_result(s->engine, &r)) {
+    uint32_t left = DELIVER_MAX;
+    while (left > 0 && engine_result(s->engine, &r)) {
+        left--;
         s->inflight--;
         s->callbacks.result(s->callbacks.arg, &r);
         store_result_release(&r);
     }
-    /* A callback may refuse more while these are told. */
-    for (uint32_t i = 0; i < s->refused_count; i++) {
+    /* A callback may add to these while they are told: that waits for the next time. */
+    uint32_t refused = s->refused_count;
+    for (uint32_t i = 0; i < refused; i++) {
         r = s->refused[i];
         s->callbacks.result(s->callbacks.arg, &r);
     }
-    s->refused_count = 0;
+    s->refused_count -= refused;
+    if (s->refused_count > 0)
+        memmove(s->refused, s->refused + refused, s->refused_count * sizeof(*s->refused));
     int error = engine_poisoned(s->engine);
     if (error && !s->poison_told) {
         s->poison_told = true;
         s->callbacks.poisoned(s->callbacks.arg, error);
     }
+    return left > 0 && s->refused_count == 0;
+}
+
+/* The same in a running loop, which comes back for the rest. */
+static void deliver_some(struct store *s)
+{
+    if (deliver(s))
+        return;
+    s->dirty = true;
+    uv_async_send(&s->async);
 }
 
 static void refuse(struct store *s, const struct store_request *r, int error)
@@ -208,7 +226,8 @@ void store_submit(struct store *s, const struct store_request *r)
     struct store_request request = *r;
     s->dirty = true;
     if (s->closing || s->inflight >= STORE_INFLIGHT_MAX) {
-        refuse(s, r, s->closing ? GT_ECLOSED : GT_EBUSY);
+        if (!s->closing)
+            refuse(s, r, GT_EBUSY);
         store_request_release(&request);
         return;
     }
@@ -290,7 +309,7 @@ void store_poll(struct store *s)
     bool started = true;
     while (started) {
         started = false;
-        deliver(s);
+        deliver_some(s);
         for (int i = 0; i < ENGINE_LANES; i++)
             started |= lane_start(s, (enum engine_lane)i);
     }
@@ -319,7 +338,7 @@ static void on_async(uv_async_t *async)
     cold_give(s, now_us());
     s->dirty = true;
     s->polling = true; /* a callback that polls is served at the end of the iteration */
-    deliver(s);
+    deliver_some(s);
     s->polling = false;
 }
 
@@ -480,7 +499,8 @@ int store_close(struct store *s)
         lanes_collect(s);
         /* What waits for room was not applied, and its sender is told so. */
         engine_tick(s->engine, UINT64_MAX);
-        deliver(s);
+        while (!deliver(s))
+            ;
         if (engine_idle(s->engine))
             break;
         /* With no log job to start, a lane is busy: else the engine would be idle. */

@@ -43,8 +43,14 @@ while read -r file; do
       *) complain "$file includes $included: $room may not see $to" ;;
     esac
   done < <(sed -nE 's/^#include "([a-z]+\/[^"]+)".*/\1/p' "$file")
-  if grep -qE '^#include <uv\.h>' "$file" && [[ $file != *_uv.c ]]; then
+  # uv.h reaches *_uv.c alone: directly, or through a header named *_uv.h that only they include.
+  if grep -qE '^#include <uv\.h>' "$file" && [[ $file != *_uv.[ch] ]]; then
     complain "$file includes uv.h: only *_uv.c may"
+  fi
+  if [[ $file != *_uv.[ch] ]]; then
+    while read -r header; do
+      grep -qE '^#include <uv\.h>' "$header" && complain "$file includes $header, and so uv.h"
+    done < <(sed -nE 's/^#include "([a-z\/]+_uv\.h)".*/\1/p' "$file")
   fi
   if grep -qE '^#include <lmdb\.h>' "$file" && [[ $file != engine/index_lmdb.c && $file != bench/peers/* ]]; then
     complain "$file includes lmdb.h: only engine/index_lmdb.c may"

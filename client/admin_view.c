@@ -1,0 +1,415 @@
+#include "client/admin_view.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/base64.h"
+#include "engine/base/assert.h"
+
+/* ---- grid ------------------------------------------------------------------------------------ */
+
+void grid_init(struct grid *g)
+{
+    memset(g, 0, sizeof(*g));
+}
+
+void grid_close(struct grid *g)
+{
+    for (uint32_t i = 0; i < g->cell_count; i++)
+        free(g->cells[i]);
+    free(g->cells);
+    memset(g, 0, sizeof(*g));
+}
+
+static void column(struct grid *g, const char *header, bool right)
+{
+    gt_assert(g->column_count < GRID_COLUMNS_MAX);
+    g->headers[g->column_count] = header;
+    g->right[g->column_count++] = right;
+}
+
+__attribute__((format(printf, 2, 3))) static void cell(struct grid *g, const char *format, ...)
+{
+    char text[2048]; /* the longest: REPLICAS_MAX labels */
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (g->cell_count == g->cell_capacity) {
+        g->cell_capacity = g->cell_capacity ? g->cell_capacity * 2 : 64;
+        g->cells = realloc(g->cells, g->cell_capacity * sizeof(*g->cells));
+        gt_assert(g->cells);
+    }
+    g->cells[g->cell_count] = strdup(text);
+    gt_assert(g->cells[g->cell_count]);
+    g->cell_count++;
+}
+
+static void cell_number(struct grid *g, bool known, uint64_t number)
+{
+    if (known)
+        cell(g, "%llu", (unsigned long long)number);
+    else
+        cell(g, "-");
+}
+
+static void cell_size(struct grid *g, bool known, uint64_t bytes)
+{
+    char text[32];
+    cell(g, "%s", known ? units_size_text(bytes, text) : "-");
+}
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+static const char *profile_name(uint32_t profile)
+{
+    return profile == 1 ? "course" : "default";
+}
+
+static const char *hex(uint64_t number, char text[17])
+{
+    snprintf(text, 17, "%016llx", (unsigned long long)number);
+    return text;
+}
+
+static const char *id_text(const uint8_t id[CLUSTER_ID_BYTES], char text[2 * CLUSTER_ID_BYTES + 1])
+{
+    for (uint32_t i = 0; i < CLUSTER_ID_BYTES; i++)
+        snprintf(text + 2 * i, 3, "%02x", id[i]);
+    return text;
+}
+
+/* The state that whoever answered sees; that of the map for a member it does not know. */
+static enum member_state state_seen(const struct status *s, const struct member *m)
+{
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (s->nodes[i].member.id == m->id)
+            return s->nodes[i].member.state;
+    return m->state;
+}
+
+static uint32_t names_not_up(const struct status *s, char *text, size_t bytes)
+{
+    uint32_t count = 0;
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct member *m = &s->nodes[i].member;
+        if (m->state == MEMBER_UP || m->state == MEMBER_REMOVED)
+            continue;
+        count++;
+        if (used < bytes)
+            used += (size_t)snprintf(text + used, bytes - used, "%s%s %s", used ? ", " : "",
+                                     m->label, member_state_name(m->state));
+    }
+    return count;
+}
+
+const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES])
+{
+    char names[200];
+    text[0] = '\0';
+    if (s->verdict == VERDICT_HEALTHY)
+        return text;
+    if (!s->formed) {
+        snprintf(text, VIEW_TEXT_BYTES, "unavailable: forming: %u of %u nodes", s->registered,
+                 s->settings.form_nodes);
+        return text;
+    }
+    uint32_t away = names_not_up(s, names, sizeof(names));
+    snprintf(text, VIEW_TEXT_BYTES,
+             "%s: of %u partitions %u are without an owner and %u without a quorum%s%s%s",
+             verdict_name((enum verdict)s->verdict), s->settings.partitions, s->partitions_quorum,
+             s->partitions_below, away ? " (" : "", names, away ? ")" : "");
+    return text;
+}
+
+const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text[VIEW_TEXT_BYTES])
+{
+    char names[200];
+    view_verdict_text(s, text);
+    if (text[0])
+        return text;
+    if (names_not_up(s, names, sizeof(names))) {
+        snprintf(text, VIEW_TEXT_BYTES, "not every member is up: %s", names);
+        return text;
+    }
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct status_node *n = &s->nodes[i];
+        const char *label = n->member.label;
+        if (n->member.state == MEMBER_REMOVED)
+            continue;
+        if (s->manager_reachable && (!n->report_known || n->heard_ms > waited_ms))
+            snprintf(text, VIEW_TEXT_BYTES, "%s has not reported yet", label);
+        else if (n->report_known && n->report.hints > 0)
+            snprintf(text, VIEW_TEXT_BYTES, "%s holds %llu hints", label,
+                     (unsigned long long)n->report.hints);
+        else if (n->report_known && n->report.lag_known && n->report.lag_writes > 0)
+            snprintf(text, VIEW_TEXT_BYTES, "%s is %llu writes behind", label,
+                     (unsigned long long)n->report.lag_writes);
+        if (text[0])
+            return text;
+    }
+    return text;
+}
+
+/* ---- status and nodes ------------------------------------------------------------------------ */
+
+__attribute__((format(printf, 3, 4))) static void row(struct grid *g, const char *name,
+                                                      const char *format, ...)
+{
+    char text[VIEW_TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    cell(g, "%s", name);
+    cell(g, "%s", text);
+}
+
+void view_summary_grid(const struct status *s, struct grid *g)
+{
+    char id[2 * CLUSTER_ID_BYTES + 1], size[32];
+    column(g, "NAME", false);
+    column(g, "VALUE", false);
+    row(g, "verdict", "%s", verdict_name((enum verdict)s->verdict));
+    row(g, "manager", "%s", s->manager_reachable ? "reachable" : "unreachable");
+    row(g, "cluster", "%s", id_text(s->cluster_id, id));
+    row(g, "epoch", "%llu (ballot %llu)", (unsigned long long)s->epoch.counter,
+        (unsigned long long)s->epoch.ballot);
+    if (!s->formed)
+        row(g, "forming", "%u of %u nodes", s->registered, s->settings.form_nodes);
+    row(g, "copies", "N=%u R=%u W=%u", s->settings.replicas, s->settings.read_quorum,
+        s->settings.write_quorum);
+    row(g, "profile", "%s", profile_name(s->settings.profile));
+    row(g, "value limit", "%s", units_size_text(s->settings.value_bytes_max, size));
+    row(g, "partitions", "%u: %u full, %u quorum, %u below", s->settings.partitions,
+        s->partitions_full, s->partitions_quorum, s->partitions_below);
+    row(g, "moves", "%llu of %llu done", (unsigned long long)s->moves_done,
+        (unsigned long long)s->moves_total);
+}
+
+void view_nodes_grid(const struct status *s, struct grid *g)
+{
+    static const char *const headers[] = {"LABEL", "ID",   "ADDRESS", "ZONE",  "CAPACITY", "STATE",
+                                          "TOKENS", "KEYS", "LAG",    "HINTS", "RSS",      "DATA"};
+    for (uint32_t i = 0; i < 12; i++)
+        column(g, headers[i], i == 4 || i > 5);
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct status_node *n = &s->nodes[i];
+        char id[17], address[UNITS_ADDRESS_BYTES];
+        cell(g, "%s", n->member.label);
+        cell(g, "%s", hex(n->member.id, id));
+        cell(g, "%s", units_address_text(&n->member.address, address));
+        cell(g, "%s", n->member.zone[0] ? n->member.zone : "-");
+        cell(g, "%g", n->member.capacity);
+        cell(g, "%s", member_state_name(n->member.state));
+        cell_number(g, true, n->tokens);
+        cell_number(g, n->report_known, n->report.keys);
+        cell_number(g, n->report_known && n->report.lag_known, n->report.lag_writes);
+        cell_number(g, n->report_known, n->report.hints);
+        cell_size(g, n->report_known, n->report.rss_bytes);
+        cell_size(g, n->report_known, n->report.data_bytes);
+    }
+}
+
+static void set(json_t *object, const char *name, json_t *value)
+{
+    gt_assert(value && json_object_set_new(object, name, value) == 0);
+}
+
+static void set_number(json_t *object, const char *name, bool known, uint64_t number)
+{
+    set(object, name,
+        known ? json_integer(number > INT64_MAX ? INT64_MAX : (json_int_t)number) : json_null());
+}
+
+static void set_text(json_t *object, const char *name, const char *text)
+{
+    json_t *value = json_string(text);
+    set(object, name, value ? value : json_null()); /* null: no UTF-8 */
+}
+
+static json_t *object_new(void)
+{
+    json_t *object = json_object();
+    gt_assert(object);
+    return object;
+}
+
+static json_t *node_json(const struct status_node *n)
+{
+    char id[17], address[UNITS_ADDRESS_BYTES];
+    json_t *node = object_new();
+    bool known = n->report_known;
+    set_text(node, "label", n->member.label);
+    set_text(node, "id", hex(n->member.id, id));
+    set_text(node, "address", units_address_text(&n->member.address, address));
+    set_text(node, "zone", n->member.zone);
+    set(node, "capacity", json_real(n->member.capacity));
+    set_text(node, "state", member_state_name(n->member.state));
+    set_number(node, "tokens", true, n->tokens);
+    set_number(node, "keys", known, n->report.keys);
+    set_number(node, "records", known, n->report.records);
+    set_number(node, "lag_writes", known && n->report.lag_known, n->report.lag_writes);
+    set_number(node, "hints", known, n->report.hints);
+    set_number(node, "rss_bytes", known, n->report.rss_bytes);
+    set_number(node, "data_bytes", known, n->report.data_bytes);
+    set_number(node, "uptime_s", known, n->report.uptime_s);
+    set_number(node, "linked_peers", known, n->report.linked_peers);
+    set_text(node, "incarnation", hex(n->member.incarnation, id));
+    set(node, "heard_s",
+        n->heard_ms == UINT64_MAX ? json_null() : json_real((double)n->heard_ms / 1000));
+    return node;
+}
+
+static json_t *nodes_array(const struct status *s)
+{
+    json_t *nodes = json_array();
+    gt_assert(nodes);
+    for (uint32_t i = 0; i < s->node_count; i++)
+        gt_assert(json_array_append_new(nodes, node_json(&s->nodes[i])) == 0);
+    return nodes;
+}
+
+/* What every answer begins with. */
+static json_t *answer_new(const struct status *s, struct epoch epoch, bool formed)
+{
+    char id[2 * CLUSTER_ID_BYTES + 1];
+    json_t *answer = object_new();
+    set_number(answer, "v", true, 1);
+    set_text(answer, "manager", s->manager_reachable ? "reachable" : "unreachable");
+    set_text(answer, "source", s->source);
+    set_text(answer, "cluster_id", id_text(s->cluster_id, id));
+    set_number(answer, "epoch", true, epoch.counter);
+    set_number(answer, "ballot", true, epoch.ballot);
+    set(answer, "formed", json_boolean(formed));
+    return answer;
+}
+
+json_t *view_status_json(const struct status *s)
+{
+    json_t *answer = answer_new(s, s->epoch, s->formed);
+    json_t *partitions = object_new(), *moves = object_new();
+    set_text(answer, "verdict", verdict_name((enum verdict)s->verdict));
+    set_number(answer, "replicas", true, s->settings.replicas);
+    set_number(answer, "read_quorum", true, s->settings.read_quorum);
+    set_number(answer, "write_quorum", true, s->settings.write_quorum);
+    set_text(answer, "profile", profile_name(s->settings.profile));
+    set_number(answer, "value_bytes_max", true, s->settings.value_bytes_max);
+    set_number(answer, "registered", true, s->registered);
+    set_number(answer, "form_nodes", true, s->settings.form_nodes);
+    set_number(partitions, "total", true, s->settings.partitions);
+    set_number(partitions, "full", true, s->partitions_full);
+    set_number(partitions, "quorum", true, s->partitions_quorum);
+    set_number(partitions, "below", true, s->partitions_below);
+    set(answer, "partitions", partitions);
+    set_number(moves, "total", true, s->moves_total);
+    set_number(moves, "done", true, s->moves_done);
+    set_number(moves, "bytes_left", true, s->moves_bytes_left);
+    set_number(moves, "eta_s", true, s->moves_eta_s);
+    set(answer, "moves", moves);
+    set(answer, "nodes", nodes_array(s));
+    return answer;
+}
+
+json_t *view_nodes_json(const struct status *s)
+{
+    json_t *answer = answer_new(s, s->epoch, s->formed);
+    set(answer, "nodes", nodes_array(s));
+    return answer;
+}
+
+/* ---- ring and locate ------------------------------------------------------------------------- */
+
+void view_ring_grid(const struct ring *r, struct grid *g)
+{
+    column(g, "PARTITION", true);
+    column(g, "TOKEN", false);
+    column(g, "OWNERS", false);
+    for (uint32_t p = 0; r->formed && p < r->settings.partitions; p++) {
+        char token[17], owners[REPLICAS_MAX * (UNITS_LABEL_BYTES + 1) + 1] = "";
+        size_t used = 0;
+        for (uint32_t i = 0; i < r->arcs[p].owner_count; i++)
+            used += (size_t)snprintf(owners + used, sizeof(owners) - used, "%s%s", i ? " " : "",
+                                     r->members[r->arcs[p].owners[i]].label);
+        cell_number(g, true, p);
+        cell(g, "%s", hex(ring_token(r, p), token));
+        cell(g, "%s", owners);
+    }
+}
+
+json_t *view_ring_json(const struct status *s, const struct ring *r)
+{
+    char token[17];
+    json_t *answer = answer_new(s, r->epoch, r->formed), *arcs = json_array();
+    gt_assert(arcs);
+    for (uint32_t p = 0; r->formed && p < r->settings.partitions; p++) {
+        json_t *arc = object_new(), *owners = json_array();
+        gt_assert(owners);
+        for (uint32_t i = 0; i < r->arcs[p].owner_count; i++)
+            gt_assert(json_array_append_new(
+                          owners, json_string(r->members[r->arcs[p].owners[i]].label)) == 0);
+        set_number(arc, "partition", true, p);
+        set_text(arc, "token", hex(ring_token(r, p), token));
+        set(arc, "owners", owners);
+        gt_assert(json_array_append_new(arcs, arc) == 0);
+    }
+    set(answer, "ring", arcs);
+    return answer;
+}
+
+void view_locate_grid(const struct status *s, const struct ring *r, struct slice key,
+                      struct grid *g)
+{
+    uint32_t p = ring_partition(r, key);
+    const char *const headers[] = {"PARTITION", "HASH", "ORDER", "OWNER", "ADDRESS", "STATE"};
+    for (uint32_t i = 0; i < 6; i++)
+        column(g, headers[i], i == 0 || i == 2);
+    for (uint32_t i = 0; i < r->arcs[p].owner_count; i++) {
+        const struct member *m = &r->members[r->arcs[p].owners[i]];
+        char hash[17], address[UNITS_ADDRESS_BYTES];
+        cell_number(g, true, p);
+        cell(g, "%s", hex(hash_bytes(key), hash));
+        cell_number(g, true, i + 1);
+        cell(g, "%s", m->label);
+        cell(g, "%s", units_address_text(&m->address, address));
+        cell(g, "%s", member_state_name(state_seen(s, m)));
+    }
+}
+
+static json_t *base64_json(struct slice bytes)
+{
+    struct buf text;
+    buf_init(&text, bytes.bytes * 2 + 8);
+    base64_encode(bytes, &text);
+    gt_assert(!text.failed);
+    json_t *value = json_stringn((const char *)text.data, text.bytes);
+    buf_close(&text);
+    return value;
+}
+
+json_t *view_locate_json(const struct status *s, const struct ring *r, struct slice key)
+{
+    char text[17], address[UNITS_ADDRESS_BYTES];
+    uint32_t p = ring_partition(r, key);
+    json_t *answer = answer_new(s, r->epoch, r->formed), *owners = json_array();
+    json_t *plain = json_stringn((const char *)key.data, key.bytes);
+    gt_assert(owners);
+    set(answer, plain ? "key" : "key64", plain ? plain : base64_json(key));
+    set_number(answer, "partition", true, p);
+    set_text(answer, "hash", hex(hash_bytes(key), text));
+    set_text(answer, "token", hex(ring_token(r, p), text));
+    for (uint32_t i = 0; i < r->arcs[p].owner_count; i++) {
+        const struct member *m = &r->members[r->arcs[p].owners[i]];
+        json_t *owner = object_new();
+        set_text(owner, "label", m->label);
+        set_text(owner, "id", hex(m->id, text));
+        set_text(owner, "address", units_address_text(&m->address, address));
+        set_text(owner, "state", member_state_name(state_seen(s, m)));
+        gt_assert(json_array_append_new(owners, owner) == 0);
+    }
+    set(answer, "owners", owners);
+    return answer;
+}

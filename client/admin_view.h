@@ -1,0 +1,43 @@
+/*
+ * What gtstore-admin shows, as a grid of cells (for a table) and as JSON, from one status snapshot
+ * and one cluster map. Pure: it prints nothing.
+ */
+#ifndef GT_CLIENT_ADMIN_VIEW_H
+#define GT_CLIENT_ADMIN_VIEW_H
+
+#include <jansson.h>
+
+#include "net/msg.h"
+
+#define GRID_COLUMNS_MAX 16
+
+struct grid {
+    uint32_t column_count;
+    const char *headers[GRID_COLUMNS_MAX];
+    bool right[GRID_COLUMNS_MAX]; /* numbers stand to the right */
+    char **cells;                 /* row after row */
+    uint32_t cell_count, cell_capacity;
+};
+void grid_init(struct grid *g);
+void grid_close(struct grid *g);
+
+/* All json_t are new references; all aborts when out of memory: a tool has nothing else to do. */
+void view_summary_grid(const struct status *s, struct grid *g);
+void view_nodes_grid(const struct status *s, struct grid *g);
+json_t *view_status_json(const struct status *s);
+json_t *view_nodes_json(const struct status *s);
+void view_ring_grid(const struct ring *r, struct grid *g);
+json_t *view_ring_json(const struct status *s, const struct ring *r);
+/* Only of a formed map. The owners' states are those of the snapshot. */
+void view_locate_grid(const struct status *s, const struct ring *r, struct slice key,
+                      struct grid *g);
+json_t *view_locate_json(const struct status *s, const struct ring *r, struct slice key);
+
+#define VIEW_TEXT_BYTES 400
+/* One line: why the cluster is not healthy ("" when it is). Returns text. */
+const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES]);
+/* One line: what `wait` waits for, "" when for nothing more. Heartbeats older than waited_ms do not
+ * count: every node must have reported since the wait began. Returns text. */
+const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text[VIEW_TEXT_BYTES]);
+
+#endif

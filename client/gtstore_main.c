@@ -1,0 +1,794 @@
+/*
+ * gtstore: put, get, delete, import, export and ping from the shell.
+ *
+ * Global flags stand before or after the verb: the first argp stops at the verb, and each verb has
+ * a table of its own with the global one as its child.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/base64.h"
+#include "client/json_lines.h"
+#include "client/library.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/units.h"
+#include "engine/record.h"
+#include "net/loop_uv.h"
+
+#define EXIT_USAGE 2
+#define IMPORT_WINDOW 256
+#define SCAN_CHUNK_BYTES (1u << 20)
+#define PROGRESS_US 200000
+#define OP_TEXT_BYTES 300
+
+enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_RAW };
+
+enum option_key {
+    OPTION_TIMEOUT = 256,
+    OPTION_CONTEXT,
+    OPTION_SHOW_CONTEXT,
+    OPTION_SLOPPY,
+    OPTION_ALL,
+    OPTION_STRICT_ONE,
+    OPTION_AVAILABLE,
+    OPTION_MIN_CONTEXT
+};
+
+struct options {
+    const char *managers;
+    enum output output;
+    bool verbose;
+    uint32_t timeout_ms;
+    struct buf context, min_context;
+    bool context_given, show_context, sloppy, all, strict_one, available;
+    unsigned quorum;
+    const char *args[2];
+    int arg_count, args_wanted;
+    int verb_index;
+};
+
+const char *argp_program_version = "gtstore " GT_VERSION;
+
+__attribute__((noreturn, format(printf, 1, 2))) static void usage(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("gtstore: ", stderr);
+    vfprintf(stderr, format, args);
+    fputs("; see: gtstore --help\n", stderr);
+    va_end(args);
+    exit(EXIT_USAGE);
+}
+
+static int fail(int error, const char *text)
+{
+    fprintf(stderr, "gtstore: %s\n", text && text[0] ? text : error_text(error));
+    return error_exit_code(error);
+}
+
+/* What was printed must have been written: a full disk behind stdout is a failure. */
+static int close_stdout(int code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "gtstore: stdout: %s\n", strerror(errno));
+        return code ? code : 1;
+    }
+    return code;
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static void set_token(struct buf *to, const char *option, const char *text)
+{
+    buf_clear(to);
+    if (base64_decode(slice_text(text), to) != 0)
+        usage("%s: '%s' is no token", option, text);
+}
+
+static error_t parse_global(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+    uint64_t us;
+    switch (key) {
+    case 'm':
+        o->managers = arg;
+        return 0;
+    case 'v':
+        o->verbose = true;
+        return 0;
+    case 'o':
+        if (strcmp(arg, "table") == 0)
+            o->output = OUTPUT_TABLE;
+        else if (strcmp(arg, "json") == 0)
+            o->output = OUTPUT_JSON;
+        else if (strcmp(arg, "raw") == 0)
+            o->output = OUTPUT_RAW;
+        else
+            usage("-o: table, json or raw, not '%s'", arg);
+        return 0;
+    case OPTION_TIMEOUT:
+        if (units_duration(arg, &us) != 0 || us < 1000 || us / 1000 > 86400000)
+            usage("--timeout: '%s' is no duration of 1ms to a day", arg);
+        o->timeout_ms = (uint32_t)(us / 1000);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option global_options[] = {
+    {"manager", 'm', "HOST:PORT[,...]", 0,
+     "manager or node to ask first (GTSTORE_MANAGER, then 127.0.0.1:5000)", 9},
+    {"output", 'o', "FORMAT", 0, "table, json or raw", 9},
+    {"verbose", 'v', NULL, 0, "say which node answered", 9},
+    {"timeout", OPTION_TIMEOUT, "DURATION", 0, "give up after this long (5s)", 9},
+    {0}};
+static const struct argp global_argp = {global_options, parse_global, NULL, NULL};
+static const struct argp_child global_child[] = {{&global_argp, 0, "Everywhere:", 9}, {0}};
+
+static error_t parse_verb(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+    uint64_t number;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = o;
+        return 0;
+    case 'w':
+    case 'r':
+        if (units_number(arg, 1, REPLICAS_MAX, &number) != 0)
+            usage("-%c: '%s' is no number of 1 to %d", key, arg, REPLICAS_MAX);
+        o->quorum = (unsigned)number;
+        return 0;
+    case OPTION_CONTEXT:
+        set_token(&o->context, "--context", arg);
+        o->context_given = true;
+        return 0;
+    case OPTION_MIN_CONTEXT:
+        set_token(&o->min_context, "--min-context", arg);
+        return 0;
+    case OPTION_SHOW_CONTEXT:
+        o->show_context = true;
+        return 0;
+    case OPTION_SLOPPY:
+        o->sloppy = true;
+        return 0;
+    case OPTION_ALL:
+        o->all = true;
+        return 0;
+    case OPTION_STRICT_ONE:
+        o->strict_one = true;
+        return 0;
+    case OPTION_AVAILABLE:
+        o->available = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (o->arg_count == o->args_wanted)
+            usage("one argument too many: '%s'", arg);
+        o->args[o->arg_count++] = arg;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_top(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+    (void)arg;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = o;
+        return 0;
+    case ARGP_KEY_ARG:
+        o->verb_index = state->next - 1;
+        state->next = state->argc; /* the rest is the verb's */
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option write_options[] = {
+    {"context", OPTION_CONTEXT, "TOKEN", 0, "replace exactly what was read with this context", 0},
+    {"sloppy", OPTION_SLOPPY, NULL, 0, "let guests stand in for owners", 0},
+    {"write-quorum", 'w', "N", 0, "owners that must have it (the cluster's W)", 0},
+    {0}};
+static const struct argp_option get_options[] = {
+    {"all", OPTION_ALL, NULL, 0, "every sibling, one JSON line each", 0},
+    {"context", OPTION_SHOW_CONTEXT, NULL, 0, "print the context on stderr", 0},
+    {"strict-one", OPTION_STRICT_ONE, NULL, 0, "exit 4 when there are siblings", 0},
+    {"available", OPTION_AVAILABLE, NULL, 0, "fewer than R owners may answer", 0},
+    {"min-context", OPTION_MIN_CONTEXT, "TOKEN", 0, "demand a state at least this new", 0},
+    {"read-quorum", 'r', "N", 0, "owners that must answer (the cluster's R)", 0},
+    {0}};
+
+/* ---- put, get, delete ------------------------------------------------------------------------ */
+
+static struct buf token_text(const void *context, size_t bytes)
+{
+    struct buf text;
+    buf_init(&text, 2 * CONTEXT_BYTES_MAX);
+    base64url_encode(slice_of(context, bytes), &text);
+    buf_u8(&text, '\0');
+    return text;
+}
+
+static void print_json(json_t *object)
+{
+    json_dumpf(object, stdout, 0);
+    putchar('\n');
+    json_decref(object);
+}
+
+/* The members that every answer has. */
+static json_t *result_json(const struct options *o, const gtstore_result *r)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "v", json_integer(1));
+    json_bytes_set(object, "key", "key64", slice_text(o->args[0]));
+    json_object_set_new(object, "coordinator", json_string(r->coordinator));
+    json_object_set_new(object, "owners", json_integer(r->owners));
+    json_object_set_new(object, "guests", json_integer(r->guests));
+    json_object_set_new(object, "weak", json_boolean(r->flags & GTSTORE_WEAK));
+    json_object_set_new(object, "latency_s", json_real((double)r->latency_us / 1e6));
+    struct buf token = token_text(r->context, r->context_bytes);
+    json_object_set_new(object, "context", json_string((const char *)token.data));
+    buf_close(&token);
+    return object;
+}
+
+struct run {
+    const struct options *options;
+    int code;
+};
+
+static void show_write(void *arg, const gtstore_result *r)
+{
+    struct run *run = arg;
+    const struct options *o = run->options;
+    if (r->error && r->error != GT_ENOTFOUND) {
+        run->code = fail(r->error, r->text);
+        return;
+    }
+    if (o->output == OUTPUT_JSON) {
+        json_t *object = result_json(o, r);
+        json_object_set_new(object, "outcome", json_string("done"));
+        print_json(object);
+    } else if (o->verbose) {
+        printf("OK, %s\n", r->coordinator);
+    } else if (o->output == OUTPUT_TABLE) {
+        puts("OK");
+    }
+}
+
+static void print_siblings(const gtstore_result *r)
+{
+    gtstore_sibling s;
+    struct buf line;
+    buf_init(&line, BLOB_BYTES_MAX);
+    for (unsigned i = 0; gtstore_result_sibling(r, i, &s) == 0; i++) {
+        struct json_value v = {slice_of(s.value, s.value_bytes), s.deleted};
+        buf_clear(&line);
+        if (json_value_format(&v, &line) == 0)
+            fwrite(line.data, 1, line.bytes, stdout);
+    }
+    buf_close(&line);
+}
+
+static void print_value(const struct options *o, const gtstore_result *r)
+{
+    if (o->output == OUTPUT_JSON) {
+        json_t *object = result_json(o, r);
+        json_bytes_set(object, "value", "value64", slice_of(r->value, r->value_bytes));
+        json_object_set_new(object, "siblings", json_integer(r->siblings));
+        json_object_set_new(object, "degraded", json_boolean(r->flags & GTSTORE_DEGRADED));
+        print_json(object);
+        return;
+    }
+    if (o->verbose)
+        printf("%s, ", o->args[0]);
+    fwrite(r->value, 1, r->value_bytes, stdout);
+    if (o->verbose)
+        printf(", %s\n", r->coordinator);
+    else if (o->output != OUTPUT_RAW && isatty(STDOUT_FILENO))
+        putchar('\n');
+}
+
+static void show_get(void *arg, const gtstore_result *r)
+{
+    struct run *run = arg;
+    const struct options *o = run->options;
+    if (o->show_context && o->output != OUTPUT_JSON && (r->error == 0 || r->context_bytes)) {
+        struct buf token = token_text(r->context, r->context_bytes);
+        fprintf(stderr, "context %s\n", (const char *)token.data);
+        buf_close(&token);
+    }
+    if (r->error == GT_ENOTFOUND && o->all && r->siblings > 1) {
+        print_siblings(r); /* the newest is a tombstone, and is not alone */
+    } else if (r->error == GT_ENOTFOUND) {
+        fprintf(stderr, "not found: %s\n", o->args[0]);
+        run->code = error_exit_code(GT_ENOTFOUND);
+    } else if (r->error) {
+        run->code = fail(r->error, r->text);
+    } else if (o->strict_one && r->siblings > 1) {
+        fprintf(stderr, "gtstore: %s has %u siblings; see: gtstore get --all\n", o->args[0],
+                r->siblings);
+        run->code = error_exit_code(GT_ECONFLICT);
+    } else if (o->all) {
+        print_siblings(r);
+    } else {
+        print_value(o, r);
+    }
+}
+
+static int read_all(FILE *file, struct buf *out)
+{
+    uint8_t chunk[65536];
+    size_t bytes;
+    while ((bytes = fread(chunk, 1, sizeof(chunk), file)) > 0 && !out->failed)
+        buf_put(out, chunk, bytes);
+    if (ferror(file))
+        return GT_EIO;
+    return out->failed ? GT_ELIMIT : 0;
+}
+
+static int run_op(gtstore_env *env, const struct options *o, int verb, gtstore_done_fn *show)
+{
+    struct run run = {o, 0};
+    struct buf input;
+    buf_init(&input, VALUE_BYTES_LIMIT + 1);
+    gtstore_op op = {.size = sizeof(op),
+                     .verb = verb,
+                     .key = o->args[0],
+                     .key_bytes = strlen(o->args[0]),
+                     .min_context = o->min_context.data,
+                     .min_context_bytes = o->min_context.bytes,
+                     .quorum = o->quorum,
+                     .timeout_ms = o->timeout_ms};
+    op.flags = (o->sloppy ? GTSTORE_SLOPPY : 0) | (o->available ? GTSTORE_AVAILABLE : 0) |
+               (o->all ? GTSTORE_ALL : 0);
+    if (o->context_given) {
+        op.context = o->context.bytes ? (const void *)o->context.data : "";
+        op.context_bytes = o->context.bytes;
+    }
+    int error = 0;
+    if (verb == GTSTORE_PUT && strcmp(o->args[1], "-") == 0) {
+        error = read_all(stdin, &input);
+        op.value = input.data;
+        op.value_bytes = input.bytes;
+    } else if (verb == GTSTORE_PUT) {
+        op.value = o->args[1];
+        op.value_bytes = strlen(o->args[1]);
+    }
+    if (error) {
+        run.code = fail(error, error == GT_EIO ? "cannot read the value from stdin"
+                                               : "the value on stdin is over the limit");
+    } else {
+        error = gtstore_run(env, &op, show, &run);
+        /* Refused before it was sent: nobody has shown it. */
+        if (error && run.code == 0 && error != GT_ENOTFOUND)
+            run.code = fail(error, gtstore_last_error(env));
+    }
+    buf_close(&input);
+    return run.code;
+}
+
+static int run_put(gtstore_env *env, const struct options *o)
+{
+    return run_op(env, o, GTSTORE_PUT, show_write);
+}
+
+static int run_get(gtstore_env *env, const struct options *o)
+{
+    return run_op(env, o, GTSTORE_GET, show_get);
+}
+
+static int run_delete(gtstore_env *env, const struct options *o)
+{
+    return run_op(env, o, GTSTORE_DELETE, show_write);
+}
+
+/* ---- progress -------------------------------------------------------------------------------- */
+
+struct progress {
+    const char *verb;
+    uint64_t next_us;
+    bool shown;
+};
+
+static void progress_show(struct progress *p, uint64_t records)
+{
+    uint64_t now_us = loop_now_us();
+    if (now_us < p->next_us || !isatty(STDERR_FILENO))
+        return;
+    p->next_us = now_us + PROGRESS_US;
+    p->shown = true;
+    fprintf(stderr, "\r%s %llu records", p->verb, (unsigned long long)records);
+}
+
+static void progress_end(const struct progress *p)
+{
+    if (p->shown)
+        fputs("\r\033[K", stderr);
+}
+
+/* ---- import ---------------------------------------------------------------------------------- */
+
+struct importer {
+    pthread_mutex_t mutex;
+    pthread_cond_t freed;
+    uint32_t in_flight; /* puts; at most IMPORT_WINDOW */
+    int error;          /* of the first put that failed */
+    char text[OP_TEXT_BYTES];
+};
+
+static void import_done(void *arg, const gtstore_result *r)
+{
+    struct importer *im = arg;
+    pthread_mutex_lock(&im->mutex);
+    im->in_flight--;
+    if (r->error && !im->error) {
+        im->error = r->error;
+        snprintf(im->text, sizeof(im->text), "%s", r->text);
+    }
+    pthread_cond_signal(&im->freed);
+    pthread_mutex_unlock(&im->mutex);
+}
+
+/* Waits for room for one more put, or (below 1) until none is in flight. The first error. */
+static int import_wait(struct importer *im, uint32_t below)
+{
+    pthread_mutex_lock(&im->mutex);
+    while (im->in_flight >= below && im->in_flight > 0)
+        pthread_cond_wait(&im->freed, &im->mutex);
+    int error = im->error;
+    pthread_mutex_unlock(&im->mutex);
+    return error;
+}
+
+static int import_line(gtstore_env *env, const struct options *o, struct importer *im,
+                       const struct json_line *line)
+{
+    for (uint32_t i = 0; i < line->value_count; i++) {
+        const struct json_value *v = &line->values[i];
+        gtstore_op op = {.size = sizeof(op),
+                         .verb = v->deleted ? GTSTORE_DELETE : GTSTORE_PUT,
+                         .key = line->key.data,
+                         .key_bytes = line->key.bytes,
+                         .value = v->deleted ? NULL : v->value.data,
+                         .value_bytes = v->value.bytes,
+                         /* Siblings replace nothing, so that they become siblings again. */
+                         .context = line->siblings ? "" : NULL,
+                         .timeout_ms = o->timeout_ms};
+        int error = import_wait(im, IMPORT_WINDOW);
+        if (error)
+            return error;
+        pthread_mutex_lock(&im->mutex);
+        im->in_flight++;
+        pthread_mutex_unlock(&im->mutex);
+        error = gtstore_submit(env, &op, import_done, im);
+        if (error) {
+            pthread_mutex_lock(&im->mutex);
+            im->in_flight--;
+            im->error = im->error ? im->error : error;
+            snprintf(im->text, sizeof(im->text), "%s", gtstore_last_error(env));
+            pthread_mutex_unlock(&im->mutex);
+            return error;
+        }
+    }
+    return 0;
+}
+
+static bool blank(const char *line, size_t bytes)
+{
+    return strspn(line, " \t\r\n") >= bytes;
+}
+
+static int run_import(gtstore_env *env, const struct options *o)
+{
+    const char *name = strcmp(o->args[0], "-") == 0 ? "stdin" : o->args[0];
+    FILE *file = strcmp(o->args[0], "-") == 0 ? stdin : fopen(o->args[0], "r");
+    if (!file) {
+        fprintf(stderr, "gtstore: %s: %s\n", name, strerror(errno));
+        return 1;
+    }
+    struct importer im = {.mutex = PTHREAD_MUTEX_INITIALIZER, .freed = PTHREAD_COND_INITIALIZER};
+    struct progress progress = {.verb = "imported"};
+    struct json_line line;
+    char *text = NULL, why[JSON_LINE_TEXT_BYTES];
+    size_t capacity = 0;
+    ssize_t bytes;
+    uint64_t number = 0, records = 0;
+    int code = 0, error = 0;
+    json_line_init(&line);
+    while (code == 0 && error == 0 && (bytes = getline(&text, &capacity, file)) >= 0) {
+        number++;
+        if (blank(text, (size_t)bytes))
+            continue;
+        if (json_line_parse(&line, slice_of(text, (size_t)bytes), why) != 0) {
+            progress_end(&progress);
+            fprintf(stderr, "gtstore: %s:%llu: %s\n", name, (unsigned long long)number, why);
+            code = 1;
+            break;
+        }
+        error = import_line(env, o, &im, &line);
+        records += error == 0;
+        progress_show(&progress, records);
+    }
+    if (code == 0 && ferror(file)) {
+        fprintf(stderr, "gtstore: %s: %s\n", name, strerror(errno));
+        code = 1;
+    }
+    error = import_wait(&im, 1);
+    progress_end(&progress);
+    if (error) {
+        char place[OP_TEXT_BYTES + 60];
+        snprintf(place, sizeof(place), "import stopped near line %llu: %s",
+                 (unsigned long long)number, im.text);
+        code = fail(error, place);
+    }
+    if (code == 0)
+        fprintf(stderr, "imported %llu records\n", (unsigned long long)records);
+    json_line_close(&line);
+    free(text);
+    if (file != stdin)
+        fclose(file);
+    return code;
+}
+
+/* ---- export ---------------------------------------------------------------------------------- */
+
+struct exporter {
+    gtstore_env *env;
+    const struct options *options;
+    struct msg_decoder *decoder;
+    struct state state;
+    struct buf line;
+    struct progress progress;
+    uint64_t records, unknown;
+};
+
+/* One record as its line: nothing for a key whose siblings are all tombstones. */
+static int export_record(struct exporter *ex, uint32_t partition, struct slice key,
+                         struct slice record)
+{
+    struct json_line line = {.key = key};
+    int error = record.bytes ? record_decode(record, partition, key, &ex->state) : GT_EUNKNOWN;
+    if (error == GT_ENOMEM)
+        return error;
+    if (error) {
+        ex->unknown++;
+        fprintf(stderr, "gtstore: %.*s: %s\n", (int)key.bytes, (const char *)key.data,
+                error_text(error));
+        return 0;
+    }
+    bool live = false;
+    for (uint32_t i = 0; i < ex->state.sibling_count; i++) {
+        const struct sibling *s = &ex->state.siblings[i];
+        if (!state_shown(&ex->state, i) || line.value_count == JSON_LINE_SIBLINGS_MAX)
+            continue;
+        bool deleted = (s->flags & SIBLING_TOMBSTONE) != 0;
+        live = live || !deleted;
+        line.values[line.value_count++] = (struct json_value){s->value, deleted};
+    }
+    if (!live)
+        return 0;
+    line.siblings = line.value_count > 1;
+    buf_clear(&ex->line);
+    error = json_line_format(&line, &ex->line);
+    if (error)
+        return error;
+    if (fwrite(ex->line.data, 1, ex->line.bytes, stdout) != ex->line.bytes)
+        return GT_EIO;
+    ex->records++;
+    return 0;
+}
+
+/* The chunk's records; *after is the last key, for the next chunk. */
+static int export_entries(struct exporter *ex, uint32_t partition, struct slice entries,
+                          struct slice *after)
+{
+    struct reader r = reader_of(entries);
+    while (reader_left(&r)) {
+        struct slice key = read_bytes(&r), record = read_bytes(&r);
+        if (r.failed)
+            return GT_EPROTO;
+        int error = export_record(ex, partition, key, record);
+        if (error)
+            return error;
+        *after = key;
+    }
+    progress_show(&ex->progress, ex->records);
+    return 0;
+}
+
+static int export_partition(struct exporter *ex, uint32_t partition, char text[OP_TEXT_BYTES])
+{
+    struct blob *after = NULL;
+    bool more = true;
+    int error = 0;
+    while (more && error == 0) {
+        struct msg m = {.type = MSG_SCAN}, reply;
+        struct blob *body;
+        m.scan.head.deadline_ms = ex->options->timeout_ms;
+        m.scan.partition = partition;
+        m.scan.from_start = after == NULL;
+        m.scan.from_key = slice_blob(after);
+        m.scan.from_hash = after ? hash_bytes(m.scan.from_key) : 0;
+        m.scan.bytes_max = SCAN_CHUNK_BYTES;
+        error = library_call(ex->env, &m, after, &body);
+        snprintf(text, OP_TEXT_BYTES, "%s", error ? gtstore_last_error(ex->env) : "");
+        if (error == 0)
+            error = msg_decode(ex->decoder, slice_blob(body), &reply);
+        if (error == 0 && reply.scan_reply.head.error) {
+            error = reply.scan_reply.head.error;
+            snprintf(text, OP_TEXT_BYTES, "%.*s", (int)reply.scan_reply.head.text.bytes,
+                     (const char *)reply.scan_reply.head.text.data);
+        }
+        struct slice last = {NULL, 0};
+        if (error == 0) {
+            more = reply.scan_reply.head.flags & REPLY_MORE;
+            error = export_entries(ex, partition, reply.scan_reply.entries, &last);
+        }
+        if (error == 0 && more && !last.data)
+            error = GT_EPROTO; /* more, and nothing to go on from */
+        blob_unref(after);
+        after = error == 0 && more ? blob_copy(last.data, last.bytes) : NULL;
+        if (error == 0 && more && !after)
+            error = GT_ENOMEM;
+        blob_unref(body);
+    }
+    return error;
+}
+
+static int run_export(gtstore_env *env, const struct options *o)
+{
+    struct exporter ex = {.env = env, .options = o, .progress = {.verb = "exported"}};
+    char text[OP_TEXT_BYTES] = "";
+    struct msg ask = {.type = MSG_MAP_GET}, map;
+    struct blob *body;
+    uint32_t partitions = 0;
+    ex.decoder = msg_decoder_new();
+    state_init(&ex.state);
+    buf_init(&ex.line, BLOB_BYTES_MAX);
+    int error = ex.decoder ? library_call(env, &ask, NULL, &body) : GT_ENOMEM;
+    if (error == 0) {
+        error = msg_decode(ex.decoder, slice_blob(body), &map);
+        if (error == 0 && map.map.ring) {
+            partitions = map.map.ring->settings.partitions;
+            if (!map.map.ring->formed) {
+                error = GT_EFORMING;
+                snprintf(text, sizeof(text), "forming: %u of %u nodes", map.map.ring->member_count,
+                         map.map.ring->settings.form_nodes);
+            }
+            ring_unref(map.map.ring);
+        }
+        blob_unref(body);
+    }
+    for (uint32_t p = 0; p < partitions && error == 0; p++)
+        error = export_partition(&ex, p, text);
+    progress_end(&ex.progress);
+    state_close(&ex.state);
+    buf_close(&ex.line);
+    msg_decoder_free(ex.decoder);
+    if (error)
+        return fail(error, text);
+    return ex.unknown ? 1 : 0;
+}
+
+/* ---- ping ------------------------------------------------------------------------------------ */
+
+static int run_ping(gtstore_env *env, const struct options *o)
+{
+    struct msg ask = {.type = MSG_STATUS}, reply;
+    struct blob *body;
+    char label[UNITS_LABEL_BYTES] = "?";
+    struct msg_decoder *decoder = msg_decoder_new();
+    int error = decoder ? library_call(env, &ask, NULL, &body) : GT_ENOMEM;
+    if (error == 0) {
+        if (msg_decode(decoder, slice_blob(body), &reply) == 0 && reply.status_reply.status)
+            snprintf(label, sizeof(label), "%s", reply.status_reply.status->source);
+        blob_unref(body);
+        ask.type = MSG_PING;
+        uint64_t begin_us = loop_now_us();
+        error = library_call(env, &ask, NULL, &body);
+        uint64_t us = loop_now_us() - begin_us;
+        blob_unref(body);
+        if (error == 0 && o->output == OUTPUT_JSON) {
+            json_t *object = json_object();
+            json_object_set_new(object, "v", json_integer(1));
+            json_object_set_new(object, "label", json_string(label));
+            json_object_set_new(object, "round_trip_s", json_real((double)us / 1e6));
+            print_json(object);
+        } else if (error == 0) {
+            printf("pong %s %.2f ms\n", label, (double)us / 1e3);
+        }
+    }
+    msg_decoder_free(decoder);
+    return error ? fail(error, gtstore_last_error(env)) : 0;
+}
+
+/* ---- verbs ----------------------------------------------------------------------------------- */
+
+struct verb {
+    const char *name;
+    int args_wanted;
+    struct argp argp;
+    int (*run)(gtstore_env *env, const struct options *o);
+};
+
+static const struct verb verbs[] = {
+    {"put", 2,
+     {write_options, parse_verb, "put KEY VALUE|-", "Stores a value; - reads it from stdin.",
+      global_child},
+     run_put},
+    {"get", 1, {get_options, parse_verb, "get KEY", "Writes the bytes of a value.", global_child},
+     run_get},
+    {"delete", 1,
+     {write_options, parse_verb, "delete KEY", "Deletes a key, also one that is absent.",
+      global_child},
+     run_delete},
+    {"import", 1,
+     {NULL, parse_verb, "import FILE|-", "Stores every record of a file of JSON lines.",
+      global_child},
+     run_import},
+    {"export", 0,
+     {NULL, parse_verb, "export", "Writes every live key as a JSON line.", global_child},
+     run_export},
+    {"ping", 0, {NULL, parse_verb, "ping", "Asks whether somebody is there.", global_child},
+     run_ping},
+};
+
+static const struct verb *verb_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp top = {
+        NULL, parse_top,
+        "put KEY VALUE|-\nget KEY\ndelete KEY\nimport FILE|-\nexport\nping",
+        "Reads and writes a GTStore cluster.\v`gtstore VERB --help` shows the flags of a verb. Exit "
+        "codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 quorum not met, 6 unreachable, "
+        "8 in doubt.",
+        global_child};
+    struct options o = {.timeout_ms = 5000, .verb_index = 0};
+    const char *preset = getenv("GTSTORE_MANAGER");
+    o.managers = preset && preset[0] ? preset : "127.0.0.1:5000";
+    buf_init(&o.context, CONTEXT_BYTES_MAX);
+    buf_init(&o.min_context, CONTEXT_BYTES_MAX);
+    argp_err_exit_status = EXIT_USAGE;
+    if (argp_parse(&top, argc, argv, ARGP_IN_ORDER, NULL, &o) != 0)
+        return EXIT_USAGE;
+    if (!o.verb_index)
+        usage("put, get, delete, import, export or ping is wanted");
+    const struct verb *verb = verb_find(argv[o.verb_index]);
+    if (!verb)
+        usage("'%s' is none of put, get, delete, import, export, ping", argv[o.verb_index]);
+    o.args_wanted = verb->args_wanted;
+    argv[o.verb_index] = argv[0];
+    if (argp_parse(&verb->argp, argc - o.verb_index, argv + o.verb_index, ARGP_IN_ORDER, NULL,
+                   &o) != 0)
+        return EXIT_USAGE;
+    if (o.arg_count < verb->args_wanted)
+        usage("%s is wanted", verb->argp.args_doc);
+
+    gtstore_env env;
+    int error = gtstore_init_timeout(&env, o.managers, o.timeout_ms);
+    int code = error ? fail(error, gtstore_last_error(&env)) : verb->run(&env, &o);
+    gtstore_finalize(&env);
+    buf_close(&o.context);
+    buf_close(&o.min_context);
+    return close_stdout(code);
+}

@@ -1,0 +1,248 @@
+/*
+ * Every message of the protocol, as a struct, and its codec. net/README.md is the specification
+ * for those who write a client in another language.
+ *
+ * A body is one msgpack array: [type, id, ballot, counter, stamp, fields...]. Unknown trailing
+ * fields are ignored, missing trailing ones are zero; an unknown type is refused (GT_EUNSUPPORTED)
+ * without ending the link when it is a request. Booleans travel as flags in one integer.
+ *
+ * Memory: a decoded message borrows from the body and from the decoder's zone: it is valid until
+ * the next decode with the same decoder, and as long as the body lives.
+ */
+#ifndef GT_NET_MSG_H
+#define GT_NET_MSG_H
+
+#include "engine/engine.h"
+#include "net/ring.h"
+
+#define MSG_PROTOCOL_MIN 1
+#define MSG_PROTOCOL_MAX 1
+#define MSG_NESTING_MAX 8
+#define MSG_TEXT_BYTES 200 /* of an error's text, with NUL */
+
+/* Requests are even; a reply has the number of its request plus one. The numbers are final. */
+enum msg_type {
+    MSG_HELLO = 2, MSG_HELLO_REPLY = 3,
+    MSG_PING = 4, MSG_PING_REPLY = 5,
+    MSG_PUT = 10, MSG_PUT_REPLY = 11,     /* client or forwarding node -> coordinator; deletes too */
+    MSG_GET = 12, MSG_GET_REPLY = 13,
+    MSG_SCAN = 14, MSG_SCAN_REPLY = 15,   /* one chunk of one partition */
+    MSG_STATE = 20, MSG_STATE_REPLY = 21, /* coordinator -> replica: merge this state */
+    MSG_FETCH = 22, MSG_FETCH_REPLY = 23, /* coordinator -> replica: lend your state */
+    MSG_RANGE = 24, MSG_RANGE_REPLY = 25, /* coordinator -> replica: lend a run of states */
+    MSG_MAP_GET = 30, MSG_MAP = 31,       /* MAP is also pushed, with id 0 */
+    MSG_REGISTER = 40, MSG_REGISTER_REPLY = 41,
+    MSG_HEARTBEAT = 42, MSG_HEARTBEAT_REPLY = 43,
+    MSG_STATUS = 50, MSG_STATUS_REPLY = 51,
+};
+
+enum role { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MANAGER = 3 };
+
+enum outcome { OUTCOME_DONE = 0, OUTCOME_NOT_APPLIED = 1, OUTCOME_IN_DOUBT = 2 };
+
+enum request_mode { MODE_STRICT = 0, MODE_SLOPPY = 1, MODE_AVAILABLE = 2 };
+
+enum request_flag {
+    REQUEST_TOMBSTONE = 1, /* PUT: delete */
+    REQUEST_PLAIN = 2,     /* PUT: overwrite what the coordinator and the context have seen */
+    REQUEST_RETRY = 4,     /* the operation may have been tried before */
+    REQUEST_FORWARDED = 8, /* passed on by a node already: do not pass on again */
+    REQUEST_ALL = 16,      /* GET: every sibling */
+    REQUEST_BLOCKING = 32, /* GET: answer after read repair (reserved) */
+    REQUEST_KEYS_ONLY = 64 /* reserved */
+};
+
+enum reply_flag {
+    REPLY_DEGRADED = 1,   /* fewer than the asked-for voting owners answered */
+    REPLY_UNSETTLED = 2,  /* reserved: replies differed and the merge is not yet at w owners */
+    REPLY_OUTRANKED = 4,  /* reserved: a concurrent sibling has a stamp at least as high (RULES 12) */
+    REPLY_WEAK = 8,       /* r or w below the cluster's was asked for and used */
+    REPLY_KNOWN = 16,     /* the operation id was known: this is its outcome */
+    REPLY_UNKNOWN = 32,   /* FETCH: the record here is bad */
+    REPLY_ABSENT = 64,    /* FETCH: the key is absent here */
+    REPLY_MORE = 128      /* SCAN, RANGE: keys remain behind the last entry */
+};
+
+/* What every request about data carries. */
+struct request_head {
+    uint32_t flags;       /* enum request_flag */
+    uint32_t deadline_ms; /* left when it was sent; 0 = the receiver's default */
+    uint32_t age_ms;      /* of the operation's first attempt, with RETRY */
+    uint8_t priority;     /* 0 foreground, 1 repair, 2 stream */
+    uint8_t mode;         /* enum request_mode */
+    uint8_t quorum;       /* R or W wanted, 0 = the cluster's */
+    uint8_t op[OP_ID_BYTES];
+};
+
+/* What every answer about data carries. */
+struct reply_head {
+    int32_t error;   /* 0 or a GT_E* */
+    uint8_t outcome; /* enum outcome; of a put */
+    uint32_t flags;  /* enum reply_flag */
+    uint8_t owners, guests; /* that counted toward the quorum */
+    struct slice text; /* why, for people; may be empty */
+};
+
+/* One sibling as shown to clients. */
+struct msg_sibling {
+    uint8_t flags; /* enum sibling_flag */
+    uint64_t stamp;
+    struct dot dot;
+    struct slice value;
+};
+
+enum node_wish_flag { WISH_PORT_ZERO = 1 /* reserved */ };
+
+struct node_report { /* heartbeats carry it, the status shows it */
+    uint64_t keys, records, data_bytes, rss_bytes, hints, lag_writes, uptime_s;
+    uint32_t linked_peers; /* members to which it has a link */
+    bool lag_known;        /* lag_writes means something */
+};
+
+struct status_node {
+    struct member member;
+    struct node_report report;
+    bool report_known;
+    uint32_t tokens;
+    uint64_t heard_ms; /* since its last heartbeat; UINT64_MAX = never */
+};
+
+/* One snapshot for CLI, JSON and page. */
+struct status {
+    bool manager_reachable; /* false when a node answers without the manager */
+    char source[UNITS_LABEL_BYTES];
+    struct epoch epoch;
+    uint8_t cluster_id[CLUSTER_ID_BYTES];
+    bool formed;
+    uint32_t registered; /* of settings.form_nodes while forming */
+    struct settings settings;
+    uint8_t verdict; /* enum verdict */
+    uint32_t partitions_full, partitions_quorum, partitions_below;
+    uint64_t moves_total, moves_done, moves_bytes_left, moves_eta_s;
+    struct status_node *nodes;
+    uint32_t node_count;
+};
+enum verdict { VERDICT_HEALTHY, VERDICT_DEGRADED, VERDICT_AT_RISK, VERDICT_UNAVAILABLE };
+const char *verdict_name(enum verdict v); /* "healthy", "degraded", "at_risk", "unavailable" */
+
+struct msg {
+    enum msg_type type;
+    uint64_t id; /* request id, chosen by the sender; a reply repeats it */
+    struct epoch epoch; /* of the sender's map, zero when it has none */
+    uint64_t stamp;     /* the sender's hybrid clock, raises the receiver's; 0 = none */
+    union {
+        struct { /* HELLO, first message of whoever connects; HELLO_REPLY, the first one back */
+            int32_t error; /* reply: GT_ECLUSTER, GT_EINCARNATION, GT_EFORMAT (protocol) */
+            uint8_t role;
+            uint16_t protocol_min, protocol_max;
+            uint8_t cluster_id[CLUSTER_ID_BYTES]; /* zero = not yet of any */
+            uint64_t node, incarnation, previous_incarnation;
+            uint64_t seen_incarnation; /* reply with GT_EINCARNATION: the higher one seen */
+            struct slice label, text;
+        } hello;
+        struct {
+            struct request_head head;
+            struct slice key, value, context;
+        } put;
+        struct {
+            struct reply_head head;
+            uint64_t stamp;
+            struct slice context;
+            struct slice label; /* of the coordinator */
+        } put_reply;
+        struct {
+            struct request_head head;
+            struct slice key, min_context;
+        } get;
+        struct {
+            struct reply_head head;
+            struct slice context, label;
+            /* Without REQUEST_ALL the winner alone, and none when it is a tombstone or the key is
+             * absent (error GT_ENOTFOUND). sibling_total: how many the state shows. */
+            struct msg_sibling *siblings;
+            uint32_t sibling_count, sibling_total;
+        } get_reply;
+        struct {
+            struct request_head head;
+            uint32_t partition;
+            bool from_start;
+            uint64_t from_hash;
+            struct slice from_key;
+            uint32_t bytes_max;
+        } scan; /* SCAN and RANGE */
+        struct {
+            struct reply_head head;
+            struct slice entries; /* as store_result.entries: varint length, key; varint length, record */
+            uint32_t entry_count;
+        } scan_reply; /* SCAN_REPLY and RANGE_REPLY */
+        struct {
+            struct request_head head;
+            uint32_t partition;
+            struct slice key, record, dots;
+        } state;
+        struct {
+            struct reply_head head;
+        } state_reply;
+        struct {
+            struct request_head head;
+            uint32_t partition;
+            struct slice key;
+        } fetch;
+        struct {
+            struct reply_head head;
+            struct slice record; /* empty with ABSENT or UNKNOWN */
+        } fetch_reply;
+        struct { /* MAP: ring is NULL when the sender has none, or the asker's epoch is current */
+            struct ring *ring; /* encode: borrowed. decode: one reference, given to the caller */
+        } map;
+        struct { /* node -> manager */
+            struct member member; /* state ignored; label may be empty: the manager names it */
+            uint64_t previous_incarnation;
+        } member;
+        struct {
+            int32_t error; /* GT_ELABEL, GT_ECLUSTER, GT_EFORMING is none: registered is enough */
+            struct slice text;
+            struct slice label; /* as stored */
+            uint8_t cluster_id[CLUSTER_ID_BYTES];
+        } register_reply; /* the map follows as a pushed MAP */
+        struct {
+            uint64_t node, incarnation;
+            struct node_report report;
+        } heartbeat;
+        struct {
+            int32_t error; /* GT_ENOTFOUND: register again */
+        } heartbeat_reply;
+        struct {
+            int32_t error;
+            struct status *status; /* decode: in the decoder's zone */
+        } status_reply;
+        struct { /* encode only, of a type that is not in the list: the answer to a request of an
+                  * unknown type (its number plus one). Every reply decodes from it. */
+            int32_t error;
+        } refusal;
+    };
+};
+
+struct msg_decoder; /* keeps its zone between messages */
+struct msg_decoder *msg_decoder_new(void); /* NULL when out of memory */
+void msg_decoder_free(struct msg_decoder *d);
+/*
+ * Decodes a body. 0; GT_EPROTO (malformed, a count above what the bytes can hold, nesting too deep,
+ * a field of the wrong kind or out of range); GT_EUNSUPPORTED (a type this version does not know;
+ * type and id are set); GT_ENOMEM.
+ */
+int msg_decode(struct msg_decoder *d, struct slice body, struct msg *out);
+/* The message as a whole sealed frame, one reference. NULL when out of memory or over
+ * BLOB_BYTES_MAX. */
+struct blob *msg_frame(const struct msg *m);
+/* The bytes of a map on disk: the body of its MAP message. */
+struct blob *msg_map_bytes(const struct ring *r);
+int msg_map_read(struct msg_decoder *d, struct slice bytes, struct ring **out);
+/* For traces and logs: "PUT id=7 key=..". Returns text. */
+const char *msg_text(const struct msg *m, char text[200]);
+static inline bool msg_is_reply(enum msg_type t)
+{
+    return t & 1;
+}
+
+#endif

@@ -1,0 +1,255 @@
+#include "net/ring.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/engine.h"
+
+int epoch_compare(struct epoch a, struct epoch b)
+{
+    if (a.ballot != b.ballot)
+        return a.ballot < b.ballot ? -1 : 1;
+    return a.counter < b.counter ? -1 : a.counter > b.counter;
+}
+
+const char *member_state_name(enum member_state state)
+{
+    static const char *const names[] = {"?",       "up",          "down",   "joining",
+                                        "leaving", "catching_up", "removed"};
+    return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
+}
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+static int quorum_range_check(const char *name, uint32_t quorum, uint32_t replicas, char why[128])
+{
+    if (quorum >= 1 && quorum <= replicas)
+        return 0;
+    snprintf(why, 128, "1 <= %s <= N does not hold: %s = %u, N = %u", name, name, quorum, replicas);
+    return GT_EARG;
+}
+
+int settings_check(const struct settings *s, char why[128])
+{
+    uint32_t n = s->replicas, r = s->read_quorum, w = s->write_quorum;
+    why[0] = '\0';
+    if (n < 1 || n > REPLICAS_MAX) {
+        snprintf(why, 128, "1 <= N <= %d does not hold: N = %u", REPLICAS_MAX, n);
+        return GT_EARG;
+    }
+    if (quorum_range_check("R", r, n, why) != 0 || quorum_range_check("W", w, n, why) != 0)
+        return GT_EARG;
+    if (w + r <= n) {
+        snprintf(why, 128, "W + R > N does not hold: %u + %u > %u", w, r, n);
+        return GT_EARG;
+    }
+    if (2 * w <= n) {
+        snprintf(why, 128, "2 W > N does not hold: 2 * %u > %u", w, n);
+        return GT_EARG;
+    }
+    return 0;
+}
+
+/* ---- a map's life ---------------------------------------------------------------------------- */
+
+struct ring *ring_new(uint32_t member_count, uint32_t partitions)
+{
+    gt_assert(member_count <= MEMBERS_MAX && partitions <= PARTITIONS_MAX);
+    struct ring *r = calloc(1, sizeof(*r));
+    if (!r)
+        return NULL;
+    r->refs = 1;
+    r->member_count = member_count;
+    r->settings.partitions = partitions;
+    if (member_count > 0 && !(r->members = calloc(member_count, sizeof(*r->members))))
+        goto fail;
+    if (partitions > 0 && !(r->arcs = calloc(partitions, sizeof(*r->arcs))))
+        goto fail;
+    return r;
+fail:
+    ring_unref(r);
+    return NULL;
+}
+
+struct ring *ring_copy(const struct ring *r, uint32_t member_count)
+{
+    uint32_t arc_count = r->arcs ? r->settings.partitions : 0;
+    struct ring *copy = ring_new(member_count, arc_count);
+    if (!copy)
+        return NULL;
+    uint32_t kept = member_count < r->member_count ? member_count : r->member_count;
+    copy->epoch = r->epoch;
+    memcpy(copy->cluster_id, r->cluster_id, CLUSTER_ID_BYTES);
+    copy->formed = r->formed;
+    copy->settings = r->settings;
+    if (kept > 0)
+        memcpy(copy->members, r->members, kept * sizeof(*r->members));
+    if (arc_count > 0)
+        memcpy(copy->arcs, r->arcs, arc_count * sizeof(*r->arcs));
+    return copy;
+}
+
+struct ring *ring_ref(struct ring *r)
+{
+    if (r) {
+        gt_assert(r->refs > 0 && r->refs < UINT32_MAX);
+        r->refs++;
+    }
+    return r;
+}
+
+void ring_unref(struct ring *r)
+{
+    if (!r)
+        return;
+    gt_assert(r->refs > 0);
+    if (--r->refs > 0)
+        return;
+    free(r->members);
+    free(r->arcs);
+    free(r);
+}
+
+/* ---- checking -------------------------------------------------------------------------------- */
+
+static bool member_sound(const struct member *m)
+{
+    if (m->id == 0 || units_label_check(m->label) != 0)
+        return false;
+    if (m->zone[0] != '\0' && units_label_check(m->zone) != 0)
+        return false;
+    if (!(m->capacity > 0) ||
+        m->capacity > MEMBER_CAPACITY_MAX) /* also refuses what is no number */
+        return false;
+    return m->state >= MEMBER_UP && m->state <= MEMBER_REMOVED;
+}
+
+static bool members_distinct(const struct ring *r)
+{
+    for (uint32_t i = 0; i < r->member_count; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (r->members[i].id == r->members[j].id ||
+                strcmp(r->members[i].label, r->members[j].label) == 0)
+                return false;
+    return true;
+}
+
+static bool owners_sound(const uint16_t *owners, uint32_t count, uint32_t member_count)
+{
+    if (count > REPLICAS_MAX)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (owners[i] >= member_count)
+            return false;
+        for (uint32_t j = 0; j < i; j++)
+            if (owners[i] == owners[j])
+                return false;
+    }
+    return true;
+}
+
+static bool arc_sound(const struct arc *a, uint32_t member_count)
+{
+    if (a->owner_count == 0 || a->phase > ARC_CLEANUP)
+        return false;
+    if ((a->phase == ARC_STABLE) != (a->to_count == 0))
+        return false;
+    return owners_sound(a->owners, a->owner_count, member_count) &&
+           owners_sound(a->to, a->to_count, member_count);
+}
+
+int ring_check(const struct ring *r)
+{
+    char why[128];
+    if (settings_check(&r->settings, why) != 0 || r->member_count > MEMBERS_MAX)
+        return GT_EPROTO;
+    if (r->settings.partitions < 1 || r->settings.partitions > PARTITIONS_MAX)
+        return GT_EPROTO;
+    for (uint32_t i = 0; i < r->member_count; i++)
+        if (!member_sound(&r->members[i]))
+            return GT_EPROTO;
+    if (!members_distinct(r))
+        return GT_EPROTO;
+    if (!r->formed)
+        return 0;
+    if (!r->arcs)
+        return GT_EPROTO;
+    for (uint32_t i = 0; i < r->settings.partitions; i++)
+        if (!arc_sound(&r->arcs[i], r->member_count))
+            return GT_EPROTO;
+    return 0;
+}
+
+/* ---- questions ------------------------------------------------------------------------------- */
+
+int ring_member_by_id(const struct ring *r, uint64_t id)
+{
+    for (uint32_t i = 0; i < r->member_count; i++)
+        if (r->members[i].id == id)
+            return (int)i;
+    return -1;
+}
+
+int ring_member_by_label(const struct ring *r, const char *label)
+{
+    for (uint32_t i = 0; i < r->member_count; i++)
+        if (strcmp(r->members[i].label, label) == 0)
+            return (int)i;
+    return -1;
+}
+
+static const struct arc *arc_of(const struct ring *r, uint32_t partition)
+{
+    gt_assert(r->formed && r->arcs && partition < r->settings.partitions);
+    return &r->arcs[partition];
+}
+
+uint32_t ring_partition(const struct ring *r, struct slice key)
+{
+    gt_assert(r->formed);
+    return hash_partition(hash_bytes(key), r->settings.partitions);
+}
+
+int ring_slot(const struct ring *r, uint32_t partition, uint32_t member)
+{
+    const struct arc *a = arc_of(r, partition);
+    for (uint32_t i = 0; i < a->owner_count; i++)
+        if (a->owners[i] == member)
+            return (int)i;
+    return -1;
+}
+
+uint64_t ring_token(const struct ring *r, uint32_t partition)
+{
+    gt_assert(partition < r->settings.partitions);
+    unsigned __int128 start = (unsigned __int128)partition << 64;
+    return (uint64_t)((start + r->settings.partitions - 1) / r->settings.partitions);
+}
+
+uint32_t ring_tokens_of(const struct ring *r, uint32_t member)
+{
+    uint32_t tokens = 0;
+    if (!r->formed)
+        return 0;
+    for (uint32_t p = 0; p < r->settings.partitions; p++)
+        tokens += ring_slot(r, p, member) >= 0;
+    return tokens;
+}
+
+void ring_quorums(const struct ring *r, uint32_t partition, uint32_t *n, uint32_t *w,
+                  uint32_t *read)
+{
+    uint32_t owners = arc_of(r, partition)->owner_count;
+    uint32_t majority = owners / 2 + 1;
+    uint32_t write = r->settings.write_quorum < owners ? r->settings.write_quorum : owners;
+    if (write < majority)
+        write = majority;
+    uint32_t reads = r->settings.read_quorum < owners ? r->settings.read_quorum : owners;
+    if (write + reads <= owners)
+        reads = owners - write + 1;
+    *n = owners;
+    *w = write;
+    *read = reads;
+}

@@ -1,0 +1,93 @@
+/*
+ * The cluster map: who the members are, and for each of Q equal arcs of the hash space the ordered
+ * list of its owners (its preference list). An (arc, slot) is a virtual node; the arc's start is
+ * its token. The manager makes maps; nodes, clients and tools only read them.
+ *
+ * A map is immutable once shared and reference-counted (one thread). Its bytes on the wire and on
+ * disk are those of the MAP message (msg.h).
+ */
+#ifndef GT_NET_RING_H
+#define GT_NET_RING_H
+
+#include "engine/base/hash.h"
+#include "engine/base/units.h"
+#include "engine/version.h"
+
+#define REPLICAS_MAX 16
+#define MEMBERS_MAX 1024
+#define CLUSTER_ID_BYTES 16
+#define MEMBER_CAPACITY_MAX 1e12
+
+/* Maps are ordered by (ballot, counter); a ballot is one manager's reign (RULES 17). */
+struct epoch {
+    uint64_t ballot, counter;
+};
+int epoch_compare(struct epoch a, struct epoch b);
+
+enum member_state { MEMBER_UP = 1, MEMBER_DOWN, MEMBER_JOINING, MEMBER_LEAVING, MEMBER_CATCHING_UP,
+                    MEMBER_REMOVED };
+/* "up", "down", "joining", "leaving", "catching_up", "removed"; "?" otherwise. */
+const char *member_state_name(enum member_state state);
+
+struct member {
+    uint64_t id, incarnation;
+    char label[UNITS_LABEL_BYTES];
+    struct address address;
+    char zone[UNITS_LABEL_BYTES]; /* may be empty */
+    double capacity;              /* weight, > 0 and at most MEMBER_CAPACITY_MAX */
+    enum member_state state;
+};
+
+enum arc_phase { ARC_STABLE = 0, ARC_PREPARE = 1, ARC_READ_NEW = 2, ARC_CLEANUP = 3 };
+
+/* Owners are indexes into the members. `to` is the new list of a move; empty while stable. */
+struct arc {
+    uint8_t phase, owner_count, to_count;
+    uint16_t owners[REPLICAS_MAX], to[REPLICAS_MAX];
+};
+
+struct settings {
+    uint32_t replicas, read_quorum, write_quorum, partitions, form_nodes;
+    uint32_t profile; /* 0 default, 1 course */
+    uint64_t value_bytes_max;
+};
+/* W+R>N, 2W>N, 1 <= R,W <= N <= REPLICAS_MAX: 0; or GT_EARG with the inequality that fails written
+ * to why ("W + R > N does not hold: 1 + 1 > 3"). */
+int settings_check(const struct settings *s, char why[128]);
+
+struct ring {
+    uint32_t refs;
+    struct epoch epoch;
+    uint8_t cluster_id[CLUSTER_ID_BYTES];
+    bool formed; /* false: no tokens are handed out yet */
+    struct settings settings;
+    struct member *members; /* ascending by id is not required; an index is stable in one map */
+    uint32_t member_count;
+    struct arc *arcs; /* settings.partitions of them when formed, else NULL */
+};
+
+/* A map with room for the members and (when partitions > 0) the arcs, all zero, one reference.
+ * NULL when out of memory. Fill it, then share it. */
+struct ring *ring_new(uint32_t member_count, uint32_t partitions);
+struct ring *ring_copy(const struct ring *r, uint32_t member_count); /* deep, more members possible */
+struct ring *ring_ref(struct ring *r);
+void ring_unref(struct ring *r);
+/* Everything consistent: quorums, indexes in range, distinct owners, distinct ids and labels, at
+ * least one owner an arc when formed. 0 or GT_EPROTO. What came from wire or disk passes this
+ * before it is used. */
+int ring_check(const struct ring *r);
+/* -1 when absent. */
+int ring_member_by_id(const struct ring *r, uint64_t id);
+int ring_member_by_label(const struct ring *r, const char *label);
+/* The partition of a key. Only of a formed map. */
+uint32_t ring_partition(const struct ring *r, struct slice key);
+/* The slot of member index m in the arc's list, -1 when it is no owner. */
+int ring_slot(const struct ring *r, uint32_t partition, uint32_t member);
+/* The token of an arc: the first hash that falls in it. */
+uint64_t ring_token(const struct ring *r, uint32_t partition);
+/* Number of (arc, slot) pairs of the member. */
+uint32_t ring_tokens_of(const struct ring *r, uint32_t member);
+/* n, w, r of one list (RULES 6): w = max(min(W, n), n/2+1), r = min(R, n) raised until w+r > n. */
+void ring_quorums(const struct ring *r, uint32_t partition, uint32_t *n, uint32_t *w, uint32_t *read);
+
+#endif

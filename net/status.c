@@ -1,0 +1,37 @@
+#include "net/status.h"
+
+static uint32_t owners_up(const struct arc *arc, const bool *up)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < arc->owner_count; i++)
+        count += up[arc->owners[i]];
+    return count;
+}
+
+void status_count(const struct ring *r, const bool *up, struct status *out)
+{
+    out->partitions_full = out->partitions_quorum = out->partitions_below = 0;
+    out->verdict = VERDICT_UNAVAILABLE;
+    if (!r || !r->formed)
+        return;
+    bool edge = false; /* a partition that stands on exactly its quorum */
+    for (uint32_t p = 0; p < r->settings.partitions; p++) {
+        uint32_t n, w, read;
+        ring_quorums(r, p, &n, &w, &read);
+        uint32_t need = w > read ? w : read;
+        uint32_t have = owners_up(&r->arcs[p], up);
+        if (have < need)
+            out->partitions_below++;
+        else if (have == n)
+            out->partitions_full++;
+        else
+            out->partitions_quorum++;
+        edge |= have == need && have < n;
+    }
+    if (out->partitions_below > 0)
+        out->verdict = VERDICT_UNAVAILABLE;
+    else if (out->partitions_quorum == 0)
+        out->verdict = VERDICT_HEALTHY;
+    else
+        out->verdict = edge ? VERDICT_AT_RISK : VERDICT_DEGRADED;
+}

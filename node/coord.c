@@ -1,0 +1,435 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "node/node_private.h"
+
+void answer(struct node *n, const struct origin *o, int error, enum outcome outcome,
+            const char *text, struct gt_effects *fx)
+{
+    struct msg m = node_message(n, o->type + 1, o->id);
+    struct reply_head head = {.error = error, .outcome = (uint8_t)outcome};
+    if (text)
+        head.text = slice_text(text);
+    struct slice label = slice_text(node_label(n));
+    switch (m.type) {
+    case MSG_PUT_REPLY:
+        m.put_reply.head = head;
+        m.put_reply.label = label;
+        break;
+    case MSG_GET_REPLY:
+        m.get_reply.head = head;
+        m.get_reply.label = label;
+        break;
+    case MSG_SCAN_REPLY:
+    case MSG_RANGE_REPLY:
+        m.scan_reply.head = head;
+        break;
+    case MSG_STATE_REPLY:
+        m.state_reply.head = head;
+        break;
+    case MSG_FETCH_REPLY:
+        m.fetch_reply.head = head;
+        break;
+    default:
+        gt_unreachable("no data reply %d", m.type);
+    }
+    effects_reply(fx, o->link, &m);
+}
+
+static void refuse(struct node *n, const struct gt_event *ev, int error, const char *text,
+                   struct gt_effects *fx)
+{
+    struct origin o = origin_of(ev);
+    answer(n, &o, error, OUTCOME_NOT_APPLIED, text, fx);
+}
+
+bool coord_key_bad(struct node *n, const struct gt_event *ev, struct slice key,
+                   struct gt_effects *fx)
+{
+    if (key.bytes >= 1 && key.bytes <= KEY_BYTES_MAX)
+        return false;
+    char text[MSG_TEXT_BYTES];
+    snprintf(text, sizeof(text), "key of %zu bytes; 1 to %d are allowed", key.bytes, KEY_BYTES_MAX);
+    refuse(n, ev, GT_ELIMIT, text, fx);
+    return true;
+}
+
+bool coord_forming(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct ring *r = n->ring;
+    if (r && r->formed)
+        return false;
+    char text[MSG_TEXT_BYTES] = "forming: this node has no map yet";
+    if (r)
+        snprintf(text, sizeof(text), "forming: %u of %u nodes", r->member_count,
+                 r->settings.form_nodes);
+    refuse(n, ev, GT_EFORMING, text, fx);
+    return true;
+}
+
+int coord_owner(const struct slot *s, uint64_t node)
+{
+    for (int i = 0; i < s->quorum.total; i++)
+        if (s->owners[i] == node)
+            return i;
+    return -1;
+}
+
+uint32_t coord_left_ms(const struct node *n, const struct slot *s)
+{
+    uint64_t left_us = s->deadline_us > n->now_us ? s->deadline_us - n->now_us : 0;
+    uint64_t left_ms = left_us / 1000;
+    return left_ms > 0 ? (uint32_t)left_ms : 1;
+}
+
+static uint64_t deadline_of(const struct node *n, const struct request_head *head)
+{
+    uint32_t ms = head->deadline_ms ? head->deadline_ms : DEADLINE_DEFAULT_MS;
+    return n->now_us + (ms < DEADLINE_MAX_MS ? ms : DEADLINE_MAX_MS) * 1000ull;
+}
+
+/* The next moment at which this slot wants to be looked at. */
+void coord_date(struct node *n, uint64_t id, struct slot *s)
+{
+    uint64_t at = s->expired ? UINT64_MAX : s->deadline_us;
+    for (uint32_t i = 0; i < s->quorum.total; i++)
+        if (s->quorum.state[i] == QUORUM_ASKED && s->asked_us[i] != UINT64_MAX &&
+            s->asked_us[i] + SILENCE_US < at)
+            at = s->asked_us[i] + SILENCE_US;
+    slots_set_deadline(n->slots, id, at);
+}
+
+void coord_asked(struct node *n, uint64_t id, struct slot *s, uint32_t i)
+{
+    quorum_ask(&s->quorum, i);
+    s->asked_us[i] = i == s->self ? UINT64_MAX : n->now_us;
+    coord_date(n, id, s);
+}
+
+uint32_t coord_reply_flags(const struct slot *s)
+{
+    return s->weak ? REPLY_WEAK : 0;
+}
+
+void coord_quorum_text(const struct node *n, const struct slot *s, const char *what,
+                       char text[MSG_TEXT_BYTES])
+{
+    char names[90] = "";
+    size_t at = 0;
+    uint32_t missing = 0;
+    for (uint32_t i = 0; i < s->quorum.total; i++) {
+        if (s->quorum.state[i] != QUORUM_FAILED)
+            continue;
+        int wrote = snprintf(names + at, sizeof(names) - at, "%s%s", missing ? ", " : "",
+                             node_label_of(n, s->owners[i]));
+        at = at + (size_t)wrote < sizeof(names) ? at + (size_t)wrote : sizeof(names) - 1;
+        missing++;
+    }
+    snprintf(text, MSG_TEXT_BYTES,
+             "%u of %u owners unreachable (%s); %c=%u not met; %s%ssee: gtstore-admin status",
+             missing, s->quorum.total, names, s->kind == SLOT_PUT ? 'W' : 'R', s->quorum.need, what,
+             *what ? "; " : "");
+}
+
+/* Fills who owns the partition; those without a link count as failed. */
+static void owners_fill(const struct node *n, struct slot *s, uint32_t partition)
+{
+    const struct arc *arc = &n->ring->arcs[partition];
+    for (uint32_t i = 0; i < arc->owner_count; i++) {
+        s->owners[i] = n->ring->members[arc->owners[i]].id;
+        if (arc->owners[i] == n->member)
+            s->self = (uint8_t)i;
+        else if (!node_linked(n, s->owners[i]))
+            quorum_fail(&s->quorum, i);
+    }
+}
+
+bool coord_forward(struct node *n, const struct origin *o, const struct msg *request,
+                   uint32_t partition, uint64_t deadline_us, struct gt_effects *fx)
+{
+    const struct arc *arc = &n->ring->arcs[partition];
+    for (uint32_t i = 0; i < arc->owner_count; i++) {
+        uint64_t owner = n->ring->members[arc->owners[i]].id;
+        if (arc->owners[i] == n->member || !node_linked(n, owner))
+            continue;
+        uint64_t id;
+        struct slot *s = slots_take(n->slots, deadline_us, &id);
+        if (!s)
+            return false;
+        n->coordinated++;
+        s->kind = SLOT_FORWARD;
+        s->origin = *o;
+        s->deadline_us = deadline_us;
+        s->partition = partition;
+        s->forward.peer = owner;
+        struct msg m = *request;
+        struct msg ours = node_message(n, request->type, id);
+        m.id = ours.id;
+        m.epoch = ours.epoch;
+        m.stamp = ours.stamp;
+        /* PUT, GET and SCAN begin with their head. The owner must answer before we give up. */
+        struct request_head *head = request->type == MSG_PUT   ? &m.put.head
+                                    : request->type == MSG_GET ? &m.get.head
+                                                               : &m.scan.head;
+        head->flags |= REQUEST_FORWARDED;
+        head->deadline_ms = coord_left_ms(n, s) * 7 / 8 + 1;
+        effects_send(fx, owner, &m);
+        n->metrics.forwards_count++;
+        return true;
+    }
+    return false;
+}
+
+static void forward_fail(struct node *n, uint64_t id, struct slot *s, int error,
+                         struct gt_effects *fx)
+{
+    char text[MSG_TEXT_BYTES];
+    bool put = s->origin.type == MSG_PUT;
+    snprintf(text, sizeof(text), "%s did not answer what was passed on to it%s",
+             node_label_of(n, s->forward.peer), put ? "; in doubt" : "");
+    answer(n, &s->origin, put ? GT_EINDOUBT : error, put ? OUTCOME_IN_DOUBT : OUTCOME_DONE, text,
+           fx);
+    coord_end(n, id, s);
+}
+
+void coord_relay(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *reply = ev->message.msg;
+    struct slot *s = slots_find(n->slots, reply->id);
+    if (!s || s->kind != SLOT_FORWARD || s->forward.peer != ev->peer ||
+        s->origin.type + 1 != reply->type)
+        return;
+    struct msg ours = node_message(n, reply->type, s->origin.id);
+    struct msg m = *reply;
+    m.id = ours.id;
+    m.epoch = ours.epoch;
+    m.stamp = ours.stamp;
+    effects_reply(fx, s->origin.link, &m);
+    coord_end(n, reply->id, s);
+}
+
+/* The request is not ours to coordinate: passes it on, once. */
+static void pass_on(struct node *n, const struct gt_event *ev, const struct request_head *head,
+                    uint32_t partition, struct gt_effects *fx)
+{
+    char text[MSG_TEXT_BYTES];
+    struct origin o = origin_of(ev);
+    if (head->flags & REQUEST_FORWARDED) {
+        snprintf(text, sizeof(text), "%s does not own the key; not applied", node_label(n));
+        refuse(n, ev, GT_ENOTOWNER, text, fx);
+    } else if (!coord_forward(n, &o, ev->message.msg, partition, deadline_of(n, head), fx)) {
+        n->metrics.quorum_failures_count++;
+        snprintf(text, sizeof(text),
+                 "%u of %u owners unreachable; not applied; see: gtstore-admin status",
+                 n->ring->arcs[partition].owner_count, n->ring->arcs[partition].owner_count);
+        refuse(n, ev, GT_EQUORUM, text, fx);
+    }
+}
+
+struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_kind kind,
+                         const struct request_head *head, uint32_t partition, uint64_t *id,
+                         struct gt_effects *fx)
+{
+    char text[MSG_TEXT_BYTES];
+    bool write = kind == SLOT_PUT;
+    if (n->coordinated >= n->inflight_max) {
+        n->metrics.busy_count++;
+        refuse(n, ev, GT_EBUSY, "too many requests in flight here; not applied", fx);
+        return NULL;
+    }
+    uint32_t total, w, read;
+    ring_quorums(n->ring, partition, &total, &w, &read);
+    uint32_t usual = write ? w : read;
+    if (head->quorum > total) {
+        snprintf(text, sizeof(text), "%c=%u asked of %u owners; not applied", write ? 'W' : 'R',
+                 head->quorum, total);
+        refuse(n, ev, GT_EARG, text, fx);
+        return NULL;
+    }
+    if (n->member < 0 || ring_slot(n->ring, partition, (uint32_t)n->member) < 0) {
+        pass_on(n, ev, head, partition, fx);
+        return NULL;
+    }
+    uint64_t deadline_us = deadline_of(n, head);
+    struct slot *s = slots_take(n->slots, deadline_us, id);
+    gt_assert(s); /* the table holds what the counters allow */
+    n->coordinated++;
+    s->kind = kind;
+    s->origin = origin_of(ev);
+    s->head = *head;
+    s->partition = partition;
+    s->deadline_us = deadline_us;
+    s->body = blob_ref(ev->message.body);
+    quorum_init(&s->quorum, total, head->quorum ? head->quorum : usual);
+    s->weak = s->quorum.need < usual;
+    owners_fill(n, s, partition);
+    bool available = !write && head->mode == MODE_AVAILABLE;
+    if (!available && quorum_possible(&s->quorum) < s->quorum.need) {
+        n->metrics.quorum_failures_count++;
+        coord_quorum_text(n, s,
+                          !write                      ? ""
+                          : head->mode == MODE_SLOPPY ? "not applied, no guests in this version"
+                                                      : "not applied",
+                          text);
+        refuse(n, ev, GT_EQUORUM, text, fx);
+        coord_end(n, *id, s);
+        return NULL;
+    }
+    return s;
+}
+
+static void shares_close(struct share *shares)
+{
+    for (int i = 0; i < REPLICAS_MAX; i++)
+        blob_unref(shares[i].hold);
+}
+
+void coord_end(struct node *n, uint64_t id, struct slot *s)
+{
+    blob_unref(s->body);
+    switch (s->kind) {
+    case SLOT_PUT:
+        blob_unref(s->put.context);
+        blob_unref(s->put.dots);
+        for (uint32_t i = 0; i < s->put.piece_count; i++)
+            blob_unref(s->put.pieces[i]);
+        free(s->put.pieces);
+        n->coordinated--;
+        break;
+    case SLOT_GET:
+        shares_close(s->get.shares);
+        n->coordinated--;
+        break;
+    case SLOT_SCAN:
+        shares_close(s->scan.shares);
+        n->coordinated--;
+        break;
+    case SLOT_FORWARD:
+        n->coordinated--;
+        break;
+    case SLOT_PIECE:
+    case SLOT_REPLICA:
+        n->replicating--;
+        break;
+    case SLOT_META:
+        n->metas--;
+        break;
+    }
+    slots_release(n->slots, id);
+}
+
+void coord_read_more(struct node *n, uint64_t id, struct slot *s, bool all,
+                     void (*ask_self)(struct node *, uint64_t, struct slot *, struct gt_effects *),
+                     void (*ask_peer)(struct node *, uint64_t, struct slot *, uint64_t,
+                                      struct gt_effects *),
+                     struct gt_effects *fx)
+{
+    /* Ourselves first: storage is nearer than any peer. */
+    if (s->quorum.state[s->self] == QUORUM_UNTRIED) {
+        ask_self(n, id, s, fx);
+        coord_asked(n, id, s, s->self);
+    }
+    for (uint32_t i = 0; i < s->quorum.total; i++) {
+        if (s->quorum.state[i] != QUORUM_UNTRIED || (!all && quorum_next(&s->quorum) < 0))
+            continue;
+        if (node_linked(n, s->owners[i])) {
+            ask_peer(n, id, s, s->owners[i], fx);
+            coord_asked(n, id, s, i);
+        } else {
+            quorum_fail(&s->quorum, i);
+        }
+    }
+}
+
+void coord_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    switch (s->kind) {
+    case SLOT_PUT:
+        put_progress(n, id, s, fx);
+        break;
+    case SLOT_GET:
+        get_progress(n, id, s, fx);
+        break;
+    case SLOT_SCAN:
+        scan_progress(n, id, s, fx);
+        break;
+    default:
+        break;
+    }
+}
+
+static void silence_count(const struct node *n, struct slot *s)
+{
+    for (uint32_t i = 0; i < s->quorum.total; i++)
+        if (s->quorum.state[i] == QUORUM_ASKED && s->asked_us[i] != UINT64_MAX &&
+            s->asked_us[i] + SILENCE_US <= n->now_us)
+            quorum_fail(&s->quorum, i);
+}
+
+/* At the deadline nobody is asked any more. What our own storage was told to write it will write.
+ */
+static void deadline_count(struct node *n, struct slot *s)
+{
+    n->metrics.deadlines_count += !s->answered;
+    s->expired = true;
+    for (uint32_t i = 0; i < s->quorum.total; i++)
+        quorum_fail(&s->quorum, i);
+}
+
+void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    switch (s->kind) {
+    case SLOT_PUT:
+    case SLOT_GET:
+    case SLOT_SCAN:
+        silence_count(n, s);
+        if (s->deadline_us <= n->now_us)
+            deadline_count(n, s);
+        coord_date(n, id, s);
+        coord_progress(n, id, s, fx);
+        break;
+    case SLOT_FORWARD:
+        n->metrics.deadlines_count++;
+        forward_fail(n, id, s, GT_ETIMEOUT, fx);
+        break;
+    case SLOT_PIECE:
+        coord_end(n, id, s);
+        break;
+    case SLOT_REPLICA:
+    case SLOT_META:
+        gt_unreachable("slot of kind %d has no deadline", s->kind);
+    }
+}
+
+struct link_down {
+    struct node *n;
+    uint64_t peer;
+    struct gt_effects *fx;
+};
+
+static void slot_link_down(void *arg, uint64_t id, void *slot)
+{
+    struct link_down *d = arg;
+    struct slot *s = slot;
+    if (s->kind == SLOT_FORWARD) {
+        if (s->forward.peer == d->peer)
+            forward_fail(d->n, id, s, GT_EUNREACHABLE, d->fx);
+        return;
+    }
+    if (s->kind != SLOT_PUT && s->kind != SLOT_GET && s->kind != SLOT_SCAN)
+        return;
+    int i = coord_owner(s, d->peer);
+    if (i < 0 || s->quorum.state[i] != QUORUM_ASKED)
+        return;
+    quorum_fail(&s->quorum, (uint32_t)i);
+    coord_date(d->n, id, s);
+    coord_progress(d->n, id, s, d->fx);
+}
+
+void coord_link_down(struct node *n, uint64_t peer, struct gt_effects *fx)
+{
+    struct link_down d = {n, peer, fx};
+    slots_each(n->slots, slot_link_down, &d);
+}

@@ -1,0 +1,258 @@
+/*
+ * One get at its coordinator, an owner of the key:
+ *
+ *   LOAD here, FETCH from the first r-1 linked owners in list order
+ *     | failure, silence of 500 ms, lost link, bad record: the next owner is asked
+ *     | r answered: one merge of all; min_context included -------> answer
+ *     |                               not included: all others are asked, then refused
+ *     | r out of reach, or the deadline: GT_EQUORUM, or with MODE_AVAILABLE what is there, degraded
+ *
+ * A bad record is "unknown": it does not count, and is never "not found".
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "node/node_private.h"
+
+static void ask_self(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    (void)n;
+    struct store_request r = {.kind = STORE_LOAD,
+                              .tag = id,
+                              .hold = blob_ref(s->body),
+                              .partition = s->partition,
+                              .key = s->key};
+    effects_store(fx, &r);
+}
+
+static void ask_peer(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
+                     struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_FETCH, id);
+    m.fetch.head.deadline_ms = coord_left_ms(n, s);
+    m.fetch.partition = s->partition;
+    m.fetch.key = s->key;
+    effects_send(fx, peer, &m);
+}
+
+void get_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    if (coord_key_bad(n, ev, m->get.key, fx) || coord_forming(n, ev, fx))
+        return;
+    struct origin o = origin_of(ev);
+    if (m->get.min_context.bytes > 0) {
+        history_clear(&n->wanted);
+        if (context_decode(m->get.min_context, hash_bytes(m->get.key), &n->wanted) != 0) {
+            answer(n, &o, GT_ECONTEXT, OUTCOME_DONE,
+                   "the least context is damaged or of another key", fx);
+            return;
+        }
+    }
+    uint64_t id;
+    struct slot *s =
+        coord_begin(n, ev, SLOT_GET, &m->get.head, ring_partition(n->ring, m->get.key), &id, fx);
+    if (!s)
+        return;
+    n->metrics.client_gets_count++;
+    s->key = m->get.key;
+    s->get.min_context = m->get.min_context;
+    get_progress(n, id, s, fx);
+}
+
+/* ---- answers of owners ----------------------------------------------------------------------- */
+
+/* bad: what was lent is no state. */
+static void share_take(struct node *n, uint64_t id, struct slot *s, uint32_t i, struct blob *hold,
+                       struct slice record, bool bad, struct gt_effects *fx)
+{
+    if (s->quorum.state[i] == QUORUM_ANSWERED)
+        return;
+    if (!bad && record.bytes > 0)
+        bad = record_verify(record, s->partition, s->key) != 0;
+    if (bad) {
+        quorum_fail(&s->quorum, i);
+    } else {
+        s->get.shares[i].hold = blob_ref(hold);
+        s->get.shares[i].bytes = record;
+        quorum_answer(&s->quorum, i);
+    }
+    coord_date(n, id, s);
+    get_progress(n, id, s, fx);
+}
+
+void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                struct gt_effects *fx)
+{
+    share_take(n, id, s, s->self, r->record, slice_blob(r->record), r->result != 0, fx);
+}
+
+void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    struct slot *s = slots_find(n->slots, m->id);
+    int owner = s && s->kind == SLOT_GET ? coord_owner(s, ev->peer) : -1;
+    if (owner < 0)
+        return;
+    bool absent = m->fetch_reply.head.flags & REPLY_ABSENT;
+    bool bad = m->fetch_reply.head.error || m->fetch_reply.head.flags & REPLY_UNKNOWN ||
+               absent != (m->fetch_reply.record.bytes == 0);
+    share_take(n, m->id, s, (uint32_t)owner, ev->message.body, m->fetch_reply.record, bad, fx);
+}
+
+/* ---- merging and answering ------------------------------------------------------------------- */
+
+/* All shares into n->local. 0; 1 when one of them proved bad and no longer counts; GT_ENOMEM. */
+static int get_merge(struct node *n, struct slot *s)
+{
+    state_clear(&n->local);
+    bool first = true;
+    for (uint32_t i = 0; i < s->quorum.total; i++) {
+        if (s->quorum.state[i] != QUORUM_ANSWERED || s->get.shares[i].bytes.bytes == 0)
+            continue;
+        struct state *into = first ? &n->local : &n->incoming;
+        state_clear(into);
+        int error = record_decode(s->get.shares[i].bytes, s->partition, s->key, into);
+        if (error == GT_ENOMEM)
+            return error;
+        if (error) {
+            quorum_spoil(&s->quorum, i);
+            return 1;
+        }
+        if (first) {
+            first = false;
+            continue;
+        }
+        state_clear(&n->merged);
+        error = version_merge(&n->local, NULL, &n->incoming, NULL, &n->merged);
+        if (error == GT_ENOMEM)
+            return error;
+        if (error) {
+            quorum_spoil(&s->quorum, i);
+            return 1;
+        }
+        struct state swap = n->local;
+        n->local = n->merged;
+        n->merged = swap;
+    }
+    return 0;
+}
+
+/* Whether the merged state is as new as the client demands. */
+static bool get_new_enough(struct node *n, const struct slot *s)
+{
+    if (s->get.min_context.bytes == 0)
+        return true;
+    history_clear(&n->wanted);
+    return context_decode(s->get.min_context, hash_bytes(s->key), &n->wanted) == 0 &&
+           history_includes(&n->local.history, &n->wanted);
+}
+
+static struct msg_sibling sibling_shown(const struct sibling *from)
+{
+    return (struct msg_sibling){
+        .flags = from->flags, .stamp = from->stamp, .dot = from->dot, .value = from->value};
+}
+
+static uint32_t siblings_fill(const struct node *n, bool all, const struct sibling *winner,
+                              struct msg_sibling *out, bool *any_value)
+{
+    const struct state *state = &n->local;
+    uint32_t count = 0;
+    *any_value = false;
+    if (!all) {
+        *any_value = winner && !(winner->flags & SIBLING_TOMBSTONE);
+        if (*any_value)
+            out[count++] = sibling_shown(winner);
+        return count;
+    }
+    for (uint32_t i = 0; i < state->sibling_count; i++) {
+        if (!state_shown(state, i))
+            continue;
+        *any_value |= !(state->siblings[i].flags & SIBLING_TOMBSTONE);
+        out[count++] = sibling_shown(&state->siblings[i]);
+    }
+    return count;
+}
+
+static int get_context(struct node *n, const struct slot *s, bool all, const struct sibling *winner)
+{
+    history_clear(&n->history);
+    buf_clear(&n->context);
+    int error = version_read_context(&n->local, all ? NULL : winner, &n->history);
+    if (!error && !history_empty(&n->history))
+        error = context_encode(&n->history, hash_bytes(s->key), &n->context);
+    return error;
+}
+
+static void get_reply(struct node *n, uint64_t id, struct slot *s, bool degraded,
+                      struct gt_effects *fx)
+{
+    const struct sibling *winner = state_winner(&n->local);
+    bool all = s->head.flags & REQUEST_ALL, any_value;
+    struct msg_sibling *shown = malloc((n->local.sibling_count + 1) * sizeof(*shown));
+    if (!shown || get_context(n, s, all, winner) != 0) {
+        free(shown);
+        answer(n, &s->origin, GT_ENOMEM, OUTCOME_DONE, NULL, fx);
+        coord_end(n, id, s);
+        return;
+    }
+    struct msg m = node_message(n, MSG_GET_REPLY, s->origin.id);
+    m.get_reply.siblings = shown;
+    m.get_reply.sibling_count = siblings_fill(n, all, winner, shown, &any_value);
+    m.get_reply.sibling_total = state_shown_count(&n->local);
+    m.get_reply.head.error = any_value ? 0 : GT_ENOTFOUND;
+    m.get_reply.head.flags = coord_reply_flags(s) | (degraded ? REPLY_DEGRADED : 0);
+    m.get_reply.head.owners = (uint8_t)quorum_count(&s->quorum, QUORUM_ANSWERED);
+    m.get_reply.context = buf_slice(&n->context);
+    m.get_reply.label = slice_text(node_label(n));
+    effects_reply(fx, s->origin.link, &m);
+    free(shown);
+    coord_end(n, id, s);
+}
+
+static void get_fail(struct node *n, uint64_t id, struct slot *s, const char *text,
+                     struct gt_effects *fx)
+{
+    n->metrics.quorum_failures_count++;
+    answer(n, &s->origin, GT_EQUORUM, OUTCOME_DONE, text, fx);
+    coord_end(n, id, s);
+}
+
+void get_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    char text[MSG_TEXT_BYTES];
+    bool available = s->head.mode == MODE_AVAILABLE;
+    for (;;) {
+        if (!s->expired)
+            coord_read_more(n, id, s, false, ask_self, ask_peer, fx);
+        enum quorum_verdict verdict = quorum_judge(&s->quorum, available);
+        if (verdict == QUORUM_WAIT)
+            return;
+        if (verdict == QUORUM_LOST) {
+            coord_quorum_text(n, s, "", text);
+            get_fail(n, id, s, text, fx);
+            return;
+        }
+        int error = get_merge(n, s);
+        if (error == 1)
+            continue; /* one owner less: asks on */
+        if (error) {
+            answer(n, &s->origin, error, OUTCOME_DONE, NULL, fx);
+            coord_end(n, id, s);
+            return;
+        }
+        if (get_new_enough(n, s)) {
+            get_reply(n, id, s, verdict == QUORUM_PART, fx);
+            return;
+        }
+        if (!s->expired)
+            coord_read_more(n, id, s, true, ask_self, ask_peer, fx);
+        if (quorum_count(&s->quorum, QUORUM_ASKED) > 0)
+            return;
+        get_fail(n, id, s, "no reachable owner has a state that new", fx);
+        return;
+    }
+}

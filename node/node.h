@@ -1,0 +1,48 @@
+/*
+ * The storage node as a machine (net/step.h): answers clients and peers, coordinates puts, gets and
+ * scans for the partitions it owns, keeps the map, reports to the manager.
+ */
+#ifndef GT_NODE_NODE_H
+#define GT_NODE_NODE_H
+
+#include "engine/base/metrics.h"
+#include "net/step.h"
+
+#define NODE_MANAGERS_MAX 4
+
+struct node_config {
+    struct log *log;
+    uint64_t seed;
+    struct engine_identity identity;
+    struct address managers[NODE_MANAGERS_MAX];
+    uint32_t manager_count;
+    struct member self;     /* label may be empty (the manager names it), address as advertised */
+    const struct blob *map; /* as stored ("map" in the engine's metas), NULL when none; borrowed */
+    bool label_stored;      /* self.label is the one in the engine's metas */
+    /* "peers" in the engine's metas, NULL when none; borrowed: { u64 node, u64 incarnation } each,
+     * the highest incarnations that this node has durably seen. */
+    const struct blob *peers;
+    uint64_t join_timeout_us;
+    uint64_t heartbeat_us;  /* 0 = 500 ms */
+    uint32_t inflight_max;  /* coordinated requests, and as many for peers; 0 = 4096 */
+    size_t piece_bytes_max; /* records above go to replicas in pieces; 0 = what a frame takes */
+    /* Facts of the process that the machine cannot know: fills keys, records, data_bytes,
+     * rss_bytes, uptime_s. May be NULL (the simulator). */
+    void (*report)(void *arg, struct node_report *out);
+    void *report_arg;
+};
+
+struct node;
+/* 0; GT_ENOMEM; GT_EFORMAT, GT_EPROTO for a stored map that cannot be read. */
+int node_new(const struct node_config *c, struct node **out);
+void node_free(struct node *n);
+void node_step(struct node *n, const struct gt_event *ev, struct gt_effects *out);
+uint64_t node_deadline_us(const struct node *n);
+struct gt_machine node_machine(struct node *n);
+/* After a GT_IDENTITY effect was carried out. */
+void node_set_identity(struct node *n, const struct engine_identity *identity);
+const struct ring *node_ring(const struct node *n); /* NULL before there is one */
+const char *node_label(const struct node *n);
+const struct node_metrics *node_metrics(const struct node *n);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * What the files of the node share: its struct, the table of work in flight, and the steps that
+ * every coordinated request goes through.
+ *
+ * A coordinated request (PUT, GET, SCAN) lives in one slot:
+ *
+ *   request -> coord_begin: refuse | forward (SLOT_FORWARD) | slot taken
+ *      -> owners are asked, the node itself through its storage, the others by message
+ *      -> each answer, failure, silence of 500 ms or lost link is counted (quorum.h)
+ *      -> X_progress judges: wait | ask more | answer, once
+ *      -> a put stays until its other replicas answered or its deadline passed; then the slot ends
+ *
+ * Every waiting state ends by its deadline. A late answer to an ended slot finds nothing.
+ */
+#ifndef GT_NODE_NODE_PRIVATE_H
+#define GT_NODE_NODE_PRIVATE_H
+
+#include "engine/base/prng.h"
+#include "node/node.h"
+#include "node/quorum.h"
+
+#define INFLIGHT_DEFAULT    4096u
+#define META_SLOTS          16u     /* the node's own small durable values under way */
+#define LINKS_MAX           8192u   /* inbound links that have spoken */
+#define SEEN_MAX            4096u   /* nodes whose incarnations are remembered */
+#define SILENCE_US          500000u /* an unanswered replica counts as failed */
+#define HEARTBEAT_US        500000u
+#define DEADLINE_DEFAULT_MS 5000u
+#define DEADLINE_MAX_MS     60000u
+
+struct peer {
+    uint64_t id; /* peer number: 1..managers, or the member's node id */
+    struct address address;
+    bool manager;
+    bool connected;  /* LINK_UP */
+    bool up;         /* and our hello was accepted: it can be asked */
+    bool registered; /* manager: it knows us */
+};
+
+struct inbound {
+    uint64_t link, node, incarnation;
+    uint64_t hello_id;
+    uint64_t hello_waits; /* version of the seen incarnations to be durable first, 0 = none */
+    uint8_t role;         /* enum role; 0 until its hello was accepted */
+};
+
+struct seen {
+    uint64_t node, incarnation;
+};
+
+/* Where an answer goes. */
+struct origin {
+    uint64_t link, id;
+    enum msg_type type; /* of the request */
+};
+
+enum slot_kind {
+    SLOT_PUT = 1,
+    SLOT_GET,
+    SLOT_SCAN,
+    SLOT_FORWARD, /* waits for the owner to whom the request was passed */
+    SLOT_PIECE,   /* one piece of a large state at one replica */
+    SLOT_REPLICA, /* a peer's STATE, FETCH or RANGE in our storage */
+    SLOT_META
+};
+
+enum meta_kind { META_MAP, META_PEERS, META_LABEL };
+
+/* An owner's share of a read: a record, or a run of entries. */
+struct share {
+    struct blob *hold;
+    struct slice bytes;
+    bool more;
+};
+
+struct slot {
+    enum slot_kind kind;
+    bool expired;  /* the deadline has passed */
+    bool answered; /* the reply was sent; a put may go on in the background */
+    bool weak;     /* a quorum below the cluster's was asked for */
+    uint8_t self;  /* our place among the owners */
+    struct origin origin;
+    struct blob *body; /* of the request: key and the rest borrow from it */
+    struct slice key;
+    struct request_head head;
+    uint32_t partition;
+    uint64_t deadline_us;
+    struct quorum quorum;
+    uint64_t owners[REPLICAS_MAX];   /* node ids */
+    uint64_t asked_us[REPLICAS_MAX]; /* UINT64_MAX: by storage, whose silence has no limit */
+    union {
+        struct {
+            bool stored, known;
+            struct blob *context, *dots;
+            uint64_t stamp;
+            struct blob **pieces; /* of a state above a frame; piece_count references */
+            uint32_t piece_count;
+        } put;
+        struct {
+            struct slice min_context;
+            struct share shares[REPLICAS_MAX];
+        } get;
+        struct {
+            bool from_start;
+            uint64_t from_hash;
+            struct slice from_key;
+            uint32_t bytes_max;
+            struct share shares[REPLICAS_MAX];
+        } scan;
+        struct {
+            uint64_t peer;
+        } forward;
+        struct {
+            uint64_t put; /* slot id */
+            uint32_t owner, number;
+        } piece;
+        struct {
+            bool stale; /* merge it, but do not acknowledge it as a put (RULES 8a) */
+        } replica;
+        struct {
+            enum meta_kind kind;
+            uint64_t version;
+        } meta;
+    };
+};
+
+struct node {
+    struct log *log;
+    struct node_config config;
+    struct engine_identity identity;
+    struct member self;
+    struct ring *ring;
+    int member; /* our index in the ring, -1 when it does not have us */
+
+    struct ring *map_storing, *map_next; /* newer maps: being made durable, and waiting for that */
+    uint64_t map_asked_us;
+
+    struct peer *peers; /* ascending by id */
+    uint32_t peer_count;
+    struct inbound *links; /* ascending by link */
+    uint32_t link_count, link_capacity;
+
+    struct seen *seen;
+    uint32_t seen_count, seen_capacity;
+    uint64_t seen_version, seen_storing, seen_stored;
+
+    struct slots *slots;
+    uint32_t inflight_max, coordinated, replicating, metas;
+
+    struct hlc hlc;
+    uint64_t now_us, wall_us; /* of the event being handled */
+    uint64_t next_id;
+    uint64_t join_deadline_us, heartbeat_at_us;
+    bool started, ready, failed;
+    bool registered; /* a manager has accepted us, in this life */
+    bool rehello;    /* the identity changed: say hello again */
+    bool renewing;   /* an incarnation above was asked for */
+    bool joining;    /* the cluster id was asked to be stored */
+    bool cluster_wanted;
+    uint8_t cluster_id[CLUSTER_ID_BYTES]; /* to be joined, with cluster_wanted */
+    bool label_known;                     /* our label is stored, or its storing is wanted */
+    bool label_wanted, label_storing;     /* the manager gave a label that is not stored yet */
+    uint64_t meta_retry_us;               /* storage refused a small value: not before */
+
+    struct state local, incoming, merged; /* scratch of merging */
+    struct history history, wanted;
+    struct buf bytes, context;
+    struct node_metrics metrics;
+};
+
+/* ---- node.c ---------------------------------------------------------------------------------- */
+
+struct msg node_message(struct node *n, enum msg_type type, uint64_t id);
+struct peer *node_peer(const struct node *n, uint64_t id);
+bool node_linked(const struct node *n, uint64_t id); /* can be asked now */
+struct inbound *node_inbound(const struct node *n, uint64_t link);
+uint64_t node_seen(const struct node *n, uint64_t id); /* highest incarnation seen, 0 = none */
+const char *node_label_of(const struct node *n, uint64_t id);
+
+/* ---- coord.c: what all coordinated requests share -------------------------------------------- */
+
+/* An answer without data. text may be NULL. */
+void answer(struct node *n, const struct origin *o, int error, enum outcome outcome,
+            const char *text, struct gt_effects *fx);
+static inline struct origin origin_of(const struct gt_event *ev)
+{
+    return (struct origin){ev->link, ev->message.msg->id, ev->message.msg->type};
+}
+/* Refuses for the key's length: true when answered. */
+bool coord_key_bad(struct node *n, const struct gt_event *ev, struct slice key,
+                   struct gt_effects *fx);
+/* Refuses while there is no formed map: true when answered. */
+bool coord_forming(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/*
+ * Takes a slot for a request of the partition, with owners that have no link counted as failed.
+ * NULL when it was answered: busy, quorum out of range, passed on to an owner or refused because it
+ * was passed on already, fewer owners linked than the quorum asks for.
+ */
+struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_kind kind,
+                         const struct request_head *head, uint32_t partition, uint64_t *id,
+                         struct gt_effects *fx);
+/* Passes the request on to the first linked owner other than this node: false when there is none.
+ * request is as it came. */
+bool coord_forward(struct node *n, const struct origin *o, const struct msg *request,
+                   uint32_t partition, uint64_t deadline_us, struct gt_effects *fx);
+void coord_relay(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* Milliseconds left of the slot, at least 1. */
+uint32_t coord_left_ms(const struct node *n, const struct slot *s);
+/* Counts owner i as asked now, and dates the slot. */
+void coord_asked(struct node *n, uint64_t id, struct slot *s, uint32_t i);
+void coord_date(struct node *n, uint64_t id, struct slot *s);
+/* The place of the owner in the slot, -1 when it is none. */
+int coord_owner(const struct slot *s, uint64_t node);
+/* "2 of 3 owners unreachable (node2, node4); W=2 not met; what; see: gtstore-admin status" */
+void coord_quorum_text(const struct node *n, const struct slot *s, const char *what,
+                       char text[MSG_TEXT_BYTES]);
+/* Ends the slot and what it holds. */
+void coord_end(struct node *n, uint64_t id, struct slot *s);
+/* Judges the slot again after something was counted. */
+void coord_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+void coord_link_down(struct node *n, uint64_t peer, struct gt_effects *fx);
+uint32_t coord_reply_flags(const struct slot *s);
+/* Asks owners of a read until enough are asked. ask: SLOT_GET's or SLOT_SCAN's. */
+void coord_read_more(struct node *n, uint64_t id, struct slot *s, bool all,
+                     void (*ask_self)(struct node *, uint64_t, struct slot *, struct gt_effects *),
+                     void (*ask_peer)(struct node *, uint64_t, struct slot *, uint64_t,
+                                      struct gt_effects *),
+                     struct gt_effects *fx);
+
+/* ---- coord_put.c ----------------------------------------------------------------------------- */
+
+void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                struct gt_effects *fx);
+void put_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+
+/* ---- coord_get.c ----------------------------------------------------------------------------- */
+
+void get_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                struct gt_effects *fx);
+void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void get_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+
+/* ---- coord_scan.c ---------------------------------------------------------------------------- */
+
+void scan_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void scan_scanned(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                  struct gt_effects *fx);
+void scan_ranged(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void scan_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+
+/* ---- replica.c ------------------------------------------------------------------------------- */
+
+void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void replica_range(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void replica_done(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                  struct gt_effects *fx);
+
+#endif

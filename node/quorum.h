@@ -1,0 +1,44 @@
+/*
+ * Counting answers against a quorum, and nothing else: no time, no messages, no storage.
+ *
+ *   UNTRIED --ask--> ASKED --answer--> ANSWERED
+ *      \               \------fail---> FAILED --answer (late)--> ANSWERED
+ *       \------------fail-----------/
+ *
+ * Each owner counts once, whatever is repeated. An answer that comes after its owner was given up
+ * counts all the same; ANSWERED ends only by quorum_spoil, when the answer proves bad.
+ */
+#ifndef GT_NODE_QUORUM_H
+#define GT_NODE_QUORUM_H
+
+#include "net/ring.h"
+
+enum quorum_state { QUORUM_UNTRIED, QUORUM_ASKED, QUORUM_ANSWERED, QUORUM_FAILED };
+
+struct quorum {
+    uint8_t total, need;
+    uint8_t state[REPLICAS_MAX]; /* enum quorum_state */
+};
+
+enum quorum_verdict {
+    QUORUM_WAIT, /* not met, and may still be */
+    QUORUM_MET,
+    QUORUM_PART, /* not met, nobody is left to answer, but somebody did */
+    QUORUM_LOST  /* cannot be met any more; with `available`: nobody answered at all */
+};
+
+void quorum_init(struct quorum *q, uint32_t total, uint32_t need);
+void quorum_ask(struct quorum *q, uint32_t i);
+void quorum_answer(struct quorum *q, uint32_t i);
+void quorum_fail(struct quorum *q, uint32_t i); /* no effect on one that answered */
+void quorum_spoil(struct quorum *q, uint32_t i);
+uint32_t quorum_count(const struct quorum *q, enum quorum_state state);
+/* How many may have answered in the end: answered, asked and untried. */
+uint32_t quorum_possible(const struct quorum *q);
+/* The owner to ask next so that answered and asked reach the need: the first untried one; -1 when
+ * enough are asked or none is left. */
+int quorum_next(const struct quorum *q);
+/* available: an answer below the quorum is wanted when no more can come (MODE_AVAILABLE). */
+enum quorum_verdict quorum_judge(const struct quorum *q, bool available);
+
+#endif

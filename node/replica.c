@@ -1,0 +1,184 @@
+/*
+ * What a node does for its peers: merge a state, lend a state, lend a run of states. It answers
+ * only for partitions that it owns by its own map; the rest is GT_ENOTOWNER, and the epochs that
+ * both messages carry make the older side fetch the newer map.
+ */
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "node/node_private.h"
+
+static void refuse(struct node *n, const struct gt_event *ev, int error, struct gt_effects *fx)
+{
+    struct origin o = origin_of(ev);
+    answer(n, &o, error, OUTCOME_NOT_APPLIED, error_text(error), fx);
+}
+
+static bool owned(const struct node *n, uint32_t partition)
+{
+    const struct ring *r = n->ring;
+    return r && r->formed && n->member >= 0 && partition < r->settings.partitions &&
+           ring_slot(r, partition, (uint32_t)n->member) >= 0;
+}
+
+/* A slot that remembers who asked; NULL when it was refused. */
+static struct slot *begin(struct node *n, const struct gt_event *ev, uint32_t partition,
+                          uint64_t *id, struct gt_effects *fx)
+{
+    if (!owned(n, partition)) {
+        refuse(n, ev, GT_ENOTOWNER, fx);
+        return NULL;
+    }
+    if (n->replicating >= n->inflight_max) {
+        n->metrics.busy_count++;
+        refuse(n, ev, GT_EBUSY, fx);
+        return NULL;
+    }
+    struct slot *s = slots_take(n->slots, UINT64_MAX, id); /* storage always answers */
+    gt_assert(s);
+    n->replicating++;
+    s->kind = SLOT_REPLICA;
+    s->origin = origin_of(ev);
+    s->partition = partition;
+    return s;
+}
+
+static bool key_of(const struct node *n, struct slice key, uint32_t partition)
+{
+    return key.bytes >= 1 && key.bytes <= KEY_BYTES_MAX &&
+           ring_partition(n->ring, key) == partition;
+}
+
+static uint64_t deadline_us(const struct node *n, const struct request_head *head)
+{
+    uint32_t ms = head->deadline_ms ? head->deadline_ms : DEADLINE_DEFAULT_MS;
+    return n->now_us + (ms < DEADLINE_MAX_MS ? ms : DEADLINE_MAX_MS) * 1000ull;
+}
+
+/*
+ * A put is acknowledged when its dot (the first one listed) was minted by the life of the node that
+ * speaks on the link, and no later life was seen (RULES 8a, 8b). With RETRY it finishes a dot that
+ * may be of any life; the live coordinator vouches for it.
+ */
+static bool put_stale(const struct node *n, const struct gt_event *ev)
+{
+    const struct msg *m = ev->message.msg;
+    const struct inbound *l = node_inbound(n, ev->link);
+    if (l->role != ROLE_NODE)
+        return true;
+    if (l->incarnation < node_seen(n, l->node))
+        return true;
+    if (dots_count(m->state.dots) == 0 || m->state.head.flags & REQUEST_RETRY)
+        return false;
+    struct dot d = dots_at(m->state.dots, 0);
+    return d.actor.node != l->node || d.actor.incarnation != l->incarnation;
+}
+
+void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t id;
+    struct slot *s = begin(n, ev, m->state.partition, &id, fx);
+    if (!s)
+        return;
+    if (!key_of(n, m->state.key, m->state.partition) || m->state.dots.bytes % DOT_BYTES != 0) {
+        refuse(n, ev, GT_EARG, fx);
+        coord_end(n, id, s);
+        return;
+    }
+    n->metrics.replica_writes_count++;
+    s->replica.stale = put_stale(n, ev);
+    struct store_request r = {.kind = STORE_MERGE,
+                              .tag = id,
+                              .deadline_us = deadline_us(n, &m->state.head),
+                              .hold = blob_ref(ev->message.body),
+                              .partition = m->state.partition,
+                              .key = m->state.key,
+                              .record = m->state.record,
+                              .dots = m->state.dots};
+    effects_store(fx, &r);
+}
+
+void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t id;
+    struct slot *s = begin(n, ev, m->fetch.partition, &id, fx);
+    if (!s)
+        return;
+    if (!key_of(n, m->fetch.key, m->fetch.partition)) {
+        refuse(n, ev, GT_EARG, fx);
+        coord_end(n, id, s);
+        return;
+    }
+    n->metrics.replica_reads_count++;
+    struct store_request r = {.kind = STORE_LOAD,
+                              .tag = id,
+                              .deadline_us = deadline_us(n, &m->fetch.head),
+                              .hold = blob_ref(ev->message.body),
+                              .partition = m->fetch.partition,
+                              .key = m->fetch.key};
+    effects_store(fx, &r);
+}
+
+void replica_range(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t id;
+    if (!begin(n, ev, m->scan.partition, &id, fx))
+        return;
+    n->metrics.replica_reads_count++;
+    struct store_request r = {.kind = STORE_SCAN,
+                              .tag = id,
+                              .deadline_us = deadline_us(n, &m->scan.head),
+                              .hold = blob_ref(ev->message.body),
+                              .partition = m->scan.partition,
+                              .from_start = m->scan.from_start,
+                              .from_hash = m->scan.from_hash,
+                              .from_key = m->scan.from_key,
+                              .bytes_max = m->scan.bytes_max};
+    effects_store(fx, &r);
+}
+
+static void fetch_done(struct node *n, const struct slot *s, const struct store_result *r,
+                       struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_FETCH_REPLY, s->origin.id);
+    if (r->result == GT_EUNKNOWN)
+        m.fetch_reply.head.flags = REPLY_UNKNOWN;
+    else
+        m.fetch_reply.head.error = r->result;
+    if (!r->result && !r->record)
+        m.fetch_reply.head.flags = REPLY_ABSENT;
+    m.fetch_reply.record = slice_blob(r->record);
+    effects_reply(fx, s->origin.link, &m);
+}
+
+static void range_done(struct node *n, const struct slot *s, const struct store_result *r,
+                       struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_RANGE_REPLY, s->origin.id);
+    m.scan_reply.head.error = r->result;
+    m.scan_reply.head.flags = r->more ? REPLY_MORE : 0;
+    m.scan_reply.entries = slice_blob(r->entries);
+    m.scan_reply.entry_count = r->entry_count;
+    effects_reply(fx, s->origin.link, &m);
+}
+
+void replica_done(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                  struct gt_effects *fx)
+{
+    int error = r->result;
+    if (error == GT_ETIMEOUT) {
+        n->metrics.expired_count++; /* whoever asked has given up long ago */
+    } else if (s->origin.type == MSG_FETCH) {
+        fetch_done(n, s, r, fx);
+    } else if (s->origin.type == MSG_RANGE) {
+        range_done(n, s, r, fx);
+    } else {
+        if (!error && s->replica.stale)
+            error = GT_EINCARNATION;
+        answer(n, &s->origin, error, error ? OUTCOME_NOT_APPLIED : OUTCOME_DONE,
+               error ? error_text(error) : NULL, fx);
+    }
+    coord_end(n, id, s);
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# ./test.sh        installs what is missing, builds with AddressSanitizer and UBSan, runs the short
+#                  form of every test.
+# ./test.sh long   runs the tests marked long as well.
+set -uo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$root/tests/lib/setup.sh"
+
+labels=(-LE long)
+case ${1:-} in
+  "") ;;
+  long) labels=() ;;
+  -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
+  *) say "usage: ./test.sh [long]"; exit 2 ;;
+esac
+
+setup_packages
+setup_build asan
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+cd "$root/build-asan" && ctest --output-on-failure --no-tests=error "${labels[@]}" -j 2

@@ -1,0 +1,503 @@
+/*
+ * One message of every type with every field set, for round trips and as examples for fuzzing; and
+ * whether two messages say the same. Included by tests that link with gt_net.
+ */
+#ifndef GT_TESTS_LIB_MSG_SAMPLES_H
+#define GT_TESTS_LIB_MSG_SAMPLES_H
+
+#include <stdio.h>
+
+#include "engine/base/prng.h"
+#include "net/msg.h"
+
+static const enum msg_type sample_types[] = {
+    MSG_HELLO,     MSG_HELLO_REPLY,
+    MSG_PING,      MSG_PING_REPLY,
+    MSG_PUT,       MSG_PUT_REPLY,
+    MSG_GET,       MSG_GET_REPLY,
+    MSG_SCAN,      MSG_SCAN_REPLY,
+    MSG_STATE,     MSG_STATE_REPLY,
+    MSG_FETCH,     MSG_FETCH_REPLY,
+    MSG_RANGE,     MSG_RANGE_REPLY,
+    MSG_MAP_GET,   MSG_MAP,
+    MSG_REGISTER,  MSG_REGISTER_REPLY,
+    MSG_HEARTBEAT, MSG_HEARTBEAT_REPLY,
+    MSG_STATUS,    MSG_STATUS_REPLY,
+};
+#define SAMPLE_TYPES (sizeof(sample_types) / sizeof(sample_types[0]))
+
+#define SAMPLE_BYTES    2048
+#define SAMPLE_SIBLINGS 64
+#define SAMPLE_NODES    5
+
+/* What a sample points to. */
+struct sample_memory {
+    struct prng prng;
+    bool extreme; /* every number at its bound, every text and list as long as it may be */
+    uint8_t bytes[SAMPLE_BYTES];
+    struct msg_sibling siblings[SAMPLE_SIBLINGS];
+    struct status status;
+    struct status_node nodes[SAMPLE_NODES];
+    struct ring *ring;
+};
+
+static inline uint64_t sample_u(struct sample_memory *s, uint64_t max)
+{
+    if (s->extreme)
+        return max;
+    uint64_t v = prng_next(&s->prng) >> prng_below(&s->prng, 64);
+    return max == UINT64_MAX ? v : v % (max + 1);
+}
+
+static inline struct slice sample_slice(struct sample_memory *s, size_t max)
+{
+    size_t bytes = sample_u(s, max);
+    return slice_of(s->bytes + (SAMPLE_BYTES - bytes) / 2, bytes);
+}
+
+static inline void sample_text(struct sample_memory *s, char *to, size_t room, const char *stem)
+{
+    size_t bytes = s->extreme ? room - 1 : strlen(stem);
+    for (size_t i = 0; i < bytes; i++)
+        to[i] = stem[i % strlen(stem)];
+    to[bytes] = '\0';
+}
+
+static inline void sample_fixed(struct sample_memory *s, uint8_t *to, size_t bytes)
+{
+    memset(to, 0xff, bytes);
+    if (!s->extreme)
+        prng_fill(&s->prng, to, bytes);
+}
+
+static inline void sample_request_head(struct sample_memory *s, struct request_head *h)
+{
+    h->flags = (uint32_t)sample_u(s, UINT32_MAX);
+    h->deadline_ms = (uint32_t)sample_u(s, UINT32_MAX);
+    h->age_ms = (uint32_t)sample_u(s, UINT32_MAX);
+    h->priority = (uint8_t)sample_u(s, 2);
+    h->mode = (uint8_t)sample_u(s, MODE_AVAILABLE);
+    h->quorum = (uint8_t)sample_u(s, UINT8_MAX);
+    sample_fixed(s, h->op, OP_ID_BYTES);
+}
+
+static inline int32_t sample_error(struct sample_memory *s)
+{
+    return s->extreme ? INT32_MIN : -(int32_t)sample_u(s, 31);
+}
+
+static inline void sample_reply_head(struct sample_memory *s, struct reply_head *h)
+{
+    h->error = sample_error(s);
+    h->outcome = (uint8_t)sample_u(s, OUTCOME_IN_DOUBT);
+    h->flags = (uint32_t)sample_u(s, UINT32_MAX);
+    h->owners = (uint8_t)sample_u(s, UINT8_MAX);
+    h->guests = (uint8_t)sample_u(s, UINT8_MAX);
+    h->text = sample_slice(s, 100);
+}
+
+static inline void sample_member(struct sample_memory *s, struct member *m, uint32_t number)
+{
+    char stem[16];
+    snprintf(stem, sizeof(stem), "n%u.", number);
+    memset(m, 0, sizeof(*m));
+    m->id = s->extreme ? UINT64_MAX - number : number + 1;
+    m->incarnation = sample_u(s, UINT64_MAX);
+    sample_text(s, m->label, sizeof(m->label), stem);
+    sample_text(s, m->address.host, sizeof(m->address.host), "host");
+    m->address.port = (uint16_t)sample_u(s, UINT16_MAX);
+    sample_text(s, m->zone, sizeof(m->zone), "zone");
+    m->capacity = s->extreme ? MEMBER_CAPACITY_MAX : 0.5 + (double)sample_u(s, 100);
+    m->state = s->extreme ? MEMBER_REMOVED : (enum member_state)(1 + sample_u(s, 5));
+}
+
+static inline void sample_settings(struct sample_memory *s, struct settings *c, uint32_t partitions)
+{
+    c->replicas = 3;
+    c->read_quorum = c->write_quorum = 2;
+    c->partitions = partitions;
+    c->form_nodes = (uint32_t)sample_u(s, UINT32_MAX);
+    c->profile = (uint32_t)sample_u(s, UINT32_MAX);
+    c->value_bytes_max = sample_u(s, UINT64_MAX);
+}
+
+static inline struct ring *sample_ring(struct sample_memory *s)
+{
+    uint32_t partitions = s->extreme ? 4096 : 1 + (uint32_t)sample_u(s, 63);
+    struct ring *r = ring_new(s->extreme ? 100 : 20, partitions);
+    r->epoch = (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
+    sample_fixed(s, r->cluster_id, CLUSTER_ID_BYTES);
+    r->formed = true;
+    sample_settings(s, &r->settings, partitions);
+    for (uint32_t i = 0; i < r->member_count; i++)
+        sample_member(s, &r->members[i], i);
+    for (uint32_t p = 0; p < partitions; p++) {
+        struct arc *a = &r->arcs[p];
+        a->phase = (uint8_t)sample_u(s, ARC_CLEANUP);
+        a->owner_count = (uint8_t)(s->extreme ? REPLICAS_MAX : 1 + sample_u(s, 4));
+        a->to_count = (uint8_t)(a->phase == ARC_STABLE ? 0 : a->owner_count);
+        for (uint32_t i = 0; i < a->owner_count; i++)
+            a->owners[i] = (uint16_t)((p + i) % r->member_count);
+        for (uint32_t i = 0; i < a->to_count; i++)
+            a->to[i] = (uint16_t)((p + i + 2) % r->member_count);
+    }
+    return r;
+}
+
+static inline void sample_report(struct sample_memory *s, struct node_report *r)
+{
+    r->keys = sample_u(s, UINT64_MAX);
+    r->records = sample_u(s, UINT64_MAX);
+    r->data_bytes = sample_u(s, UINT64_MAX);
+    r->rss_bytes = sample_u(s, UINT64_MAX);
+    r->hints = sample_u(s, UINT64_MAX);
+    r->lag_writes = sample_u(s, UINT64_MAX);
+    r->uptime_s = sample_u(s, UINT64_MAX);
+    r->linked_peers = (uint32_t)sample_u(s, UINT32_MAX);
+    r->lag_known = sample_u(s, 1);
+}
+
+static inline struct status *sample_status(struct sample_memory *s)
+{
+    struct status *t = &s->status;
+    memset(t, 0, sizeof(*t));
+    t->manager_reachable = sample_u(s, 1);
+    sample_text(s, t->source, sizeof(t->source), "manager");
+    t->epoch = (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
+    sample_fixed(s, t->cluster_id, CLUSTER_ID_BYTES);
+    t->formed = sample_u(s, 1);
+    t->registered = (uint32_t)sample_u(s, UINT32_MAX);
+    sample_settings(s, &t->settings, 1024);
+    t->verdict = (uint8_t)sample_u(s, VERDICT_UNAVAILABLE);
+    t->partitions_full = (uint32_t)sample_u(s, UINT32_MAX);
+    t->partitions_quorum = (uint32_t)sample_u(s, UINT32_MAX);
+    t->partitions_below = (uint32_t)sample_u(s, UINT32_MAX);
+    t->moves_total = sample_u(s, UINT64_MAX);
+    t->moves_done = sample_u(s, UINT64_MAX);
+    t->moves_bytes_left = sample_u(s, UINT64_MAX);
+    t->moves_eta_s = sample_u(s, UINT64_MAX);
+    t->nodes = s->nodes;
+    t->node_count = SAMPLE_NODES;
+    for (uint32_t i = 0; i < SAMPLE_NODES; i++) {
+        sample_member(s, &s->nodes[i].member, i);
+        s->nodes[i].report_known = sample_u(s, 1);
+        sample_report(s, &s->nodes[i].report);
+        s->nodes[i].tokens = (uint32_t)sample_u(s, UINT32_MAX);
+        s->nodes[i].heard_ms = sample_u(s, UINT64_MAX);
+    }
+    return t;
+}
+
+static inline void sample_siblings(struct sample_memory *s, struct msg *m)
+{
+    m->get_reply.siblings = s->siblings;
+    m->get_reply.sibling_count = (uint32_t)sample_u(s, SAMPLE_SIBLINGS);
+    m->get_reply.sibling_total = (uint32_t)sample_u(s, UINT32_MAX);
+    for (uint32_t i = 0; i < m->get_reply.sibling_count; i++) {
+        s->siblings[i].flags = (uint8_t)sample_u(s, UINT8_MAX);
+        s->siblings[i].stamp = sample_u(s, UINT64_MAX);
+        s->siblings[i].dot.actor.node = sample_u(s, UINT64_MAX);
+        s->siblings[i].dot.actor.incarnation = sample_u(s, UINT64_MAX);
+        s->siblings[i].dot.seq = sample_u(s, UINT64_MAX);
+        s->siblings[i].value = sample_slice(s, 100);
+    }
+}
+
+/* Fills *m; it borrows from s until sample_release. Seed s->prng and s->extreme before. */
+static inline void sample_msg(struct sample_memory *s, enum msg_type type, struct msg *m)
+{
+    memset(m, 0, sizeof(*m));
+    prng_fill(&s->prng, s->bytes, sizeof(s->bytes));
+    s->ring = NULL;
+    m->type = type;
+    m->id = sample_u(s, UINT64_MAX);
+    m->epoch = (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
+    m->stamp = sample_u(s, UINT64_MAX);
+    switch (type) {
+    case MSG_HELLO:
+    case MSG_HELLO_REPLY:
+        m->hello.error = sample_error(s);
+        m->hello.role = (uint8_t)sample_u(s, ROLE_MANAGER);
+        m->hello.protocol_min = (uint16_t)sample_u(s, UINT16_MAX);
+        m->hello.protocol_max = (uint16_t)sample_u(s, UINT16_MAX);
+        sample_fixed(s, m->hello.cluster_id, CLUSTER_ID_BYTES);
+        m->hello.node = sample_u(s, UINT64_MAX);
+        m->hello.incarnation = sample_u(s, UINT64_MAX);
+        m->hello.previous_incarnation = sample_u(s, UINT64_MAX);
+        m->hello.seen_incarnation = sample_u(s, UINT64_MAX);
+        m->hello.label = sample_slice(s, 63);
+        m->hello.text = sample_slice(s, 100);
+        break;
+    case MSG_PUT:
+        sample_request_head(s, &m->put.head);
+        m->put.key = sample_slice(s, KEY_BYTES_MAX);
+        m->put.context = sample_slice(s, 500);
+        m->put.value = sample_slice(s, SAMPLE_BYTES);
+        break;
+    case MSG_PUT_REPLY:
+        sample_reply_head(s, &m->put_reply.head);
+        m->put_reply.stamp = sample_u(s, UINT64_MAX);
+        m->put_reply.context = sample_slice(s, 500);
+        m->put_reply.label = sample_slice(s, 63);
+        break;
+    case MSG_GET:
+        sample_request_head(s, &m->get.head);
+        m->get.key = sample_slice(s, KEY_BYTES_MAX);
+        m->get.min_context = sample_slice(s, 500);
+        break;
+    case MSG_GET_REPLY:
+        sample_reply_head(s, &m->get_reply.head);
+        m->get_reply.context = sample_slice(s, 500);
+        m->get_reply.label = sample_slice(s, 63);
+        sample_siblings(s, m);
+        break;
+    case MSG_SCAN:
+    case MSG_RANGE:
+        sample_request_head(s, &m->scan.head);
+        m->scan.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
+        m->scan.from_start = sample_u(s, 1);
+        m->scan.from_hash = sample_u(s, UINT64_MAX);
+        m->scan.from_key = sample_slice(s, KEY_BYTES_MAX);
+        m->scan.bytes_max = (uint32_t)sample_u(s, UINT32_MAX);
+        break;
+    case MSG_SCAN_REPLY:
+    case MSG_RANGE_REPLY:
+        sample_reply_head(s, &m->scan_reply.head);
+        m->scan_reply.entries = sample_slice(s, SAMPLE_BYTES);
+        m->scan_reply.entry_count = (uint32_t)sample_u(s, m->scan_reply.entries.bytes / 2);
+        break;
+    case MSG_STATE:
+        sample_request_head(s, &m->state.head);
+        m->state.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
+        m->state.key = sample_slice(s, KEY_BYTES_MAX);
+        m->state.record = sample_slice(s, SAMPLE_BYTES);
+        m->state.dots = slice_of(s->bytes, sample_u(s, 64) * DOT_BYTES);
+        break;
+    case MSG_STATE_REPLY:
+        sample_reply_head(s, &m->state_reply.head);
+        break;
+    case MSG_FETCH:
+        sample_request_head(s, &m->fetch.head);
+        m->fetch.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
+        m->fetch.key = sample_slice(s, KEY_BYTES_MAX);
+        break;
+    case MSG_FETCH_REPLY:
+        sample_reply_head(s, &m->fetch_reply.head);
+        m->fetch_reply.record = sample_slice(s, SAMPLE_BYTES);
+        break;
+    case MSG_MAP:
+        m->map.ring = s->ring = sample_ring(s);
+        break;
+    case MSG_REGISTER:
+        sample_member(s, &m->member.member, 7);
+        m->member.previous_incarnation = sample_u(s, UINT64_MAX);
+        break;
+    case MSG_REGISTER_REPLY:
+        m->register_reply.error = sample_error(s);
+        m->register_reply.text = sample_slice(s, 100);
+        m->register_reply.label = sample_slice(s, 63);
+        sample_fixed(s, m->register_reply.cluster_id, CLUSTER_ID_BYTES);
+        break;
+    case MSG_HEARTBEAT:
+        m->heartbeat.node = sample_u(s, UINT64_MAX);
+        m->heartbeat.incarnation = sample_u(s, UINT64_MAX);
+        sample_report(s, &m->heartbeat.report);
+        break;
+    case MSG_HEARTBEAT_REPLY:
+        m->heartbeat_reply.error = sample_error(s);
+        break;
+    case MSG_STATUS_REPLY:
+        m->status_reply.error = sample_error(s);
+        m->status_reply.status = sample_status(s);
+        break;
+    case MSG_PING:
+    case MSG_PING_REPLY:
+    case MSG_MAP_GET:
+    case MSG_STATUS:
+        break;
+    }
+}
+
+static inline void sample_release(struct sample_memory *s)
+{
+    ring_unref(s->ring);
+    s->ring = NULL;
+}
+
+/* ---- the same? ------------------------------------------------------------------------------- */
+
+static inline bool same_request_head(const struct request_head *a, const struct request_head *b)
+{
+    return a->flags == b->flags && a->deadline_ms == b->deadline_ms && a->age_ms == b->age_ms &&
+           a->priority == b->priority && a->mode == b->mode && a->quorum == b->quorum &&
+           memcmp(a->op, b->op, OP_ID_BYTES) == 0;
+}
+
+static inline bool same_reply_head(const struct reply_head *a, const struct reply_head *b)
+{
+    return a->error == b->error && a->outcome == b->outcome && a->flags == b->flags &&
+           a->owners == b->owners && a->guests == b->guests && slice_equal(a->text, b->text);
+}
+
+static inline bool same_member(const struct member *a, const struct member *b)
+{
+    return a->id == b->id && a->incarnation == b->incarnation && strcmp(a->label, b->label) == 0 &&
+           strcmp(a->address.host, b->address.host) == 0 && a->address.port == b->address.port &&
+           strcmp(a->zone, b->zone) == 0 && a->capacity == b->capacity && a->state == b->state;
+}
+
+static inline bool same_settings(const struct settings *a, const struct settings *b)
+{
+    return a->replicas == b->replicas && a->read_quorum == b->read_quorum &&
+           a->write_quorum == b->write_quorum && a->partitions == b->partitions &&
+           a->form_nodes == b->form_nodes && a->profile == b->profile &&
+           a->value_bytes_max == b->value_bytes_max;
+}
+
+static inline bool same_ring(const struct ring *a, const struct ring *b)
+{
+    if (!a || !b)
+        return a == b;
+    if (epoch_compare(a->epoch, b->epoch) != 0 || a->formed != b->formed ||
+        memcmp(a->cluster_id, b->cluster_id, CLUSTER_ID_BYTES) != 0 ||
+        !same_settings(&a->settings, &b->settings) || a->member_count != b->member_count)
+        return false;
+    for (uint32_t i = 0; i < a->member_count; i++)
+        if (!same_member(&a->members[i], &b->members[i]))
+            return false;
+    return !a->formed || memcmp(a->arcs, b->arcs, a->settings.partitions * sizeof(*a->arcs)) == 0;
+}
+
+static inline bool same_report(const struct node_report *a, const struct node_report *b)
+{
+    return a->keys == b->keys && a->records == b->records && a->data_bytes == b->data_bytes &&
+           a->rss_bytes == b->rss_bytes && a->hints == b->hints && a->lag_writes == b->lag_writes &&
+           a->uptime_s == b->uptime_s && a->linked_peers == b->linked_peers &&
+           a->lag_known == b->lag_known;
+}
+
+static inline bool same_status(const struct status *a, const struct status *b)
+{
+    if (!a || !b)
+        return a == b;
+    for (uint32_t i = 0; a->node_count == b->node_count && i < a->node_count; i++)
+        if (!same_member(&a->nodes[i].member, &b->nodes[i].member) ||
+            a->nodes[i].report_known != b->nodes[i].report_known ||
+            !same_report(&a->nodes[i].report, &b->nodes[i].report) ||
+            a->nodes[i].tokens != b->nodes[i].tokens ||
+            a->nodes[i].heard_ms != b->nodes[i].heard_ms)
+            return false;
+    return a->manager_reachable == b->manager_reachable && strcmp(a->source, b->source) == 0 &&
+           epoch_compare(a->epoch, b->epoch) == 0 &&
+           memcmp(a->cluster_id, b->cluster_id, CLUSTER_ID_BYTES) == 0 && a->formed == b->formed &&
+           a->registered == b->registered && same_settings(&a->settings, &b->settings) &&
+           a->verdict == b->verdict && a->partitions_full == b->partitions_full &&
+           a->partitions_quorum == b->partitions_quorum &&
+           a->partitions_below == b->partitions_below && a->moves_total == b->moves_total &&
+           a->moves_done == b->moves_done && a->moves_bytes_left == b->moves_bytes_left &&
+           a->moves_eta_s == b->moves_eta_s && a->node_count == b->node_count;
+}
+
+static inline bool same_siblings(const struct msg *a, const struct msg *b)
+{
+    if (a->get_reply.sibling_count != b->get_reply.sibling_count)
+        return false;
+    for (uint32_t i = 0; i < a->get_reply.sibling_count; i++) {
+        const struct msg_sibling *s = &a->get_reply.siblings[i], *t = &b->get_reply.siblings[i];
+        if (s->flags != t->flags || s->stamp != t->stamp || dot_compare(s->dot, t->dot) != 0 ||
+            !slice_equal(s->value, t->value))
+            return false;
+    }
+    return a->get_reply.sibling_total == b->get_reply.sibling_total;
+}
+
+static inline bool same_msg(const struct msg *a, const struct msg *b)
+{
+    if (a->type != b->type || a->id != b->id || epoch_compare(a->epoch, b->epoch) != 0 ||
+        a->stamp != b->stamp)
+        return false;
+    switch (a->type) {
+    case MSG_HELLO:
+    case MSG_HELLO_REPLY:
+        return a->hello.error == b->hello.error && a->hello.role == b->hello.role &&
+               a->hello.protocol_min == b->hello.protocol_min &&
+               a->hello.protocol_max == b->hello.protocol_max &&
+               memcmp(a->hello.cluster_id, b->hello.cluster_id, CLUSTER_ID_BYTES) == 0 &&
+               a->hello.node == b->hello.node && a->hello.incarnation == b->hello.incarnation &&
+               a->hello.previous_incarnation == b->hello.previous_incarnation &&
+               a->hello.seen_incarnation == b->hello.seen_incarnation &&
+               slice_equal(a->hello.label, b->hello.label) &&
+               slice_equal(a->hello.text, b->hello.text);
+    case MSG_PUT:
+        return same_request_head(&a->put.head, &b->put.head) &&
+               slice_equal(a->put.key, b->put.key) && slice_equal(a->put.context, b->put.context) &&
+               slice_equal(a->put.value, b->put.value);
+    case MSG_PUT_REPLY:
+        return same_reply_head(&a->put_reply.head, &b->put_reply.head) &&
+               a->put_reply.stamp == b->put_reply.stamp &&
+               slice_equal(a->put_reply.context, b->put_reply.context) &&
+               slice_equal(a->put_reply.label, b->put_reply.label);
+    case MSG_GET:
+        return same_request_head(&a->get.head, &b->get.head) &&
+               slice_equal(a->get.key, b->get.key) &&
+               slice_equal(a->get.min_context, b->get.min_context);
+    case MSG_GET_REPLY:
+        return same_reply_head(&a->get_reply.head, &b->get_reply.head) &&
+               slice_equal(a->get_reply.context, b->get_reply.context) &&
+               slice_equal(a->get_reply.label, b->get_reply.label) && same_siblings(a, b);
+    case MSG_SCAN:
+    case MSG_RANGE:
+        return same_request_head(&a->scan.head, &b->scan.head) &&
+               a->scan.partition == b->scan.partition && a->scan.from_start == b->scan.from_start &&
+               a->scan.from_hash == b->scan.from_hash &&
+               slice_equal(a->scan.from_key, b->scan.from_key) &&
+               a->scan.bytes_max == b->scan.bytes_max;
+    case MSG_SCAN_REPLY:
+    case MSG_RANGE_REPLY:
+        return same_reply_head(&a->scan_reply.head, &b->scan_reply.head) &&
+               slice_equal(a->scan_reply.entries, b->scan_reply.entries) &&
+               a->scan_reply.entry_count == b->scan_reply.entry_count;
+    case MSG_STATE:
+        return same_request_head(&a->state.head, &b->state.head) &&
+               a->state.partition == b->state.partition &&
+               slice_equal(a->state.key, b->state.key) &&
+               slice_equal(a->state.record, b->state.record) &&
+               slice_equal(a->state.dots, b->state.dots);
+    case MSG_STATE_REPLY:
+        return same_reply_head(&a->state_reply.head, &b->state_reply.head);
+    case MSG_FETCH:
+        return same_request_head(&a->fetch.head, &b->fetch.head) &&
+               a->fetch.partition == b->fetch.partition && slice_equal(a->fetch.key, b->fetch.key);
+    case MSG_FETCH_REPLY:
+        return same_reply_head(&a->fetch_reply.head, &b->fetch_reply.head) &&
+               slice_equal(a->fetch_reply.record, b->fetch_reply.record);
+    case MSG_MAP:
+        return same_ring(a->map.ring, b->map.ring);
+    case MSG_REGISTER:
+        return same_member(&a->member.member, &b->member.member) &&
+               a->member.previous_incarnation == b->member.previous_incarnation;
+    case MSG_REGISTER_REPLY:
+        return a->register_reply.error == b->register_reply.error &&
+               slice_equal(a->register_reply.text, b->register_reply.text) &&
+               slice_equal(a->register_reply.label, b->register_reply.label) &&
+               memcmp(a->register_reply.cluster_id, b->register_reply.cluster_id,
+                      CLUSTER_ID_BYTES) == 0;
+    case MSG_HEARTBEAT:
+        return a->heartbeat.node == b->heartbeat.node &&
+               a->heartbeat.incarnation == b->heartbeat.incarnation &&
+               same_report(&a->heartbeat.report, &b->heartbeat.report);
+    case MSG_HEARTBEAT_REPLY:
+        return a->heartbeat_reply.error == b->heartbeat_reply.error;
+    case MSG_STATUS_REPLY:
+        return a->status_reply.error == b->status_reply.error &&
+               same_status(a->status_reply.status, b->status_reply.status);
+    case MSG_PING:
+    case MSG_PING_REPLY:
+    case MSG_MAP_GET:
+    case MSG_STATUS:
+        return true;
+    }
+    return false;
+}
+
+#endif

@@ -1,0 +1,72 @@
+# Sourced by start_service, stop_service and the demonstration: clusters that go on after the script.
+# A service is a folder with
+#   service.conf   nodes, replicas, profile, port: how it was made; also the mark that we made it
+#   service.pids   one line for each daemon: pid, start time of the process, label, address
+# and data/running lists the folders of services that were started and not stopped.
+
+. "$root/tests/lib/cluster.sh"
+running=$root/data/running
+
+process_started() { # PID -> start time in clock ticks since boot, nothing when it is gone
+  local stat
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+  stat=${stat##*) }
+  # shellcheck disable=SC2086
+  set -- $stat
+  echo "${20}"
+}
+
+service_ours() { [ -f "$1/service.conf" ]; }
+
+service_remember() { # DIR LABEL
+  local pid=${daemon_pid[$2]}
+  echo "$pid $(process_started "$pid") $2 ${daemon_address[$2]}" >>"$1/service.pids"
+}
+
+# Stops what is recorded in DIR: only pids that are still the process we started.
+service_stop() { # DIR
+  local pid started label address stopped=0
+  [ -f "$1/service.pids" ] || return 0
+  while read -r pid started label address; do
+    if [ -n "$started" ] && [ "$(process_started "$pid")" = "$started" ]; then
+      kill -CONT "$pid" 2>/dev/null
+      kill -TERM "$pid" 2>/dev/null
+    fi
+  done <"$1/service.pids"
+  while read -r pid started label address; do
+    if [ -n "$started" ] && [ "$(process_started "$pid")" = "$started" ]; then
+      if ! timeout 20 tail --pid="$pid" -s 0.05 -f /dev/null; then
+        say "$label (pid $pid) does not stop; killing it"
+        kill -KILL "$pid"
+        timeout 20 tail --pid="$pid" -s 0.05 -f /dev/null
+      fi
+      echo "stopped $label (pid $pid)"
+      stopped=$((stopped + 1))
+    fi
+  done <"$1/service.pids"
+  rm -f "$1/service.pids"
+  if [ -f "$running" ]; then
+    grep -vxF "$1" "$running" >"$running.new"
+    mv "$running.new" "$running"
+  fi
+  return 0
+}
+
+# Starts the manager and the nodes of DIR as service.conf says, remembering each.
+service_start() { # DIR
+  local i
+  # shellcheck disable=SC1091
+  . "$1/service.conf"
+  scratch=$1
+  : >"$1/service.pids"
+  mkdir -p "$root/data"
+  grep -qxF "$1" "$running" 2>/dev/null || echo "$1" >>"$running"
+  manager_listen=127.0.0.1:$port
+  manager_start --replicas "$replicas" --profile "$profile" --form-nodes "$nodes" || return 1
+  service_remember "$1" manager
+  for ((i = 1; i <= nodes; i++)); do
+    segment=64MiB node_start "node$i" || return 1
+    service_remember "$1" "node$i"
+  done
+  cluster_wait 60s
+}

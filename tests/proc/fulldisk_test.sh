@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# A full disk: puts are refused with a clear error, reads go on, and when there is room again so do
+# the puts. Needs root for a small tmpfs.
+set -uo pipefail
+bin=$1
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/cluster.sh"
+scratch_begin
+mkdir -p "$scratch/node1"
+if ! mount -t tmpfs -o size=12m tmpfs "$scratch/node1" 2>/dev/null; then
+  echo "cannot mount a small file system here (needs root): nothing tested"
+  exit 0
+fi
+trap 'status=$?; trap - EXIT; cluster_kill; umount -l "$scratch/node1"; rm -rf "$scratch"; exit $status' EXIT
+segment=1MiB
+cluster_start 1 --replicas 1 || fail "the cluster did not start"
+
+head -c 100000 /dev/urandom | base64 -w 0 | head -c 100000 >"$scratch/value"
+stored=0 code=0
+for ((i = 0; i < 400 && code == 0; i++)); do
+  err=$(gt --timeout 10s put "k$i" - <"$scratch/value" 2>&1) || code=$?
+  [ $code = 0 ] && stored=$((stored + 1))
+done
+[ $code = 1 ] || fail "expected a refusal with exit 1, saw exit $code after $stored puts: $err"
+grep -q 'space' <<<"$err" || fail "expected a word about space, saw: $err"
+echo "refused after $stored values: $err"
+daemon_alive node1 || fail "node1 died of a full disk"
+for ((i = 0; i < stored; i++)); do
+  gt get "k$i" | cmp -s - "$scratch/value" || fail "k$i does not read back on the full disk"
+done
+
+echo "kill -9 and restart on the full disk: everything stored is there"
+daemon_kill node1
+mount -o remount,size=64m "$scratch/node1"
+node_start node1 || fail "node1 did not come back"
+cluster_wait || fail "not well"
+for ((i = 0; i < stored; i++)); do
+  gt get "k$i" | cmp -s - "$scratch/value" || fail "k$i is lost"
+done
+expect 'OK, node1' gt -v put again yes

@@ -1,0 +1,1676 @@
+/*
+ * Several node machines in one array, each on a real engine over a disk and an index in memory,
+ * with a tiny network between them. Clients and the manager are the test itself.
+ */
+#include "node/node.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "engine/base/error.h"
+#include "engine/base/prng.h"
+#include "net/frame.h"
+#include "tests/lib/memdisk.h"
+#include "tests/lib/memindex.h"
+
+/* ---- the world ------------------------------------------------------------------------------- */
+
+#define HOSTS       5
+#define TEST        -1 /* the test's side of a connection: a client, a manager, or a raw node */
+#define CONNS_MAX   512
+#define PACKETS_MAX 4096
+#define MANAGER     1
+
+struct host {
+    struct disk *disk;
+    struct index *index;
+    struct engine *e;
+    struct node *n;
+    bool alive, log_held;
+    uint32_t inflight_max;
+    size_t piece_bytes_max;
+    /* What the machine told its program. */
+    uint32_t ready;
+    int failed;
+    char fail_text[MSG_TEXT_BYTES];
+    uint64_t client; /* conn of the client to it */
+};
+
+struct conn {
+    int from, to;
+    uint64_t peer; /* from's name of it; link is the index + 1 at `to` */
+    bool open, closed_by_to;
+};
+
+struct packet {
+    uint32_t conn;
+    bool back; /* from `to` to `from` */
+    struct blob *body;
+};
+
+/* An answer, copied out of its message. */
+struct answer {
+    enum msg_type type;
+    uint64_t id;
+    int error;
+    enum outcome outcome;
+    uint32_t flags, owners, shown, total;
+    char text[MSG_TEXT_BYTES], value[64], label[64], values[256];
+    struct epoch epoch;
+    uint64_t stamp, seen;
+    uint8_t context[512];
+    size_t context_bytes;
+    struct blob *body; /* whole */
+};
+
+struct world {
+    struct host hosts[HOSTS];
+    uint32_t count;
+    struct log log;
+    struct conn conns[CONNS_MAX];
+    uint32_t conn_count;
+    struct packet packets[PACKETS_MAX];
+    uint32_t head, tail;
+    bool cut[HOSTS][HOSTS]; /* packets from a to b vanish */
+    struct msg_decoder *decoder;
+    struct prng prng;
+    uint64_t now_us;
+    uint64_t next_id;
+    struct answer answers[256]; /* a ring */
+    uint32_t answer_count;
+    struct blob *to_manager[256]; /* what hosts sent to peer MANAGER */
+    uint32_t manager_count, manager_conn;
+    struct ring *ring;
+    bool with_manager;
+};
+
+static void line(void *arg, enum log_level level, const char *text)
+{
+    (void)arg;
+    if (getenv("GT_TEST_LOG"))
+        fprintf(stderr, "%s %s\n", log_level_name(level), text);
+}
+
+static const uint8_t cluster_id[CLUSTER_ID_BYTES] = "the test cluster";
+
+static uint64_t id_of(struct world *w, int host)
+{
+    return engine_identity(w->hosts[host].e)->node_id;
+}
+
+static int host_of(struct world *w, uint64_t id)
+{
+    for (uint32_t i = 0; i < w->count; i++)
+        if (w->hosts[i].e && id_of(w, (int)i) == id)
+            return (int)i;
+    return TEST;
+}
+
+static void feed(struct world *w, int host, struct gt_event *ev);
+
+static void packet_push(struct world *w, uint32_t conn, bool back, const struct blob *frame)
+{
+    const struct conn *c = &w->conns[conn];
+    int from = back ? c->to : c->from, to = back ? c->from : c->to;
+    if (!c->open || (from >= 0 && to >= 0 && w->cut[from][to]))
+        return;
+    struct packet *p = &w->packets[w->tail++ % PACKETS_MAX];
+    assert_true(w->tail - w->head < PACKETS_MAX);
+    *p = (struct packet){
+        conn, back, blob_copy(frame->data + FRAME_HEADER_BYTES, frame->bytes - FRAME_HEADER_BYTES)};
+}
+
+static uint32_t conn_new(struct world *w, int from, int to, uint64_t peer)
+{
+    assert_true(w->conn_count < CONNS_MAX);
+    w->conns[w->conn_count] = (struct conn){.from = from, .to = to, .peer = peer, .open = true};
+    return w->conn_count++;
+}
+
+static uint32_t conn_find(struct world *w, int from, uint64_t peer)
+{
+    for (uint32_t i = w->conn_count; i-- > 0;)
+        if (w->conns[i].from == from && w->conns[i].peer == peer && w->conns[i].open)
+            return i;
+    return UINT32_MAX;
+}
+
+static void conn_close(struct world *w, uint32_t i)
+{
+    struct conn *c = &w->conns[i];
+    if (!c->open)
+        return;
+    c->open = false;
+    struct gt_event down = {.kind = GT_LINK_DOWN, .error = GT_ECLOSED};
+    if (c->from >= 0 && w->hosts[c->from].alive) {
+        down.peer = c->peer;
+        feed(w, c->from, &down);
+    }
+    if (c->to >= 0 && w->hosts[c->to].alive) {
+        down.peer = 0;
+        down.link = i + 1;
+        feed(w, c->to, &down);
+    }
+}
+
+static void connect_to(struct world *w, int from, uint64_t peer)
+{
+    int to = peer == MANAGER ? TEST : host_of(w, peer);
+    if (peer == MANAGER ? !w->with_manager : to == TEST || !w->hosts[to].alive)
+        return;
+    if (conn_find(w, from, peer) != UINT32_MAX)
+        return;
+    uint32_t i = conn_new(w, from, to, peer);
+    if (peer == MANAGER)
+        w->manager_conn = i;
+    struct gt_event up = {.kind = GT_LINK_UP, .peer = peer};
+    feed(w, from, &up);
+}
+
+static void carry_out(struct world *w, int host, struct gt_effects *fx)
+{
+    struct host *h = &w->hosts[host];
+    for (uint32_t i = 0; i < fx->count; i++) {
+        struct gt_effect *e = &fx->items[i];
+        uint32_t conn;
+        switch (e->kind) {
+        case GT_SEND:
+            conn = conn_find(w, host, e->peer);
+            if (conn != UINT32_MAX)
+                packet_push(w, conn, false, e->frame);
+            break;
+        case GT_REPLY:
+            packet_push(w, (uint32_t)e->link - 1, true, e->frame);
+            break;
+        case GT_STORE:
+        case GT_LOAD:
+        case GT_SCAN:
+            engine_submit(h->e, &e->request, w->now_us);
+            e->request.hold = NULL;
+            break;
+        case GT_CONNECT:
+            connect_to(w, host, e->peer);
+            break;
+        case GT_DISCONNECT:
+            conn = conn_find(w, host, e->peer);
+            if (conn != UINT32_MAX)
+                conn_close(w, conn);
+            break;
+        case GT_CLOSE:
+            w->conns[e->link - 1].closed_by_to = true;
+            break;
+        case GT_READY:
+            h->ready++;
+            break;
+        case GT_IDENTITY:
+            if (e->identity.above)
+                assert_int_equal(engine_renew_incarnation(h->e, e->identity.above, w->now_us), 0);
+            else
+                assert_int_equal(engine_set_cluster(h->e, e->identity.cluster_id), 0);
+            node_set_identity(h->n, engine_identity(h->e));
+            break;
+        case GT_FAIL:
+            h->failed = e->fail.error;
+            snprintf(h->fail_text, sizeof(h->fail_text), "%s", e->fail.text);
+            break;
+        case GT_DONE:
+            fail();
+        }
+    }
+    effects_close(fx);
+}
+
+static void feed(struct world *w, int host, struct gt_event *ev)
+{
+    struct gt_effects fx;
+    effects_init(&fx);
+    ev->now_us = w->now_us;
+    ev->wall_us = 1700000000000000u + w->now_us;
+    node_step(w->hosts[host].n, ev, &fx);
+    carry_out(w, host, &fx);
+}
+
+static void text_copy(char *to, size_t bytes, struct slice from)
+{
+    snprintf(to, bytes, "%.*s", (int)from.bytes, (const char *)from.data);
+}
+
+static void head_copy(struct answer *a, const struct reply_head *head)
+{
+    a->error = head->error;
+    a->outcome = head->outcome;
+    a->flags = head->flags;
+    a->owners = head->owners;
+    text_copy(a->text, sizeof(a->text), head->text);
+}
+
+static void context_copy(struct answer *a, struct slice context)
+{
+    assert_true(context.bytes <= sizeof(a->context));
+    if (context.bytes > 0)
+        memcpy(a->context, context.data, context.bytes);
+    a->context_bytes = context.bytes;
+}
+
+/* Siblings' values as "a,b" in the order of the reply; a tombstone is "-". */
+static void siblings_copy(struct answer *a, const struct msg *m)
+{
+    a->shown = m->get_reply.sibling_count;
+    a->total = m->get_reply.sibling_total;
+    for (uint32_t i = 0; i < a->shown; i++) {
+        const struct msg_sibling *s = &m->get_reply.siblings[i];
+        size_t at = strlen(a->values);
+        if (s->flags & SIBLING_TOMBSTONE)
+            snprintf(a->values + at, sizeof(a->values) - at, "%s-", i ? "," : "");
+        else
+            snprintf(a->values + at, sizeof(a->values) - at, "%s%.*s", i ? "," : "",
+                     (int)s->value.bytes, (const char *)s->value.data);
+    }
+    if (a->shown > 0)
+        text_copy(a->value, sizeof(a->value), m->get_reply.siblings[0].value);
+}
+
+static void answer_take(struct world *w, const struct msg *m, struct blob *body)
+{
+    struct answer *a = &w->answers[w->answer_count++ % 256];
+    blob_unref(a->body);
+    memset(a, 0, sizeof(*a));
+    a->type = m->type;
+    a->id = m->id;
+    a->epoch = m->epoch;
+    a->body = blob_ref(body);
+    switch (m->type) {
+    case MSG_PUT_REPLY:
+        head_copy(a, &m->put_reply.head);
+        text_copy(a->label, sizeof(a->label), m->put_reply.label);
+        context_copy(a, m->put_reply.context);
+        a->stamp = m->put_reply.stamp;
+        break;
+    case MSG_GET_REPLY:
+        head_copy(a, &m->get_reply.head);
+        text_copy(a->label, sizeof(a->label), m->get_reply.label);
+        context_copy(a, m->get_reply.context);
+        siblings_copy(a, m);
+        break;
+    case MSG_SCAN_REPLY:
+    case MSG_RANGE_REPLY:
+        head_copy(a, &m->scan_reply.head);
+        break;
+    case MSG_STATE_REPLY:
+        head_copy(a, &m->state_reply.head);
+        break;
+    case MSG_FETCH_REPLY:
+        head_copy(a, &m->fetch_reply.head);
+        break;
+    case MSG_HELLO_REPLY:
+        a->error = m->hello.error;
+        a->seen = m->hello.seen_incarnation;
+        break;
+    default:
+        break;
+    }
+}
+
+static void packet_deliver(struct world *w)
+{
+    struct packet p = w->packets[w->head++ % PACKETS_MAX];
+    const struct conn *c = &w->conns[p.conn];
+    int to = p.back ? c->from : c->to;
+    struct msg m;
+    if (c->open && (to == TEST || w->hosts[to].alive)) {
+        assert_int_equal(msg_decode(w->decoder, slice_blob(p.body), &m), 0);
+        if (to == TEST && p.back) {
+            answer_take(w, &m, p.body);
+        } else if (to == TEST) {
+            assert_true(w->manager_count < 256);
+            w->to_manager[w->manager_count++] = blob_ref(p.body);
+        } else {
+            struct gt_event ev = {.kind = GT_MESSAGE, .message = {&m, p.body}};
+            if (p.back)
+                ev.peer = c->peer;
+            else
+                ev.link = p.conn + 1;
+            feed(w, to, &ev);
+        }
+        if (m.type == MSG_MAP)
+            ring_unref(m.map.ring);
+    }
+    blob_unref(p.body);
+}
+
+/* Jobs to their end, results into the machine. True when anything happened. */
+static bool engine_turn(struct world *w, int host)
+{
+    struct host *h = &w->hosts[host];
+    struct store_result r;
+    bool any = false;
+    if (!h->alive)
+        return false;
+    while (engine_result(h->e, &r)) {
+        struct gt_event ev = {.kind = r.kind == STORE_LOAD   ? GT_LOADED
+                                      : r.kind == STORE_SCAN ? GT_SCANNED
+                                                             : GT_STORED,
+                              .result = &r};
+        feed(w, host, &ev);
+        store_result_release(&r);
+        any = true;
+    }
+    for (int lane = 0; lane < ENGINE_LANES; lane++) {
+        if (h->log_held && lane == ENGINE_LOG)
+            continue;
+        struct engine_job *job = engine_job(h->e, (enum engine_lane)lane);
+        if (!job)
+            continue;
+        engine_job_run(job);
+        engine_job_done(h->e, job);
+        any = true;
+    }
+    return any;
+}
+
+/* Until nothing moves without time. */
+static void run(struct world *w)
+{
+    bool any = true;
+    while (any) {
+        any = false;
+        while (w->head != w->tail) {
+            packet_deliver(w);
+            any = true;
+        }
+        for (uint32_t i = 0; i < w->count; i++) {
+            any |= engine_turn(w, (int)i);
+            if (w->hosts[i].alive && node_deadline_us(w->hosts[i].n) <= w->now_us) {
+                struct gt_event ev = {.kind = GT_TIMEOUT};
+                feed(w, (int)i, &ev);
+                any = true;
+            }
+        }
+    }
+}
+
+static void pass(struct world *w, uint64_t us)
+{
+    uint64_t end = w->now_us + us;
+    while (w->now_us < end) {
+        w->now_us += 10000;
+        run(w);
+    }
+}
+
+static void host_boot(struct world *w, int i)
+{
+    struct host *h = &w->hosts[i];
+    struct engine_config config = {.disk = h->disk,
+                                   .index = h->index,
+                                   .log = &w->log,
+                                   .role = "node",
+                                   .seed = prng_next(&w->prng),
+                                   .wall_us = 1700000000000000u,
+                                   .segment_bytes = 1u << 20};
+    struct engine_report report;
+    assert_int_equal(engine_open(&config, &h->e, &report), 0);
+    h->alive = true;
+}
+
+static void node_boot(struct world *w, int i)
+{
+    struct host *h = &w->hosts[i];
+    const struct blob *map = engine_meta(h->e, "map");
+    struct blob *given = map || !w->ring ? NULL : msg_map_bytes(w->ring);
+    struct node_config config = {.log = &w->log,
+                                 .seed = 1,
+                                 .identity = *engine_identity(h->e),
+                                 .self = {.capacity = 1, .state = MEMBER_UP},
+                                 .map = map ? map : given,
+                                 .peers = engine_meta(h->e, "peers"),
+                                 .join_timeout_us = 30000000,
+                                 .inflight_max = h->inflight_max,
+                                 .piece_bytes_max = h->piece_bytes_max};
+    snprintf(config.self.address.host, sizeof(config.self.address.host), "127.0.0.1");
+    config.self.address.port = (uint16_t)(7000 + i);
+    if (w->with_manager) {
+        config.manager_count = 1;
+        snprintf(config.managers[0].host, sizeof(config.managers[0].host), "127.0.0.1");
+        config.managers[0].port = 5000;
+    }
+    assert_int_equal(node_new(&config, &h->n), 0);
+    blob_unref(given);
+    struct gt_event start = {.kind = GT_START};
+    feed(w, i, &start);
+}
+
+static void send_to(struct world *w, uint64_t conn, struct msg *m)
+{
+    struct blob *frame = msg_frame(m);
+    packet_push(w, (uint32_t)conn, w->conns[conn].from != TEST, frame);
+    blob_unref(frame);
+}
+
+static const struct answer *answer_of(struct world *w, uint64_t id)
+{
+    for (uint32_t i = 0; i < 256; i++)
+        if (w->answers[i].id == id && w->answers[i].body)
+            return &w->answers[i];
+    return NULL;
+}
+
+static struct msg hello_of(struct world *w, enum role role)
+{
+    struct msg m = {.type = MSG_HELLO, .id = ++w->next_id};
+    m.hello.role = role;
+    m.hello.protocol_min = MSG_PROTOCOL_MIN;
+    m.hello.protocol_max = MSG_PROTOCOL_MAX;
+    return m;
+}
+
+static void client_connect(struct world *w, int host)
+{
+    w->hosts[host].client = conn_new(w, TEST, host, 0);
+    struct msg m = hello_of(w, ROLE_CLIENT);
+    send_to(w, w->hosts[host].client, &m);
+}
+
+struct shape {
+    uint32_t nodes, replicas, r, w, partitions;
+};
+
+static void world_init(struct world *w, uint32_t nodes)
+{
+    memset(w, 0, sizeof(*w));
+    w->count = nodes;
+    w->now_us = 1000000;
+    w->decoder = msg_decoder_new();
+    prng_init(&w->prng, 7);
+    log_init(&w->log, LOG_INFO, line, NULL);
+    for (uint32_t i = 0; i < nodes; i++) {
+        w->hosts[i].disk = memdisk_new();
+        w->hosts[i].index = memindex_new();
+        host_boot(w, (int)i);
+    }
+}
+
+/* Partition p is owned by hosts p, p+1, ... (mod nodes). */
+static struct ring *ring_of(struct world *w, struct shape s, uint64_t counter)
+{
+    struct ring *r = ring_new(s.nodes, s.partitions);
+    r->epoch = (struct epoch){1, counter};
+    memcpy(r->cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    r->formed = true;
+    r->settings = (struct settings){.replicas = s.replicas,
+                                    .read_quorum = s.r,
+                                    .write_quorum = s.w,
+                                    .partitions = s.partitions,
+                                    .form_nodes = s.nodes,
+                                    .value_bytes_max = 4096};
+    for (uint32_t i = 0; i < s.nodes; i++) {
+        struct member *m = &r->members[i];
+        m->id = id_of(w, (int)i);
+        m->incarnation = engine_identity(w->hosts[i].e)->incarnation;
+        snprintf(m->label, sizeof(m->label), "node%u", i + 1);
+        snprintf(m->address.host, sizeof(m->address.host), "127.0.0.1");
+        m->address.port = (uint16_t)(7000 + i);
+        m->capacity = 1;
+        m->state = MEMBER_UP;
+    }
+    for (uint32_t p = 0; p < s.partitions; p++) {
+        r->arcs[p].owner_count = (uint8_t)s.replicas;
+        for (uint32_t k = 0; k < s.replicas; k++)
+            r->arcs[p].owners[k] = (uint16_t)((p + k) % s.nodes);
+    }
+    return r;
+}
+
+static struct world *world_new(struct shape s)
+{
+    struct world *w = malloc(sizeof(*w));
+    world_init(w, s.nodes);
+    for (uint32_t i = 0; i < s.nodes; i++)
+        assert_int_equal(engine_set_cluster(w->hosts[i].e, cluster_id), 0);
+    w->ring = ring_of(w, s, 1);
+    return w;
+}
+
+static void world_start(struct world *w)
+{
+    for (uint32_t i = 0; i < w->count; i++)
+        node_boot(w, (int)i);
+    for (uint32_t i = 0; i < w->count; i++)
+        client_connect(w, (int)i);
+    run(w);
+}
+
+static struct world *cluster(uint32_t nodes, uint32_t replicas, uint32_t r, uint32_t wq)
+{
+    struct world *w = world_new((struct shape){nodes, replicas, r, wq, 16});
+    world_start(w);
+    return w;
+}
+
+static void host_kill(struct world *w, int i)
+{
+    struct host *h = &w->hosts[i];
+    h->alive = false;
+    for (uint32_t k = 0; k < w->conn_count; k++)
+        if (w->conns[k].from == i || w->conns[k].to == i)
+            conn_close(w, k);
+    run(w);
+}
+
+static void host_restart(struct world *w, int i)
+{
+    struct host *h = &w->hosts[i];
+    if (h->alive)
+        host_kill(w, i);
+    node_free(h->n);
+    engine_close(h->e, false);
+    host_boot(w, i);
+    node_boot(w, i);
+    client_connect(w, i);
+    for (uint32_t k = 0; k < w->count; k++)
+        if ((int)k != i && w->hosts[k].alive)
+            connect_to(w, (int)k, id_of(w, i));
+    run(w);
+}
+
+static void world_free(struct world *w)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        node_free(w->hosts[i].n);
+        engine_close(w->hosts[i].e, false);
+        w->hosts[i].disk->destroy(w->hosts[i].disk);
+        w->hosts[i].index->destroy(w->hosts[i].index);
+    }
+    while (w->head != w->tail)
+        blob_unref(w->packets[w->head++ % PACKETS_MAX].body);
+    for (uint32_t i = 0; i < 256; i++)
+        blob_unref(w->answers[i].body);
+    for (uint32_t i = 0; i < w->manager_count; i++)
+        blob_unref(w->to_manager[i]);
+    msg_decoder_free(w->decoder);
+    ring_unref(w->ring);
+    free(w);
+}
+
+static void cut(struct world *w, int a, int b)
+{
+    w->cut[a][b] = w->cut[b][a] = true;
+}
+
+static void mend(struct world *w)
+{
+    memset(w->cut, 0, sizeof(w->cut));
+}
+
+/* ---- what clients do ------------------------------------------------------------------------- */
+
+static struct slice context_of(const struct answer *a)
+{
+    return slice_of(a->context, a->context_bytes);
+}
+
+/* The message of a put; fields may be changed before it is sent. */
+static struct msg put_of(struct world *w, const char *key, const char *value)
+{
+    struct msg m = {.type = MSG_PUT, .id = ++w->next_id};
+    m.put.head.flags = value ? 0 : REQUEST_TOMBSTONE;
+    le64_put(m.put.head.op, m.id);
+    m.put.key = slice_text(key);
+    m.put.value = value ? slice_text(value) : slice_of(NULL, 0);
+    return m;
+}
+
+static uint64_t ask(struct world *w, int host, struct msg m)
+{
+    send_to(w, w->hosts[host].client, &m);
+    run(w);
+    return m.id;
+}
+
+static const struct answer *call(struct world *w, int host, struct msg m)
+{
+    uint64_t id = ask(w, host, m);
+    const struct answer *a = answer_of(w, id);
+    assert_non_null(a);
+    return a;
+}
+
+static const struct answer *put(struct world *w, int host, const char *key, const char *value)
+{
+    struct msg m = put_of(w, key, value);
+    m.put.head.flags |= REQUEST_PLAIN;
+    return call(w, host, m);
+}
+
+static const struct answer *put_context(struct world *w, int host, const char *key,
+                                        const char *value, struct slice context)
+{
+    struct msg m = put_of(w, key, value);
+    m.put.context = context;
+    return call(w, host, m);
+}
+
+static struct msg get_of(struct world *w, const char *key)
+{
+    struct msg m = {.type = MSG_GET, .id = ++w->next_id};
+    m.get.key = slice_text(key);
+    return m;
+}
+
+static const struct answer *get(struct world *w, int host, const char *key)
+{
+    return call(w, host, get_of(w, key));
+}
+
+static const struct answer *get_all(struct world *w, int host, const char *key)
+{
+    struct msg m = get_of(w, key);
+    m.get.head.flags = REQUEST_ALL;
+    return call(w, host, m);
+}
+
+static void assert_value(const struct answer *a, const char *value)
+{
+    assert_int_equal(a->error, 0);
+    assert_string_equal(a->value, value);
+}
+
+/* Host number k of the key's list. */
+static int owner(struct world *w, const char *key, uint32_t k)
+{
+    return w->ring->arcs[ring_partition(w->ring, slice_text(key))].owners[k];
+}
+
+static int stranger(struct world *w, const char *key)
+{
+    uint32_t p = ring_partition(w->ring, slice_text(key));
+    for (uint32_t i = 0; i < w->count; i++)
+        if (ring_slot(w->ring, p, i) < 0)
+            return (int)i;
+    fail();
+    return 0;
+}
+
+/* ---- stories --------------------------------------------------------------------------------- */
+
+static void test_put_get_overwrite_delete_at_every_owner(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 3, 2, 2);
+    for (uint32_t k = 0; k < 3; k++) {
+        char value[16];
+        snprintf(value, sizeof(value), "value%u", k);
+        const struct answer *a = put(w, owner(w, "ada", k), "ada", value);
+        assert_int_equal(a->error, 0);
+        assert_int_equal(a->outcome, OUTCOME_DONE);
+        assert_int_equal(a->owners, 2);
+        for (uint32_t i = 0; i < 3; i++) {
+            assert_value(get(w, owner(w, "ada", i), "ada"), value);
+            assert_int_equal(get(w, owner(w, "ada", i), "ada")->total, 1);
+        }
+    }
+    assert_int_equal(put(w, owner(w, "ada", 0), "ada", NULL)->error, 0);
+    const struct answer *gone = get(w, owner(w, "ada", 2), "ada");
+    assert_int_equal(gone->error, GT_ENOTFOUND);
+    assert_true(gone->context_bytes > 0);
+    assert_int_equal(get(w, 0, "never")->error, GT_ENOTFOUND);
+    world_free(w);
+}
+
+static void test_a_stranger_passes_on_once_and_a_passed_on_request_is_not_passed_on(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 3, 2, 2);
+    int s = stranger(w, "ada");
+    char first[16];
+    snprintf(first, sizeof(first), "node%d", owner(w, "ada", 0) + 1);
+    const struct answer *a = put(w, s, "ada", "v");
+    assert_int_equal(a->error, 0);
+    assert_string_equal(a->label, first);
+    assert_value(get(w, s, "ada"), "v");
+    struct msg m = put_of(w, "ada", "x");
+    m.put.head.flags |= REQUEST_FORWARDED;
+    a = call(w, s, m);
+    assert_int_equal(a->error, GT_ENOTOWNER);
+    assert_int_equal(a->outcome, OUTCOME_NOT_APPLIED);
+    assert_int_equal(node_metrics(w->hosts[s].n)->forwards_count, 2);
+    world_free(w);
+}
+
+static void test_a_lost_owner_leaves_a_passed_on_put_in_doubt(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 3, 2, 2);
+    int s = stranger(w, "ada"), o = owner(w, "ada", 0);
+    cut(w, s, o);
+    uint64_t id = ask(w, s, put_of(w, "ada", "v"));
+    assert_null(answer_of(w, id));
+    host_kill(w, o);
+    assert_int_equal(answer_of(w, id)->error, GT_EINDOUBT);
+    assert_int_equal(answer_of(w, id)->outcome, OUTCOME_IN_DOUBT);
+    world_free(w);
+}
+
+static void test_racing_puts_are_siblings_until_a_context_covers_them(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct answer before = *put(w, 0, "cart", "milk");
+    assert_int_equal(put_context(w, 0, "cart", "milk,egg", context_of(&before))->error, 0);
+    assert_int_equal(put_context(w, 1, "cart", "milk,tea", context_of(&before))->error, 0);
+    struct answer both = *get_all(w, 2, "cart");
+    assert_int_equal(both.shown, 2);
+    assert_int_equal(both.total, 2);
+    struct answer one = *get(w, 2, "cart");
+    assert_string_equal(one.value, "milk,tea");
+    assert_int_equal(one.shown, 1);
+    assert_int_equal(one.total, 2);
+    /* The context of the plain get covers the winner alone. */
+    assert_int_equal(put_context(w, 1, "cart", "milk,jam", context_of(&one))->error, 0);
+    assert_int_equal(get_all(w, 0, "cart")->shown, 2);
+    both = *get_all(w, 0, "cart");
+    assert_int_equal(put_context(w, 2, "cart", "all", context_of(&both))->error, 0);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(get_all(w, i, "cart")->values, "all");
+    world_free(w);
+}
+
+static void test_a_delete_with_a_context_leaves_the_sibling_nobody_read(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct answer first = *put(w, 0, "k", "a");
+    assert_int_equal(put_context(w, 1, "k", "b", slice_of(NULL, 0))->error, 0);
+    assert_int_equal(put_context(w, 2, "k", NULL, context_of(&first))->error, 0);
+    struct answer all = *get_all(w, 0, "k");
+    assert_int_equal(all.error, 0);
+    assert_non_null(strchr(all.values, '-'));
+    assert_non_null(strchr(all.values, 'b'));
+    assert_int_equal(all.shown, 2);
+    world_free(w);
+}
+
+static void test_contexts_that_are_damaged_foreign_or_of_nobody_are_refused(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct answer a = *put(w, 0, "k", "v");
+    const struct answer *refused = put_context(w, 0, "other", "x", context_of(&a));
+    assert_int_equal(refused->error, GT_ECONTEXT);
+    assert_int_equal(refused->outcome, OUTCOME_NOT_APPLIED);
+    struct answer bad = a;
+    bad.context[10] ^= 1;
+    assert_int_equal(put_context(w, 0, "k", "x", context_of(&bad))->error, GT_ECONTEXT);
+    struct history h;
+    struct buf b;
+    for (int later = 0; later < 2; later++) {
+        /* A node nobody knows, and a life of a member that nobody has heard of. */
+        struct actor actor = {later ? id_of(w, 1) : 4242, later ? UINT64_MAX : 1};
+        history_init(&h);
+        buf_init(&b, CONTEXT_BYTES_MAX);
+        assert_int_equal(history_add(&h, (struct dot){actor, 3}), 0);
+        assert_int_equal(context_encode(&h, hash_bytes(slice_text("k")), &b), 0);
+        assert_int_equal(put_context(w, 0, "k", "x", buf_slice(&b))->error, GT_ECONTEXT);
+        buf_close(&b);
+        history_close(&h);
+    }
+    assert_value(get(w, 1, "k"), "v");
+    assert_int_equal(put_context(w, 1, "k", "new", context_of(&a))->error, 0);
+    world_free(w);
+}
+
+static void test_one_owner_down_is_served_two_are_refused_before_anything_is_written(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    host_kill(w, 1);
+    assert_int_equal(put(w, 0, "k", "v2")->error, 0);
+    assert_value(get(w, 2, "k"), "v2");
+    host_kill(w, 2);
+    struct answer a = *put(w, 0, "k", "v3");
+    assert_int_equal(a.error, GT_EQUORUM);
+    assert_int_equal(a.outcome, OUTCOME_NOT_APPLIED);
+    const char *names[] = {"(node2, node3)", "(node3, node2)"};
+    assert_true(strstr(a.text, "2 of 3 owners unreachable") && strstr(a.text, "W=2 not met") &&
+                strstr(a.text, "not applied") && strstr(a.text, "see: gtstore-admin status"));
+    assert_true(strstr(a.text, names[0]) || strstr(a.text, names[1]));
+    struct answer g = *get(w, 0, "k");
+    assert_int_equal(g.error, GT_EQUORUM);
+    assert_non_null(strstr(g.text, "R=2 not met"));
+    struct msg m = get_of(w, "k");
+    m.get.head.mode = MODE_AVAILABLE;
+    g = *call(w, 0, m);
+    assert_value(&g, "v2");
+    assert_int_equal(g.flags, REPLY_DEGRADED);
+    m = get_of(w, "k");
+    m.get.head.quorum = 1;
+    g = *call(w, 0, m);
+    assert_value(&g, "v2");
+    assert_int_equal(g.flags, REPLY_WEAK);
+    world_free(w);
+}
+
+static void test_silent_replicas_leave_a_put_in_doubt_after_half_a_second(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    cut(w, 0, 1);
+    cut(w, 0, 2);
+    uint64_t id = ask(w, 0, put_of(w, "k", "v"));
+    pass(w, 490000);
+    assert_null(answer_of(w, id));
+    pass(w, 20000);
+    struct answer a = *answer_of(w, id);
+    assert_int_equal(a.error, GT_EQUORUM);
+    assert_int_equal(a.outcome, OUTCOME_IN_DOUBT);
+    assert_int_equal(a.owners, 1);
+    assert_non_null(strstr(a.text, "in doubt"));
+    assert_non_null(strstr(a.text, "2 of 3"));
+    world_free(w);
+}
+
+static void test_a_replica_lost_in_the_middle_counts_at_once(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 3);
+    cut(w, 0, 1);
+    uint64_t id = ask(w, 0, put_of(w, "k", "v"));
+    assert_null(answer_of(w, id));
+    host_kill(w, 1);
+    struct answer a = *answer_of(w, id);
+    assert_int_equal(a.outcome, OUTCOME_IN_DOUBT);
+    assert_non_null(strstr(a.text, "1 of 3 owners unreachable (node2)"));
+    world_free(w);
+}
+
+static void test_a_silent_owner_makes_a_get_ask_the_next_one(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    int c = owner(w, "k", 0);
+    cut(w, c, owner(w, "k", 1));
+    uint64_t id = ask(w, c, get_of(w, "k"));
+    assert_null(answer_of(w, id));
+    pass(w, 510000);
+    assert_value(answer_of(w, id), "v");
+    world_free(w);
+}
+
+static void test_a_read_of_r_finds_what_a_replica_missed(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    for (int k = 0; k < 12; k++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", k);
+        put(w, 0, key, "old");
+        cut(w, 0, 2);
+        put(w, 0, key, "new");
+        mend(w);
+        for (int i = 0; i < 3; i++) {
+            const struct answer *a = get(w, i, key);
+            assert_value(a, "new");
+            assert_int_equal(a->total, 1);
+        }
+    }
+    world_free(w);
+}
+
+/* INV, and that a replica knows what it has: the clocks of all owners are the coordinator's. */
+static void test_every_owner_has_the_dots_of_a_put_in_its_clock(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct clock first;
+    clock_init(&first);
+    for (int i = 0; i < 3; i++)
+        put(w, i, "k", "v");
+    for (int i = 0; i < 3; i++) {
+        struct engine_partition part;
+        engine_partition(w->hosts[i].e, ring_partition(w->ring, slice_text("k")), &part);
+        if (i == 0)
+            assert_int_equal(clock_copy(&first, part.clock), 0);
+        assert_int_equal(part.clock->entry_count, 3);
+        assert_true(clock_equal(&first, part.clock));
+    }
+    clock_close(&first);
+    world_free(w);
+}
+
+static void test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "old");
+    cut(w, 0, 1);
+    cut(w, 0, 2);
+    uint64_t id = ask(w, 0, put_of(w, "k", "new")); /* at host 0 alone */
+    pass(w, 510000);
+    struct answer fresh = *answer_of(w, id);
+    assert_true(fresh.context_bytes > 0);
+    mend(w);
+    int reader = owner(w, "k", 0) == 1 ? 2 : 1;
+    struct msg m = get_of(w, "k");
+    m.get.head.quorum = 1;
+    m.get.min_context = context_of(&fresh);
+    struct answer a = *call(w, reader, m);
+    assert_int_equal(a.error, 0);
+    struct msg all = get_of(w, "k");
+    all.get.head.flags = REQUEST_ALL;
+    all.get.min_context = context_of(&fresh);
+    assert_non_null(strstr(call(w, reader, all)->values, "new"));
+    host_kill(w, 0);
+    m = get_of(w, "k");
+    m.get.min_context = context_of(&fresh);
+    a = *call(w, reader, m);
+    assert_int_equal(a.error, GT_EQUORUM);
+    assert_non_null(strstr(a.text, "no reachable owner has a state that new"));
+    world_free(w);
+}
+
+static void test_a_retry_is_the_same_write(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct msg m = put_of(w, "k", "v");
+    struct answer first = *call(w, 0, m);
+    for (int i = 0; i < 3; i++) {
+        m.id = ++w->next_id;
+        m.put.head.flags |= REQUEST_RETRY;
+        struct answer again = *call(w, i, m);
+        assert_int_equal(again.error, 0);
+        assert_int_equal(again.outcome, OUTCOME_DONE);
+        assert_int_equal(again.flags, REPLY_KNOWN);
+        assert_true(again.stamp == first.stamp);
+    }
+    assert_int_equal(get_all(w, 1, "k")->shown, 1);
+    world_free(w);
+}
+
+static void test_a_known_write_of_an_earlier_life_can_be_finished(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    cut(w, 0, 1);
+    cut(w, 0, 2);
+    struct msg m = put_of(w, "k", "v");
+    ask(w, 0, m);
+    pass(w, 510000);
+    mend(w);
+    host_restart(w, 0);
+    m.id = ++w->next_id;
+    m.put.head.flags |= REQUEST_RETRY;
+    struct answer a = *call(w, 0, m);
+    assert_int_equal(a.error, 0);
+    assert_int_equal(a.flags, REPLY_KNOWN);
+    host_kill(w, 0);
+    assert_value(get(w, 1, "k"), "v");
+    world_free(w);
+}
+
+static void test_a_slow_disk_ends_in_doubt_at_the_deadline_and_the_write_spreads_later(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    w->hosts[0].log_held = true;
+    struct msg m = put_of(w, "k", "v");
+    m.put.head.deadline_ms = 100;
+    uint64_t id = ask(w, 0, m);
+    pass(w, 80000);
+    assert_null(answer_of(w, id));
+    pass(w, 30000);
+    assert_int_equal(answer_of(w, id)->outcome, OUTCOME_IN_DOUBT);
+    w->hosts[0].log_held = false;
+    run(w);
+    host_kill(w, 0);
+    assert_value(get(w, 1, "k"), "v");
+    world_free(w);
+}
+
+static void test_a_full_table_answers_busy(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 16});
+    w->hosts[0].inflight_max = 2;
+    world_start(w);
+    w->hosts[0].log_held = true;
+    ask(w, 0, put_of(w, "a", "1"));
+    ask(w, 0, put_of(w, "b", "1"));
+    struct answer a = *put(w, 0, "c", "1");
+    assert_int_equal(a.error, GT_EBUSY);
+    assert_int_equal(a.outcome, OUTCOME_NOT_APPLIED);
+    w->hosts[0].log_held = false;
+    run(w);
+    assert_int_equal(put(w, 0, "c", "1")->error, 0);
+    world_free(w);
+}
+
+static void test_limits_are_refused_before_anything_happens(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    static char big[5000];
+    memset(big, 'x', sizeof(big) - 1);
+    assert_int_equal(put(w, 0, "", "v")->error, GT_ELIMIT);
+    assert_int_equal(put(w, 0, "k", big)->error, GT_ELIMIT);
+    assert_int_equal(put(w, 0, "k", big)->outcome, OUTCOME_NOT_APPLIED);
+    big[481] = 0;
+    assert_int_equal(put(w, 0, big, "v")->error, GT_ELIMIT);
+    assert_int_equal(get(w, 0, big)->error, GT_ELIMIT);
+    big[480] = 0;
+    assert_int_equal(put(w, 0, big, "v")->error, 0);
+    struct msg m = put_of(w, "k", "v");
+    m.put.head.quorum = 4;
+    struct answer a = *call(w, 0, m);
+    assert_int_equal(a.error, GT_EARG);
+    assert_non_null(strstr(a.text, "W=4"));
+    world_free(w);
+}
+
+static void test_a_put_refused_by_the_engine_is_not_applied(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    char value[16];
+    for (int i = 0; i < 64; i++) {
+        snprintf(value, sizeof(value), "%d", i);
+        assert_int_equal(put_context(w, 0, "k", value, slice_of(NULL, 0))->error, 0);
+    }
+    struct answer a = *put_context(w, 0, "k", "one too many", slice_of(NULL, 0));
+    assert_int_equal(a.error, GT_ELIMIT);
+    assert_int_equal(a.outcome, OUTCOME_NOT_APPLIED);
+    world_free(w);
+}
+
+static void test_a_large_state_travels_in_pieces(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 3, 16});
+    for (int i = 0; i < 3; i++)
+        w->hosts[i].piece_bytes_max = 600;
+    world_start(w);
+    char value[300];
+    for (int i = 0; i < 8; i++) {
+        memset(value, 'a' + i, sizeof(value) - 1);
+        value[sizeof(value) - 1] = 0;
+        struct answer a = *put_context(w, i % 3, "k", value, slice_of(NULL, 0));
+        assert_int_equal(a.error, 0);
+        assert_int_equal(a.owners, 3);
+    }
+    for (int i = 0; i < 3; i++) {
+        struct msg m = get_of(w, "k");
+        m.get.head.quorum = 1;
+        m.get.head.flags = REQUEST_ALL;
+        assert_int_equal(call(w, i, m)->shown, 8);
+    }
+    world_free(w);
+}
+
+/* ---- identity -------------------------------------------------------------------------------- */
+
+static uint64_t raw_hello(struct world *w, int host, struct msg *m)
+{
+    uint64_t conn = conn_new(w, TEST, host, 0);
+    send_to(w, conn, m);
+    run(w);
+    return conn;
+}
+
+static void test_another_cluster_and_another_protocol_are_refused(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    struct msg m = hello_of(w, ROLE_NODE);
+    m.hello.node = 5555;
+    m.hello.incarnation = 1;
+    memset(m.hello.cluster_id, 9, CLUSTER_ID_BYTES);
+    uint64_t conn = raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, GT_ECLUSTER);
+    assert_true(w->conns[conn].closed_by_to);
+    m = hello_of(w, ROLE_CLIENT);
+    m.hello.protocol_min = m.hello.protocol_max = MSG_PROTOCOL_MAX + 1;
+    conn = raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, GT_EFORMAT);
+    assert_true(w->conns[conn].closed_by_to);
+    world_free(w);
+}
+
+static void test_a_request_before_its_hello_closes_the_link(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    struct msg m = get_of(w, "k");
+    uint64_t conn = raw_hello(w, 0, &m);
+    assert_true(w->conns[conn].closed_by_to);
+    assert_null(answer_of(w, m.id));
+    world_free(w);
+}
+
+static void test_a_lower_incarnation_is_refused_also_after_a_restart(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    for (int round = 0; round < 2; round++) {
+        struct msg m = hello_of(w, ROLE_NODE);
+        m.hello.node = 5555;
+        m.hello.incarnation = 100;
+        raw_hello(w, 0, &m);
+        assert_int_equal(answer_of(w, m.id)->error, 0);
+        host_restart(w, 0);
+        m.id = ++w->next_id;
+        m.hello.incarnation = 99;
+        raw_hello(w, 0, &m);
+        assert_int_equal(answer_of(w, m.id)->error, GT_EINCARNATION);
+        assert_true(answer_of(w, m.id)->seen == 100);
+    }
+    world_free(w);
+}
+
+static void test_a_hello_is_answered_only_when_its_incarnation_is_durable(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    w->hosts[0].log_held = true;
+    struct msg m = hello_of(w, ROLE_NODE);
+    m.hello.node = 5555;
+    m.hello.incarnation = 100;
+    raw_hello(w, 0, &m);
+    assert_null(answer_of(w, m.id));
+    w->hosts[0].log_held = false;
+    run(w);
+    assert_int_equal(answer_of(w, m.id)->error, 0);
+    world_free(w);
+}
+
+static void test_a_node_that_is_behind_its_own_past_draws_above_it_and_serves(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    uint64_t above = engine_identity(w->hosts[0].e)->incarnation + 1000;
+    struct msg m = hello_of(w, ROLE_NODE);
+    m.hello.node = id_of(w, 0);
+    m.hello.incarnation = above;
+    raw_hello(w, 1, &m); /* a copy of the folder was here */
+    host_kill(w, 0);
+    memindex_crash(w->hosts[0].index);
+    host_restart(w, 0);
+    /* The same seconds, so the draw alone may not be above: the refusal makes it so. */
+    if (engine_identity(w->hosts[0].e)->incarnation <= above)
+        pass(w, 100000);
+    assert_true(engine_identity(w->hosts[0].e)->incarnation > above);
+    struct answer a = *put(w, 0, "k", "v");
+    assert_int_equal(a.error, 0);
+    pass(w, 600000);
+    world_free(w);
+}
+
+static void test_a_refused_incarnation_is_renewed_and_said_again(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    uint64_t before = engine_identity(w->hosts[0].e)->incarnation;
+    uint32_t conn = conn_find(w, 0, id_of(w, 1));
+    struct msg m = {.type = MSG_HELLO_REPLY, .id = 1};
+    m.hello.error = GT_EINCARNATION;
+    m.hello.role = ROLE_NODE;
+    m.hello.node = id_of(w, 1);
+    m.hello.seen_incarnation = before + (1ull << 30);
+    struct blob *frame = msg_frame(&m);
+    packet_push(w, conn, true, frame);
+    blob_unref(frame);
+    run(w);
+    assert_true(engine_identity(w->hosts[0].e)->incarnation > before + (1ull << 30));
+    assert_int_equal(put(w, 0, "k", "v")->error, 0);
+    assert_value(get(w, 1, "k"), "v");
+    world_free(w);
+}
+
+/* A link of a node that is none of the world's; its states are merged, its puts are checked. */
+static void test_a_put_of_another_life_is_merged_but_not_acknowledged(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    struct msg m = hello_of(w, ROLE_NODE);
+    m.hello.node = 5555;
+    m.hello.incarnation = 100;
+    uint64_t conn = raw_hello(w, 0, &m);
+    for (int live = 0; live < 2; live++) {
+        const char *key = live ? "live" : "dead";
+        struct sibling s = {.dot = {{5555, live ? 100 : 50}, 1 + (uint64_t)live},
+                            .stamp = 1,
+                            .value = slice_text("v")};
+        struct state st;
+        state_init(&st);
+        assert_int_equal(state_add(&st, &s), 0);
+        uint32_t p = ring_partition(w->ring, slice_text(key));
+        struct blob *record;
+        assert_int_equal(record_encode_blob(&st, p, slice_text(key), &record), 0);
+        uint8_t dots[DOT_BYTES];
+        dots_put(dots, s.dot);
+        struct msg put_state = {.type = MSG_STATE, .id = ++w->next_id};
+        put_state.state.partition = p;
+        put_state.state.key = slice_text(key);
+        put_state.state.record = slice_blob(record);
+        put_state.state.dots = slice_of(dots, sizeof(dots));
+        send_to(w, conn, &put_state);
+        run(w);
+        assert_int_equal(answer_of(w, put_state.id)->error, live ? 0 : GT_EINCARNATION);
+        assert_value(get(w, 0, key), "v");
+        blob_unref(record);
+        state_close(&st);
+    }
+    world_free(w);
+}
+
+/* ---- the map --------------------------------------------------------------------------------- */
+
+static const struct ring *ring_at(struct world *w, int host)
+{
+    return node_ring(w->hosts[host].n);
+}
+
+static void test_a_newer_map_is_durable_before_it_is_used_and_spreads(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 16});
+    w->with_manager = true;
+    world_start(w);
+    struct ring *next = ring_of(w, (struct shape){3, 2, 2, 2, 16}, 2);
+    struct msg m = {.type = MSG_MAP, .epoch = next->epoch};
+    m.map.ring = next;
+    struct blob *frame = msg_frame(&m);
+    uint32_t conn = conn_find(w, 0, MANAGER);
+    w->hosts[0].log_held = true;
+    packet_push(w, conn, true, frame);
+    run(w);
+    assert_int_equal(ring_at(w, 0)->epoch.counter, 1);
+    w->hosts[0].log_held = false;
+    run(w);
+    assert_int_equal(ring_at(w, 0)->epoch.counter, 2);
+    assert_non_null(engine_meta(w->hosts[0].e, "map"));
+    /* An older one changes nothing. */
+    m.map.ring = w->ring;
+    m.epoch = w->ring->epoch;
+    blob_unref(frame);
+    frame = msg_frame(&m);
+    packet_push(w, conn, true, frame);
+    run(w);
+    assert_int_equal(ring_at(w, 0)->epoch.counter, 2);
+    /* The others learn of it by the epoch in a message, and ask whoever sent it. */
+    assert_int_equal(ring_at(w, 1)->epoch.counter, 1);
+    for (int i = 0; i < 16 && ring_at(w, 1)->epoch.counter == 1; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        put(w, 0, key, "v");
+        pass(w, 510000);
+    }
+    assert_int_equal(ring_at(w, 1)->epoch.counter, 2);
+    host_restart(w, 0);
+    assert_int_equal(ring_at(w, 0)->epoch.counter, 2);
+    blob_unref(frame);
+    ring_unref(next);
+    world_free(w);
+}
+
+static void test_a_map_of_another_cluster_is_ignored(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){1, 1, 1, 1, 16});
+    w->with_manager = true;
+    world_start(w);
+    struct ring *other = ring_of(w, (struct shape){1, 1, 1, 1, 16}, 9);
+    other->cluster_id[0] ^= 1;
+    struct msg m = {.type = MSG_MAP, .epoch = other->epoch};
+    m.map.ring = other;
+    struct blob *frame = msg_frame(&m);
+    packet_push(w, conn_find(w, 0, MANAGER), true, frame);
+    run(w);
+    assert_int_equal(ring_at(w, 0)->epoch.counter, 1);
+    blob_unref(frame);
+    ring_unref(other);
+    world_free(w);
+}
+
+static void test_the_map_is_given_to_who_asks_with_another_epoch(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    for (int same = 0; same < 2; same++) {
+        struct msg m = {.type = MSG_MAP_GET, .id = ++w->next_id};
+        if (same)
+            m.epoch = w->ring->epoch;
+        const struct answer *a = call(w, 0, m);
+        struct msg map;
+        assert_int_equal(a->type, MSG_MAP);
+        assert_int_equal(msg_decode(w->decoder, slice_blob(a->body), &map), 0);
+        if (same) {
+            assert_null(map.map.ring);
+        } else {
+            assert_int_equal(map.map.ring->member_count, 3);
+            ring_unref(map.map.ring);
+        }
+    }
+    world_free(w);
+}
+
+static void test_status_without_a_manager_is_of_own_links(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    enum verdict want[] = {VERDICT_HEALTHY, VERDICT_AT_RISK, VERDICT_UNAVAILABLE};
+    for (int dead = 0; dead < 3; dead++) {
+        if (dead > 0)
+            host_kill(w, dead);
+        struct msg m = {.type = MSG_STATUS, .id = ++w->next_id}, reply;
+        const struct answer *a = call(w, 0, m);
+        assert_int_equal(msg_decode(w->decoder, slice_blob(a->body), &reply), 0);
+        const struct status *st = reply.status_reply.status;
+        assert_int_equal(st->verdict, want[dead]);
+        assert_false(st->manager_reachable);
+        assert_string_equal(st->source, "node1");
+        assert_int_equal(st->node_count, 3);
+        assert_int_equal(st->nodes[1].member.state, dead ? MEMBER_DOWN : MEMBER_UP);
+        assert_int_equal(st->partitions_full + st->partitions_quorum + st->partitions_below, 16);
+    }
+    world_free(w);
+}
+
+/* ---- joining --------------------------------------------------------------------------------- */
+
+static bool manager_got(struct world *w, enum msg_type type, struct msg *m)
+{
+    for (uint32_t i = w->manager_count; i-- > 0;)
+        if (msg_decode(w->decoder, slice_blob(w->to_manager[i]), m) == 0 && m->type == type)
+            return true;
+    return false;
+}
+
+static void manager_says(struct world *w, struct msg *m)
+{
+    struct blob *frame = msg_frame(m);
+    packet_push(w, w->manager_conn, true, frame);
+    blob_unref(frame);
+    run(w);
+}
+
+static struct world *fresh_node(bool with_manager)
+{
+    struct world *w = malloc(sizeof(*w));
+    world_init(w, 1);
+    w->with_manager = with_manager;
+    node_boot(w, 0);
+    client_connect(w, 0);
+    run(w);
+    return w;
+}
+
+static void test_a_fresh_node_joins_takes_label_and_cluster_and_is_ready(void **state)
+{
+    (void)state;
+    struct world *w = fresh_node(true);
+    struct msg m, got;
+    assert_true(manager_got(w, MSG_HELLO, &got));
+    assert_false(manager_got(w, MSG_REGISTER, &got));
+    m = (struct msg){.type = MSG_HELLO_REPLY, .id = 1};
+    m.hello.role = ROLE_MANAGER;
+    m.hello.protocol_min = m.hello.protocol_max = 1;
+    memcpy(m.hello.cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    manager_says(w, &m);
+    assert_true(manager_got(w, MSG_REGISTER, &got));
+    assert_true(got.member.member.id == id_of(w, 0));
+    assert_int_equal(w->hosts[0].ready, 0);
+    assert_int_equal(put(w, 0, "k", "v")->error, GT_EFORMING);
+    w->hosts[0].log_held = true;
+    m = (struct msg){.type = MSG_REGISTER_REPLY, .id = 2};
+    m.register_reply.label = slice_text("node7");
+    memcpy(m.register_reply.cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    manager_says(w, &m);
+    assert_int_equal(w->hosts[0].ready, 0); /* the label is not durable yet */
+    w->hosts[0].log_held = false;
+    run(w);
+    assert_int_equal(w->hosts[0].ready, 1);
+    assert_string_equal(node_label(w->hosts[0].n), "node7");
+    assert_memory_equal(engine_identity(w->hosts[0].e)->cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    assert_non_null(engine_meta(w->hosts[0].e, "label"));
+    /* It said hello again with its cluster, heard nothing yet, and beats. */
+    m = (struct msg){.type = MSG_HELLO_REPLY, .id = 3};
+    m.hello.role = ROLE_MANAGER;
+    memcpy(m.hello.cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    pass(w, 510000);
+    assert_true(manager_got(w, MSG_HEARTBEAT, &got));
+    uint32_t before = w->manager_count;
+    m = (struct msg){.type = MSG_HEARTBEAT_REPLY, .id = 4};
+    m.heartbeat_reply.error = GT_ENOTFOUND;
+    manager_says(w, &m);
+    assert_int_equal(w->manager_count, before + 1);
+    assert_int_equal(msg_decode(w->decoder, slice_blob(w->to_manager[before]), &got), 0);
+    assert_int_equal(got.type, MSG_REGISTER);
+    /* While forming it says how far. */
+    struct ring *r = ring_new(1, 0);
+    r->epoch = (struct epoch){1, 1};
+    memcpy(r->cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    r->settings = (struct settings){.replicas = 3,
+                                    .read_quorum = 2,
+                                    .write_quorum = 2,
+                                    .partitions = 16,
+                                    .form_nodes = 3,
+                                    .value_bytes_max = 4096};
+    r->members[0] = (struct member){.id = id_of(w, 0),
+                                    .capacity = 1,
+                                    .state = MEMBER_UP,
+                                    .label = "node7",
+                                    .address = {"127.0.0.1", 7000}};
+    m = (struct msg){.type = MSG_MAP, .epoch = r->epoch};
+    m.map.ring = r;
+    manager_says(w, &m);
+    struct answer a = *put(w, 0, "k", "v");
+    assert_int_equal(a.error, GT_EFORMING);
+    assert_string_equal(a.text, "forming: 1 of 3 nodes");
+    assert_int_equal(w->hosts[0].ready, 1);
+    ring_unref(r);
+    world_free(w);
+}
+
+static void test_a_label_in_use_ends_the_node(void **state)
+{
+    (void)state;
+    struct world *w = fresh_node(true);
+    struct msg m = {.type = MSG_REGISTER_REPLY, .id = 2};
+    m.register_reply.error = GT_ELABEL;
+    m.register_reply.text = slice_text("label node1 is in use by another folder");
+    manager_says(w, &m);
+    assert_int_equal(w->hosts[0].failed, GT_ELABEL);
+    assert_non_null(strstr(w->hosts[0].fail_text, "in use by another folder"));
+    world_free(w);
+}
+
+static void test_neither_map_nor_manager_ends_at_the_join_timeout(void **state)
+{
+    (void)state;
+    struct world *w = fresh_node(false);
+    node_free(w->hosts[0].n);
+    w->with_manager = true; /* configured, but it does not answer */
+    node_boot(w, 0);
+    pass(w, 29900000);
+    assert_int_equal(w->hosts[0].failed, 0);
+    pass(w, 200000);
+    assert_int_equal(w->hosts[0].failed, GT_EUNREACHABLE);
+    assert_non_null(strstr(w->hosts[0].fail_text, "127.0.0.1:5000"));
+    world_free(w);
+}
+
+static void test_a_stored_map_serves_without_a_manager(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(w->hosts[i].ready, 1);
+    put(w, 0, "k", "v");
+    for (int i = 0; i < 3; i++)
+        host_restart(w, i);
+    for (int i = 0; i < 3; i++)
+        assert_value(get(w, i, "k"), "v");
+    world_free(w);
+}
+
+/* ---- scans ----------------------------------------------------------------------------------- */
+
+#define SCAN_KEYS 160
+
+/* All live keys of the cluster by chunks of one partition after another; each key once. */
+static uint32_t export_all(struct world *w, uint32_t bytes_max, char values[SCAN_KEYS][16])
+{
+    uint32_t found = 0;
+    struct state st;
+    state_init(&st);
+    for (uint32_t p = 0; p < 16; p++) {
+        struct blob *last = NULL;
+        struct slice from = {0};
+        for (bool more = true; more;) {
+            struct msg m = {.type = MSG_SCAN, .id = ++w->next_id}, reply;
+            m.scan.partition = p;
+            m.scan.from_start = from.bytes == 0;
+            m.scan.from_key = from;
+            m.scan.from_hash = from.bytes ? hash_bytes(from) : 0;
+            m.scan.bytes_max = bytes_max;
+            const struct answer *a = call(w, (int)prng_below(&w->prng, w->count), m);
+            assert_int_equal(a->error, 0);
+            blob_unref(last);
+            last = blob_ref(a->body);
+            assert_int_equal(msg_decode(w->decoder, slice_blob(last), &reply), 0);
+            struct reader r = reader_of(reply.scan_reply.entries);
+            uint32_t entries = 0;
+            while (reader_left(&r) > 0) {
+                struct slice key = read_bytes(&r), record = read_bytes(&r);
+                char text[16];
+                entries++;
+                from = key;
+                state_clear(&st);
+                assert_int_equal(record_decode(record, p, key, &st), 0);
+                const struct sibling *s = state_winner(&st);
+                text_copy(text, sizeof(text), key);
+                int i = atoi(text + 1);
+                assert_string_equal(values[i], "");
+                if (s->flags & SIBLING_TOMBSTONE) {
+                    snprintf(values[i], 16, "-");
+                } else {
+                    text_copy(values[i], 16, s->value);
+                    found++;
+                }
+            }
+            assert_false(r.failed);
+            assert_int_equal(entries, reply.scan_reply.entry_count);
+            more = reply.scan_reply.head.flags & REPLY_MORE;
+            assert_true(!more || entries > 0);
+        }
+        blob_unref(last);
+    }
+    state_close(&st);
+    return found;
+}
+
+static void test_an_export_equals_the_model_though_replicas_differ(void **state)
+{
+    (void)state;
+    struct world *w = cluster(4, 3, 2, 2);
+    char model[SCAN_KEYS][16] = {0};
+    for (int step = 0; step < 300; step++) {
+        int i = (int)prng_below(&w->prng, SCAN_KEYS), host = (int)prng_below(&w->prng, 4);
+        char key[16], value[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        snprintf(value, sizeof(value), "v%d", step);
+        mend(w);
+        int c = ring_slot(w->ring, ring_partition(w->ring, slice_text(key)), (uint32_t)host) >= 0
+                    ? host
+                    : owner(w, key, 0);
+        for (uint32_t k = 0, cuts = 0; k < 3 && cuts < 1; k++)
+            if (owner(w, key, k) != c && prng_below(&w->prng, 2)) {
+                cut(w, c, owner(w, key, k));
+                cuts++;
+            }
+        bool delete = prng_below(&w->prng, 5) == 0;
+        struct answer a = *put(w, c, key, delete ? NULL : value);
+        assert_int_equal(a.error, 0);
+        snprintf(model[i], 16, "%s", delete ? "-" : value);
+        w->now_us += 1000;
+    }
+    pass(w, 600000);
+    mend(w);
+    uint32_t live = 0;
+    for (int i = 0; i < SCAN_KEYS; i++)
+        live += model[i][0] && model[i][0] != '-';
+    for (uint32_t bytes = 1; bytes <= 1u << 20; bytes *= 32) {
+        char seen[SCAN_KEYS][16] = {0};
+        assert_int_equal(export_all(w, bytes, seen), live);
+        for (int i = 0; i < SCAN_KEYS; i++)
+            assert_string_equal(seen[i], model[i]);
+    }
+    world_free(w);
+}
+
+static void test_a_scan_below_quorum_fails_and_of_no_partition_too(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct msg m = {.type = MSG_SCAN, .id = ++w->next_id};
+    m.scan.from_start = true;
+    m.scan.partition = 16;
+    assert_int_equal(call(w, 0, m)->error, GT_EARG);
+    host_kill(w, 1);
+    host_kill(w, 2);
+    m.id = ++w->next_id;
+    m.scan.partition = 0;
+    assert_int_equal(call(w, 0, m)->error, GT_EQUORUM);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_put_get_overwrite_delete_at_every_owner),
+        cmocka_unit_test(test_a_stranger_passes_on_once_and_a_passed_on_request_is_not_passed_on),
+        cmocka_unit_test(test_a_lost_owner_leaves_a_passed_on_put_in_doubt),
+        cmocka_unit_test(test_racing_puts_are_siblings_until_a_context_covers_them),
+        cmocka_unit_test(test_a_delete_with_a_context_leaves_the_sibling_nobody_read),
+        cmocka_unit_test(test_contexts_that_are_damaged_foreign_or_of_nobody_are_refused),
+        cmocka_unit_test(test_one_owner_down_is_served_two_are_refused_before_anything_is_written),
+        cmocka_unit_test(test_silent_replicas_leave_a_put_in_doubt_after_half_a_second),
+        cmocka_unit_test(test_a_replica_lost_in_the_middle_counts_at_once),
+        cmocka_unit_test(test_a_silent_owner_makes_a_get_ask_the_next_one),
+        cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
+        cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
+        cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
+        cmocka_unit_test(test_a_retry_is_the_same_write),
+        cmocka_unit_test(test_a_known_write_of_an_earlier_life_can_be_finished),
+        cmocka_unit_test(
+            test_a_slow_disk_ends_in_doubt_at_the_deadline_and_the_write_spreads_later),
+        cmocka_unit_test(test_a_full_table_answers_busy),
+        cmocka_unit_test(test_limits_are_refused_before_anything_happens),
+        cmocka_unit_test(test_a_put_refused_by_the_engine_is_not_applied),
+        cmocka_unit_test(test_a_large_state_travels_in_pieces),
+        cmocka_unit_test(test_another_cluster_and_another_protocol_are_refused),
+        cmocka_unit_test(test_a_request_before_its_hello_closes_the_link),
+        cmocka_unit_test(test_a_lower_incarnation_is_refused_also_after_a_restart),
+        cmocka_unit_test(test_a_hello_is_answered_only_when_its_incarnation_is_durable),
+        cmocka_unit_test(test_a_node_that_is_behind_its_own_past_draws_above_it_and_serves),
+        cmocka_unit_test(test_a_refused_incarnation_is_renewed_and_said_again),
+        cmocka_unit_test(test_a_put_of_another_life_is_merged_but_not_acknowledged),
+        cmocka_unit_test(test_a_newer_map_is_durable_before_it_is_used_and_spreads),
+        cmocka_unit_test(test_a_map_of_another_cluster_is_ignored),
+        cmocka_unit_test(test_the_map_is_given_to_who_asks_with_another_epoch),
+        cmocka_unit_test(test_status_without_a_manager_is_of_own_links),
+        cmocka_unit_test(test_a_fresh_node_joins_takes_label_and_cluster_and_is_ready),
+        cmocka_unit_test(test_a_label_in_use_ends_the_node),
+        cmocka_unit_test(test_neither_map_nor_manager_ends_at_the_join_timeout),
+        cmocka_unit_test(test_a_stored_map_serves_without_a_manager),
+        cmocka_unit_test(test_an_export_equals_the_model_though_replicas_differ),
+        cmocka_unit_test(test_a_scan_below_quorum_fails_and_of_no_partition_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

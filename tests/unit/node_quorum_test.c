@@ -1,0 +1,137 @@
+/* Counting answers: every order of answers and failures for every n <= 7 and every need. */
+#include "node/quorum.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+static uint64_t visited;
+
+/* Whatever happens, the verdict follows from how many answered and how many still may. */
+static void check(const struct quorum *q)
+{
+    uint32_t answered = 0, failed = 0;
+    for (uint32_t i = 0; i < q->total; i++) {
+        answered += q->state[i] == QUORUM_ANSWERED;
+        failed += q->state[i] == QUORUM_FAILED;
+    }
+    bool met = answered >= q->need;
+    bool hopeless = q->total - failed < q->need;
+    assert_int_equal(quorum_judge(q, false), met        ? QUORUM_MET
+                                             : hopeless ? QUORUM_LOST
+                                                        : QUORUM_WAIT);
+    bool all_known = answered + failed == q->total;
+    assert_int_equal(quorum_judge(q, true), met            ? QUORUM_MET
+                                            : !all_known   ? QUORUM_WAIT
+                                            : answered > 0 ? QUORUM_PART
+                                                           : QUORUM_LOST);
+    visited++;
+}
+
+/* Asks as a read does, then lets each asked owner answer or fail, in every order. */
+static void every_order(struct quorum q)
+{
+    int next;
+    while ((next = quorum_next(&q)) >= 0) {
+        assert_int_equal(q.state[next], QUORUM_UNTRIED);
+        quorum_ask(&q, (uint32_t)next);
+    }
+    check(&q);
+    uint32_t open = quorum_count(&q, QUORUM_ASKED) + quorum_count(&q, QUORUM_ANSWERED);
+    assert_true(open >= q.need || quorum_count(&q, QUORUM_UNTRIED) == 0);
+    if (quorum_judge(&q, true) != QUORUM_WAIT)
+        return;
+    for (uint32_t i = 0; i < q.total; i++) {
+        if (q.state[i] != QUORUM_ASKED)
+            continue;
+        struct quorum answered = q, failed = q;
+        quorum_answer(&answered, i);
+        quorum_fail(&failed, i);
+        every_order(answered);
+        every_order(failed);
+    }
+}
+
+static void test_reads_ask_on_until_met_or_nobody_is_left(void **state)
+{
+    (void)state;
+    visited = 0;
+    for (uint32_t n = 1; n <= 5; n++)
+        for (uint32_t r = 1; r <= n; r++) {
+            struct quorum q;
+            quorum_init(&q, n, r);
+            every_order(q);
+        }
+    assert_true(visited > 1000);
+}
+
+/* All owners asked at once, as a put does: every subset of answers, in ascending and descending
+ * order, for every n <= 7 and w; the reply would leave exactly at the w-th answer. */
+static void test_writes_are_met_at_exactly_w(void **state)
+{
+    (void)state;
+    for (uint32_t n = 1; n <= 7; n++)
+        for (uint32_t w = 1; w <= n; w++)
+            for (uint32_t subset = 0; subset < 1u << n; subset++)
+                for (int down = 0; down < 2; down++) {
+                    struct quorum q;
+                    uint32_t answered = 0;
+                    quorum_init(&q, n, w);
+                    for (uint32_t i = 0; i < n; i++)
+                        quorum_ask(&q, i);
+                    for (uint32_t k = 0; k < n; k++) {
+                        uint32_t i = down ? n - 1 - k : k;
+                        if (subset >> i & 1)
+                            quorum_answer(&q, i);
+                        else
+                            quorum_fail(&q, i);
+                        answered += subset >> i & 1;
+                        check(&q);
+                        assert_int_equal(quorum_judge(&q, false) == QUORUM_MET, answered >= w);
+                    }
+                    assert_int_not_equal(quorum_judge(&q, false), QUORUM_WAIT);
+                }
+}
+
+static void test_each_owner_counts_once(void **state)
+{
+    (void)state;
+    struct quorum q;
+    quorum_init(&q, 3, 2);
+    for (uint32_t i = 0; i < 3; i++)
+        quorum_ask(&q, i);
+    quorum_answer(&q, 1);
+    quorum_answer(&q, 1);
+    assert_int_equal(quorum_judge(&q, false), QUORUM_WAIT);
+    quorum_fail(&q, 1);
+    assert_int_equal(quorum_count(&q, QUORUM_ANSWERED), 1);
+}
+
+static void test_a_late_answer_counts_and_a_bad_one_does_not(void **state)
+{
+    (void)state;
+    struct quorum q;
+    quorum_init(&q, 2, 2);
+    quorum_ask(&q, 0);
+    quorum_ask(&q, 1);
+    quorum_fail(&q, 0);
+    assert_int_equal(quorum_judge(&q, false), QUORUM_LOST);
+    quorum_answer(&q, 0);
+    quorum_answer(&q, 1);
+    assert_int_equal(quorum_judge(&q, false), QUORUM_MET);
+    quorum_spoil(&q, 1);
+    assert_int_equal(quorum_judge(&q, false), QUORUM_LOST);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reads_ask_on_until_met_or_nobody_is_left),
+        cmocka_unit_test(test_writes_are_met_at_exactly_w),
+        cmocka_unit_test(test_each_owner_counts_once),
+        cmocka_unit_test(test_a_late_answer_counts_and_a_bad_one_does_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
