@@ -119,7 +119,7 @@ const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES]
     }
     uint32_t away = names_not_up(s, names, sizeof(names));
     snprintf(text, VIEW_TEXT_BYTES,
-             "%s: of %u partitions %u are without an owner and %u without a quorum%s%s%s",
+             "%s: of %u partitions %u lack an owner and %u their quorum%s%s%s",
              verdict_name((enum verdict)s->verdict), s->settings.partitions, s->partitions_quorum,
              s->partitions_below, away ? " (" : "", names, away ? ")" : "");
     return text;

@@ -10,7 +10,8 @@
 
 void base64_encode(struct slice bytes, struct buf *out);
 void base64url_encode(struct slice bytes, struct buf *out);
-/* Appends the bytes. 0; GT_EARG for what is no base64 (nothing is appended); GT_ENOMEM, GT_ELIMIT. */
+/* Appends the bytes. 0; GT_EARG for what is no base64 (nothing is appended); GT_ENOMEM, GT_ELIMIT.
+ */
 int base64_decode(struct slice text, struct buf *out);
 
 #endif

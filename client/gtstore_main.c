@@ -21,11 +21,11 @@
 #include "engine/record.h"
 #include "net/loop_uv.h"
 
-#define EXIT_USAGE 2
-#define IMPORT_WINDOW 256
+#define EXIT_USAGE       2
+#define IMPORT_WINDOW    256
 #define SCAN_CHUNK_BYTES (1u << 20)
-#define PROGRESS_US 200000
-#define OP_TEXT_BYTES 300
+#define PROGRESS_US      200000
+#define OP_TEXT_BYTES    300
 
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_RAW };
 
@@ -139,6 +139,7 @@ static error_t parse_verb(int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = o;
+        state->err_stream = NULL; /* one line says what is wrong, without the hint behind it */
         return 0;
     case 'w':
     case 'r':
@@ -185,6 +186,7 @@ static error_t parse_top(int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = o;
+        state->err_stream = NULL; /* one line says what is wrong, without the hint behind it */
         return 0;
     case ARGP_KEY_ARG:
         o->verb_index = state->next - 1;
@@ -222,7 +224,7 @@ static struct buf token_text(const void *context, size_t bytes)
 
 static void print_json(json_t *object)
 {
-    json_dumpf(object, stdout, 0);
+    json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(object);
 }
@@ -725,24 +727,32 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    {"put", 2,
+    {"put",
+     2,
      {write_options, parse_verb, "put KEY VALUE|-", "Stores a value; - reads it from stdin.",
       global_child},
      run_put},
-    {"get", 1, {get_options, parse_verb, "get KEY", "Writes the bytes of a value.", global_child},
+    {"get",
+     1,
+     {get_options, parse_verb, "get KEY", "Writes the bytes of a value.", global_child},
      run_get},
-    {"delete", 1,
+    {"delete",
+     1,
      {write_options, parse_verb, "delete KEY", "Deletes a key, also one that is absent.",
       global_child},
      run_delete},
-    {"import", 1,
+    {"import",
+     1,
      {NULL, parse_verb, "import FILE|-", "Stores every record of a file of JSON lines.",
       global_child},
      run_import},
-    {"export", 0,
+    {"export",
+     0,
      {NULL, parse_verb, "export", "Writes every live key as a JSON line.", global_child},
      run_export},
-    {"ping", 0, {NULL, parse_verb, "ping", "Asks whether somebody is there.", global_child},
+    {"ping",
+     0,
+     {NULL, parse_verb, "ping", "Asks whether somebody is there.", global_child},
      run_ping},
 };
 
@@ -757,9 +767,9 @@ static const struct verb *verb_find(const char *name)
 int main(int argc, char **argv)
 {
     static const struct argp top = {
-        NULL, parse_top,
-        "put KEY VALUE|-\nget KEY\ndelete KEY\nimport FILE|-\nexport\nping",
-        "Reads and writes a GTStore cluster.\v`gtstore VERB --help` shows the flags of a verb. Exit "
+        NULL, parse_top, "put KEY VALUE|-\nget KEY\ndelete KEY\nimport FILE|-\nexport\nping",
+        "Reads and writes a GTStore cluster.\v`gtstore VERB --help` shows the flags of a verb. "
+        "Exit "
         "codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 quorum not met, 6 unreachable, "
         "8 in doubt.",
         global_child};
@@ -768,7 +778,7 @@ int main(int argc, char **argv)
     o.managers = preset && preset[0] ? preset : "127.0.0.1:5000";
     buf_init(&o.context, CONTEXT_BYTES_MAX);
     buf_init(&o.min_context, CONTEXT_BYTES_MAX);
-    argp_err_exit_status = EXIT_USAGE;
+    argv[0] = "gtstore"; /* what its errors begin with, wherever it lies */
     if (argp_parse(&top, argc, argv, ARGP_IN_ORDER, NULL, &o) != 0)
         return EXIT_USAGE;
     if (!o.verb_index)

@@ -20,7 +20,7 @@
 #include "net/loop_uv.h"
 
 #define TIMEOUT_DEFAULT_MS 5000u
-#define TEXT_BYTES (MSG_TEXT_BYTES + 60)
+#define TEXT_BYTES         (MSG_TEXT_BYTES + 60)
 
 struct answer { /* of a blocking call */
     bool ended;
@@ -30,8 +30,8 @@ struct answer { /* of a blocking call */
 };
 
 struct op {
-    struct op *next;             /* in the queue */
-    struct op *before, *after;   /* in flight */
+    struct op *next;           /* in the queue */
+    struct op *before, *after; /* in flight */
     struct msg request;
     struct blob *hold;
     gtstore_done_fn *done;
@@ -265,8 +265,9 @@ static void *loop_thread(void *arg)
         struct op *op = l->flight;
         flight_remove(l, op);
         op_end(l, op, GT_ECLOSED, NULL,
-               op->request.type == MSG_PUT ? "the session is finalized; in doubt: the write may exist"
-                                           : "the session is finalized");
+               op->request.type == MSG_PUT
+                   ? "the session is finalized; in doubt: the write may exist"
+                   : "the session is finalized");
     }
     struct op *op = queue_take(l, &closing);
     while (op) {
@@ -327,8 +328,7 @@ static void leave(struct library *l)
     pthread_mutex_unlock(&l->mutex);
 }
 
-int library_call(gtstore_env *env, const struct msg *request, struct blob *hold,
-                 struct blob **body)
+int library_call(gtstore_env *env, const struct msg *request, struct blob *hold, struct blob **body)
 {
     struct library *l = env ? env->impl : NULL;
     *body = NULL;
@@ -598,15 +598,19 @@ void gtstore_finalize(gtstore_env *env)
 int gtstore_put(gtstore_env *env, const void *key, size_t key_bytes, const void *value,
                 size_t value_bytes)
 {
-    gtstore_op op = {.size = sizeof(op), .verb = GTSTORE_PUT, .key = key, .key_bytes = key_bytes,
-                     .value = value, .value_bytes = value_bytes};
+    gtstore_op op = {.size = sizeof(op),
+                     .verb = GTSTORE_PUT,
+                     .key = key,
+                     .key_bytes = key_bytes,
+                     .value = value,
+                     .value_bytes = value_bytes};
     return gtstore_run(env, &op, NULL, NULL);
 }
 
 int gtstore_delete(gtstore_env *env, const void *key, size_t key_bytes)
 {
-    gtstore_op op = {.size = sizeof(op), .verb = GTSTORE_DELETE, .key = key,
-                     .key_bytes = key_bytes};
+    gtstore_op op = {
+        .size = sizeof(op), .verb = GTSTORE_DELETE, .key = key, .key_bytes = key_bytes};
     int error = gtstore_run(env, &op, NULL, NULL);
     return error == GT_ENOTFOUND ? 0 : error;
 }

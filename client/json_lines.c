@@ -43,8 +43,7 @@ static int take_text(struct buf *bytes, const json_t *text, struct span *out)
 static int take_base64(struct buf *bytes, const json_t *text, struct span *out)
 {
     out->at = bytes->bytes;
-    int error =
-        base64_decode(slice_of(json_string_value(text), json_string_length(text)), bytes);
+    int error = base64_decode(slice_of(json_string_value(text), json_string_length(text)), bytes);
     out->bytes = bytes->bytes - out->at;
     return error == GT_ELIMIT ? GT_ENOMEM : error;
 }
@@ -161,9 +160,9 @@ int json_bytes_set(json_t *object, const char *name, const char *name64, struct 
     struct buf coded;
     buf_init(&coded, LINE_BYTES_MAX);
     base64_encode(s, &coded);
-    int failed = coded.failed ||
-                 json_object_set_new(object, name64,
-                                     json_stringn((const char *)coded.data, coded.bytes));
+    int failed =
+        coded.failed ||
+        json_object_set_new(object, name64, json_stringn((const char *)coded.data, coded.bytes));
     buf_close(&coded);
     return failed;
 }

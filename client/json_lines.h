@@ -14,7 +14,7 @@
 #include "engine/base/buf.h"
 
 #define JSON_LINE_SIBLINGS_MAX 64
-#define JSON_LINE_TEXT_BYTES 120
+#define JSON_LINE_TEXT_BYTES   120
 
 struct json_value {
     struct slice value;
@@ -38,8 +38,8 @@ int json_line_parse(struct json_line *l, struct slice text, char why[JSON_LINE_T
 int json_line_format(const struct json_line *l, struct buf *out);
 /* Appends one sibling as `get --all` prints it: the object of the siblings form, one line. */
 int json_value_format(const struct json_value *v, struct buf *out);
-/* Sets member `name` of a JSON object to the bytes as text, or `name64` when they are no UTF-8. 0, or
- * not 0 when out of memory. */
+/* Sets member `name` of a JSON object to the bytes as text, or `name64` when they are no UTF-8. 0,
+ * or not 0 when out of memory. */
 struct json_t;
 int json_bytes_set(struct json_t *object, const char *name, const char *name64, struct slice s);
 

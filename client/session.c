@@ -9,10 +9,10 @@
 #include "engine/base/prng.h"
 
 #define TIMEOUT_DEFAULT_US 5000000u
-#define BACKOFF_FIRST_US 10000u
-#define BACKOFF_MAX_US 320000u
-#define MAP_RETRY_US 500000u
-#define TARGETS_MAX SESSION_SEEDS_MAX
+#define BACKOFF_FIRST_US   10000u
+#define BACKOFF_MAX_US     320000u
+#define MAP_RETRY_US       500000u
+#define TARGETS_MAX        SESSION_SEEDS_MAX
 
 _Static_assert(REPLICAS_MAX <= TARGETS_MAX, "an owner list fits the targets of a call");
 
@@ -37,7 +37,7 @@ struct peer {
 enum call_state { CALL_QUEUED, CALL_WAIT_MAP, CALL_WAIT_LINK, CALL_SENT, CALL_BACKOFF };
 
 struct key_entry {
-    struct key_entry *chain;        /* of the bucket */
+    struct key_entry *chain;         /* of the bucket */
     struct key_entry *newer, *older; /* by use */
     uint64_t hash;
     struct blob *context; /* NULL: nothing seen */
@@ -495,16 +495,16 @@ static uint32_t call_targets(struct session *s, const struct call *c, uint64_t t
 static const char *targets_text(struct session *s, const struct call *c, char text[100])
 {
     uint64_t targets[TARGETS_MAX];
-    uint32_t count = call_wants_owner(c) && !(s->ring && s->ring->formed)
-                         ? 0
-                         : call_targets(s, c, targets);
+    uint32_t count =
+        call_wants_owner(c) && !(s->ring && s->ring->formed) ? 0 : call_targets(s, c, targets);
     size_t used = 0;
     text[0] = '\0';
     for (uint32_t i = 0; i < count && used < 100; i++) {
         const struct peer *p = peer_find(s, targets[i]);
         char address[UNITS_ADDRESS_BYTES];
-        const char *name = !p ? "?" : p->label[0] ? p->label
-                                                  : units_address_text(&p->address, address);
+        const char *name = !p            ? "?"
+                           : p->label[0] ? p->label
+                                         : units_address_text(&p->address, address);
         used += (size_t)snprintf(text + used, 100 - used, "%s%s", i ? ", " : "", name);
     }
     return text;
@@ -663,7 +663,8 @@ static void call_expire(struct session *s, struct call *c)
     bool put = c->request.type == MSG_PUT;
     const char *not_applied = put ? "; not applied" : "";
     if (put && (c->doubt || c->attempt_count)) {
-        call_fail(s, c, GT_EINDOUBT, "no answer from an owner (%s) within %u ms; in doubt: the write may exist",
+        call_fail(s, c, GT_EINDOUBT,
+                  "no answer from an owner (%s) within %u ms; in doubt: the write may exist",
                   targets_text(s, c, names), waited_ms);
     } else if (c->refusal) {
         call_answer(s, c, c->refusal);
@@ -671,8 +672,8 @@ static void call_expire(struct session *s, struct call *c)
         call_fail(s, c, GT_ETIMEOUT, "no answer (%s) within %u ms; see: gtstore-admin status",
                   targets_text(s, c, names), waited_ms);
     } else if (c->state == CALL_QUEUED) {
-        call_fail(s, c, GT_ETIMEOUT, "an earlier put of this key has not ended within %u ms; not applied",
-                  waited_ms);
+        call_fail(s, c, GT_ETIMEOUT,
+                  "an earlier put of this key has not ended within %u ms; not applied", waited_ms);
     } else if (s->ring && !s->ring->formed && call_wants_owner(c)) {
         call_fail(s, c, GT_EFORMING, "forming: %u of %u nodes%s", s->ring->member_count,
                   s->ring->settings.form_nodes, not_applied);
@@ -740,8 +741,8 @@ static void peers_follow_map(struct session *s)
             attempts_lose(s, gone);
             continue;
         }
-        bool moved = m->address.port != p->address.port ||
-                     strcmp(m->address.host, p->address.host) != 0;
+        bool moved =
+            m->address.port != p->address.port || strcmp(m->address.host, p->address.host) != 0;
         p->address = m->address;
         if (moved && p->link != LINK_NONE) {
             peer_connect(s, p);
@@ -1082,8 +1083,8 @@ static void on_call(struct session *s, const struct gt_event *ev)
     c->hold = blob_ref(ev->call.hold);
     c->begin_us = s->now_us;
     struct request_head *head = request_head(&c->request);
-    uint64_t timeout_us = head && head->deadline_ms ? (uint64_t)head->deadline_ms * 1000
-                                                    : s->config.timeout_us;
+    uint64_t timeout_us =
+        head && head->deadline_ms ? (uint64_t)head->deadline_ms * 1000 : s->config.timeout_us;
     c->deadline_us = s->now_us + timeout_us;
     if (head) {
         head->flags &= ~(uint32_t)REQUEST_RETRY;

@@ -9,10 +9,9 @@
  *   WAIT_MAP   no formed map is had yet                                        a MAP message
  *   WAIT_LINK  the owner next in line is being connected                       LINK_UP, LINK_DOWN,
  *                                                                              500 ms
- *   SENT       an attempt is under way                                         its reply, LINK_DOWN,
- *                                                                              500 ms: next owner
- *   BACKOFF    every owner was tried, or one was busy                          10 .. 320 ms, a link,
- *                                                                              a new map
+ *   SENT       an attempt is under way                                         its reply,
+ * LINK_DOWN, 500 ms: next owner BACKOFF    every owner was tried, or one was busy 10 .. 320 ms, a
+ * link, a new map
  *
  * Owners are tried in list order, those that the map shows as up first; one whose link is down is
  * passed over at once (DESIGN 7). Every attempt of a put carries the same operation id, and all but
@@ -27,8 +26,8 @@
  * go one after the other, so that puts in a row never become siblings. The cache is bounded (least
  * recently used leaves first); a miss means no context, which is safe: it replaces less.
  *
- * Invariant: a call holds at most SESSION_ATTEMPTS_MAX attempts without an answer; a late or doubled
- * reply finds no attempt and is dropped.
+ * Invariant: a call holds at most SESSION_ATTEMPTS_MAX attempts without an answer; a late or
+ * doubled reply finds no attempt and is dropped.
  */
 #ifndef GT_CLIENT_SESSION_H
 #define GT_CLIENT_SESSION_H
@@ -36,11 +35,11 @@
 #include "engine/base/log.h"
 #include "net/step.h"
 
-#define SESSION_SEEDS_MAX 16
-#define SESSION_WINDOW 4096
+#define SESSION_SEEDS_MAX    16
+#define SESSION_WINDOW       4096
 #define SESSION_CONTEXT_KEYS 4096
 #define SESSION_ATTEMPTS_MAX 16
-#define SESSION_ATTEMPT_US 500000
+#define SESSION_ATTEMPT_US   500000
 
 struct session_config {
     struct log *log;                         /* may be NULL */

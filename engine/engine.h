@@ -120,11 +120,16 @@ struct store_request {
 struct store_result {
     enum store_kind kind;
     uint64_t tag;
-    /* 0, or: GT_ELIMIT, GT_ECONTEXT, GT_ENOSPACE, GT_EBUSY (too many wait), GT_ETIMEOUT, GT_ENOMEM:
-     * not applied, proved; as is GT_EIO when no further log segment could be made. GT_EUNKNOWN: the record here is bad; nothing was done. GT_EPOISONED: in
-     * doubt. MERGE: GT_ECORRUPT, GT_EFORMAT: the incoming record is bad, lists a dot that it does
-     * not hold, or names a dot of this node that was never minted; GT_EMISSING: a piece of the state
-     * is missing. META: GT_EARG for a name that is reserved, empty or over 255 bytes. SCAN: GT_EIO.
+    /* 0, or:
+     *   not applied, proved: GT_ELIMIT, GT_ECONTEXT, GT_ENOSPACE, GT_EBUSY (too many wait),
+     *     GT_ETIMEOUT, GT_ENOMEM, GT_EIO (no further log segment could be made);
+     *   GT_EUNKNOWN: the record here is bad; nothing was done;
+     *   GT_EPOISONED: in doubt;
+     *   MERGE: GT_ECORRUPT, GT_EFORMAT: the incoming record is bad, lists a dot that it does not
+     *     hold, or names a dot of this node that was never minted; GT_EMISSING: a piece of the
+     *     state is missing;
+     *   META: GT_EARG: the name is reserved, empty or over 255 bytes;
+     *   SCAN: GT_EIO.
      * LOAD of an absent key is 0 with no record. */
     int result;
     struct blob *record;  /* PUT, MERGE: resulting state; LOAD: the state, NULL when absent */
@@ -182,8 +187,8 @@ struct engine_report {
  */
 int engine_open(const struct engine_config *config, struct engine **out,
                 struct engine_report *report);
-/* Ends it and frees it, with all results not yet taken. With clean (engine_idle holds) it writes the
- * CLOSE mark first. Without, jobs may be under way as long as none is being run. */
+/* Ends it and frees it, with all results not yet taken. With clean (engine_idle holds) it writes
+ * the CLOSE mark first. Without, jobs may be under way as long as none is being run. */
 void engine_close(struct engine *e, bool clean);
 
 /* Takes over the request's hold. The result, for whatever cause, comes from engine_result. */
@@ -192,7 +197,7 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
  * releases it. */
 bool engine_result(struct engine *e, struct store_result *out);
 /* Ends requests that wait for room past their deadline, and paces the checkpoint after a failure.
- * engine_deadline_us says when it is wanted next (0 = now, UINT64_MAX = not); ask for jobs after it.
+ * engine_deadline_us says when it is wanted next (0 = now, UINT64_MAX = not); ask for jobs after.
  * now_us UINT64_MAX ends all requests that wait for room, whatever their deadline. */
 void engine_tick(struct engine *e, uint64_t now_us);
 uint64_t engine_deadline_us(const struct engine *e);

@@ -19,7 +19,7 @@
 #define READ_LANE_LOOP   0u
 #define READ_LANE_READER 1u
 
-#define BATCH_BYTES_MAX          (4u << 20) /* of a forming batch, or one record if that is larger */
+#define BATCH_BYTES_MAX          (4u << 20) /* of a forming batch, or one larger record */
 #define BATCH_WAITERS_MAX        65536u     /* results that wait for one batch */
 #define BODY_KEEP_BYTES          (8u << 20) /* a body that grew beyond is given back */
 #define OVERLAY_BYTES_DEFAULT    (64u << 20)
@@ -29,8 +29,8 @@
 #define META_NAME_MAX            255u
 #define CHUNK_RECORDS_DEFAULT    20000u
 #define CHUNK_BYTES              (16u << 20)
-#define LIVE_SEGMENTS_CHECKPOINT 2u /* more of them with log not yet applied: checkpoint */
-#define LIVE_SEGMENTS_MAX        16u /* no further segment is made: writers wait for the checkpoint */
+#define LIVE_SEGMENTS_CHECKPOINT 2u  /* more of them with log not yet applied: checkpoint */
+#define LIVE_SEGMENTS_MAX        16u /* from here on writers wait for a checkpoint */
 #define READY_SEGMENTS_MAX       2u
 #define SPARE_SEGMENTS_MAX       2u
 #define CLOSING_MAX              8u

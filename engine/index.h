@@ -6,8 +6,9 @@
  * one key range. Keys of INDEX_PARTITION are the partition (u16 BE). Keys of INDEX_META are names.
  *
  * One writer at a time (any thread); begin waits for the one before to end. Readers name a lane,
- * 0 .. INDEX_LANES-1; one lane is used by one thread at a time. A read sees the newest commit. Errors: GT_EIO (also for a full disk, which
- * LMDB reports so), GT_ENOSPACE where it is known, GT_ECORRUPT, GT_EFORMAT, GT_ENOMEM.
+ * 0 .. INDEX_LANES-1; one lane is used by one thread at a time. A read sees the newest commit.
+ * Errors: GT_EIO (also for a full disk, which LMDB reports so), GT_ENOSPACE where it is known,
+ * GT_ECORRUPT, GT_EFORMAT, GT_ENOMEM.
  */
 #ifndef GT_ENGINE_INDEX_H
 #define GT_ENGINE_INDEX_H

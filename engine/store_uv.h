@@ -32,9 +32,9 @@ void store_submit(struct store *s, const struct store_request *r);
 void store_poll(struct store *s);
 /* Waits for all work in flight (running jobs to the end), stops the threads, closes the uv handles
  * (their close callbacks run in the loop afterwards) and frees. engine_idle holds on success.
- * Blocking; results of requests in flight are delivered before it returns (GT_ETIMEOUT, not applied,
- * for those that wait for room), and what a callback submits meanwhile is dropped unanswered. 0, or
- * what poisoned the log. Not from within a callback. */
+ * Blocking; results of requests in flight are delivered before it returns (GT_ETIMEOUT, not
+ * applied, for those that wait for room), and what a callback submits meanwhile is dropped
+ * unanswered. 0, or what poisoned the log. Not from within a callback. */
 int store_close(struct store *s);
 /* Bounds: requests inside the store. Above it a request is answered GT_EBUSY. */
 #define STORE_INFLIGHT_MAX 16384

@@ -61,9 +61,9 @@ static bool value_bad(struct node *n, const struct gt_event *ev, struct gt_effec
     uint64_t limit = n->ring->settings.value_bytes_max;
     if (m->put.head.flags & REQUEST_TOMBSTONE || m->put.value.bytes <= limit)
         return false;
-    char text[MSG_TEXT_BYTES], size[32], most[32];
-    snprintf(text, sizeof(text), "value of %s; the limit is %s; not applied",
-             units_size_text(m->put.value.bytes, size), units_size_text(limit, most));
+    char text[MSG_TEXT_BYTES];
+    snprintf(text, sizeof(text), "value of %zu bytes; the limit is %llu; not applied",
+             m->put.value.bytes, (unsigned long long)limit);
     refuse(n, ev, GT_ELIMIT, text, fx);
     return true;
 }

@@ -133,6 +133,6 @@ expect_exit() {
   local wanted=$1 code=0 out
   shift
   out=$("$@" 2>&1) || code=$?
-  printf '%-48s expected %-28s saw exit %s%s\n' "${*##*/}" "exit $wanted" "$code" "${out:+: $out}"
+  printf '%-48s expected %-28s saw exit %s%s\n' "$(cut -c 1-80 <<<"${*##*/}")" "exit $wanted" "$code" "${out:+: $out}"
   [ "$code" = "$wanted" ] || fail "expected exit $wanted, saw $code"
 }

@@ -25,25 +25,24 @@ service_remember() { # DIR LABEL
 
 # Stops what is recorded in DIR: only pids that are still the process we started.
 service_stop() { # DIR
-  local pid started label address stopped=0
+  local pid started label address
+  local -a ours=()
   [ -f "$1/service.pids" ] || return 0
   while read -r pid started label address; do
     if [ -n "$started" ] && [ "$(process_started "$pid")" = "$started" ]; then
       kill -CONT "$pid" 2>/dev/null
-      kill -TERM "$pid" 2>/dev/null
+      kill -TERM "$pid" 2>/dev/null && ours+=("$pid $label")
     fi
   done <"$1/service.pids"
-  while read -r pid started label address; do
-    if [ -n "$started" ] && [ "$(process_started "$pid")" = "$started" ]; then
-      if ! timeout 20 tail --pid="$pid" -s 0.05 -f /dev/null; then
-        say "$label (pid $pid) does not stop; killing it"
-        kill -KILL "$pid"
-        timeout 20 tail --pid="$pid" -s 0.05 -f /dev/null
-      fi
-      echo "stopped $label (pid $pid)"
-      stopped=$((stopped + 1))
+  for pid in "${ours[@]}"; do
+    read -r pid label <<<"$pid"
+    if ! timeout 20 tail --pid="$pid" -s 0.05 -f /dev/null; then
+      say "$label (pid $pid) does not stop; killing it"
+      kill -KILL "$pid"
+      timeout 20 tail --pid="$pid" -s 0.05 -f /dev/null
     fi
-  done <"$1/service.pids"
+    echo "stopped $label (pid $pid)"
+  done
   rm -f "$1/service.pids"
   if [ -f "$running" ]; then
     grep -vxF "$1" "$running" >"$running.new"

@@ -9,13 +9,13 @@ segment=1MiB
 cluster_start 3 --replicas 3 || fail "the cluster did not start"
 
 for round in 1 2 3; do
-  "$recorder" write "$manager" "$scratch/acks.$round" 60 8 >"$scratch/recorder.$round" &
+  "$recorder" write "$manager" "$scratch/acks.$round" 60 8 "r$round-" >"$scratch/recorder.$round" &
   writer=$!
-  # Let it write until the nodes have taken a thousand records more, then pull the plug.
+  # Let it write until most of this round's 400 keys are there, then pull the plug.
   for ((i = 0; i < 600; i++)); do
-    acked=$(admin -o json nodes 2>/dev/null | jq '[.nodes[].records // 0] | max // 0')
+    keys=$(admin -o json nodes 2>/dev/null | jq '[.nodes[].keys] | max')
     kill -0 $writer 2>/dev/null || fail "the recorder ended early: $(cat "$scratch/recorder.$round")"
-    [ "${acked:-0}" -lt 300 ] || break
+    [ "${keys:-0}" -lt $((round * 400 - 100)) ] || break
     sleep 0.05 # nanosleep_seam: polls a condition with a bound
   done
   cluster_kill

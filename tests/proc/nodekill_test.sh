@@ -9,7 +9,7 @@ scratch_begin
 segment=1MiB
 cluster_start 5 --replicas 3 || fail "the cluster did not start"
 
-"$recorder" write "$manager" "$scratch/acks" 120 8 >"$scratch/recorder.out" &
+"$recorder" write "$manager" "$scratch/acks" 120 8 r >"$scratch/recorder.out" &
 writer=$!
 for victim in node2 manager node4 node1 manager node5; do
   daemon_kill $victim

@@ -1,8 +1,8 @@
 /*
  * A recorder of acknowledgements, for tests that kill things.
  *
- *   proc_recorder write MANAGERS FILE SECONDS THREADS
- *       Each thread owns 50 keys and overwrites them in turn with rising version numbers, until the
+ *   proc_recorder write MANAGERS FILE SECONDS THREADS PREFIX
+ *       Each thread owns 50 keys that begin with PREFIX and overwrites them in turn with rising version numbers, until the
  *       time is up or SIGTERM comes. Then one line a key goes to FILE: key, the highest version
  *       acknowledged (0 = none), the highest version tried. Exit 0 when anything was acknowledged.
  *   proc_recorder verify MANAGERS FILE
@@ -29,6 +29,7 @@ struct writer {
     pthread_t thread;
     gtstore_env *env;
     int number;
+    const char *prefix;
     unsigned acked[KEYS_PER_THREAD], tried[KEYS_PER_THREAD];
     unsigned acks, errors;
     int last_error;
@@ -66,7 +67,7 @@ static void *write_loop(void *arg)
     for (unsigned round = 0; !stopping; round++) {
         unsigned k = round % KEYS_PER_THREAD;
         char key[32], value[FILLING_BYTES + 16];
-        snprintf(key, sizeof(key), "r%02d-%02u", w->number, k);
+        snprintf(key, sizeof(key), "%.8s%02d-%02u", w->prefix, w->number, k);
         unsigned version = ++w->tried[k];
         int bytes = make_value(value, key, version);
         int error = gtstore_put(w->env, key, strlen(key), value, (size_t)bytes);
@@ -84,7 +85,8 @@ static void *write_loop(void *arg)
     return NULL;
 }
 
-static int do_write(gtstore_env *env, const char *path, double seconds, int threads)
+static int do_write(gtstore_env *env, const char *path, double seconds, int threads,
+                    const char *prefix)
 {
     static struct writer writers[THREADS_MAX];
     struct sigaction action = {.sa_handler = on_term};
@@ -93,6 +95,7 @@ static int do_write(gtstore_env *env, const char *path, double seconds, int thre
     for (int i = 0; i < threads; i++) {
         writers[i].env = env;
         writers[i].number = i;
+        writers[i].prefix = prefix;
         if (pthread_create(&writers[i].thread, NULL, write_loop, &writers[i]) != 0)
             return 1;
     }
@@ -117,7 +120,7 @@ static int do_write(gtstore_env *env, const char *path, double seconds, int thre
             last_error = w->last_error;
         for (unsigned k = 0; k < KEYS_PER_THREAD; k++)
             if (w->tried[k])
-                fprintf(f, "r%02d-%02u %u %u\n", i, k, w->acked[k], w->tried[k]);
+                fprintf(f, "%.8s%02d-%02u %u %u\n", prefix, i, k, w->acked[k], w->tried[k]);
     }
     fclose(f);
     printf("acknowledged %u, failed or in doubt %u (last: %s)\n", acks, errors,
@@ -163,10 +166,10 @@ static int do_verify(gtstore_env *env, const char *path)
 
 int main(int argc, char **argv)
 {
-    bool write = argc == 6 && strcmp(argv[1], "write") == 0;
+    bool write = argc == 7 && strcmp(argv[1], "write") == 0;
     bool verify = argc == 4 && strcmp(argv[1], "verify") == 0;
     if (!write && !verify) {
-        fprintf(stderr, "usage: %s write MANAGERS FILE SECONDS THREADS | verify MANAGERS FILE\n",
+        fprintf(stderr, "usage: %s write MANAGERS FILE SECONDS THREADS PREFIX | verify MANAGERS FILE\n",
                 argv[0]);
         return 2;
     }
@@ -179,7 +182,8 @@ int main(int argc, char **argv)
     int threads = write ? atoi(argv[5]) : 0;
     if (write && (threads < 1 || threads > THREADS_MAX))
         return 2;
-    int code = write ? do_write(&env, argv[3], atof(argv[4]), threads) : do_verify(&env, argv[3]);
+    int code = write ? do_write(&env, argv[3], atof(argv[4]), threads, argv[6])
+                     : do_verify(&env, argv[3]);
     gtstore_finalize(&env);
     return code;
 }

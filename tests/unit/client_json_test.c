@@ -1,4 +1,5 @@
-/* The lines of import and export: what goes out comes back byte for byte, and a bad line says why. */
+/* The lines of import and export: what goes out comes back byte for byte, and a bad line says why.
+ */
 #include "client/json_lines.h"
 
 #include <setjmp.h>
@@ -115,8 +116,8 @@ static void test_plain_strings_are_siblings_too(void **state)
     struct json_line line;
     char why[JSON_LINE_TEXT_BYTES];
     json_line_init(&line);
-    assert_int_equal(json_line_parse(&line, text_of("{\"key\":\"k\",\"siblings\":[\"a\",\"b\"]}"), why),
-                     0);
+    assert_int_equal(
+        json_line_parse(&line, text_of("{\"key\":\"k\",\"siblings\":[\"a\",\"b\"]}"), why), 0);
     assert_int_equal(line.value_count, 2);
     assert_true(slice_equal(line.values[1].value, text_of("b")));
     json_line_close(&line);

@@ -16,8 +16,8 @@
 
 #define MANAGER 1
 #define NODE(i) (2000u + (i))
-#define WINDOW 8
-#define KEYS 3
+#define WINDOW  8
+#define KEYS    3
 
 struct world {
     struct session *session;
@@ -33,8 +33,8 @@ struct world {
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    struct session_config config = {.seed = 42, .seed_count = 1, .window = WINDOW,
-                                    .context_keys_max = KEYS};
+    struct session_config config = {
+        .seed = 42, .seed_count = 1, .window = WINDOW, .context_keys_max = KEYS};
     assert_int_equal(units_address("127.0.0.1:5000", &config.seeds[0]), 0);
     w->session = session_new(&config);
     w->decoder = msg_decoder_new();
@@ -94,8 +94,8 @@ static bool take(struct world *w, uint64_t peer, enum msg_type type, struct msg 
         struct gt_effect *e = &w->fx.items[i];
         if (e->kind != GT_SEND || e->peer != peer)
             continue;
-        struct slice body = slice_of(e->frame->data + FRAME_HEADER_BYTES,
-                                     e->frame->bytes - FRAME_HEADER_BYTES);
+        struct slice body =
+            slice_of(e->frame->data + FRAME_HEADER_BYTES, e->frame->bytes - FRAME_HEADER_BYTES);
         assert_int_equal(msg_decode(w->decoder, body, out), 0);
         if (out->type != type)
             continue;
@@ -300,8 +300,7 @@ static bool context_covers(struct slice context, const char *key, uint64_t seq)
 {
     struct history h;
     history_init(&h);
-    bool covers = context.bytes &&
-                  context_decode(context, hash_bytes(slice_text(key)), &h) == 0 &&
+    bool covers = context.bytes && context_decode(context, hash_bytes(slice_text(key)), &h) == 0 &&
                   history_covers(&h, (struct dot){{7, 1}, seq});
     history_close(&h);
     return covers;
@@ -521,7 +520,8 @@ static void test_nobody_reachable_names_the_owners(void **state)
     uint64_t tag = put(w, "k", "v");
     expect_open(w, tag);
     pass(w, 5000000);
-    expect_failed(w, tag, GT_EUNREACHABLE, "no owner of the key is reachable (node1, node2, node3)");
+    expect_failed(w, tag, GT_EUNREACHABLE,
+                  "no owner of the key is reachable (node1, node2, node3)");
 }
 
 static void test_a_link_that_comes_back_takes_what_waits(void **state)

@@ -12,6 +12,8 @@
 
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "tests/lib/memdisk.h"
+#include "tests/lib/memindex.h"
 
 #define PUTS       20000u
 #define WINDOW     256u
@@ -27,15 +29,13 @@ struct world {
     struct store *store;
     uint32_t submitted, done, wanted;
     enum store_kind kind;
-    int poisoned;
+    int poisoned, poisonings;
+    int expected; /* the result of every request */
 };
 
-static void world_open(struct world *w, uint64_t overlay_bytes_max)
+static void world_open_engine(struct world *w, uint64_t overlay_bytes_max)
 {
-    char holder[DISK_HOLDER_BYTES];
     struct engine_report report;
-    assert_int_equal(disk_posix_new(w->folder, "engine_store_test", &w->log, &w->disk, holder), 0);
-    assert_int_equal(index_lmdb_new(w->folder, 1ull << 30, &w->log, &w->index), 0);
     struct engine_config config = {.disk = w->disk,
                                    .index = w->index,
                                    .log = &w->log,
@@ -47,6 +47,21 @@ static void world_open(struct world *w, uint64_t overlay_bytes_max)
     disk_posix_boot_id(config.boot_id);
     assert_int_equal(engine_open(&config, &w->engine, &report), 0);
     assert_false(report.doubtful);
+}
+
+static void world_open(struct world *w, uint64_t overlay_bytes_max)
+{
+    char holder[DISK_HOLDER_BYTES];
+    assert_int_equal(disk_posix_new(w->folder, "engine_store_test", &w->log, &w->disk, holder), 0);
+    assert_int_equal(index_lmdb_new(w->folder, 1ull << 30, &w->log, &w->index), 0);
+    world_open_engine(w, overlay_bytes_max);
+}
+
+static void world_open_memory(struct world *w)
+{
+    w->disk = memdisk_new();
+    w->index = memindex_new();
+    world_open_engine(w, 0);
 }
 
 static void world_close_files(struct world *w, bool clean)
@@ -104,7 +119,7 @@ static void check_loaded(struct world *w, const struct store_result *r)
 static void on_result(void *arg, const struct store_result *r)
 {
     struct world *w = arg;
-    assert_int_equal(r->result, 0);
+    assert_int_equal(r->result, w->expected);
     assert_int_equal(r->kind, w->kind);
     if (r->kind == STORE_LOAD)
         check_loaded(w, r);
@@ -115,7 +130,16 @@ static void on_result(void *arg, const struct store_result *r)
 
 static void on_poisoned(void *arg, int error)
 {
-    ((struct world *)arg)->poisoned = error;
+    struct world *w = arg;
+    w->poisoned = error;
+    w->poisonings++;
+}
+
+/* Never blocks in the loop: the last result may come just before it would wait for an event. */
+static void run_until(struct world *w, uint32_t done)
+{
+    while (w->done < done)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
 }
 
 /* Keys 0 .. wanted-1, WINDOW at a time, through a running loop. */
@@ -128,8 +152,7 @@ static void world_run(struct world *w, enum store_kind kind, uint32_t wanted)
     w->submitted = w->done = 0;
     while (w->submitted < WINDOW && w->submitted < wanted)
         submit_next(w);
-    while (w->done < wanted)
-        uv_run(&w->loop, UV_RUN_ONCE);
+    run_until(w, wanted);
     assert_int_equal(store_close(w->store), 0);
     assert_true(engine_idle(w->engine));
     uv_run(&w->loop, UV_RUN_DEFAULT); /* close callbacks */
@@ -195,6 +218,41 @@ static void test_close_answers_what_is_in_flight(void **state)
     world_close_files(w, true);
 }
 
+static void test_a_cold_index_is_read_by_the_reader(void **state)
+{
+    struct world *w = *state;
+    world_open_memory(w);
+    memindex_resident(w->index, 500);
+    world_run(w, STORE_PUT, 1000);
+    world_run(w, STORE_LOAD, 1000);
+    assert_int_equal(engine_metrics(w->engine)->loads_reader_count, 1000);
+    world_close_files(w, true);
+}
+
+static void test_a_failed_log_is_told_once_and_acknowledges_nothing(void **state)
+{
+    struct world *w = *state;
+    struct store_callbacks callbacks = {w, on_result, on_poisoned};
+    world_open_memory(w);
+    assert_int_equal(store_open(w->engine, &w->loop, &callbacks, &w->log, &w->store), 0);
+    memdisk_fail(w->disk, MEMDISK_SYNC, 1, GT_EIO, true);
+    w->log.level = LOG_ERROR;
+    w->log.sink = NULL;
+    w->kind = STORE_PUT;
+    w->submitted = w->done = w->wanted = 0;
+    w->expected = GT_EPOISONED;
+    submit_next(w);
+    submit_next(w);
+    run_until(w, 2);
+    submit_next(w);
+    run_until(w, 3);
+    assert_int_equal(w->poisoned, GT_EIO);
+    assert_int_equal(w->poisonings, 1);
+    assert_int_equal(store_close(w->store), GT_EIO);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    world_close_files(w, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +260,10 @@ int main(void)
                                         world_end),
         cmocka_unit_test_setup_teardown(test_close_answers_what_is_in_flight, world_make,
                                         world_end),
+        cmocka_unit_test_setup_teardown(test_a_cold_index_is_read_by_the_reader, world_make,
+                                        world_end),
+        cmocka_unit_test_setup_teardown(test_a_failed_log_is_told_once_and_acknowledges_nothing,
+                                        world_make, world_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

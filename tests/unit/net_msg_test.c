@@ -347,6 +347,58 @@ static void a_text_for_logs_fits_and_names_the_key(void **state)
     }
 }
 
+/* The worked example of net/README.md: others write clients from it, so these bytes are final. */
+static void the_worked_example_of_the_specification_holds(void **state)
+{
+    (void)state;
+    static const uint8_t hello_bytes[] =
+        "\x24\x00\x00\x00\x01\x00\x00\x00\x63\x19\x66\xb9\xdc\x00\x10\x02"
+        "\x01\x00\x00\x00\x00\x01\x01\x01\xc4\x10\x00\x00\x00\x00\x00\x00"
+        "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xa0\xa0";
+    static const uint8_t put_bytes[] =
+        "\x31\x00\x00\x00\x01\x00\x00\x00\x0d\x41\x5f\x69\x99\x0a\x07\x01"
+        "\x2a\x00\x97\x02\xcd\x13\x88\x00\x00\x00\x00\xc4\x10\x01\x02\x03"
+        "\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\xc4\x05\x66"
+        "\x72\x75\x69\x74\xc4\x00\xc4\x05\x61\x70\x70\x6c\x65";
+    static const uint8_t reply_bytes[] =
+        "\x29\x00\x00\x00\x01\x00\x00\x00\x99\x64\xaa\xc8\x99\x0b\x07\x01"
+        "\x2a\xcf\x01\x8b\xcf\xe5\x68\x00\x00\x01\x96\x00\x00\x00\x02\x00"
+        "\xa0\xcf\x01\x8b\xcf\xe5\x68\x00\x00\x00\xc4\x03\x01\x02\x03\xa5"
+        "\x6e\x6f\x64\x65\x32";
+    struct msg hello = {.type = MSG_HELLO,
+                        .id = 1,
+                        .hello = {.role = ROLE_CLIENT, .protocol_min = 1, .protocol_max = 1}};
+    struct msg put = {.type = MSG_PUT,
+                      .id = 7,
+                      .epoch = {1, 42},
+                      .put = {.head = {.flags = REQUEST_PLAIN, .deadline_ms = 5000},
+                              .key = slice_text("fruit"),
+                              .value = slice_text("apple")}};
+    for (uint8_t i = 0; i < OP_ID_BYTES; i++)
+        put.put.head.op[i] = i + 1;
+    struct msg reply = {.type = MSG_PUT_REPLY,
+                        .id = 7,
+                        .epoch = {1, 42},
+                        .stamp = 1700000000000u << 16 | 1,
+                        .put_reply = {.head.owners = 2,
+                                      .stamp = 1700000000000u << 16,
+                                      .context = slice_of("\1\2\3", 3),
+                                      .label = slice_text("node2")}};
+    const struct {
+        const struct msg *m;
+        struct slice bytes;
+    } examples[] = {{&hello, slice_of(hello_bytes, sizeof(hello_bytes) - 1)},
+                    {&put, slice_of(put_bytes, sizeof(put_bytes) - 1)},
+                    {&reply, slice_of(reply_bytes, sizeof(reply_bytes) - 1)}};
+    for (unsigned i = 0; i < 3; i++) {
+        struct blob *frame = msg_frame(examples[i].m);
+        assert_true(slice_equal(slice_blob(frame), examples[i].bytes));
+        blob_unref(frame);
+    }
+    assert_int_equal(hash_bytes(slice_text("fruit")), 0x2346387688e555fau);
+    assert_int_equal(hash_partition(hash_bytes(slice_text("fruit")), 1024), 141);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_map_that_contradicts_itself_is_refused),
         cmocka_unit_test(a_map_is_read_back_from_its_bytes),
         cmocka_unit_test(a_text_for_logs_fits_and_names_the_key),
+        cmocka_unit_test(the_worked_example_of_the_specification_holds),
     };
     return cmocka_run_group_tests(tests, decoder_open, decoder_close);
 }

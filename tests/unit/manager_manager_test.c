@@ -1,0 +1,709 @@
+/* The manager, driven event by event: no clock, no disk, no network but what the test plays. */
+#include "manager/manager.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "engine/base/error.h"
+#include "net/frame.h"
+
+#define MS 1000u
+#define HEARTBEAT_US (500 * MS)
+#define FORM_AFTER_US (2000 * MS)
+#define REPLIES_MAX 512
+
+struct heard {
+    uint64_t link;
+    struct msg_decoder *decoder;
+    struct blob *body;
+    struct msg msg;
+};
+
+struct world {
+    struct manager *manager;
+    struct manager_config config;
+    struct gt_effects fx;
+    uint64_t now_us;
+    /* The disk: one write waits until map_store, then it is what a restart finds. */
+    struct blob *writing, *stored;
+    uint64_t writing_tag;
+    uint32_t writes;
+    uint32_t ready, closed;
+    /* What was answered and pushed since the last forget. */
+    struct heard heard[REPLIES_MAX];
+    uint32_t heard_count;
+};
+
+static void forget(struct world *w)
+{
+    for (uint32_t i = 0; i < w->heard_count; i++) {
+        if (w->heard[i].msg.type == MSG_MAP)
+            ring_unref(w->heard[i].msg.map.ring);
+        msg_decoder_free(w->heard[i].decoder);
+        blob_unref(w->heard[i].body);
+    }
+    w->heard_count = 0;
+}
+
+static void hear(struct world *w, const struct gt_effect *e)
+{
+    assert_true(w->heard_count < REPLIES_MAX);
+    struct heard *h = &w->heard[w->heard_count++];
+    h->link = e->link;
+    h->decoder = msg_decoder_new();
+    h->body = blob_copy(e->frame->data + FRAME_HEADER_BYTES, e->frame->bytes - FRAME_HEADER_BYTES);
+    assert_true(h->decoder && h->body);
+    assert_int_equal(msg_decode(h->decoder, slice_blob(h->body), &h->msg), 0);
+}
+
+static void carry_out(struct world *w)
+{
+    for (uint32_t i = 0; i < w->fx.count; i++) {
+        const struct gt_effect *e = &w->fx.items[i];
+        if (e->kind == GT_REPLY) {
+            hear(w, e);
+        } else if (e->kind == GT_STORE && slice_equal(e->request.key, slice_text("map"))) {
+            assert_null(w->writing); /* never two map writes in flight */
+            w->writing = blob_copy(e->request.value.data, e->request.value.bytes);
+            w->writing_tag = e->request.tag;
+            w->writes++;
+        } else if (e->kind == GT_READY) {
+            w->ready++;
+        } else if (e->kind == GT_CLOSE) {
+            w->closed++;
+        } else {
+            assert_int_equal(e->kind, GT_STORE); /* the port */
+        }
+    }
+    effects_clear(&w->fx);
+}
+
+static void feed(struct world *w, struct gt_event *ev)
+{
+    ev->now_us = w->now_us;
+    ev->wall_us = 1700000000000000u + w->now_us;
+    manager_step(w->manager, ev, &w->fx);
+    carry_out(w);
+}
+
+static void map_write_ends(struct world *w, int result)
+{
+    assert_non_null(w->writing);
+    struct store_result r = {.kind = STORE_META, .tag = w->writing_tag, .result = result};
+    struct gt_event ev = {.kind = GT_STORED, .result = &r};
+    if (result == 0) {
+        blob_unref(w->stored);
+        w->stored = w->writing;
+    } else {
+        blob_unref(w->writing);
+    }
+    w->writing = NULL;
+    feed(w, &ev);
+}
+
+static void map_store(struct world *w)
+{
+    map_write_ends(w, 0);
+}
+
+static void map_store_all(struct world *w)
+{
+    while (w->writing)
+        map_store(w);
+}
+
+/* Lets time pass, with a TIMEOUT wherever the manager asked for one. */
+static void wait_us(struct world *w, uint64_t us)
+{
+    uint64_t end_us = w->now_us + us;
+    for (;;) {
+        uint64_t deadline_us = manager_deadline_us(w->manager);
+        if (deadline_us > end_us)
+            break;
+        w->now_us = deadline_us > w->now_us ? deadline_us : w->now_us;
+        struct gt_event ev = {.kind = GT_TIMEOUT};
+        uint32_t writes = w->writes;
+        feed(w, &ev);
+        if (writes == w->writes && manager_deadline_us(w->manager) <= w->now_us)
+            fail_msg("the manager asks for the same timeout again and again");
+    }
+    w->now_us = end_us;
+}
+
+static void say(struct world *w, uint64_t link, struct msg *m)
+{
+    struct gt_event ev = {.kind = GT_MESSAGE, .link = link};
+    ev.message.msg = m;
+    feed(w, &ev);
+}
+
+/* Node i speaks on link i; its id is 100 + i. */
+static void greet(struct world *w, uint64_t node, uint64_t incarnation)
+{
+    struct msg m = {.type = MSG_HELLO,
+                    .id = 1,
+                    .hello = {.role = ROLE_NODE,
+                              .protocol_min = 1,
+                              .protocol_max = 1,
+                              .node = 100 + node,
+                              .incarnation = incarnation}};
+    say(w, node, &m);
+}
+
+static void enlist(struct world *w, uint64_t node, const char *label, uint64_t incarnation,
+                   uint16_t port)
+{
+    struct msg m = {.type = MSG_REGISTER, .id = 2};
+    struct member *self = &m.member.member;
+    self->id = 100 + node;
+    self->incarnation = incarnation;
+    snprintf(self->label, sizeof(self->label), "%s", label);
+    snprintf(self->address.host, sizeof(self->address.host), "127.0.0.1");
+    self->address.port = port;
+    self->capacity = 1;
+    say(w, node, &m);
+}
+
+static void join(struct world *w, uint64_t node)
+{
+    greet(w, node, 7);
+    enlist(w, node, "", 7, (uint16_t)(6000 + node));
+}
+
+static void beat(struct world *w, uint64_t node)
+{
+    struct msg m = {.type = MSG_HEARTBEAT, .id = 3};
+    m.heartbeat.node = 100 + node;
+    m.heartbeat.incarnation = 7;
+    m.heartbeat.report.keys = 10 * node;
+    say(w, node, &m);
+}
+
+static void beats_for(struct world *w, uint64_t first, uint64_t last, uint64_t us)
+{
+    for (uint64_t passed = 0; passed < us; passed += HEARTBEAT_US) {
+        wait_us(w, HEARTBEAT_US);
+        for (uint64_t node = first; node <= last; node++)
+            beat(w, node);
+        map_store_all(w);
+    }
+}
+
+static const struct msg *last_heard(const struct world *w, uint64_t link, enum msg_type type)
+{
+    for (uint32_t i = w->heard_count; i > 0; i--)
+        if (w->heard[i - 1].link == link && w->heard[i - 1].msg.type == type)
+            return &w->heard[i - 1].msg;
+    return NULL;
+}
+
+static enum member_state state_told(const struct world *w, uint64_t node)
+{
+    const struct ring *told = manager_ring(w->manager);
+    int i = ring_member_by_id(told, 100 + node);
+    assert_true(i >= 0);
+    return told->members[i].state;
+}
+
+static uint32_t tokens_told(const struct world *w, uint64_t node)
+{
+    const struct ring *told = manager_ring(w->manager);
+    return ring_tokens_of(told, (uint32_t)ring_member_by_id(told, 100 + node));
+}
+
+static void begin(struct world *w)
+{
+    char why[MSG_TEXT_BYTES];
+    w->config.map = w->stored;
+    assert_int_equal(manager_new(&w->config, &w->manager, why), 0);
+    struct gt_event ev = {.kind = GT_START};
+    feed(w, &ev);
+}
+
+static void restart(struct world *w)
+{
+    manager_free(w->manager);
+    blob_unref(w->writing);
+    w->writing = NULL;
+    forget(w);
+    begin(w);
+}
+
+static int world_new(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    assert_non_null(w);
+    effects_init(&w->fx);
+    w->now_us = 1000 * MS;
+    w->config = (struct manager_config){.seed = 5,
+                                        .identity = {.node_id = 1, .incarnation = 2},
+                                        .settings = {.replicas = 3,
+                                                     .read_quorum = 2,
+                                                     .write_quorum = 2,
+                                                     .partitions = 64,
+                                                     .form_nodes = 3,
+                                                     .value_bytes_max = VALUE_BYTES_DEFAULT},
+                                        .form_after_us = FORM_AFTER_US,
+                                        .heartbeat_us = HEARTBEAT_US};
+    memset(w->config.identity.cluster_id, 9, CLUSTER_ID_BYTES);
+    begin(w);
+    map_store(w);
+    forget(w);
+    *state = w;
+    return 0;
+}
+
+static int world_end(void **state)
+{
+    struct world *w = *state;
+    forget(w);
+    manager_free(w->manager);
+    blob_unref(w->writing);
+    blob_unref(w->stored);
+    effects_close(&w->fx);
+    free(w);
+    return 0;
+}
+
+/* Three members, formed, all heard just now. */
+static void cluster_form(struct world *w)
+{
+    for (uint64_t node = 1; node <= 3; node++) {
+        join(w, node);
+        map_store_all(w);
+    }
+    beats_for(w, 1, 3, FORM_AFTER_US + HEARTBEAT_US);
+    assert_true(manager_ring(w->manager)->formed);
+    forget(w);
+}
+
+/* ---- forming --------------------------------------------------------------------------------- */
+
+static void it_is_ready_at_once(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(w->ready, 1);
+}
+
+static void a_cluster_waits_for_its_nodes(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    map_store_all(w);
+    join(w, 2);
+    map_store_all(w);
+    beats_for(w, 1, 2, 10 * FORM_AFTER_US);
+    assert_false(manager_ring(w->manager)->formed);
+    assert_int_equal(manager_ring(w->manager)->member_count, 2);
+}
+
+static void each_one_who_joins_prolongs_the_pause(void **state)
+{
+    struct world *w = *state;
+    for (uint64_t node = 1; node <= 4; node++) {
+        join(w, node);
+        map_store_all(w);
+        if (node >= 3) {
+            beats_for(w, 1, node, FORM_AFTER_US - HEARTBEAT_US);
+            assert_false(manager_ring(w->manager)->formed);
+        }
+    }
+    beats_for(w, 1, 4, HEARTBEAT_US);
+    assert_true(manager_ring(w->manager)->formed);
+    for (uint64_t node = 1; node <= 4; node++)
+        assert_int_equal(tokens_told(w, node), 48);
+}
+
+static void labels_are_given_to_those_who_bring_none(void **state)
+{
+    struct world *w = *state;
+    greet(w, 1, 7);
+    enlist(w, 1, "node2", 7, 6001);
+    map_store_all(w);
+    join(w, 2);
+    map_store_all(w);
+    join(w, 3);
+    map_store_all(w);
+    const struct ring *told = manager_ring(w->manager);
+    assert_string_equal(told->members[1].label, "node1");
+    assert_string_equal(told->members[2].label, "node3");
+    assert_true(slice_equal(last_heard(w, 3, MSG_REGISTER_REPLY)->register_reply.label,
+                            slice_text("node3")));
+}
+
+static void a_label_in_use_is_refused(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    map_store_all(w);
+    greet(w, 2, 7);
+    enlist(w, 2, "node1", 7, 6002);
+    const struct msg *reply = last_heard(w, 2, MSG_REGISTER_REPLY);
+    assert_non_null(reply);
+    assert_int_equal(reply->register_reply.error, GT_ELABEL);
+    assert_memory_equal(reply->register_reply.text.data, "label node1 in use by", 21);
+    assert_int_equal(manager_ring(w->manager)->member_count, 1);
+}
+
+static void a_late_node_is_joining_without_tokens(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    join(w, 4);
+    map_store_all(w);
+    assert_int_equal(state_told(w, 4), MEMBER_JOINING);
+    assert_int_equal(tokens_told(w, 4), 0);
+    /* Down and back, it is joining again, not up. */
+    beats_for(w, 1, 3, 4 * HEARTBEAT_US);
+    assert_int_equal(state_told(w, 4), MEMBER_DOWN);
+    beats_for(w, 1, 4, HEARTBEAT_US);
+    assert_int_equal(state_told(w, 4), MEMBER_JOINING);
+}
+
+/* ---- durable before told --------------------------------------------------------------------- */
+
+static void nothing_is_told_before_it_is_durable(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    assert_non_null(w->writing);
+    assert_null(last_heard(w, 1, MSG_REGISTER_REPLY));
+    assert_null(last_heard(w, 1, MSG_MAP));
+    struct msg ask = {.type = MSG_MAP_GET, .id = 9};
+    say(w, 1, &ask);
+    assert_int_equal(last_heard(w, 1, MSG_MAP)->map.ring->member_count, 0);
+    forget(w);
+    map_store(w);
+    assert_int_equal(last_heard(w, 1, MSG_REGISTER_REPLY)->register_reply.error, 0);
+    assert_int_equal(last_heard(w, 1, MSG_MAP)->map.ring->member_count, 1);
+    assert_int_equal(last_heard(w, 1, MSG_MAP)->id, 0);
+}
+
+static void what_changes_during_a_write_goes_into_the_next(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    uint32_t writes = w->writes;
+    join(w, 2); /* carry_out asserts that no second write begins */
+    join(w, 3);
+    map_store(w);
+    assert_null(last_heard(w, 2, MSG_REGISTER_REPLY));
+    assert_non_null(w->writing);
+    map_store(w);
+    assert_non_null(last_heard(w, 2, MSG_REGISTER_REPLY));
+    assert_non_null(last_heard(w, 3, MSG_REGISTER_REPLY));
+    assert_int_equal(w->writes, writes + 1); /* both in one */
+    assert_null(w->writing);
+}
+
+static void a_doubled_registration_waits_for_the_same_write(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    enlist(w, 1, "", 7, 6001);
+    assert_null(last_heard(w, 1, MSG_REGISTER_REPLY));
+    map_store(w);
+    assert_int_equal(last_heard(w, 1, MSG_REGISTER_REPLY)->register_reply.error, 0);
+    assert_null(w->writing);
+}
+
+static void each_map_has_a_new_epoch(void **state)
+{
+    struct world *w = *state;
+    struct epoch before = manager_ring(w->manager)->epoch;
+    for (uint64_t node = 1; node <= 3; node++) {
+        join(w, node);
+        map_store(w);
+        struct epoch after = manager_ring(w->manager)->epoch;
+        assert_int_equal(after.ballot, before.ballot);
+        assert_int_equal(after.counter, before.counter + 1);
+        before = after;
+    }
+}
+
+static void a_failed_write_is_tried_again_and_tells_nothing(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    map_write_ends(w, GT_ENOSPACE);
+    assert_null(last_heard(w, 1, MSG_REGISTER_REPLY));
+    assert_null(w->writing);
+    wait_us(w, 1000 * MS);
+    assert_non_null(w->writing);
+    map_store(w);
+    assert_int_equal(last_heard(w, 1, MSG_REGISTER_REPLY)->register_reply.error, 0);
+}
+
+static void registering_again_unchanged_makes_no_new_map(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    map_store_all(w);
+    forget(w);
+    enlist(w, 1, "", 7, 6001);
+    assert_null(w->writing);
+    assert_int_equal(last_heard(w, 1, MSG_REGISTER_REPLY)->register_reply.error, 0);
+    assert_non_null(last_heard(w, 1, MSG_MAP));
+}
+
+static void registering_again_elsewhere_changes_the_address(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    uint32_t tokens = tokens_told(w, 2);
+    greet(w, 2, 8);
+    enlist(w, 2, "node2", 8, 7002);
+    map_store_all(w);
+    const struct ring *told = manager_ring(w->manager);
+    assert_int_equal(told->members[1].address.port, 7002);
+    assert_int_equal(told->members[1].incarnation, 8);
+    assert_int_equal(tokens_told(w, 2), tokens);
+    assert_non_null(last_heard(w, 1, MSG_MAP)); /* the others learn of it */
+}
+
+/* ---- down and up ----------------------------------------------------------------------------- */
+
+static void three_missed_heartbeats_are_down(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    beats_for(w, 1, 2, 2 * HEARTBEAT_US);
+    assert_int_equal(state_told(w, 3), MEMBER_UP);
+    beats_for(w, 1, 2, HEARTBEAT_US);
+    assert_int_equal(state_told(w, 3), MEMBER_DOWN);
+    assert_int_equal(last_heard(w, 1, MSG_MAP)->map.ring->members[2].state, MEMBER_DOWN);
+}
+
+static void who_is_heard_again_is_up_with_all_its_tokens(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    uint32_t tokens = tokens_told(w, 3);
+    beats_for(w, 1, 2, 4 * HEARTBEAT_US);
+    assert_int_equal(tokens_told(w, 3), tokens);
+    beats_for(w, 1, 3, HEARTBEAT_US);
+    assert_int_equal(state_told(w, 3), MEMBER_UP);
+    assert_int_equal(tokens_told(w, 3), tokens);
+}
+
+static void a_heartbeat_of_a_stranger_asks_it_to_register(void **state)
+{
+    struct world *w = *state;
+    greet(w, 1, 7);
+    beat(w, 1);
+    assert_int_equal(last_heard(w, 1, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, GT_ENOTFOUND);
+}
+
+static void status_shows_what_heartbeats_say(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    wait_us(w, 100 * MS);
+    struct msg ask = {.type = MSG_STATUS, .id = 9};
+    say(w, 1, &ask);
+    const struct status *s = last_heard(w, 1, MSG_STATUS_REPLY)->status_reply.status;
+    assert_int_equal(s->verdict, VERDICT_HEALTHY);
+    assert_int_equal(s->partitions_full, 64);
+    assert_int_equal(s->node_count, 3);
+    assert_int_equal(s->nodes[1].report.keys, 20);
+    assert_int_equal(s->nodes[1].heard_ms, 100);
+    assert_int_equal(s->nodes[1].tokens, 64);
+}
+
+/* ---- restart --------------------------------------------------------------------------------- */
+
+static void a_restart_keeps_tokens_and_raises_the_ballot(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct ring *before = ring_ref((struct ring *)manager_ring(w->manager));
+    restart(w);
+    map_store_all(w);
+    const struct ring *after = manager_ring(w->manager);
+    assert_int_equal(after->epoch.ballot, before->epoch.ballot + 1);
+    assert_true(after->formed);
+    assert_memory_equal(after->arcs, before->arcs, 64 * sizeof(*after->arcs));
+    assert_memory_equal(after->cluster_id, before->cluster_id, CLUSTER_ID_BYTES);
+    ring_unref(before);
+}
+
+static void silence_is_counted_from_the_managers_own_start(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    w->now_us += 3600000u * (uint64_t)MS;
+    restart(w);
+    map_store_all(w);
+    wait_us(w, 2 * HEARTBEAT_US);
+    assert_int_equal(state_told(w, 1), MEMBER_UP);
+    wait_us(w, HEARTBEAT_US);
+    map_store_all(w);
+    assert_int_equal(state_told(w, 1), MEMBER_DOWN);
+}
+
+static void a_map_that_was_not_durable_is_gone_after_a_crash(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    restart(w);
+    map_store_all(w);
+    assert_int_equal(manager_ring(w->manager)->member_count, 0);
+}
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+static void settings_that_differ_from_the_map_are_refused(void **state)
+{
+    struct world *w = *state;
+    struct manager *second = NULL;
+    struct manager_config c = w->config;
+    char why[MSG_TEXT_BYTES];
+    c.map = w->stored;
+    c.settings.replicas = 5;
+    c.given = GIVEN_REPLICAS;
+    assert_int_equal(manager_new(&c, &second, why), GT_ESETTINGS);
+    assert_memory_equal(why, "--replicas 5 differs from the cluster's 3", 41);
+    c.given = 0; /* not named: the map's hold */
+    assert_int_equal(manager_new(&c, &second, why), 0);
+    assert_int_equal(manager_settings(second)->replicas, 3);
+    manager_free(second);
+}
+
+static void a_bad_triple_is_refused_with_the_inequality(void **state)
+{
+    struct world *w = *state;
+    struct manager *second = NULL;
+    struct manager_config c = w->config;
+    char why[MSG_TEXT_BYTES];
+    c.map = NULL;
+    c.settings.read_quorum = 1;
+    assert_int_equal(manager_new(&c, &second, why), GT_EARG);
+    assert_string_equal(why, "W + R > N does not hold: 2 + 1 > 3");
+}
+
+static void a_node_of_another_cluster_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct msg m = {.type = MSG_HELLO, .id = 1, .hello = {.role = ROLE_NODE, .protocol_min = 1,
+                                                          .protocol_max = 1, .node = 5}};
+    memset(m.hello.cluster_id, 1, CLUSTER_ID_BYTES);
+    say(w, 1, &m);
+    assert_int_equal(last_heard(w, 1, MSG_HELLO_REPLY)->hello.error, GT_ECLUSTER);
+    assert_int_equal(w->closed, 1);
+}
+
+static void an_older_incarnation_is_refused_and_told_the_newer(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    map_store_all(w);
+    greet(w, 1, 6);
+    const struct msg *reply = last_heard(w, 1, MSG_HELLO_REPLY);
+    assert_int_equal(reply->hello.error, GT_EINCARNATION);
+    assert_int_equal(reply->hello.seen_incarnation, 7);
+}
+
+static void a_newer_protocol_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct msg m = {.type = MSG_HELLO, .id = 1, .hello = {.role = ROLE_CLIENT, .protocol_min = 2,
+                                                          .protocol_max = 3}};
+    say(w, 1, &m);
+    assert_int_equal(last_heard(w, 1, MSG_HELLO_REPLY)->hello.error, GT_EFORMAT);
+}
+
+static void who_does_not_greet_is_not_answered(void **state)
+{
+    struct world *w = *state;
+    struct msg m = {.type = MSG_MAP_GET, .id = 1};
+    say(w, 1, &m);
+    assert_int_equal(w->heard_count, 0);
+    assert_int_equal(w->closed, 1);
+}
+
+static void data_is_not_the_managers(void **state)
+{
+    struct world *w = *state;
+    greet(w, 1, 7);
+    struct msg m = {.type = MSG_PUT, .id = 4};
+    m.put.key = slice_text("k");
+    say(w, 1, &m);
+    const struct msg *reply = last_heard(w, 1, MSG_PUT_REPLY);
+    assert_int_equal(reply->put_reply.head.error, GT_ENOTOWNER);
+    assert_int_equal(reply->put_reply.head.outcome, OUTCOME_NOT_APPLIED);
+}
+
+static void a_current_map_is_not_sent_again(void **state)
+{
+    struct world *w = *state;
+    greet(w, 1, 7);
+    struct msg m = {.type = MSG_MAP_GET, .id = 4, .epoch = manager_ring(w->manager)->epoch};
+    say(w, 1, &m);
+    assert_null(last_heard(w, 1, MSG_MAP)->map.ring);
+}
+
+static void a_chosen_port_is_durable_before_ready(void **state)
+{
+    struct world *w = *state;
+    manager_free(w->manager);
+    char why[MSG_TEXT_BYTES];
+    w->ready = 0;
+    w->config.map = w->stored;
+    assert_int_equal(manager_new(&w->config, &w->manager, why), 0);
+    manager_remember_port(w->manager, 4711);
+    struct gt_event start = {.kind = GT_START, .now_us = w->now_us};
+    manager_step(w->manager, &start, &w->fx);
+    uint64_t tag = 0;
+    for (uint32_t i = 0; i < w->fx.count; i++)
+        if (w->fx.items[i].kind == GT_STORE &&
+            slice_equal(w->fx.items[i].request.key, slice_text("port")))
+            tag = w->fx.items[i].request.tag;
+    carry_out(w);
+    assert_int_equal(w->ready, 0);
+    struct store_result stored = {.kind = STORE_META, .tag = tag};
+    struct gt_event ev = {.kind = GT_STORED, .result = &stored};
+    feed(w, &ev);
+    assert_int_equal(w->ready, 1);
+}
+
+#define STORY(name) cmocka_unit_test_setup_teardown(name, world_new, world_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORY(it_is_ready_at_once),
+        STORY(a_cluster_waits_for_its_nodes),
+        STORY(each_one_who_joins_prolongs_the_pause),
+        STORY(labels_are_given_to_those_who_bring_none),
+        STORY(a_label_in_use_is_refused),
+        STORY(a_late_node_is_joining_without_tokens),
+        STORY(nothing_is_told_before_it_is_durable),
+        STORY(what_changes_during_a_write_goes_into_the_next),
+        STORY(a_doubled_registration_waits_for_the_same_write),
+        STORY(each_map_has_a_new_epoch),
+        STORY(a_failed_write_is_tried_again_and_tells_nothing),
+        STORY(registering_again_unchanged_makes_no_new_map),
+        STORY(registering_again_elsewhere_changes_the_address),
+        STORY(three_missed_heartbeats_are_down),
+        STORY(who_is_heard_again_is_up_with_all_its_tokens),
+        STORY(a_heartbeat_of_a_stranger_asks_it_to_register),
+        STORY(status_shows_what_heartbeats_say),
+        STORY(a_restart_keeps_tokens_and_raises_the_ballot),
+        STORY(silence_is_counted_from_the_managers_own_start),
+        STORY(a_map_that_was_not_durable_is_gone_after_a_crash),
+        STORY(settings_that_differ_from_the_map_are_refused),
+        STORY(a_bad_triple_is_refused_with_the_inequality),
+        STORY(a_node_of_another_cluster_is_refused),
+        STORY(an_older_incarnation_is_refused_and_told_the_newer),
+        STORY(a_newer_protocol_is_refused),
+        STORY(who_does_not_greet_is_not_answered),
+        STORY(data_is_not_the_managers),
+        STORY(a_current_map_is_not_sent_again),
+        STORY(a_chosen_port_is_durable_before_ready),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
