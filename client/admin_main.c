@@ -18,8 +18,6 @@
 #define WAIT_US 600000000u
 #define WAIT_PAUSE_US 200000u
 
-const char *argp_program_version = "gtstore-admin " GT_VERSION;
-
 struct options {
     const char *managers; /* as typed; NULL: the environment's, or the default */
     struct address addresses[ASK_ADDRESSES_MAX];
@@ -416,6 +414,7 @@ int main(int argc, char **argv)
     struct parsing parsing = {0};
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = (char[]){"gtstore-admin"};
+    argp_program_version = "gtstore-admin " GT_VERSION;
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &parsing) != 0)
         exit(EXIT_USAGE); /* getopt has said why */
     addresses_read(&parsing.options);

@@ -53,8 +53,6 @@ struct options {
     int verb_index;
 };
 
-const char *argp_program_version = "gtstore " GT_VERSION;
-
 __attribute__((noreturn, format(printf, 1, 2))) static void usage(const char *format, ...)
 {
     va_list args;
@@ -778,6 +776,7 @@ int main(int argc, char **argv)
     o.managers = preset && preset[0] ? preset : "127.0.0.1:5000";
     buf_init(&o.context, CONTEXT_BYTES_MAX);
     buf_init(&o.min_context, CONTEXT_BYTES_MAX);
+    argp_program_version = "gtstore " GT_VERSION;
     argv[0] = "gtstore"; /* what its errors begin with, wherever it lies */
     if (argp_parse(&top, argc, argv, ARGP_IN_ORDER, NULL, &o) != 0)
         return EXIT_USAGE;

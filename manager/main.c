@@ -15,8 +15,6 @@
 #define SEGMENT_BYTES (1u << 20)
 #define INDEX_MAP_BYTES (1ull << 30)
 
-const char *argp_program_version = "gtstore-manager " GT_VERSION;
-
 struct options {
     const char *data_dir;
     struct address listen, advertise;
@@ -248,6 +246,7 @@ static void options_read(struct options *o, int argc, char **argv)
                           .heartbeat_us = 500000};
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = (char[]){"gtstore-manager"};
+    argp_program_version = "gtstore-manager " GT_VERSION;
     if (argp_parse(&argp, argc, argv, 0, NULL, o) != 0)
         exit(EXIT_USAGE); /* getopt has said why */
     settings_complete(o);

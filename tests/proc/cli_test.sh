@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# What the command-line tools promise to scripts: contexts, siblings, import and export, quorums, JSON.
+set -uo pipefail
+bin=$1
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/cluster.sh"
+scratch_begin
+cluster_start 3 --replicas 3 || fail "the cluster did not start"
+
+same() { [ "$1" = "$2" ] || fail "expected $2, saw $1"; }
+context_of() { gt get --context "$1" 2>&1 >/dev/null | sed -n 's/^context //p'; }
+
+echo "a context replaces exactly what was read; two of them race into siblings"
+gt put cart base >/dev/null || fail "put"
+context=$(context_of cart)
+[ -n "$context" ] || fail "expected a context on stderr"
+gt put --context "$context" cart left >/dev/null || fail "the first put with the context"
+gt put --context "$context" cart right >/dev/null || fail "the second put with the context"
+same "$(gt get --all cart | jq -r .value | sort | tr '\n' ' ')" "left right "
+same "$(gt get cart)" right
+expect_exit 4 gt get --strict-one cart
+echo "a context of the winner alone does not cover the other"
+winner=$(context_of cart)
+gt put --context "$winner" cart newer >/dev/null || fail "put over the winner"
+same "$(gt get --all cart | jq -r .value | sort | tr '\n' ' ')" "left newer "
+echo "a plain put has seen all that its coordinator has"
+gt put cart merged >/dev/null || fail "the plain put"
+same "$(gt get --all cart | jq -r .value)" merged
+expect_exit 0 gt get --strict-one cart
+expect_exit 1 gt put --context "$context" another value # of another key
+
+echo "a delete is a state like any other"
+gt put gone value >/dev/null && gt delete gone >/dev/null || fail "delete"
+expect_exit 3 gt get gone
+expect_exit 0 gt delete gone
+
+echo "quorums of one request"
+expect_exit 0 gt put -w 3 k v
+expect_exit 0 gt get -r 3 k
+expect_exit 0 gt get -r 1 k
+expect_exit 2 gt get -r 4 k
+daemon_kill node3
+expect_exit 5 gt --timeout 2s put -w 3 k v2
+expect_exit 5 gt --timeout 2s get -r 3 k
+expect_exit 0 gt --timeout 2s get --available -r 3 k
+expect_exit 0 gt get k
+daemon_kill node2
+expect_exit 5 gt --timeout 2s put k v3
+expect_exit 5 gt --timeout 2s get k
+# The manager notices after three missed heartbeats.
+for ((i = 0; i < 200; i++)); do
+  [ "$(admin -o json status 2>/dev/null | jq -r .verdict)" != unavailable ] || break
+  sleep 0.05 # nanosleep_seam: polls a condition with a bound
+done
+expect_exit 7 admin status
+same "$(admin -o json status 2>/dev/null | jq -r .verdict)" unavailable
+node_start node2 && node_start node3 || fail "the nodes did not come back"
+cluster_wait || fail "not well"
+case $(gt get k) in
+  v | v2 | v3) ;; # the last two are in doubt or not applied, and said so
+  *) fail "k is lost" ;;
+esac
+
+echo "import and export carry any bytes, and siblings"
+{
+  echo '{"key": "plain", "value": "text with \"quotes\", a \\ and ünïcödé"}'
+  echo '{"key64": "AAECA/8=", "value64": "//79AAE="}'
+  echo '{"key": "empty", "value": ""}'
+  echo '{"key": "two", "siblings": [{"value": "one"}, {"value": "other"}]}'
+} >"$scratch/in.jsonl"
+gt import "$scratch/in.jsonl" || fail "import"
+gt export >"$scratch/out.jsonl" || fail "export"
+same "$(jq -r 'select(.key == "plain").value' "$scratch/out.jsonl")" 'text with "quotes", a \ and ünïcödé'
+same "$(jq -r 'select(.key64 == "AAECA/8=").value64' "$scratch/out.jsonl")" '//79AAE='
+same "$(jq -r 'select(.key == "two").siblings[].value' "$scratch/out.jsonl" | sort | tr '\n' ' ')" "one other "
+same "$(gt get empty | wc -c)" 0
+same "$(jq -s 'map(select(.key == "gone")) | length' "$scratch/out.jsonl")" 0
+echo "what was exported can be imported again"
+gt import "$scratch/out.jsonl" || fail "the second import"
+echo '{"key": "good", "value": "1"}
+not json' >"$scratch/bad.jsonl"
+expect_exit 1 gt import "$scratch/bad.jsonl"
+
+echo "the same from any node, and as JSON"
+same "$(admin -o json status | jq -c '[.v, .verdict, .replicas, .read_quorum, .write_quorum, (.nodes | length), .partitions.full]')" '[1,"healthy",3,2,2,3,1024]'
+same "$(admin -o json -m "${daemon_address[node2]}" status | jq -r .manager)" unreachable
+same "$(admin -o json nodes | jq '[.nodes[].tokens] | add')" 3072
+same "$(admin -o json ring | jq '.ring | length')" 1024
+same "$(admin -o json locate plain | jq '.owners | length')" 3
+expect_exit 0 gt ping
+expect_exit 0 admin version
+for program in gtstore gtstore-admin gtstore-node gtstore-manager gtstore-bench gtstore-check; do
+  "$bin/$program" --help >/dev/null || fail "$program --help"
+  "$bin/$program" --version >/dev/null || fail "$program --version"
+done
+
+echo "the bench writes the CSV that scripts read"
+"$bin/gtstore-bench" --workload mixed --keys 200 --ops 2000 --clients 2 --in-flight 4 --csv "$scratch/bench.csv" >/dev/null || fail "bench"
+same "$(head -n 1 "$scratch/bench.csv")" time_s,op,count,ops_per_s,mean_us,p50_us,p90_us,p99_us,p999_us,max_us,errors
+same "$(awk -F, '$1 == "total" { n += $3; e += $11 } END { print n, e }' "$scratch/bench.csv")" "2000 0"
