@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
@@ -36,10 +38,9 @@ struct peer {
 
 enum call_state { CALL_QUEUED, CALL_WAIT_MAP, CALL_WAIT_LINK, CALL_SENT, CALL_BACKOFF };
 
+/* In a uthash table, which keeps the order of insertion: whoever is used moves to the end. */
 struct key_entry {
-    struct key_entry *chain;         /* of the bucket */
-    struct key_entry *newer, *older; /* by use */
-    uint64_t hash;
+    UT_hash_handle hh;
     struct blob *context; /* NULL: nothing seen */
     uint64_t writer;      /* the put under way, 0 = none */
     uint64_t last_waiter; /* the tail of the puts behind it, 0 = none */
@@ -85,10 +86,7 @@ struct session {
     struct slots *calls, *attempts;
     uint64_t *ids; /* scratch: calls or attempts touched by one event */
     uint32_t id_count;
-    struct key_entry **buckets;
-    uint32_t bucket_count; /* a power of two */
-    uint32_t key_count;
-    struct key_entry *newest, *oldest;
+    struct key_entry *keys; /* the least recently used first */
     bool map_wanted;
     uint64_t map_ask;      /* id of the MAP_GET under way, 0 = none */
     uint64_t map_asked;    /* how many so far */
@@ -123,16 +121,12 @@ struct session *session_new(const struct session_config *config)
     prng_init(&s->prng, config->seed);
     s->map_timer_us = UINT64_MAX;
     uint32_t attempts_max = s->config.window * 2 + SESSION_ATTEMPTS_MAX;
-    s->bucket_count = 64;
-    while (s->bucket_count < s->config.context_keys_max + s->config.window)
-        s->bucket_count *= 2;
     s->calls = slots_new(s->config.window, sizeof(struct call));
     s->attempts = slots_new(attempts_max, sizeof(struct attempt));
     s->ids = malloc(attempts_max * sizeof(*s->ids));
-    s->buckets = calloc(s->bucket_count, sizeof(*s->buckets));
     s->peer_capacity = SESSION_SEEDS_MAX + 16;
     s->peers = calloc(s->peer_capacity, sizeof(*s->peers));
-    if (!s->calls || !s->attempts || !s->ids || !s->buckets || !s->peers) {
+    if (!s->calls || !s->attempts || !s->ids || !s->peers) {
         session_free(s);
         return NULL;
     }
@@ -148,23 +142,27 @@ static void call_drop(void *arg, uint64_t id, void *slot)
     blob_unref(c->context);
 }
 
+/* Forgets the key. */
+static void key_remove(struct session *s, struct key_entry *k)
+{
+    HASH_DELETE(hh, s->keys, k);
+    blob_unref(k->context);
+    free(k);
+}
+
 void session_free(struct session *s)
 {
     if (!s)
         return;
     if (s->calls)
         slots_each(s->calls, call_drop, NULL);
-    while (s->newest) {
-        struct key_entry *k = s->newest;
-        s->newest = k->older;
-        blob_unref(k->context);
-        free(k);
-    }
+    struct key_entry *k, *next;
+    HASH_ITER (hh, s->keys, k, next)
+        key_remove(s, k);
     slots_free(s->calls);
     slots_free(s->attempts);
     ring_unref(s->ring);
     free(s->ids);
-    free(s->buckets);
     free(s->peers);
     free(s);
 }
@@ -215,55 +213,37 @@ static void gather_all(struct session *s, struct slots *slots)
 
 /* ---- keys and contexts ----------------------------------------------------------------------- */
 
-static void key_unlink_use(struct session *s, struct key_entry *k)
-{
-    *(k->newer ? &k->newer->older : &s->newest) = k->older;
-    *(k->older ? &k->older->newer : &s->oldest) = k->newer;
-}
-
-static void key_link_use(struct session *s, struct key_entry *k)
-{
-    k->newer = NULL;
-    k->older = s->newest;
-    *(s->newest ? &s->newest->newer : &s->oldest) = k;
-    s->newest = k;
-}
-
-static void key_remove(struct session *s, struct key_entry *k)
-{
-    struct key_entry **at = &s->buckets[k->hash & (s->bucket_count - 1)];
-    while (*at != k)
-        at = &(*at)->chain;
-    *at = k->chain;
-    key_unlink_use(s, k);
-    blob_unref(k->context);
-    free(k);
-    s->key_count--;
-}
-
 /* Keys with puts under way stay: there are at most `window` of those. */
 static void keys_trim(struct session *s)
 {
-    struct key_entry *k = s->oldest;
-    while (k && s->key_count > s->config.context_keys_max) {
-        struct key_entry *newer = k->newer;
+    struct key_entry *k, *next;
+    HASH_ITER (hh, s->keys, k, next) {
+        if (HASH_COUNT(s->keys) <= s->config.context_keys_max)
+            return;
         if (!k->writer)
             key_remove(s, k);
-        k = newer;
     }
+}
+
+/* Puts it at the end of the order of use. One key alone stays where it is: taking it out would free
+ * the table, and a full memory could then lose the queue of its writers. */
+static void key_used(struct session *s, struct key_entry *k)
+{
+    if (HASH_COUNT(s->keys) == 1)
+        return;
+    unsigned hash = k->hh.hashv;
+    HASH_DELETE(hh, s->keys, k);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, s->keys, k->key, k->key_bytes, hash, k);
 }
 
 /* NULL when absent (and not to be made), or out of memory. */
 static struct key_entry *key_find(struct session *s, struct slice key, bool make)
 {
-    uint64_t hash = hash_bytes(key);
-    struct key_entry **bucket = &s->buckets[hash & (s->bucket_count - 1)];
-    struct key_entry *k = *bucket;
-    while (k && !(k->hash == hash && slice_equal(slice_of(k->key, k->key_bytes), key)))
-        k = k->chain;
+    unsigned hash = (unsigned)hash_bytes(key);
+    struct key_entry *k;
+    HASH_FIND_BYHASHVALUE(hh, s->keys, key.data, key.bytes, hash, k);
     if (k) {
-        key_unlink_use(s, k);
-        key_link_use(s, k);
+        key_used(s, k);
         return k;
     }
     if (!make)
@@ -271,14 +251,14 @@ static struct key_entry *key_find(struct session *s, struct slice key, bool make
     k = calloc(1, sizeof(*k) + key.bytes);
     if (!k)
         return NULL;
-    k->hash = hash;
     k->key_bytes = (uint32_t)key.bytes;
     if (key.bytes)
         memcpy(k->key, key.data, key.bytes);
-    k->chain = *bucket;
-    *bucket = k;
-    key_link_use(s, k);
-    s->key_count++;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, s->keys, k->key, k->key_bytes, hash, k);
+    if (!k->hh.tbl) { /* the table could not grow */
+        free(k);
+        return NULL;
+    }
     return k;
 }
 
@@ -314,7 +294,7 @@ static void key_learn(struct session *s, struct slice key, struct slice context,
     struct blob *seen = NULL;
     /* An older get's reply may come after a newer put's: joined, neither hides the other. */
     if (k->context && k->context != sent)
-        seen = context_join(k->hash, slice_blob(k->context), context);
+        seen = context_join(hash_bytes(key), slice_blob(k->context), context);
     if (!seen)
         seen = blob_copy(context.data, context.bytes);
     if (seen) {
