@@ -1,15 +1,14 @@
 /*
- * The node: one switch over events, one over messages; and what is neither coordination (coord*.c)
- * nor replica work (replica.c): hello, registration, heartbeats, the map, status.
+ * The node: one switch over events, one over messages, and what happens after each of them. The
+ * work itself is elsewhere: coordination (coord*.c), work for peers (replica.c), hello and
+ * registration (membership.c), the map (map.c), status (report.c). Here is what must see all of it
+ * at once: start, timeouts, what may go to storage next, birth and end.
  *
- *   hello out  LINK_UP -> HELLO -> HELLO_REPLY: up | GT_EINCARNATION: draw above, say hello again
- *   hello in   HELLO -> incarnation above what was seen: durable first -> HELLO_REPLY
- *   joining    manager up -> REGISTER -> accepted: [ cluster id stored ] -> [ label stored ] ->
- * READY a map      MAP, newer, of this cluster -> STORE META -> STORED -> acted on
+ *   joining    manager up -> registered -> [ cluster id stored ] -> [ label stored ] -> READY
  *
- * What waits for storage ends by STORED; a hello or registration that is not answered ends with its
- * link; joining ends by the join timeout. Invariant: nothing is told to anyone that a restart of
- * this process could take back (cluster id, map, incarnations seen).
+ * What waits for storage ends by STORED; joining ends by the join timeout. Invariant: nothing is
+ * told to anyone that a restart of this process could take back (cluster id, map, incarnations
+ * seen).
  */
 #include "node/node.h"
 
@@ -18,22 +17,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
-#include "net/status.h"
 #include "node/node_private.h"
-
-#define SEEN_BYTES 16u
-
-static const uint8_t no_cluster[CLUSTER_ID_BYTES];
-
-static bool cluster_none(const uint8_t id[CLUSTER_ID_BYTES])
-{
-    return memcmp(id, no_cluster, CLUSTER_ID_BYTES) == 0;
-}
-
-static bool cluster_same(const uint8_t a[CLUSTER_ID_BYTES], const uint8_t b[CLUSTER_ID_BYTES])
-{
-    return memcmp(a, b, CLUSTER_ID_BYTES) == 0;
-}
 
 /* ---- small questions ------------------------------------------------------------------------- */
 
@@ -68,25 +52,6 @@ bool node_linked(const struct node *n, uint64_t id)
     return p && p->up;
 }
 
-static uint32_t inbound_place(const struct node *n, uint64_t link)
-{
-    uint32_t low = 0, high = n->link_count;
-    while (low < high) {
-        uint32_t mid = (low + high) / 2;
-        if (n->links[mid].link < link)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-struct inbound *node_inbound(const struct node *n, uint64_t link)
-{
-    uint32_t at = inbound_place(n, link);
-    return at < n->link_count && n->links[at].link == link ? &n->links[at] : NULL;
-}
-
 const char *node_label(const struct node *n)
 {
     return n->ring && n->member >= 0 ? n->ring->members[n->member].label : n->self.label;
@@ -100,66 +65,18 @@ const char *node_label_of(const struct node *n, uint64_t id)
     return i >= 0 ? n->ring->members[i].label : "a former member";
 }
 
-/* ---- incarnations seen ----------------------------------------------------------------------- */
-
-static struct seen *seen_find(const struct node *n, uint64_t id)
+void node_fail(struct node *n, int error, const char *text, struct gt_effects *fx)
 {
-    for (uint32_t i = 0; i < n->seen_count; i++)
-        if (n->seen[i].node == id)
-            return &n->seen[i];
-    return NULL;
-}
-
-uint64_t node_seen(const struct node *n, uint64_t id)
-{
-    const struct seen *s = seen_find(n, id);
-    int i = n->ring ? ring_member_by_id(n->ring, id) : -1;
-    uint64_t mapped = i >= 0 ? n->ring->members[i].incarnation : 0;
-    return s && s->incarnation > mapped ? s->incarnation : mapped;
-}
-
-/* 0, or GT_ELIMIT, GT_ENOMEM: it cannot be remembered. */
-static int seen_raise(struct node *n, uint64_t id, uint64_t incarnation)
-{
-    struct seen *s = seen_find(n, id);
-    if (s && s->incarnation >= incarnation)
-        return 0;
-    if (!s) {
-        if (n->seen_count == SEEN_MAX)
-            return GT_ELIMIT;
-        if (n->seen_count == n->seen_capacity) {
-            uint32_t capacity = n->seen_capacity ? n->seen_capacity * 2 : 16;
-            void *grown = realloc(n->seen, capacity * sizeof(*n->seen));
-            if (!grown)
-                return GT_ENOMEM;
-            n->seen = grown;
-            n->seen_capacity = capacity;
-        }
-        s = &n->seen[n->seen_count++];
-        s->node = id;
-    }
-    s->incarnation = incarnation;
-    n->seen_version++;
-    return 0;
-}
-
-static int seen_read(struct node *n, const struct blob *bytes)
-{
-    struct reader r = reader_of(slice_blob(bytes));
-    while (reader_left(&r) >= SEEN_BYTES) {
-        uint64_t id = read_u64(&r), incarnation = read_u64(&r);
-        int error = seen_raise(n, id, incarnation);
-        if (error)
-            return error;
-    }
-    n->seen_version = 0; /* all of it is durable */
-    return reader_left(&r) == 0 ? 0 : GT_EFORMAT;
+    if (n->failed)
+        return;
+    n->failed = true;
+    effects_fail(fx, error, "%s", text);
 }
 
 /* ---- small durable values -------------------------------------------------------------------- */
 
-static bool meta_store(struct node *n, enum meta_kind kind, uint64_t version, struct slice value,
-                       struct gt_effects *fx)
+bool meta_store(struct node *n, enum meta_kind kind, uint64_t version, struct slice value,
+                struct gt_effects *fx)
 {
     static const char *const names[] = {"map", "peers", "label"};
     struct slice name = slice_text(names[kind]);
@@ -185,477 +102,6 @@ static bool meta_store(struct node *n, enum meta_kind kind, uint64_t version, st
     effects_store(fx, &r);
     return true;
 }
-
-static void seen_store(struct node *n, struct gt_effects *fx)
-{
-    buf_clear(&n->bytes);
-    for (uint32_t i = 0; i < n->seen_count; i++) {
-        buf_u64(&n->bytes, n->seen[i].node);
-        buf_u64(&n->bytes, n->seen[i].incarnation);
-    }
-    if (!n->bytes.failed && meta_store(n, META_PEERS, n->seen_version, buf_slice(&n->bytes), fx))
-        n->seen_storing = n->seen_version;
-}
-
-static void map_store(struct node *n, struct gt_effects *fx)
-{
-    struct blob *bytes = msg_map_bytes(n->map_next);
-    if (bytes && meta_store(n, META_MAP, 0, slice_blob(bytes), fx)) {
-        n->map_storing = n->map_next;
-        n->map_next = NULL;
-    }
-    blob_unref(bytes);
-}
-
-/* ---- hello out, registration, heartbeats ----------------------------------------------------- */
-
-static void hello_fill(const struct node *n, struct msg *m)
-{
-    m->hello.role = ROLE_NODE;
-    m->hello.protocol_min = MSG_PROTOCOL_MIN;
-    m->hello.protocol_max = MSG_PROTOCOL_MAX;
-    memcpy(m->hello.cluster_id, n->identity.cluster_id, CLUSTER_ID_BYTES);
-    m->hello.node = n->identity.node_id;
-    m->hello.incarnation = n->identity.incarnation;
-    m->hello.previous_incarnation = n->identity.previous_incarnation;
-    m->hello.label = slice_text(node_label(n));
-}
-
-static void hello_send(struct node *n, uint64_t peer, struct gt_effects *fx)
-{
-    struct msg m = node_message(n, MSG_HELLO, ++n->next_id);
-    hello_fill(n, &m);
-    effects_send(fx, peer, &m);
-}
-
-static void register_send(struct node *n, uint64_t peer, struct gt_effects *fx)
-{
-    struct msg m = node_message(n, MSG_REGISTER, ++n->next_id);
-    m.member.member = n->self;
-    m.member.member.id = n->identity.node_id;
-    m.member.member.incarnation = n->identity.incarnation;
-    m.member.member.state = MEMBER_UP;
-    m.member.previous_incarnation = n->identity.previous_incarnation;
-    effects_send(fx, peer, &m);
-}
-
-static struct node_report report(const struct node *n)
-{
-    struct node_report r = {0};
-    if (n->config.report)
-        n->config.report(n->config.report_arg, &r);
-    for (uint32_t i = 0; i < n->peer_count; i++)
-        r.linked_peers += n->peers[i].up && !n->peers[i].manager;
-    return r;
-}
-
-static void heartbeats_send(struct node *n, struct gt_effects *fx)
-{
-    n->heartbeat_at_us = n->now_us + n->config.heartbeat_us;
-    struct node_report r = report(n);
-    for (uint32_t i = 0; i < n->peer_count; i++) {
-        const struct peer *p = &n->peers[i];
-        if (!p->manager || !p->up)
-            continue;
-        if (!p->registered) {
-            register_send(n, p->id, fx);
-            continue;
-        }
-        struct msg m = node_message(n, MSG_HEARTBEAT, ++n->next_id);
-        m.heartbeat.node = n->identity.node_id;
-        m.heartbeat.incarnation = n->identity.incarnation;
-        m.heartbeat.report = r;
-        effects_send(fx, p->id, &m);
-    }
-}
-
-static void fail(struct node *n, int error, const char *text, struct gt_effects *fx)
-{
-    if (n->failed)
-        return;
-    n->failed = true;
-    effects_fail(fx, error, "%s", text);
-}
-
-static void fail_reply(struct node *n, int error, const char *who, struct slice why,
-                       struct gt_effects *fx)
-{
-    char text[MSG_TEXT_BYTES];
-    int shown = why.bytes < 120 ? (int)why.bytes : 120;
-    if (shown > 0)
-        snprintf(text, sizeof(text), "%s refuses this node: %.*s", who, shown,
-                 (const char *)why.data);
-    else
-        snprintf(text, sizeof(text), "%s refuses this node: %s", who, error_text(error));
-    fail(n, error, text, fx);
-}
-
-static void incarnation_renew(struct node *n, uint64_t above, struct gt_effects *fx)
-{
-    if (n->renewing || above < n->identity.incarnation)
-        return; /* under way, or done since */
-    log_warn(n->log, "a higher incarnation of this node was seen: drawing above it");
-    n->renewing = true;
-    effects_add(fx, GT_IDENTITY)->identity.above = above;
-}
-
-static void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
-{
-    const struct msg *m = ev->message.msg;
-    struct peer *p = node_peer(n, ev->peer);
-    int error = m->hello.error;
-    if (!p)
-        return;
-    bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
-                 !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
-    if (!error && other)
-        error = GT_ECLUSTER;
-    if (error == GT_EINCARNATION) {
-        p->up = false;
-        incarnation_renew(n, m->hello.seen_incarnation, fx);
-    } else if (error) {
-        p->up = false;
-        log_warn(n->log, "hello refused by=%s cause=%s",
-                 p->manager ? "manager" : node_label_of(n, p->id), error_text(error));
-        if (p->manager)
-            fail_reply(n, error, "the manager", m->hello.text, fx);
-    } else if (!p->manager && m->hello.node != p->id) {
-        p->up = false;
-        log_warn(n->log, "another node answers at the address of=%s", node_label_of(n, p->id));
-    } else {
-        if (!p->manager && seen_raise(n, p->id, m->hello.incarnation) != 0)
-            log_warn(n->log, "incarnation not remembered of=%s", node_label_of(n, p->id));
-        p->up = true;
-        if (p->manager)
-            register_send(n, p->id, fx);
-    }
-}
-
-static void label_take(struct node *n, struct slice label)
-{
-    if (n->label_known || label.bytes == 0 || label.bytes >= UNITS_LABEL_BYTES)
-        return;
-    memcpy(n->self.label, label.data, label.bytes);
-    n->self.label[label.bytes] = 0;
-    n->label_known = n->label_wanted = true;
-}
-
-static void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
-{
-    const struct msg *m = ev->message.msg;
-    struct peer *p = node_peer(n, ev->peer);
-    int error = m->register_reply.error;
-    if (!p || !p->manager)
-        return;
-    bool joined = !cluster_none(n->identity.cluster_id);
-    if (!error && joined && !cluster_same(n->identity.cluster_id, m->register_reply.cluster_id))
-        error = GT_ECLUSTER;
-    if (error == GT_EINCARNATION || error == GT_EBUSY) {
-        log_warn(n->log, "registration put off cause=%s", error_text(error));
-        return; /* asked again with the next heartbeat */
-    }
-    if (error) {
-        fail_reply(n, error, "the manager", m->register_reply.text, fx);
-        return;
-    }
-    p->registered = true;
-    n->registered = true;
-    label_take(n, m->register_reply.label);
-    if (!joined && !cluster_none(m->register_reply.cluster_id)) {
-        memcpy(n->cluster_id, m->register_reply.cluster_id, CLUSTER_ID_BYTES);
-        n->cluster_wanted = true;
-    }
-}
-
-static void heartbeat_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
-{
-    struct peer *p = node_peer(n, ev->peer);
-    if (!p || !p->manager || ev->message.msg->heartbeat_reply.error != GT_ENOTFOUND)
-        return;
-    p->registered = false;
-    register_send(n, p->id, fx);
-}
-
-/* ---- hello in -------------------------------------------------------------------------------- */
-
-static struct inbound *inbound_new(struct node *n, uint64_t link)
-{
-    if (n->link_count == LINKS_MAX)
-        return NULL;
-    if (n->link_count == n->link_capacity) {
-        uint32_t capacity = n->link_capacity ? n->link_capacity * 2 : 32;
-        void *grown = realloc(n->links, capacity * sizeof(*n->links));
-        if (!grown)
-            return NULL;
-        n->links = grown;
-        n->link_capacity = capacity;
-    }
-    uint32_t at = inbound_place(n, link);
-    memmove(&n->links[at + 1], &n->links[at], (n->link_count - at) * sizeof(*n->links));
-    n->link_count++;
-    n->links[at] = (struct inbound){.link = link};
-    return &n->links[at];
-}
-
-static void inbound_drop(struct node *n, uint64_t link)
-{
-    uint32_t at = inbound_place(n, link);
-    if (at == n->link_count || n->links[at].link != link)
-        return;
-    n->link_count--;
-    memmove(&n->links[at], &n->links[at + 1], (n->link_count - at) * sizeof(*n->links));
-}
-
-static void hello_answer(struct node *n, uint64_t link, uint64_t id, int error, uint64_t seen,
-                         const char *text, struct gt_effects *fx)
-{
-    struct msg m = node_message(n, MSG_HELLO_REPLY, id);
-    hello_fill(n, &m);
-    m.hello.error = error;
-    m.hello.seen_incarnation = seen;
-    m.hello.text = slice_text(text);
-    effects_reply(fx, link, &m);
-    if (error && error != GT_EINCARNATION)
-        effects_close_link(fx, link);
-}
-
-static void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
-{
-    const struct msg *m = ev->message.msg;
-    struct inbound *l = node_inbound(n, ev->link);
-    if (!l)
-        l = inbound_new(n, ev->link);
-    if (!l || m->hello.role < ROLE_CLIENT || m->hello.role > ROLE_MANAGER ||
-        (m->hello.role == ROLE_NODE && m->hello.node == 0)) {
-        effects_close_link(fx, ev->link);
-        return;
-    }
-    l->role = 0;
-    l->hello_waits = 0;
-    bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
-                 !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
-    if (other) {
-        hello_answer(n, ev->link, m->id, GT_ECLUSTER, 0, "this node is of another cluster", fx);
-        return;
-    }
-    if (m->hello.protocol_min > MSG_PROTOCOL_MAX || m->hello.protocol_max < MSG_PROTOCOL_MIN) {
-        hello_answer(n, ev->link, m->id, GT_EFORMAT, 0, "no protocol version in common", fx);
-        return;
-    }
-    if (m->hello.role != ROLE_NODE) {
-        l->role = m->hello.role;
-        hello_answer(n, ev->link, m->id, 0, 0, "", fx);
-        return;
-    }
-    uint64_t seen = node_seen(n, m->hello.node);
-    if (m->hello.incarnation < seen) {
-        hello_answer(n, ev->link, m->id, GT_EINCARNATION, seen,
-                     "a higher incarnation of this node was seen", fx);
-        return;
-    }
-    if (seen_raise(n, m->hello.node, m->hello.incarnation) != 0) {
-        effects_close_link(fx, ev->link);
-        return;
-    }
-    l->node = m->hello.node;
-    l->incarnation = m->hello.incarnation;
-    l->hello_id = m->id;
-    l->hello_waits = n->seen_version;
-    if (l->hello_waits > n->seen_stored)
-        return; /* answered when it is durable */
-    l->hello_waits = 0;
-    l->role = ROLE_NODE;
-    hello_answer(n, ev->link, m->id, 0, 0, "", fx);
-}
-
-/* The incarnations seen up to a version are durable: the hellos that waited for it are answered. */
-static void hellos_answer(struct node *n, struct gt_effects *fx)
-{
-    for (uint32_t i = 0; i < n->link_count; i++) {
-        struct inbound *l = &n->links[i];
-        if (l->hello_waits == 0 || l->hello_waits > n->seen_stored)
-            continue;
-        l->hello_waits = 0;
-        uint64_t seen = node_seen(n, l->node);
-        if (l->incarnation < seen) {
-            hello_answer(n, l->link, l->hello_id, GT_EINCARNATION, seen,
-                         "a higher incarnation of this node was seen", fx);
-            continue;
-        }
-        l->role = ROLE_NODE;
-        hello_answer(n, l->link, l->hello_id, 0, 0, "", fx);
-    }
-}
-
-/* ---- the map --------------------------------------------------------------------------------- */
-
-static int peer_order(const void *a, const void *b)
-{
-    const struct peer *x = a, *y = b;
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
-/* Connections as managers and map want them; those that stay keep their state. */
-static void peers_rebuild(struct node *n, struct gt_effects *fx)
-{
-    uint32_t members = n->ring ? n->ring->member_count : 0, count = 0;
-    struct peer *peers = calloc(n->config.manager_count + members + 1, sizeof(*peers));
-    gt_assert(peers); /* a machine cannot fail for memory */
-    for (uint32_t i = 0; i < n->config.manager_count; i++)
-        peers[count++] =
-            (struct peer){.id = i + 1, .address = n->config.managers[i], .manager = true};
-    for (uint32_t i = 0; i < members; i++) {
-        const struct member *m = &n->ring->members[i];
-        if ((int)i == n->member || m->id == n->identity.node_id || m->state == MEMBER_REMOVED)
-            continue;
-        peers[count++] = (struct peer){.id = m->id, .address = m->address};
-    }
-    qsort(peers, count, sizeof(*peers), peer_order);
-    struct peer *old = n->peers;
-    uint32_t old_count = n->peer_count;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct peer *was = node_peer(n, peers[i].id);
-        bool same = was && was->address.port == peers[i].address.port &&
-                    strcmp(was->address.host, peers[i].address.host) == 0;
-        if (same)
-            peers[i] = *was;
-        else
-            effects_connect(fx, peers[i].id, &peers[i].address);
-    }
-    n->peers = peers;
-    n->peer_count = count;
-    for (uint32_t i = 0; i < old_count; i++) {
-        const struct peer *now = node_peer(n, old[i].id);
-        if (!now)
-            effects_disconnect(fx, old[i].id);
-        if (!now || (old[i].up && !now->up))
-            coord_link_down(n, old[i].id, fx);
-    }
-    free(old);
-}
-
-/* Takes over one reference. */
-static void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
-{
-    ring_unref(n->ring);
-    n->ring = r;
-    n->member = ring_member_by_id(r, n->identity.node_id);
-    if (n->member >= 0 && !n->self.label[0])
-        snprintf(n->self.label, sizeof(n->self.label), "%s", r->members[n->member].label);
-    log_info(n->log, "map epoch=%llu.%llu members=%u %s", (unsigned long long)r->epoch.ballot,
-             (unsigned long long)r->epoch.counter, r->member_count,
-             r->formed ? "formed" : "forming");
-    peers_rebuild(n, fx);
-}
-
-static struct epoch epoch_known(const struct node *n)
-{
-    const struct ring *r = n->map_next ? n->map_next : n->map_storing ? n->map_storing : n->ring;
-    return r ? r->epoch : (struct epoch){0, 0};
-}
-
-static void map_take(struct node *n, const struct gt_event *ev)
-{
-    struct ring *r = ev->message.msg->map.ring;
-    const struct peer *p = node_peer(n, ev->peer);
-    if (!r || !p || epoch_compare(r->epoch, epoch_known(n)) <= 0)
-        return;
-    const uint8_t *ours =
-        cluster_none(n->identity.cluster_id) ? n->cluster_id : n->identity.cluster_id;
-    if (!cluster_same(ours, r->cluster_id)) {
-        if (!cluster_none(ours))
-            log_warn(n->log, "map of another cluster ignored");
-        return;
-    }
-    ring_unref(n->map_next);
-    n->map_next = ring_ref(r);
-}
-
-/* Somebody acts by a newer map: asks for it, at most once in a while. */
-static void map_ask(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
-{
-    const struct msg *m = ev->message.msg;
-    if (m->type == MSG_MAP || epoch_compare(m->epoch, epoch_known(n)) <= 0)
-        return;
-    if (n->map_asked_us != 0 && n->now_us < n->map_asked_us + SILENCE_US)
-        return;
-    const struct inbound *l = ev->link ? node_inbound(n, ev->link) : NULL;
-    uint64_t whom = ev->peer ? ev->peer : l && l->role == ROLE_NODE ? l->node : 0;
-    for (uint32_t i = 0; i < n->config.manager_count && !node_linked(n, whom); i++)
-        whom = i + 1;
-    if (!node_linked(n, whom))
-        return;
-    n->map_asked_us = n->now_us;
-    struct msg ask = node_message(n, MSG_MAP_GET, ++n->next_id);
-    effects_send(fx, whom, &ask);
-}
-
-static void map_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
-{
-    const struct msg *m = ev->message.msg;
-    struct msg reply = node_message(n, MSG_MAP, m->id);
-    bool current = n->ring && epoch_compare(m->epoch, n->ring->epoch) == 0;
-    reply.map.ring = current ? NULL : n->ring;
-    effects_reply(fx, ev->link, &reply);
-}
-
-/* ---- status ---------------------------------------------------------------------------------- */
-
-static enum member_state state_seen(const struct node *n, uint32_t i)
-{
-    const struct member *m = &n->ring->members[i];
-    bool up = (int)i == n->member || node_linked(n, m->id);
-    if (m->state != MEMBER_UP && m->state != MEMBER_DOWN)
-        return m->state;
-    return up ? MEMBER_UP : MEMBER_DOWN;
-}
-
-static void status_nodes(const struct node *n, struct status *st, bool *up)
-{
-    for (uint32_t i = 0; i < st->node_count; i++) {
-        struct status_node *row = &st->nodes[i];
-        bool self = (int)i == n->member;
-        row->member = n->ring->members[i];
-        row->member.state = state_seen(n, i);
-        row->tokens = n->ring->formed ? ring_tokens_of(n->ring, i) : 0;
-        row->report_known = self;
-        if (self)
-            row->report = report(n);
-        row->heard_ms = self ? 0 : UINT64_MAX;
-        up[i] = self || node_linked(n, row->member.id);
-        up[i] = up[i] && row->member.state != MEMBER_CATCHING_UP;
-    }
-}
-
-static void status_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
-{
-    struct msg m = node_message(n, MSG_STATUS_REPLY, ev->message.msg->id);
-    struct status st = {.verdict = VERDICT_UNAVAILABLE};
-    uint32_t members = n->ring ? n->ring->member_count : 0;
-    bool *up = calloc(members + 1, sizeof(*up));
-    st.nodes = calloc(members + 1, sizeof(*st.nodes));
-    if (!up || !st.nodes) {
-        m.status_reply.error = GT_ENOMEM;
-    } else {
-        snprintf(st.source, sizeof(st.source), "%s", node_label(n));
-        memcpy(st.cluster_id, n->identity.cluster_id, CLUSTER_ID_BYTES);
-        if (n->ring) {
-            st.epoch = n->ring->epoch;
-            st.formed = n->ring->formed;
-            st.registered = members;
-            st.settings = n->ring->settings;
-            st.node_count = members;
-            status_nodes(n, &st, up);
-            status_count(n->ring, up, &st);
-        }
-        m.status_reply.status = &st;
-    }
-    effects_reply(fx, ev->link, &m);
-    free(up);
-    free(st.nodes);
-}
-
-/* ---- events ---------------------------------------------------------------------------------- */
 
 static void meta_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                         struct gt_effects *fx)
@@ -686,6 +132,8 @@ static void meta_stored(struct node *n, uint64_t id, struct slot *s, const struc
         break;
     }
 }
+
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static void stored(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
@@ -856,7 +304,7 @@ static void join_fail(struct node *n, struct gt_effects *fx)
         snprintf(text + at, sizeof(text) - at, " %s",
                  units_address_text(&n->config.managers[i], address));
     }
-    fail(n, GT_EUNREACHABLE, text, fx);
+    node_fail(n, GT_EUNREACHABLE, text, fx);
 }
 
 static void timeout(struct node *n, struct gt_effects *fx)
@@ -974,21 +422,6 @@ void node_set_identity(struct node *n, const struct engine_identity *identity)
 }
 
 /* ---- birth and end --------------------------------------------------------------------------- */
-
-static int map_restore(struct node *n, const struct blob *bytes)
-{
-    if (!bytes || bytes->bytes == 0)
-        return 0;
-    struct msg_decoder *d = msg_decoder_new();
-    if (!d)
-        return GT_ENOMEM;
-    int error = msg_map_read(d, slice_blob(bytes), &n->ring);
-    msg_decoder_free(d);
-    if (error)
-        return error;
-    n->member = ring_member_by_id(n->ring, n->identity.node_id);
-    return 0;
-}
 
 int node_new(const struct node_config *c, struct node **out)
 {

@@ -168,14 +168,84 @@ struct node {
     struct node_metrics metrics;
 };
 
+/* ---- the cluster id -------------------------------------------------------------------------- */
+
+/* No cluster was joined yet. */
+static inline bool cluster_none(const uint8_t id[CLUSTER_ID_BYTES])
+{
+    static const uint8_t none[CLUSTER_ID_BYTES];
+    return memcmp(id, none, CLUSTER_ID_BYTES) == 0;
+}
+static inline bool cluster_same(const uint8_t a[CLUSTER_ID_BYTES],
+                                const uint8_t b[CLUSTER_ID_BYTES])
+{
+    return memcmp(a, b, CLUSTER_ID_BYTES) == 0;
+}
+
 /* ---- node.c ---------------------------------------------------------------------------------- */
 
+/* A message of this node with its epoch and a fresh stamp. */
 struct msg node_message(struct node *n, enum msg_type type, uint64_t id);
+/* The peer with the number, NULL when neither managers nor map name it. */
 struct peer *node_peer(const struct node *n, uint64_t id);
 bool node_linked(const struct node *n, uint64_t id); /* can be asked now */
-struct inbound *node_inbound(const struct node *n, uint64_t link);
-uint64_t node_seen(const struct node *n, uint64_t id); /* highest incarnation seen, 0 = none */
+/* For people: the member's label, or words that say it has gone. */
 const char *node_label_of(const struct node *n, uint64_t id);
+/* Ends the process with the first cause given; later ones are ignored. */
+void node_fail(struct node *n, int error, const char *text, struct gt_effects *fx);
+/* Sends one of the node's own small values to storage; false when it must be tried later. */
+bool meta_store(struct node *n, enum meta_kind kind, uint64_t version, struct slice value,
+                struct gt_effects *fx);
+
+/* ---- membership.c ---------------------------------------------------------------------------- */
+
+/* What is known of an inbound link, NULL before it said hello. */
+struct inbound *node_inbound(const struct node *n, uint64_t link);
+/* Forgets an inbound link that has broken. */
+void inbound_drop(struct node *n, uint64_t link);
+uint64_t node_seen(const struct node *n, uint64_t id); /* highest incarnation seen, 0 = none */
+/* Fills the incarnations seen from "peers" as stored: 0, or GT_EFORMAT, GT_ELIMIT, GT_ENOMEM. */
+int seen_read(struct node *n, const struct blob *bytes);
+/* Sends the incarnations seen to storage; hellos_answer follows when they are durable. */
+void seen_store(struct node *n, struct gt_effects *fx);
+/* Introduces this node to a connected peer. */
+void hello_send(struct node *n, uint64_t peer, struct gt_effects *fx);
+/* Judges what a peer made of our hello: only then can it be asked. */
+void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* Judges a hello on an inbound link, and answers it now or when its incarnation is durable. */
+void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* Answers the hellos that waited for the incarnations that are durable now. */
+void hellos_answer(struct node *n, struct gt_effects *fx);
+/* Takes a manager's answer to our registration, with the cluster and label that it gave. */
+void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* Reports to the managers that know this node, and registers with those that do not. */
+void heartbeats_send(struct node *n, struct gt_effects *fx);
+/* Registers again with a manager that has forgotten this node. */
+void heartbeat_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+
+/* ---- map.c ----------------------------------------------------------------------------------- */
+
+/* Connects to whom managers and map name now, and ends what waits for peers that have gone. */
+void peers_rebuild(struct node *n, struct gt_effects *fx);
+/* Keeps a map that a peer sent, when it is newer and of this cluster, to be stored next. */
+void map_take(struct node *n, const struct gt_event *ev);
+/* Sends the map that is next to storage; map_adopt follows when it is durable. */
+void map_store(struct node *n, struct gt_effects *fx);
+/* Acts on a map that is durable. Takes over one reference. */
+void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx);
+/* Reads the map as stored, at birth: 0, or GT_ENOMEM, GT_EFORMAT, GT_EPROTO. */
+int map_restore(struct node *n, const struct blob *bytes);
+/* Asks for the map when the sender acts by a newer one, at most once in a while. */
+void map_ask(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* Answers with the map, or without when the asker has it. */
+void map_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+
+/* ---- report.c -------------------------------------------------------------------------------- */
+
+/* The facts of this process, with the peers that it is linked to. */
+struct node_report report_now(const struct node *n);
+/* Answers with the cluster as this node sees it. */
+void status_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 
 /* ---- coord.c: what all coordinated requests share -------------------------------------------- */
 

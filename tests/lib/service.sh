@@ -7,13 +7,26 @@
 . "$root/tests/lib/cluster.sh"
 running=$root/data/running
 
-process_started() { # PID -> start time in clock ticks since boot, nothing when it is gone
+process_started() { # PID -> start time in clock ticks since boot, nothing when it is gone or a zombie
   local stat
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
   stat=${stat##*) }
   # shellcheck disable=SC2086
   set -- $stat
-  echo "${20}"
+  case $1 in
+    Z | X) ;;
+    *) echo "${20}" ;;
+  esac
+}
+
+# Waits until the process is gone, at most SECONDS; 1 when it is still there.
+process_gone() { # PID STARTED SECONDS
+  local i
+  for ((i = 0; i < $3 * 20; i++)); do
+    [ "$(process_started "$1")" = "$2" ] || return 0
+    sleep 0.05 # nanosleep_seam: polls a condition with a bound
+  done
+  return 1
 }
 
 service_ours() { [ -f "$1/service.conf" ]; }
@@ -31,15 +44,15 @@ service_stop() { # DIR
   while read -r pid started label address; do
     if [ -n "$started" ] && [ "$(process_started "$pid")" = "$started" ]; then
       kill -CONT "$pid" 2>/dev/null
-      kill -TERM "$pid" 2>/dev/null && ours+=("$pid $label")
+      kill -TERM "$pid" 2>/dev/null && ours+=("$pid $started $label")
     fi
   done <"$1/service.pids"
   for pid in "${ours[@]}"; do
-    read -r pid label <<<"$pid"
-    if ! timeout 20 tail --pid="$pid" -s 0.05 -f /dev/null; then
+    read -r pid started label <<<"$pid"
+    if ! process_gone "$pid" "$started" 20; then
       say "$label (pid $pid) does not stop; killing it"
       kill -KILL "$pid"
-      timeout 20 tail --pid="$pid" -s 0.05 -f /dev/null
+      process_gone "$pid" "$started" 20
     fi
     echo "stopped $label (pid $pid)"
   done

@@ -1,0 +1,370 @@
+/*
+ * Who this node is to the others, and who they are to it: hellos both ways, the highest
+ * incarnation seen of every node, registration and heartbeats. It is a file of its own because one
+ * promise runs through all of it: nothing is told to anyone that a restart of this process could
+ * take back, so a hello waits until the incarnation that it showed is durable.
+ *
+ *   hello out  LINK_UP -> HELLO -> HELLO_REPLY: up | GT_EINCARNATION: draw above, say hello again
+ *   hello in   HELLO -> incarnation above what was seen: durable first -> HELLO_REPLY
+ *   joining    manager up -> REGISTER -> accepted: the cluster id and the label to be stored, which
+ *              node.c does when storage is free
+ *
+ * A hello or registration that is not answered ends with its link.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/error.h"
+#include "node/node_private.h"
+
+#define SEEN_BYTES 16u
+
+/* ---- inbound links --------------------------------------------------------------------------- */
+
+static uint32_t inbound_place(const struct node *n, uint64_t link)
+{
+    uint32_t low = 0, high = n->link_count;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (n->links[mid].link < link)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+struct inbound *node_inbound(const struct node *n, uint64_t link)
+{
+    uint32_t at = inbound_place(n, link);
+    return at < n->link_count && n->links[at].link == link ? &n->links[at] : NULL;
+}
+
+static struct inbound *inbound_new(struct node *n, uint64_t link)
+{
+    if (n->link_count == LINKS_MAX)
+        return NULL;
+    if (n->link_count == n->link_capacity) {
+        uint32_t capacity = n->link_capacity ? n->link_capacity * 2 : 32;
+        void *grown = realloc(n->links, capacity * sizeof(*n->links));
+        if (!grown)
+            return NULL;
+        n->links = grown;
+        n->link_capacity = capacity;
+    }
+    uint32_t at = inbound_place(n, link);
+    memmove(&n->links[at + 1], &n->links[at], (n->link_count - at) * sizeof(*n->links));
+    n->link_count++;
+    n->links[at] = (struct inbound){.link = link};
+    return &n->links[at];
+}
+
+void inbound_drop(struct node *n, uint64_t link)
+{
+    uint32_t at = inbound_place(n, link);
+    if (at == n->link_count || n->links[at].link != link)
+        return;
+    n->link_count--;
+    memmove(&n->links[at], &n->links[at + 1], (n->link_count - at) * sizeof(*n->links));
+}
+
+/* ---- incarnations seen ----------------------------------------------------------------------- */
+
+static struct seen *seen_find(const struct node *n, uint64_t id)
+{
+    for (uint32_t i = 0; i < n->seen_count; i++)
+        if (n->seen[i].node == id)
+            return &n->seen[i];
+    return NULL;
+}
+
+uint64_t node_seen(const struct node *n, uint64_t id)
+{
+    const struct seen *s = seen_find(n, id);
+    int i = n->ring ? ring_member_by_id(n->ring, id) : -1;
+    uint64_t mapped = i >= 0 ? n->ring->members[i].incarnation : 0;
+    return s && s->incarnation > mapped ? s->incarnation : mapped;
+}
+
+/* 0, or GT_ELIMIT, GT_ENOMEM: it cannot be remembered. */
+static int seen_raise(struct node *n, uint64_t id, uint64_t incarnation)
+{
+    struct seen *s = seen_find(n, id);
+    if (s && s->incarnation >= incarnation)
+        return 0;
+    if (!s) {
+        if (n->seen_count == SEEN_MAX)
+            return GT_ELIMIT;
+        if (n->seen_count == n->seen_capacity) {
+            uint32_t capacity = n->seen_capacity ? n->seen_capacity * 2 : 16;
+            void *grown = realloc(n->seen, capacity * sizeof(*n->seen));
+            if (!grown)
+                return GT_ENOMEM;
+            n->seen = grown;
+            n->seen_capacity = capacity;
+        }
+        s = &n->seen[n->seen_count++];
+        s->node = id;
+    }
+    s->incarnation = incarnation;
+    n->seen_version++;
+    return 0;
+}
+
+int seen_read(struct node *n, const struct blob *bytes)
+{
+    struct reader r = reader_of(slice_blob(bytes));
+    while (reader_left(&r) >= SEEN_BYTES) {
+        uint64_t id = read_u64(&r), incarnation = read_u64(&r);
+        int error = seen_raise(n, id, incarnation);
+        if (error)
+            return error;
+    }
+    n->seen_version = 0; /* all of it is durable */
+    return reader_left(&r) == 0 ? 0 : GT_EFORMAT;
+}
+
+void seen_store(struct node *n, struct gt_effects *fx)
+{
+    buf_clear(&n->bytes);
+    for (uint32_t i = 0; i < n->seen_count; i++) {
+        buf_u64(&n->bytes, n->seen[i].node);
+        buf_u64(&n->bytes, n->seen[i].incarnation);
+    }
+    if (!n->bytes.failed && meta_store(n, META_PEERS, n->seen_version, buf_slice(&n->bytes), fx))
+        n->seen_storing = n->seen_version;
+}
+
+/* ---- hello out, registration, heartbeats ----------------------------------------------------- */
+
+static void hello_fill(const struct node *n, struct msg *m)
+{
+    m->hello.role = ROLE_NODE;
+    m->hello.protocol_min = MSG_PROTOCOL_MIN;
+    m->hello.protocol_max = MSG_PROTOCOL_MAX;
+    memcpy(m->hello.cluster_id, n->identity.cluster_id, CLUSTER_ID_BYTES);
+    m->hello.node = n->identity.node_id;
+    m->hello.incarnation = n->identity.incarnation;
+    m->hello.previous_incarnation = n->identity.previous_incarnation;
+    m->hello.label = slice_text(node_label(n));
+}
+
+void hello_send(struct node *n, uint64_t peer, struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_HELLO, ++n->next_id);
+    hello_fill(n, &m);
+    effects_send(fx, peer, &m);
+}
+
+static void register_send(struct node *n, uint64_t peer, struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_REGISTER, ++n->next_id);
+    m.member.member = n->self;
+    m.member.member.id = n->identity.node_id;
+    m.member.member.incarnation = n->identity.incarnation;
+    m.member.member.state = MEMBER_UP;
+    m.member.previous_incarnation = n->identity.previous_incarnation;
+    effects_send(fx, peer, &m);
+}
+
+void heartbeats_send(struct node *n, struct gt_effects *fx)
+{
+    n->heartbeat_at_us = n->now_us + n->config.heartbeat_us;
+    struct node_report r = report_now(n);
+    for (uint32_t i = 0; i < n->peer_count; i++) {
+        const struct peer *p = &n->peers[i];
+        if (!p->manager || !p->up)
+            continue;
+        if (!p->registered) {
+            register_send(n, p->id, fx);
+            continue;
+        }
+        struct msg m = node_message(n, MSG_HEARTBEAT, ++n->next_id);
+        m.heartbeat.node = n->identity.node_id;
+        m.heartbeat.incarnation = n->identity.incarnation;
+        m.heartbeat.report = r;
+        effects_send(fx, p->id, &m);
+    }
+}
+
+static void fail_reply(struct node *n, int error, const char *who, struct slice why,
+                       struct gt_effects *fx)
+{
+    char text[MSG_TEXT_BYTES];
+    int shown = why.bytes < 120 ? (int)why.bytes : 120;
+    if (shown > 0)
+        snprintf(text, sizeof(text), "%s refuses this node: %.*s", who, shown,
+                 (const char *)why.data);
+    else
+        snprintf(text, sizeof(text), "%s refuses this node: %s", who, error_text(error));
+    node_fail(n, error, text, fx);
+}
+
+static void incarnation_renew(struct node *n, uint64_t above, struct gt_effects *fx)
+{
+    if (n->renewing || above < n->identity.incarnation)
+        return; /* under way, or done since */
+    log_warn(n->log, "a higher incarnation of this node was seen: drawing above it");
+    n->renewing = true;
+    effects_add(fx, GT_IDENTITY)->identity.above = above;
+}
+
+void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    struct peer *p = node_peer(n, ev->peer);
+    int error = m->hello.error;
+    if (!p)
+        return;
+    bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
+                 !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
+    if (!error && other)
+        error = GT_ECLUSTER;
+    if (error == GT_EINCARNATION) {
+        p->up = false;
+        incarnation_renew(n, m->hello.seen_incarnation, fx);
+    } else if (error) {
+        p->up = false;
+        log_warn(n->log, "hello refused by=%s cause=%s",
+                 p->manager ? "manager" : node_label_of(n, p->id), error_text(error));
+        if (p->manager)
+            fail_reply(n, error, "the manager", m->hello.text, fx);
+    } else if (!p->manager && m->hello.node != p->id) {
+        p->up = false;
+        log_warn(n->log, "another node answers at the address of=%s", node_label_of(n, p->id));
+    } else {
+        if (!p->manager && seen_raise(n, p->id, m->hello.incarnation) != 0)
+            log_warn(n->log, "incarnation not remembered of=%s", node_label_of(n, p->id));
+        p->up = true;
+        if (p->manager)
+            register_send(n, p->id, fx);
+    }
+}
+
+static void label_take(struct node *n, struct slice label)
+{
+    if (n->label_known || label.bytes == 0 || label.bytes >= UNITS_LABEL_BYTES)
+        return;
+    memcpy(n->self.label, label.data, label.bytes);
+    n->self.label[label.bytes] = 0;
+    n->label_known = n->label_wanted = true;
+}
+
+void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    struct peer *p = node_peer(n, ev->peer);
+    int error = m->register_reply.error;
+    if (!p || !p->manager)
+        return;
+    bool joined = !cluster_none(n->identity.cluster_id);
+    if (!error && joined && !cluster_same(n->identity.cluster_id, m->register_reply.cluster_id))
+        error = GT_ECLUSTER;
+    if (error == GT_EINCARNATION || error == GT_EBUSY) {
+        log_warn(n->log, "registration put off cause=%s", error_text(error));
+        return; /* asked again with the next heartbeat */
+    }
+    if (error) {
+        fail_reply(n, error, "the manager", m->register_reply.text, fx);
+        return;
+    }
+    p->registered = true;
+    n->registered = true;
+    label_take(n, m->register_reply.label);
+    if (!joined && !cluster_none(m->register_reply.cluster_id)) {
+        memcpy(n->cluster_id, m->register_reply.cluster_id, CLUSTER_ID_BYTES);
+        n->cluster_wanted = true;
+    }
+}
+
+void heartbeat_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    struct peer *p = node_peer(n, ev->peer);
+    if (!p || !p->manager || ev->message.msg->heartbeat_reply.error != GT_ENOTFOUND)
+        return;
+    p->registered = false;
+    register_send(n, p->id, fx);
+}
+
+/* ---- hello in -------------------------------------------------------------------------------- */
+
+static void hello_answer(struct node *n, uint64_t link, uint64_t id, int error, uint64_t seen,
+                         const char *text, struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_HELLO_REPLY, id);
+    hello_fill(n, &m);
+    m.hello.error = error;
+    m.hello.seen_incarnation = seen;
+    m.hello.text = slice_text(text);
+    effects_reply(fx, link, &m);
+    if (error && error != GT_EINCARNATION)
+        effects_close_link(fx, link);
+}
+
+void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    struct inbound *l = node_inbound(n, ev->link);
+    if (!l)
+        l = inbound_new(n, ev->link);
+    if (!l || m->hello.role < ROLE_CLIENT || m->hello.role > ROLE_MANAGER ||
+        (m->hello.role == ROLE_NODE && m->hello.node == 0)) {
+        effects_close_link(fx, ev->link);
+        return;
+    }
+    l->role = 0;
+    l->hello_waits = 0;
+    bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
+                 !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
+    if (other) {
+        hello_answer(n, ev->link, m->id, GT_ECLUSTER, 0, "this node is of another cluster", fx);
+        return;
+    }
+    if (m->hello.protocol_min > MSG_PROTOCOL_MAX || m->hello.protocol_max < MSG_PROTOCOL_MIN) {
+        hello_answer(n, ev->link, m->id, GT_EFORMAT, 0, "no protocol version in common", fx);
+        return;
+    }
+    if (m->hello.role != ROLE_NODE) {
+        l->role = m->hello.role;
+        hello_answer(n, ev->link, m->id, 0, 0, "", fx);
+        return;
+    }
+    uint64_t seen = node_seen(n, m->hello.node);
+    if (m->hello.incarnation < seen) {
+        hello_answer(n, ev->link, m->id, GT_EINCARNATION, seen,
+                     "a higher incarnation of this node was seen", fx);
+        return;
+    }
+    if (seen_raise(n, m->hello.node, m->hello.incarnation) != 0) {
+        effects_close_link(fx, ev->link);
+        return;
+    }
+    l->node = m->hello.node;
+    l->incarnation = m->hello.incarnation;
+    l->hello_id = m->id;
+    l->hello_waits = n->seen_version;
+    if (l->hello_waits > n->seen_stored)
+        return; /* answered when it is durable */
+    l->hello_waits = 0;
+    l->role = ROLE_NODE;
+    hello_answer(n, ev->link, m->id, 0, 0, "", fx);
+}
+
+/* The incarnations seen up to a version are durable: the hellos that waited for it are answered. */
+void hellos_answer(struct node *n, struct gt_effects *fx)
+{
+    for (uint32_t i = 0; i < n->link_count; i++) {
+        struct inbound *l = &n->links[i];
+        if (l->hello_waits == 0 || l->hello_waits > n->seen_stored)
+            continue;
+        l->hello_waits = 0;
+        uint64_t seen = node_seen(n, l->node);
+        if (l->incarnation < seen) {
+            hello_answer(n, l->link, l->hello_id, GT_EINCARNATION, seen,
+                         "a higher incarnation of this node was seen", fx);
+            continue;
+        }
+        l->role = ROLE_NODE;
+        hello_answer(n, l->link, l->hello_id, 0, 0, "", fx);
+    }
+}

@@ -1,0 +1,75 @@
+/*
+ * What the node says of itself when somebody looks: the report that heartbeats carry, and the
+ * status answer, which shows the cluster as far as this one node can see it. It is a file of its
+ * own because nothing here decides anything.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/error.h"
+#include "net/status.h"
+#include "node/node_private.h"
+
+struct node_report report_now(const struct node *n)
+{
+    struct node_report r = {0};
+    if (n->config.report)
+        n->config.report(n->config.report_arg, &r);
+    for (uint32_t i = 0; i < n->peer_count; i++)
+        r.linked_peers += n->peers[i].up && !n->peers[i].manager;
+    return r;
+}
+
+static enum member_state state_seen(const struct node *n, uint32_t i)
+{
+    const struct member *m = &n->ring->members[i];
+    bool up = (int)i == n->member || node_linked(n, m->id);
+    if (m->state != MEMBER_UP && m->state != MEMBER_DOWN)
+        return m->state;
+    return up ? MEMBER_UP : MEMBER_DOWN;
+}
+
+static void status_nodes(const struct node *n, struct status *st, bool *up)
+{
+    for (uint32_t i = 0; i < st->node_count; i++) {
+        struct status_node *row = &st->nodes[i];
+        bool self = (int)i == n->member;
+        row->member = n->ring->members[i];
+        row->member.state = state_seen(n, i);
+        row->tokens = n->ring->formed ? ring_tokens_of(n->ring, i) : 0;
+        row->report_known = self;
+        if (self)
+            row->report = report_now(n);
+        row->heard_ms = self ? 0 : UINT64_MAX;
+        up[i] = self || node_linked(n, row->member.id);
+        up[i] = up[i] && row->member.state != MEMBER_CATCHING_UP;
+    }
+}
+
+void status_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_STATUS_REPLY, ev->message.msg->id);
+    struct status st = {.verdict = VERDICT_UNAVAILABLE};
+    uint32_t members = n->ring ? n->ring->member_count : 0;
+    bool *up = calloc(members + 1, sizeof(*up));
+    st.nodes = calloc(members + 1, sizeof(*st.nodes));
+    if (!up || !st.nodes) {
+        m.status_reply.error = GT_ENOMEM;
+    } else {
+        snprintf(st.source, sizeof(st.source), "%s", node_label(n));
+        memcpy(st.cluster_id, n->identity.cluster_id, CLUSTER_ID_BYTES);
+        if (n->ring) {
+            st.epoch = n->ring->epoch;
+            st.formed = n->ring->formed;
+            st.registered = members;
+            st.settings = n->ring->settings;
+            st.node_count = members;
+            status_nodes(n, &st, up);
+            status_count(n->ring, up, &st);
+        }
+        m.status_reply.status = &st;
+    }
+    effects_reply(fx, ev->link, &m);
+    free(up);
+    free(st.nodes);
+}
