@@ -80,6 +80,7 @@ struct session {
     struct log *log;
     struct prng prng;
     struct hlc clock; /* only what was heard: a client's wall clock decides nothing */
+    uint64_t heard_us; /* when it was raised last */
     struct ring *ring;
     struct peer *peers; /* seeds first, then members met */
     uint32_t peer_count, peer_capacity;
@@ -547,6 +548,14 @@ static struct request_head *request_head(struct msg *m)
     }
 }
 
+/* What the cluster's clock will show after so long, by what was heard of it; 0 when nothing was. */
+static uint64_t stamp_after(const struct session *s, uint64_t us)
+{
+    if (s->clock.last == 0)
+        return 0;
+    return s->clock.last + ((s->now_us - s->heard_us + us + 999) / 1000 << 16);
+}
+
 static void call_send(struct session *s, struct call *c, uint64_t peer)
 {
     uint64_t id;
@@ -577,6 +586,8 @@ static void call_send(struct session *s, struct call *c, uint64_t peer)
     }
     if (m.type == MSG_PUT && c->context)
         m.put.context = slice_blob(c->context);
+    if (m.type == MSG_PUT)
+        m.put.valid_until = stamp_after(s, SESSION_ATTEMPT_US);
     if (!c->sent_us)
         c->sent_us = s->now_us ? s->now_us : 1;
     effects_send(s->out, peer, &m);
@@ -908,6 +919,7 @@ static enum advice advice_of(int error)
     case GT_ECLOSED:
     case GT_ECLOCK:
     case GT_EINCARNATION:
+    case GT_ECONTEXT: /* another owner may know the writer that this one does not */
         return ADVICE_OTHER;
     default:
         return ADVICE_FINAL;
@@ -999,7 +1011,10 @@ static void on_message(struct session *s, const struct gt_event *ev)
         return;
     if (p->link == LINK_REFUSED)
         return;
-    hlc_observe(&s->clock, m->stamp);
+    if (m->stamp > s->clock.last) {
+        s->clock.last = m->stamp;
+        s->heard_us = s->now_us;
+    }
     if (m->type == MSG_HELLO_REPLY) {
         on_hello_reply(s, p, m);
         return;

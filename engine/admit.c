@@ -35,6 +35,14 @@ static bool answer(struct engine *e, const struct store_request *r, int error)
     return true;
 }
 
+/* The operation was applied before; what failed is the answer. */
+static void answer_known(struct engine *e, const struct store_request *r, int error)
+{
+    struct store_result result = {
+        .kind = r->kind, .tag = r->tag, .result = error, .known_op = true};
+    result_push(&e->results, &result);
+}
+
 static size_t varint_bytes(uint64_t v)
 {
     size_t bytes = 1;
@@ -220,11 +228,15 @@ static int key_check(const struct store_request *r)
 
 /* ---- put ------------------------------------------------------------------------------------- */
 
-static struct blob *dots_blob(const struct dot *dots, uint32_t count)
+/* The known sibling's dot, then those of the other siblings. */
+static struct blob *known_dots(const struct state *s, const struct sibling *known)
 {
-    struct blob *b = blob_new((size_t)count * DOT_BYTES);
-    for (uint32_t i = 0; b && i < count; i++)
-        dots_put(b->data + (size_t)i * DOT_BYTES, dots[i]);
+    struct blob *b = blob_new((size_t)s->sibling_count * DOT_BYTES);
+    uint32_t at = 1;
+    for (uint32_t i = 0; b && i < s->sibling_count; i++) {
+        uint32_t place = &s->siblings[i] == known ? 0 : at++;
+        dots_put(b->data + (size_t)place * DOT_BYTES, s->siblings[i].dot);
+    }
     return b;
 }
 
@@ -258,7 +270,7 @@ static int put_known(struct engine *e, const struct store_request *r, uint64_t h
     struct store_result result = {.kind = STORE_PUT,
                                   .tag = r->tag,
                                   .record = blob_ref(view->record),
-                                  .dots = dots_blob(&known->dot, 1),
+                                  .dots = known_dots(&e->local, known),
                                   .context = context_blob(e, &e->returned, hash),
                                   .stamp = known->stamp,
                                   .known_op = true};
@@ -295,8 +307,13 @@ static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
     if (e->merged.sibling_count > SIBLINGS_MAX ||
         state_value_bytes(&e->merged) > STATE_VALUE_LIMITS * e->value_bytes_max)
         return GT_ELIMIT;
-    e->dots[replaced] = sibling->dot;
-    w->dot_count = replaced + 1;
+    /* Beside what was replaced, the siblings that stay: the message carries them too (RULES 1). */
+    uint32_t listed = replaced;
+    for (uint32_t i = 0; i < e->merged.sibling_count; i++)
+        if (dot_compare(e->merged.siblings[i].dot, sibling->dot) != 0)
+            e->dots[listed++] = e->merged.siblings[i].dot;
+    e->dots[listed] = sibling->dot;
+    w->dot_count = listed + 1;
     fresh_dots_count(e, w);
     error = record_encode_blob(&e->merged, r->partition, r->key, &w->record);
     if (!error)
@@ -359,8 +376,17 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     if (error)
         return error;
     w.view = &view;
-    const struct sibling *known = r->retry ? sibling_of_op(&e->local, r->op) : NULL;
-    error = known ? put_known(e, r, w.hash, &view, known) : put_write(e, &w, parked);
+    /* Looked up whether or not the sender knows that it tries again: a first attempt may arrive
+     * after the second one was done through another coordinator. */
+    const struct sibling *known = sibling_of_op(&e->local, r->op);
+    if (known) {
+        error = put_known(e, r, w.hash, &view, known);
+        if (error)
+            answer_known(e, r, error);
+        error = 0;
+    } else {
+        error = put_write(e, &w, parked);
+    }
     view_close(&view);
     return error;
 }

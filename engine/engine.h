@@ -103,7 +103,8 @@ struct store_request {
     struct slice context; /* as clients hold it (version.h), or empty */
     uint8_t op[OP_ID_BYTES];
     bool tombstone, plain;
-    bool retry;     /* when a live sibling has this operation id, mint nothing and return its dot */
+    bool retry;     /* the sender knows that it tries again; a live sibling with this operation id is
+                       looked for in any case: then nothing is minted and its dot is returned */
     uint64_t stamp; /* lowest hybrid timestamp to use; raised above those of replaced siblings */
     /* MERGE */
     struct slice record;

@@ -837,7 +837,8 @@ static void config_defaults(struct loop_config *c)
     if (c->links_max == 0)
         c->links_max = LINKS_DEFAULT;
     if (c->link_queue_bytes == 0)
-        c->link_queue_bytes = QUEUE_DEFAULT_BYTES;
+        c->link_queue_bytes = 2 * c->body_bytes_max > QUEUE_DEFAULT_BYTES ? 2 * c->body_bytes_max
+                                                                            : QUEUE_DEFAULT_BYTES;
 }
 
 int loop_new(const struct loop_config *c, struct loop **out)

@@ -306,11 +306,12 @@ static void put_body(struct writer *w, const struct msg *m)
         put_start(w, m, 0);
         return;
     case MSG_PUT:
-        put_start(w, m, 4);
+        put_start(w, m, 5);
         put_request_head(w, &m->put.head);
         put_bin(w, m->put.key);
         put_bin(w, m->put.context);
         put_bin(w, m->put.value);
+        put_u(w, m->put.valid_until);
         return;
     case MSG_PUT_REPLY:
         put_start(w, m, 4);
@@ -1016,6 +1017,7 @@ static void get_body(struct fields *f, struct msg *m)
         m->put.key = get_bytes(f);
         m->put.context = get_bytes(f);
         m->put.value = get_bytes(f);
+        m->put.valid_until = get_u(f, UINT64_MAX);
         return;
     case MSG_PUT_REPLY:
         get_reply_head(f, &m->put_reply.head);

@@ -143,6 +143,10 @@ struct msg {
         struct {
             struct request_head head;
             struct slice key, value, context;
+            /* A coordinator whose hybrid clock is past this refuses the put (GT_ESTALE, not
+             * applied): an attempt that its sender has given up must not be minted late, above
+             * what was acknowledged since. 0 = no bound. */
+            uint64_t valid_until;
         } put;
         struct {
             struct reply_head head;

@@ -90,14 +90,28 @@ static uint64_t deadline_of(const struct node *n, const struct request_head *hea
     return n->now_us + (ms < DEADLINE_MAX_MS ? ms : DEADLINE_MAX_MS) * 1000ull;
 }
 
+/*
+ * When an unanswered replica counts as failed. A read asks another one then, soon. A put has nobody
+ * else to ask, and giving it up puts it in doubt: it waits for most of its time, and leaves the rest
+ * for the answer to reach the client.
+ */
+static uint64_t silent_us(const struct slot *s, uint32_t i)
+{
+    if (s->asked_us[i] == UINT64_MAX)
+        return UINT64_MAX;
+    if (s->kind != SLOT_PUT)
+        return s->asked_us[i] + SILENCE_US;
+    uint64_t left_us = s->deadline_us > s->asked_us[i] ? s->deadline_us - s->asked_us[i] : 0;
+    return s->asked_us[i] + left_us * 3 / 4;
+}
+
 /* The next moment at which this slot wants to be looked at. */
 void coord_date(struct node *n, uint64_t id, struct slot *s)
 {
     uint64_t at = s->expired ? UINT64_MAX : s->deadline_us;
     for (uint32_t i = 0; i < s->quorum.total; i++)
-        if (s->quorum.state[i] == QUORUM_ASKED && s->asked_us[i] != UINT64_MAX &&
-            s->asked_us[i] + SILENCE_US < at)
-            at = s->asked_us[i] + SILENCE_US;
+        if (s->quorum.state[i] == QUORUM_ASKED && silent_us(s, i) < at)
+            at = silent_us(s, i);
     slots_set_deadline(n->slots, id, at);
 }
 
@@ -239,6 +253,11 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
         refuse(n, ev, GT_EBUSY, "too many requests in flight here; not applied", fx);
         return NULL;
     }
+    if (write && n->put_bytes > 0 && n->put_bytes + ev->message.body->bytes > PUT_BYTES_MAX) {
+        n->metrics.busy_count++;
+        refuse(n, ev, GT_EBUSY, "too many bytes in flight here; not applied", fx);
+        return NULL;
+    }
     uint32_t total, w, read;
     ring_quorums(n->ring, partition, &total, &w, &read);
     uint32_t usual = write ? w : read;
@@ -262,6 +281,10 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
     s->partition = partition;
     s->deadline_us = deadline_us;
     s->body = blob_ref(ev->message.body);
+    if (write) {
+        s->put.bytes = s->body->bytes;
+        n->put_bytes += s->put.bytes;
+    }
     quorum_init(&s->quorum, total, head->quorum ? head->quorum : usual);
     s->weak = s->quorum.need < usual;
     owners_fill(n, s, partition);
@@ -296,6 +319,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
         for (uint32_t i = 0; i < s->put.piece_count; i++)
             blob_unref(s->put.pieces[i]);
         free(s->put.pieces);
+        n->put_bytes -= s->put.bytes;
         n->coordinated--;
         break;
     case SLOT_GET:
@@ -363,8 +387,7 @@ void coord_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effec
 static void silence_count(const struct node *n, struct slot *s)
 {
     for (uint32_t i = 0; i < s->quorum.total; i++)
-        if (s->quorum.state[i] == QUORUM_ASKED && s->asked_us[i] != UINT64_MAX &&
-            s->asked_us[i] + SILENCE_US <= n->now_us)
+        if (s->quorum.state[i] == QUORUM_ASKED && silent_us(s, i) <= n->now_us)
             quorum_fail(&s->quorum, i);
 }
 

@@ -75,6 +75,7 @@ static void share_take(struct node *n, uint64_t id, struct slot *s, uint32_t i, 
     if (bad) {
         quorum_fail(&s->quorum, i);
     } else {
+        blob_unref(s->get.shares[i].hold); /* of a share that was spoiled */
         s->get.shares[i].hold = blob_ref(hold);
         s->get.shares[i].bytes = record;
         quorum_answer(&s->quorum, i);

@@ -6,7 +6,7 @@
  *   storing --refused by the engine----------------> NOT_APPLIED (poisoned: IN_DOUBT; unknown:
  * passed on) | stored: counts as the first of w sending: STATE to all other owners | w acknowledged
  * ----------------------------> DONE | w out of reach, or the deadline -----------> IN_DOUBT
- *   background: until every asked replica answered, was silent for 500 ms, or the deadline passed
+ *   background: pieces of a large state alone, until every asked replica answered or was silent
  *
  * storing ends by the STORED event alone, even past the deadline: what is stored must be sent.
  * From the moment of STORE no failure is "not applied" unless the engine proved it.
@@ -68,10 +68,23 @@ static bool value_bad(struct node *n, const struct gt_event *ev, struct gt_effec
     return true;
 }
 
+/* Its sender has given this attempt up and may have gone on to newer puts elsewhere; minted now it
+ * would stand above them. */
+static bool late(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    uint64_t until = ev->message.msg->put.valid_until;
+    if (until == 0 || hlc_now(&n->hlc, n->wall_us) <= until)
+        return false;
+    n->metrics.expired_count++;
+    refuse(n, ev, GT_ESTALE, "the attempt arrived too late; not applied", fx);
+    return true;
+}
+
 void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     const struct msg *m = ev->message.msg;
-    if (coord_key_bad(n, ev, m->put.key, fx) || coord_forming(n, ev, fx) || value_bad(n, ev, fx))
+    if (coord_key_bad(n, ev, m->put.key, fx) || coord_forming(n, ev, fx) || value_bad(n, ev, fx) ||
+        late(n, ev, fx))
         return;
     uint64_t id;
     uint32_t partition = ring_partition(n->ring, m->put.key);
@@ -205,12 +218,14 @@ static void state_send(struct node *n, uint64_t id, struct slot *s, const struct
 /* ---- what happens on the way ----------------------------------------------------------------- */
 
 /* The engine did not store it. */
-static void put_refused(struct node *n, uint64_t id, struct slot *s, int error,
+static void put_refused(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                         struct gt_effects *fx)
 {
     char text[MSG_TEXT_BYTES];
     struct origin o = s->origin;
-    bool doubt = error == GT_EPOISONED;
+    int error = r->result;
+    /* An operation that is known was applied, whatever went wrong with its answer. */
+    bool doubt = error == GT_EPOISONED || r->known_op;
     if (s->answered) {
         coord_end(n, id, s);
         return;
@@ -242,9 +257,11 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
     if (r->result == GT_EUNKNOWN && put_pass_on(n, id, s, fx))
         return;
     if (r->result) {
-        put_refused(n, id, s, r->result, fx);
+        put_refused(n, id, s, r, fx);
         return;
     }
+    s->put.bytes += r->record->bytes;
+    n->put_bytes += r->record->bytes;
     s->put.stored = true;
     s->put.known = r->known_op;
     s->put.stamp = r->stamp;
@@ -352,7 +369,9 @@ void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
         put_reply(n, s, fx);
     else if (!s->answered && (verdict == QUORUM_LOST || s->expired))
         put_doubt(n, s, fx);
-    bool over = s->expired || quorum_count(&s->quorum, QUORUM_ASKED) == 0;
+    /* What was sent whole needs nobody to wait for it; pieces are sent one after the other. */
+    bool over = s->expired || quorum_count(&s->quorum, QUORUM_ASKED) == 0 ||
+                (s->answered && s->put.piece_count == 0);
     if (s->put.stored && over)
         coord_end(n, id, s);
 }

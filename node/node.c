@@ -96,6 +96,7 @@ bool meta_store(struct node *n, enum meta_kind kind, uint64_t version, struct sl
         memcpy(hold->data + name.bytes, value.data, value.bytes);
     struct store_request r = {.kind = STORE_META,
                               .tag = id,
+                              .deadline_us = n->now_us + DEADLINE_DEFAULT_MS * 1000ull,
                               .hold = hold,
                               .key = slice_of(hold->data, name.bytes),
                               .value = slice_of(hold->data + name.bytes, value.bytes)};
@@ -254,7 +255,9 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
 
 static void message(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
-    hlc_observe(&n->hlc, ev->message.msg->stamp);
+    /* A stamp from the far future, whoever sent it, would stop the clock of everybody. */
+    if (ev->message.msg->stamp <= (n->wall_us / 1000 + CLOCK_AHEAD_MAX_MS) << 16)
+        hlc_observe(&n->hlc, ev->message.msg->stamp);
     if (ev->peer)
         reply(n, ev, fx);
     else

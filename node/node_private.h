@@ -23,6 +23,10 @@
 #define META_SLOTS          16u     /* the node's own small durable values under way */
 #define LINKS_MAX           8192u   /* inbound links that have spoken */
 #define SEEN_MAX            4096u   /* nodes whose incarnations are remembered */
+/* Bodies of puts in flight here; above it a put is refused as busy. Half of what a link's queue
+ * takes, so that a slow replica slows the writers before its link is cut. */
+#define PUT_BYTES_MAX (32ull << 20)
+#define CLOCK_AHEAD_MAX_MS 60000u /* a stamp further ahead of our clock is not followed */
 #define SILENCE_US          500000u /* an unanswered replica counts as failed */
 #define HEARTBEAT_US        500000u
 #define DEADLINE_DEFAULT_MS 5000u
@@ -93,6 +97,7 @@ struct slot {
             bool stored, known;
             struct blob *context, *dots;
             uint64_t stamp;
+            uint64_t bytes;       /* its share of node.put_bytes */
             struct blob **pieces; /* of a state above a frame; piece_count references */
             uint32_t piece_count;
         } put;
@@ -146,6 +151,7 @@ struct node {
 
     struct slots *slots;
     uint32_t inflight_max, coordinated, replicating, metas;
+    uint64_t put_bytes; /* of puts not yet answered: bounds what waits for one peer */
 
     struct hlc hlc;
     uint64_t now_us, wall_us; /* of the event being handled */

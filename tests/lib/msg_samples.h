@@ -233,6 +233,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->put.key = sample_slice(s, KEY_BYTES_MAX);
         m->put.context = sample_slice(s, 500);
         m->put.value = sample_slice(s, SAMPLE_BYTES);
+        m->put.valid_until = sample_u(s, UINT64_MAX);
         break;
     case MSG_PUT_REPLY:
         sample_reply_head(s, &m->put_reply.head);
@@ -431,7 +432,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_PUT:
         return same_request_head(&a->put.head, &b->put.head) &&
                slice_equal(a->put.key, b->put.key) && slice_equal(a->put.context, b->put.context) &&
-               slice_equal(a->put.value, b->put.value);
+               slice_equal(a->put.value, b->put.value) &&
+               a->put.valid_until == b->put.valid_until;
     case MSG_PUT_REPLY:
         return same_reply_head(&a->put_reply.head, &b->put_reply.head) &&
                a->put_reply.stamp == b->put_reply.stamp &&

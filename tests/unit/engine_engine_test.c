@@ -400,7 +400,11 @@ static void test_contexts_make_and_replace_siblings(void **unused)
     r.context = slice_blob(first.context); /* has seen the first alone */
     struct store_result third = call(&rig, r);
     assert_int_equal(third.result, 0);
-    assert_int_equal(dots_count(slice_blob(third.dots)), 2);
+    /* The new one, what it replaced, and the sibling that stays (RULES 1). */
+    assert_int_equal(dots_count(slice_blob(third.dots)), 3);
+    assert_int_equal(dot_compare(dots_at(slice_blob(third.dots), 2),
+                                 dots_at(slice_blob(second.dots), 0)),
+                     0);
     struct dot replaced = dots_at(slice_blob(third.dots), 1);
     assert_int_equal(dot_compare(replaced, dots_at(slice_blob(first.dots), 0)), 0);
     assert_int_equal(sibling_count(&rig, "cart"), 2);
