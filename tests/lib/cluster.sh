@@ -136,3 +136,22 @@ expect_exit() {
   printf '%-48s expected %-28s saw exit %s%s\n' "$(cut -c 1-80 <<<"${*##*/}")" "exit $wanted" "$code" "${out:+: $out}"
   [ "$code" = "$wanted" ] || fail "expected exit $wanted, saw $code"
 }
+
+# bars CSV COLUMN PNG TITLE X-LABEL Y-LABEL: one bar a row of the CSV, named by its first column.
+bars() {
+  gnuplot <<EOF || fail "gnuplot could not draw $3"
+set terminal pngcairo size 800,500
+set output "$3"
+set datafile separator ","
+set title "$4"
+set xlabel "$5"
+set ylabel "$6"
+set style fill solid 0.8 border -1
+set boxwidth 0.6
+set xtics nomirror
+set yrange [0:*]
+set offsets graph 0.05, graph 0.05, graph 0.12, 0
+set key off
+plot "$1" every ::1 using 0:$2:xtic(1) with boxes lc rgb "#3465a4", "" every ::1 using 0:$2:$2 with labels offset 0,0.7
+EOF
+}

@@ -31,16 +31,5 @@ awk -F, -v all="$inserts" '
     printf "max/mean %.4f, expected at most %.4f\n", max / mean, bound / mean
     exit !(n == 7 && max <= bound)
   }' "$csv" || fail "the keys do not lie evenly"
-gnuplot <<EOF || fail "gnuplot could not draw"
-set terminal pngcairo size 800,500
-set output "$results/load.png"
-set datafile separator ","
-set title "Keys per node, $inserts inserts, 7 nodes, 1 copy"
-set ylabel "keys"
-set style fill solid 0.8 border -1
-set boxwidth 0.6
-set yrange [0:*]
-set key off
-plot "$csv" every ::1 using 0:2:xtic(1) with boxes lc rgb "#4e9a06", "" every ::1 using 0:2:2 with labels offset 0,0.7
-EOF
+bars "$csv" 2 "$results/load.png" "Keys per node, $inserts inserts, 7 nodes, 1 copy" "" "keys"
 echo "wrote $csv and $results/load.png"

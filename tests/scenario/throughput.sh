@@ -28,17 +28,6 @@ cat "$csv"
 # Every run must have done all the work, without an error.
 awk -F, -v want="$operations" 'NR > 1 && ($2 < want || $9 != 0) { bad = 1 } END { exit bad || NR != 4 }' "$csv" ||
   fail "expected $operations operations and no error at 1, 3 and 5 copies"
-gnuplot <<EOF || fail "gnuplot could not draw"
-set terminal pngcairo size 800,500
-set output "$results/throughput.png"
-set datafile separator ","
-set title "Throughput, 7 nodes, half puts, every put durable at all copies"
-set xlabel "copies"
-set ylabel "operations per second"
-set style fill solid 0.8 border -1
-set boxwidth 0.6
-set yrange [0:*]
-set key off
-plot "$csv" every ::1 using 0:4:xtic(1) with boxes lc rgb "#3465a4", "" every ::1 using 0:4:4 with labels offset 0,0.7
-EOF
+bars "$csv" 4 "$results/throughput.png" "Throughput, 7 nodes, half puts, every put durable at all copies" \
+  "copies" "operations per second"
 echo "wrote $csv and $results/throughput.png"
