@@ -555,7 +555,70 @@ struct exporter {
     uint64_t records, unknown;
 };
 
-/* One record as its line: nothing for a key whose siblings are all tombstones. */
+static void line_add(struct json_line *line, struct slice value, bool deleted)
+{
+    if (line->value_count < JSON_LINE_SIBLINGS_MAX)
+        line->values[line->value_count++] = (struct json_value){value, deleted};
+}
+
+/* Nothing for a key whose siblings are all tombstones. */
+static int export_line(struct exporter *ex, struct json_line *line)
+{
+    bool live = false;
+    for (uint32_t i = 0; i < line->value_count; i++)
+        live = live || !line->values[i].deleted;
+    if (!live)
+        return 0;
+    line->siblings = line->value_count > 1;
+    buf_clear(&ex->line);
+    int error = json_line_format(line, &ex->line);
+    if (error)
+        return error;
+    if (fwrite(ex->line.data, 1, ex->line.bytes, stdout) != ex->line.bytes)
+        return GT_EIO;
+    ex->records++;
+    return 0;
+}
+
+struct export_get {
+    struct exporter *ex;
+    struct slice key;
+    int error;
+};
+
+static void export_got(void *arg, const gtstore_result *result)
+{
+    struct export_get *g = arg;
+    struct json_line line = {.key = g->key};
+    gtstore_sibling sibling;
+    if (result->error == GT_ENOTFOUND)
+        return;
+    if (result->error) {
+        g->ex->unknown++;
+        fprintf(stderr, "gtstore: %.*s: %s\n", (int)g->key.bytes, (const char *)g->key.data,
+                result->text);
+        return;
+    }
+    for (unsigned i = 0; gtstore_result_sibling(result, i, &sibling) == 0; i++)
+        line_add(&line, slice_of(sibling.value, sibling.value_bytes), sibling.deleted);
+    g->error = export_line(g->ex, &line);
+}
+
+/* A scan asks R owners. Of a key whose record is bad at one of them a get asks the others too. */
+static int export_by_get(struct exporter *ex, struct slice key)
+{
+    struct export_get g = {ex, key, 0};
+    gtstore_op op = {.size = sizeof(op),
+                     .verb = GTSTORE_GET,
+                     .key = key.data,
+                     .key_bytes = key.bytes,
+                     .flags = GTSTORE_ALL,
+                     .timeout_ms = ex->options->timeout_ms};
+    gtstore_run(ex->env, &op, export_got, &g);
+    return g.error;
+}
+
+/* One record as its line. */
 static int export_record(struct exporter *ex, uint32_t partition, struct slice key,
                          struct slice record)
 {
@@ -563,32 +626,13 @@ static int export_record(struct exporter *ex, uint32_t partition, struct slice k
     int error = record.bytes ? record_decode(record, partition, key, &ex->state) : GT_EUNKNOWN;
     if (error == GT_ENOMEM)
         return error;
-    if (error) {
-        ex->unknown++;
-        fprintf(stderr, "gtstore: %.*s: %s\n", (int)key.bytes, (const char *)key.data,
-                error_text(error));
-        return 0;
-    }
-    bool live = false;
-    for (uint32_t i = 0; i < ex->state.sibling_count; i++) {
-        const struct sibling *s = &ex->state.siblings[i];
-        if (!state_shown(&ex->state, i) || line.value_count == JSON_LINE_SIBLINGS_MAX)
-            continue;
-        bool deleted = (s->flags & SIBLING_TOMBSTONE) != 0;
-        live = live || !deleted;
-        line.values[line.value_count++] = (struct json_value){s->value, deleted};
-    }
-    if (!live)
-        return 0;
-    line.siblings = line.value_count > 1;
-    buf_clear(&ex->line);
-    error = json_line_format(&line, &ex->line);
     if (error)
-        return error;
-    if (fwrite(ex->line.data, 1, ex->line.bytes, stdout) != ex->line.bytes)
-        return GT_EIO;
-    ex->records++;
-    return 0;
+        return export_by_get(ex, key);
+    for (uint32_t i = 0; i < ex->state.sibling_count; i++)
+        if (state_shown(&ex->state, i))
+            line_add(&line, ex->state.siblings[i].value,
+                     (ex->state.siblings[i].flags & SIBLING_TOMBSTONE) != 0);
+    return export_line(ex, &line);
 }
 
 /* The chunk's records; *after is the last key, for the next chunk. */
