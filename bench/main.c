@@ -15,6 +15,7 @@
 #include "bench/sessions_posix.h"
 #include "bench/workload.h"
 #include "client/gtstore.h"
+#include "engine/base/stdio.h"
 #include "engine/base/error.h"
 #include "engine/base/units.h"
 
@@ -34,6 +35,7 @@
 struct options {
     const char *managers, *csv_path, *plot_path, *ack_path;
     enum workload_kind kind;
+    bool workload_given;
     enum workload_distribution distribution;
     bool distribution_given, no_load;
     uint64_t keys, value_bytes, clients, in_flight, ops, duration_us, seed;
@@ -61,7 +63,7 @@ static const struct argp_option option_table[] = {
     {"manager", 'm', "HOST:PORT", 0,
      "Manager or storage node, or several with commas (GTSTORE_MANAGER, else 127.0.0.1:5000)", 0},
     {"workload", OPTION_WORKLOAD, "NAME", 0,
-     "put, get, mixed (half and half), or a, b, c, d, f as in YCSB (default mixed)", 0},
+     "put, get, mixed (half and half), or a, b, c, d, f as in YCSB; required", 0},
     {"keys", OPTION_KEYS, "N", 0, "Number of keys (default 100000)", 0},
     {"value-bytes", OPTION_VALUE_BYTES, "B", 0, "Size of a value (default 100)", 0},
     {"clients", OPTION_CLIENTS, "C", 0, "Sessions, each with a connection of its own (default 16)",
@@ -127,6 +129,7 @@ static error_t option_take(int key, char *text, struct argp_state *state)
     case OPTION_WORKLOAD:
         if (workload_kind_parse(text, &o->kind) != 0)
             refuse("--workload", text, "put, get, mixed, a, b, c, d or f");
+        o->workload_given = true;
         return 0;
     case OPTION_KEYS:
         o->keys = number("--keys", text, 1, WORKLOAD_KEYS_MAX / 2);
@@ -193,6 +196,10 @@ static void options_check(struct options *o)
     struct address addresses[16];
     if (units_addresses(o->managers, addresses, 16) < 1)
         refuse("--manager", o->managers, "HOST:PORT[,HOST:PORT]");
+    if (!o->workload_given) {
+        complain("--workload is required: put, get, mixed, a, b, c, d or f; see: gtstore-bench --help");
+        exit(EXIT_USAGE);
+    }
     if (o->ops && o->duration_us) {
         complain("--ops and --duration exclude each other");
         exit(EXIT_USAGE);
@@ -507,6 +514,7 @@ static int bench_run(struct bench *b)
 int main(int argc, char **argv)
 {
     struct bench *b = calloc(1, sizeof(*b));
+    stdio_open();
     if (!b) {
         complain("out of memory");
         return 1;

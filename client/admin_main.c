@@ -8,6 +8,7 @@
 
 #include "client/admin_view.h"
 #include "client/ask.h"
+#include "engine/base/stdio.h"
 #include "engine/base/error.h"
 #include "net/loop_uv.h"
 
@@ -414,6 +415,7 @@ int main(int argc, char **argv)
     struct parsing parsing = {0};
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = (char[]){"gtstore-admin"};
+    stdio_open();
     argp_program_version = "gtstore-admin " GT_VERSION;
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &parsing) != 0)
         exit(EXIT_USAGE); /* getopt has said why */

@@ -15,6 +15,7 @@
 #include "client/base64.h"
 #include "client/json_lines.h"
 #include "client/library.h"
+#include "engine/base/stdio.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/units.h"
@@ -85,7 +86,7 @@ static int close_stdout(int code)
 static void set_token(struct buf *to, const char *option, const char *text)
 {
     buf_clear(to);
-    if (base64_decode(slice_text(text), to) != 0)
+    if (base64_decode(slice_text(text), to) != 0 || to->bytes == 0)
         usage("%s: '%s' is no token", option, text);
 }
 
@@ -310,17 +311,18 @@ static void show_get(void *arg, const gtstore_result *r)
         fprintf(stderr, "context %s\n", (const char *)token.data);
         buf_close(&token);
     }
-    if (r->error == GT_ENOTFOUND && o->all && r->siblings > 1) {
+    bool readable = r->error == 0 || r->error == GT_ENOTFOUND;
+    if (readable && o->strict_one && r->siblings > 1) { /* also when the newest is a tombstone */
+        fprintf(stderr, "gtstore: %s has %u siblings; see: gtstore get --all\n", o->args[0],
+                r->siblings);
+        run->code = error_exit_code(GT_ECONFLICT);
+    } else if (r->error == GT_ENOTFOUND && o->all && r->siblings > 1) {
         print_siblings(r); /* the newest is a tombstone, and is not alone */
     } else if (r->error == GT_ENOTFOUND) {
         fprintf(stderr, "not found: %s\n", o->args[0]);
         run->code = error_exit_code(GT_ENOTFOUND);
     } else if (r->error) {
         run->code = fail(r->error, r->text);
-    } else if (o->strict_one && r->siblings > 1) {
-        fprintf(stderr, "gtstore: %s has %u siblings; see: gtstore get --all\n", o->args[0],
-                r->siblings);
-        run->code = error_exit_code(GT_ECONFLICT);
     } else if (o->all) {
         print_siblings(r);
     } else {
@@ -464,8 +466,9 @@ static int import_line(gtstore_env *env, const struct options *o, struct importe
                          .key_bytes = line->key.bytes,
                          .value = v->deleted ? NULL : v->value.data,
                          .value_bytes = v->value.bytes,
-                         /* Siblings replace nothing, so that they become siblings again. */
-                         .context = line->siblings ? "" : NULL,
+                         /* The first overwrites, as every line does, so that to import twice is to
+                          * import once; the others replace nothing and become its siblings. */
+                         .context = i > 0 ? "" : NULL,
                          .timeout_ms = o->timeout_ms};
         int error = import_wait(im, IMPORT_WINDOW);
         if (error)
@@ -820,6 +823,7 @@ int main(int argc, char **argv)
     o.managers = preset && preset[0] ? preset : "127.0.0.1:5000";
     buf_init(&o.context, CONTEXT_BYTES_MAX);
     buf_init(&o.min_context, CONTEXT_BYTES_MAX);
+    stdio_open();
     argp_program_version = "gtstore " GT_VERSION;
     argv[0] = "gtstore"; /* what its errors begin with, wherever it lies */
     if (argp_parse(&top, argc, argv, ARGP_IN_ORDER, NULL, &o) != 0)

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/stdio.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/values.h"
@@ -428,6 +429,7 @@ static void on_bad_page(int number)
 
 int main(int argc, char **argv)
 {
+    stdio_open();
     struct sigaction bad_page = {.sa_handler = on_bad_page};
     sigaction(SIGBUS, &bad_page, NULL);
     sigaction(SIGSEGV, &bad_page, NULL);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/base/stdio.h"
 #include "engine/base/error.h"
 #include "engine/base/prng.h"
 #include "manager/manager.h"
@@ -410,6 +411,7 @@ static int program_run(struct program *p)
 int main(int argc, char **argv)
 {
     struct program *p = calloc(1, sizeof(*p));
+    stdio_open();
     if (!p)
         die(1, "out of memory");
     options_read(&p->options, argc, argv);

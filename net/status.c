@@ -22,7 +22,7 @@ void status_count(const struct ring *r, const bool *up, struct status *out)
         uint32_t have = owners_up(&r->arcs[p], up);
         if (have < need)
             out->partitions_below++;
-        else if (have == n)
+        else if (have == n && n >= r->settings.replicas)
             out->partitions_full++;
         else
             out->partitions_quorum++;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/base/stdio.h"
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/units.h"
@@ -493,6 +494,7 @@ static void program_close(struct program *p)
 int main(int argc, char **argv)
 {
     static struct program p;
+    stdio_open();
     argp_program_version = "gtstore-node " GT_VERSION;
     int refused = options_parse(argc, argv, &p.options);
     if (refused)

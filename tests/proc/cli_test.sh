@@ -97,3 +97,17 @@ echo "the bench writes the CSV that scripts read"
 "$bin/gtstore-bench" --workload mixed --keys 200 --ops 2000 --clients 2 --in-flight 4 --csv "$scratch/bench.csv" >/dev/null || fail "bench"
 same "$(head -n 1 "$scratch/bench.csv")" time_s,op,count,ops_per_s,mean_us,p50_us,p90_us,p99_us,p999_us,max_us,errors
 same "$(awk -F, '$1 == "total" { n += $3; e += $11 } END { print n, e }' "$scratch/bench.csv")" "2000 0"
+
+echo "a deleted sibling is a conflict too, and importing an export twice changes nothing"
+gt put half a >/dev/null && context=$(context_of half) && gt put half b >/dev/null || fail "put"
+gt delete --context "$context" half >/dev/null || fail "delete with an old context"
+expect_exit 4 gt get --strict-one half
+gt export | sort >"$scratch/once.jsonl"
+gt import "$scratch/once.jsonl" && gt export | sort >"$scratch/twice.jsonl" || fail "import and export"
+same "$(jq -c 'if .siblings then .siblings |= sort_by(.value) else . end' "$scratch/twice.jsonl" | sort | sha256sum)" \
+  "$(jq -c 'if .siblings then .siblings |= sort_by(.value) else . end' "$scratch/once.jsonl" | sort | sha256sum)"
+
+echo "a program that was started with a closed descriptor keeps it out of its files"
+expect_exit 0 bash -c '"$0" get half --all <&-' "$bin/gtstore"
+expect_exit 0 bash -c '"$0" ping >&-' "$bin/gtstore"
+expect_exit 0 bash -c '"$0" status 2>&-' "$bin/gtstore-admin"
