@@ -9,7 +9,7 @@ segment=1MiB
 cluster_start 3 --replicas 3 || fail "the cluster did not start"
 
 for round in 1 2 3; do
-  "$recorder" write "$manager" "$scratch/acks.$round" 60 8 "r$round-" >"$scratch/recorder.$round" &
+  "$recorder" write "$manager" "$scratch/acks.$round" 200 8 "r$round-" >"$scratch/recorder.$round" &
   writer=$!
   # Let it write until most of this round's 400 keys are there, then pull the plug.
   for ((i = 0; i < 600; i++)); do
