@@ -190,6 +190,12 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
 static void fail_reply(struct node *n, int error, const char *who, struct slice why,
                        struct gt_effects *fx)
 {
+    /* Once its own manager has accepted it a node serves on, whoever answers at that address now. */
+    if (n->registered) {
+        log_error(n->log, "%s refuses this node, which goes on serving cause=%s", who,
+                  error_text(error));
+        return;
+    }
     char text[MSG_TEXT_BYTES];
     int shown = why.bytes < 120 ? (int)why.bytes : 120;
     if (shown > 0)
