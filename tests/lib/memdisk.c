@@ -7,8 +7,6 @@
 #include "engine/base/error.h"
 #include "engine/base/prng.h"
 
-#define SECTOR_BYTES 512
-
 struct bytes {
     uint8_t *data;
     size_t bytes, capacity;
@@ -62,6 +60,8 @@ struct memdisk {
     uint64_t fail_in; /* calls until the failing one; 0: none fails */
     int fail_error;
     bool fail_forever;
+    struct memcut *cut;
+    bool fail_harms;    /* the call that fails now leaves something behind */
     struct prng random; /* for what a failed call leaves behind */
 };
 
@@ -179,24 +179,33 @@ static void inode_drop_cache(struct inode *i)
     i->write_count = kept;
 }
 
-/* A write of which only a part got through: some sectors, or the bytes up to any place. */
-static void pending_apply_torn(struct bytes *to, const struct pending *p, struct prng *random)
+/* A write that the power cut came into: the bytes up to any place, or some of its sectors, of which
+ * some may be garbage. A garbled sector loses also what was in it and is not of this write; the
+ * file does not grow by it. */
+static void pending_apply_torn(struct bytes *to, const struct pending *p, struct prng *random,
+                               size_t sector_bytes)
 {
-    if (prng_below(random, 2) == 0) {
+    enum { FIRST_PART, SECTORS, GARBAGE, WAYS } way = prng_below(random, WAYS);
+    if (way == FIRST_PART) {
         bytes_write(to, p->offset, p->data, (size_t)prng_below(random, p->bytes + 1));
         return;
     }
     for (size_t at = 0; at < p->bytes;) {
-        size_t part = SECTOR_BYTES - (size_t)((p->offset + at) % SECTOR_BYTES);
+        size_t before = (size_t)((p->offset + at) % sector_bytes), part = sector_bytes - before;
         if (part > p->bytes - at)
             part = p->bytes - at;
-        if (prng_below(random, 2) == 0)
+        uint64_t fate = prng_below(random, way == SECTORS ? 2 : 3);
+        if (fate > 0)
             bytes_write(to, p->offset + at, p->data + at, part);
+        if (fate == 2) {
+            size_t sector = (size_t)p->offset + at - before, left = to->bytes - sector;
+            prng_fill(random, to->data + sector, left < sector_bytes ? left : sector_bytes);
+        }
         at += part;
     }
 }
 
-static void inode_crash(struct inode *i, struct prng *random, uint64_t keep)
+static void inode_crash(struct inode *i, struct prng *random, uint64_t keep, size_t sector_bytes)
 {
     for (size_t k = 0; k < i->write_count; k++) {
         const struct pending *p = &i->writes[k];
@@ -204,7 +213,7 @@ static void inode_crash(struct inode *i, struct prng *random, uint64_t keep)
         if (p->dropped || prng_below(random, 1000) >= keep)
             continue;
         if (tears)
-            pending_apply_torn(&i->medium, p, random);
+            pending_apply_torn(&i->medium, p, random, sector_bytes);
         else
             pending_apply(&i->medium, p);
     }
@@ -381,6 +390,11 @@ static int call_begin(struct memdisk *m, enum memdisk_call call)
 {
     pthread_mutex_lock(&m->lock);
     m->calls[__builtin_ctz(call)]++;
+    enum memcut_fate fate = m->cut ? memcut_call(m->cut) : MEMCUT_DONE;
+    /* A process that ends takes nothing back that is in the cache: its last sync does no harm. */
+    m->fail_harms = fate == MEMCUT_DONE || (fate == MEMCUT_CUT && call == MEMDISK_WRITE);
+    if (fate != MEMCUT_DONE)
+        return GT_EIO;
     if (m->fail_in == 0 || !(m->fail_calls & call))
         return 0;
     if (m->fail_in > 1) {
@@ -475,7 +489,7 @@ static int mem_write(struct disk *d, struct disk_file *f, uint64_t offset, const
     if (error == 0 && end > size && used_bytes(m) + (end - size) > m->capacity)
         error = GT_ENOSPACE;
     if (error != 0 && f->power == m->power)
-        bytes = (size_t)prng_below(&m->random, bytes + 1);
+        bytes = m->fail_harms ? (size_t)prng_below(&m->random, bytes + 1) : 0;
     if (f->power == m->power && bytes > 0 && error != GT_ENOSPACE)
         inode_write(f->inode, offset, data, bytes);
     return call_end(m, error);
@@ -487,7 +501,7 @@ static int mem_sync(struct disk *d, struct disk_file *f)
     int error = file_call_begin(m, MEMDISK_SYNC, f);
     if (error == 0)
         inode_sync(f->inode);
-    else if (f->power == m->power)
+    else if (f->power == m->power && m->fail_harms)
         inode_sync_fail(f->inode, &m->random);
     return call_end(m, error);
 }
@@ -636,6 +650,14 @@ void memdisk_fail(struct disk *d, unsigned calls, uint64_t nth, int error, bool 
     pthread_mutex_unlock(&m->lock);
 }
 
+void memdisk_cut(struct disk *d, struct memcut *cut)
+{
+    struct memdisk *m = mem_of(d);
+    pthread_mutex_lock(&m->lock);
+    m->cut = cut;
+    pthread_mutex_unlock(&m->lock);
+}
+
 uint64_t memdisk_calls(const struct disk *d, unsigned calls)
 {
     struct memdisk *m = mem_of(d);
@@ -665,6 +687,13 @@ unsigned memdisk_open_files(const struct disk *d)
     return count;
 }
 
+/* What is open is of a disk that is no more. */
+static void files_cut_off(struct memdisk *m)
+{
+    m->power++;
+    m->fail_in = 0;
+}
+
 void memdisk_crash(struct disk *d, uint64_t seed)
 {
     struct memdisk *m = mem_of(d);
@@ -674,15 +703,83 @@ void memdisk_crash(struct disk *d, uint64_t seed)
     /* Sometimes all is lost, sometimes nothing, mostly something between. */
     static const uint64_t shares[] = {0, 200, 500, 800, 1000};
     uint64_t keep = shares[prng_below(&random, sizeof(shares) / sizeof(shares[0]))];
+    size_t sector_bytes = prng_below(&random, 2) == 0 ? 512 : 4096;
     folders_crash(m, &random, keep);
     for (struct inode *i = m->inodes; i; i = i->next)
-        inode_crash(i, &random, keep);
+        inode_crash(i, &random, keep, sector_bytes);
     inodes_sweep(m);
-    m->power++;
-    m->fail_in = 0;
+    files_cut_off(m);
     m->random = random;
     pthread_mutex_unlock(&m->lock);
 }
+
+/* ---- the whole disk -------------------------------------------------------------------------- */
+
+struct saved {
+    char name[DISK_NAME_BYTES];
+    bool folder;
+    struct bytes content;
+};
+
+struct memdisk_snapshot {
+    struct saved *items;
+    size_t count;
+};
+
+struct memdisk_snapshot *memdisk_snapshot(const struct disk *d)
+{
+    struct memdisk *m = mem_of(d);
+    struct memdisk_snapshot *s = calloc(1, sizeof(*s));
+    gt_assert(s);
+    pthread_mutex_lock(&m->lock);
+    s->items = calloc(m->cache.count + 1, sizeof(*s->items));
+    gt_assert(s->items);
+    for (; s->count < m->cache.count; s->count++) {
+        const struct entry *from = &m->cache.items[s->count];
+        struct saved *to = &s->items[s->count];
+        memcpy(to->name, from->name, sizeof(to->name));
+        to->folder = from->inode->folder;
+        bytes_copy(&to->content, &from->inode->cache);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return s;
+}
+
+void memdisk_snapshot_free(struct memdisk_snapshot *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        free(s->items[i].content.data);
+    free(s->items);
+    free(s);
+}
+
+void memdisk_restore(struct disk *d, const struct memdisk_snapshot *s)
+{
+    struct memdisk *m = mem_of(d);
+    pthread_mutex_lock(&m->lock);
+    m->cache.count = m->medium.count = m->change_count = 0;
+    inodes_sweep(m);
+    for (size_t i = 0; i < s->count; i++) {
+        const struct saved *from = &s->items[i];
+        struct inode *inode = inode_new(m, from->folder);
+        bytes_copy(&inode->cache, &from->content);
+        bytes_copy(&inode->medium, &from->content);
+        entry_set(&m->cache, from->name, inode);
+        entry_set(&m->medium, from->name, inode);
+    }
+    files_cut_off(m);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void memdisk_wipe(struct disk *d)
+{
+    static const struct memdisk_snapshot empty;
+    memdisk_restore(d, &empty);
+}
+
+/* ---- single files ---------------------------------------------------------------------------- */
 
 const uint8_t *memdisk_bytes(const struct disk *d, const char *name, size_t *bytes)
 {

@@ -5,6 +5,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/prng.h"
 
 struct item {
     struct blob *key, *value; /* value NULL in a write: removed */
@@ -32,6 +33,7 @@ struct memindex {
     uint64_t fail_in;
     int fail_error;
     bool fail_forever;
+    struct memcut *cut;
 };
 
 static struct memindex *mem_of(const struct index *x)
@@ -86,6 +88,18 @@ static void table_close(struct table *t)
     *t = (struct table){0};
 }
 
+static void table_copy(struct table *to, const struct table *from)
+{
+    table_close(to);
+    to->items = calloc(from->count + 1, sizeof(*to->items));
+    gt_assert(to->items);
+    to->capacity = from->count + 1;
+    for (; to->count < from->count; to->count++) {
+        const struct item *i = &from->items[to->count];
+        to->items[to->count] = (struct item){blob_ref(i->key), blob_ref(i->value)};
+    }
+}
+
 /* Takes over the item. */
 static void table_apply(struct table *t, struct item item)
 {
@@ -108,6 +122,8 @@ static int call_begin(struct memindex *m, enum memindex_call call)
 {
     pthread_mutex_lock(&m->lock);
     m->calls[__builtin_ctz(call)]++;
+    if (m->cut && memcut_call(m->cut) != MEMCUT_DONE)
+        return GT_EIO;
     if (m->fail_in == 0 || !(m->fail_calls & call))
         return 0;
     if (m->fail_in > 1) {
@@ -287,6 +303,14 @@ void memindex_fail(struct index *x, unsigned calls, uint64_t nth, int error, boo
     pthread_mutex_unlock(&m->lock);
 }
 
+void memindex_cut(struct index *x, struct memcut *cut)
+{
+    struct memindex *m = mem_of(x);
+    pthread_mutex_lock(&m->lock);
+    m->cut = cut;
+    pthread_mutex_unlock(&m->lock);
+}
+
 uint64_t memindex_calls(const struct index *x, unsigned calls)
 {
     struct memindex *m = mem_of(x);
@@ -306,6 +330,83 @@ void memindex_crash(struct index *x)
     write_end(&m->write);
     m->fail_in = 0;
     pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- the whole index ------------------------------------------------------------------------- */
+
+struct memindex_snapshot {
+    struct table tables[INDEX_TABLES];
+};
+
+struct memindex_snapshot *memindex_snapshot(const struct index *x)
+{
+    struct memindex *m = mem_of(x);
+    struct memindex_snapshot *s = calloc(1, sizeof(*s));
+    gt_assert(s);
+    pthread_mutex_lock(&m->lock);
+    for (unsigned t = 0; t < INDEX_TABLES; t++)
+        table_copy(&s->tables[t], &m->tables[t]);
+    pthread_mutex_unlock(&m->lock);
+    return s;
+}
+
+void memindex_snapshot_free(struct memindex_snapshot *s)
+{
+    if (!s)
+        return;
+    for (unsigned t = 0; t < INDEX_TABLES; t++)
+        table_close(&s->tables[t]);
+    free(s);
+}
+
+void memindex_restore(struct index *x, const struct memindex_snapshot *s)
+{
+    struct memindex *m = mem_of(x);
+    memindex_crash(x);
+    pthread_mutex_lock(&m->lock);
+    for (unsigned t = 0; t < INDEX_TABLES; t++)
+        table_copy(&m->tables[t], &s->tables[t]);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void memindex_wipe(struct index *x)
+{
+    static const struct memindex_snapshot empty;
+    memindex_restore(x, &empty);
+}
+
+/* The item of the table that is drawn, or the next one behind it that has bytes. */
+static struct item *item_drawn(struct table *t, struct prng *random)
+{
+    size_t first = t->count > 0 ? (size_t)prng_below(random, t->count) : 0;
+    for (size_t i = 0; i < t->count; i++) {
+        struct item *item = &t->items[(first + i) % t->count];
+        if (item->value->bytes > 0)
+            return item;
+    }
+    return NULL;
+}
+
+struct slice memindex_flip(struct index *x, uint64_t seed)
+{
+    struct memindex *m = mem_of(x);
+    struct prng random;
+    struct slice key = {NULL, 0};
+    prng_init(&random, seed);
+    pthread_mutex_lock(&m->lock);
+    struct item *item = item_drawn(&m->tables[INDEX_DATA], &random);
+    if (item) {
+        /* Others may hold the blob: snapshots, and another index made of one. */
+        struct blob *rotten = blob_copy(item->value->data, item->value->bytes);
+        gt_assert(rotten);
+        uint64_t bit = prng_below(&random, (uint64_t)rotten->bytes * 8);
+        rotten->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        blob_unref(item->value);
+        item->value = rotten;
+        key = slice_blob(item->key);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return key;
 }
 
 void memindex_resident(struct index *x, unsigned share)
