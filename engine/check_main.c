@@ -138,7 +138,7 @@ static int newer_keep(struct check *c, const struct state_record *s, uint64_t ls
         return 0;
     }
     entry = overlay_entry_new(s->partition, hash, s->key, &unused);
-    if (!entry || overlay_reserve(c->newer) != 0) {
+    if (!entry || overlay_reserve(c->newer, s->partition) != 0) {
         overlay_entry_free(entry);
         blob_unref(record);
         return GT_ENOMEM;
@@ -383,7 +383,7 @@ static int check_read(struct check *c)
 static int check_run(struct check *c, const char *folder, const char *salvage_path)
 {
     c->tallies = calloc(PARTITIONS_MAX, sizeof(*c->tallies));
-    c->newer = overlay_new(PARTITIONS_MAX);
+    c->newer = overlay_new();
     int error = c->tallies && c->newer ? check_open(c, folder) : GT_ENOMEM;
     if (!error) {
         error = check_read(c);

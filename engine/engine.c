@@ -325,8 +325,25 @@ int engine_poisoned(const struct engine *e)
 
 /* ---- figures --------------------------------------------------------------------------------- */
 
+static int partitions_grow(struct engine *e, uint32_t partition)
+{
+    uint32_t count = e->partition_count ? e->partition_count : PARTITIONS_MIN;
+    while (count <= partition)
+        count *= 2;
+    struct partition **partitions = realloc(e->partitions, count * sizeof(*partitions));
+    if (!partitions)
+        return GT_ENOMEM;
+    memset(&partitions[e->partition_count], 0, (count - e->partition_count) * sizeof(*partitions));
+    e->partitions = partitions;
+    e->partition_count = count;
+    return 0;
+}
+
 struct partition *engine_partition_get(struct engine *e, uint32_t partition)
 {
+    gt_assert(partition < PARTITIONS_MAX);
+    if (partition >= e->partition_count && partitions_grow(e, partition) != 0)
+        return NULL;
     struct partition *p = e->partitions[partition];
     if (p)
         return p;
@@ -340,7 +357,7 @@ struct partition *engine_partition_get(struct engine *e, uint32_t partition)
 
 void engine_partition(const struct engine *e, uint32_t partition, struct engine_partition *out)
 {
-    const struct partition *p = partition < PARTITIONS_MAX ? e->partitions[partition] : NULL;
+    const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
     *out = (struct engine_partition){.clock = &e->empty_clock};
     if (!p)
         return;

@@ -34,6 +34,7 @@
 #define READY_SEGMENTS_MAX       2u
 #define SPARE_SEGMENTS_MAX       2u
 #define CLOSING_MAX              8u
+#define PARTITIONS_MIN           64u /* places in the table of partitions at first */
 #define REMOVE_BATCH             16u
 #define CHECKPOINT_RETRY_MIN_US  1000000u
 #define CHECKPOINT_RETRY_MAX_US  30000000u
@@ -152,6 +153,7 @@ struct engine {
     int poisoned;
 
     struct partition **partitions; /* by number; NULL when never written */
+    uint32_t partition_count;      /* of that table, as far as one was written */
     struct clock empty_clock;
     struct counts totals;
     struct meta metas[METAS_MAX];

@@ -5,18 +5,18 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 
-#define SLOTS_MIN 1024u
+#define SLOTS_MIN  1024u
+#define CHAINS_MIN 64u
 /* What an entry costs besides its bytes: two allocations' headers and a half-full table. */
 #define ENTRY_OVERHEAD 64u
 
-struct overlay *overlay_new(uint32_t partitions)
+struct overlay *overlay_new(void)
 {
     struct overlay *o = calloc(1, sizeof(*o));
     if (!o)
         return NULL;
     o->slots = calloc(SLOTS_MIN, sizeof(*o->slots));
-    o->chains = calloc(partitions, sizeof(*o->chains));
-    if (!o->slots || !o->chains) {
+    if (!o->slots) {
         overlay_free(o);
         return NULL;
     }
@@ -98,8 +98,26 @@ static int slots_grow(struct overlay *o)
     return 0;
 }
 
-int overlay_reserve(struct overlay *o)
+/* Most clusters have few partitions, and the number of them is not known here: the table reaches
+ * as far as the highest that was written to. */
+static int chains_grow(struct overlay *o, uint32_t partition)
 {
+    uint32_t chain_count = o->chain_count ? o->chain_count : CHAINS_MIN;
+    while (chain_count <= partition)
+        chain_count *= 2;
+    struct overlay_chain *chains = realloc(o->chains, chain_count * sizeof(*chains));
+    if (!chains)
+        return GT_ENOMEM;
+    memset(&chains[o->chain_count], 0, (chain_count - o->chain_count) * sizeof(*chains));
+    o->chains = chains;
+    o->chain_count = chain_count;
+    return 0;
+}
+
+int overlay_reserve(struct overlay *o, uint32_t partition)
+{
+    if (partition >= o->chain_count && chains_grow(o, partition) != 0)
+        return GT_ENOMEM;
     if (o->dirty_count == o->dirty_capacity) {
         uint32_t capacity = o->dirty_capacity ? o->dirty_capacity * 2 : 64;
         uint32_t *dirty = realloc(o->dirty, capacity * sizeof(*dirty));
@@ -141,7 +159,7 @@ static uint64_t entry_memory(const struct overlay_entry *entry)
 void overlay_insert(struct overlay *o, struct overlay_entry *entry, struct blob *record,
                     const struct presence *now, uint64_t lsn)
 {
-    gt_assert(o->records < o->slot_count / 2);
+    gt_assert(o->records < o->slot_count / 2 && entry->partition < o->chain_count);
     entry->record = record;
     entry->now = *now;
     entry->lsn = lsn;
@@ -182,6 +200,8 @@ void overlay_list_close(struct overlay_list *list)
 int overlay_collect(const struct overlay *o, uint32_t partition, const struct overlay_cursor *after,
                     struct overlay_list *list)
 {
+    if (partition >= o->chain_count)
+        return 0;
     const struct overlay_chain *chain = &o->chains[partition];
     if (list->count + chain->records > list->capacity) {
         uint32_t capacity = list->capacity ? list->capacity : 64;

@@ -54,13 +54,14 @@ struct overlay {
     struct overlay_slot *slots; /* a power of two, at most half full */
     uint32_t slot_count, records;
     uint64_t bytes;               /* memory held by entries and their records */
-    struct overlay_chain *chains; /* by partition */
-    uint32_t *dirty;              /* partitions with a chain, in order of their first entry */
+    struct overlay_chain *chains; /* by partition, as far as one was reserved */
+    uint32_t chain_count;
+    uint32_t *dirty; /* partitions with a chain, in order of their first entry */
     uint32_t dirty_count, dirty_capacity;
 };
 
-/* Partitions are 0 .. partitions-1. NULL when out of memory. */
-struct overlay *overlay_new(uint32_t partitions);
+/* NULL when out of memory. */
+struct overlay *overlay_new(void);
 void overlay_free(struct overlay *o);
 /* Drops all entries, keeps the tables. */
 void overlay_clear(struct overlay *o);
@@ -70,10 +71,10 @@ struct overlay_entry *overlay_find(const struct overlay *o, uint32_t partition, 
 
 /*
  * A new key goes in by three steps, of which only the first two can fail, so that the caller can
- * be sure of them before it logs: reserve makes room in the tables for one entry, entry_new makes
- * the entry (overlay_entry_free undoes it), insert puts it in. The record is given.
+ * be sure of them before it logs: reserve makes room in the tables for one entry of the partition,
+ * entry_new makes the entry (overlay_entry_free undoes it), insert puts it in. The record is given.
  */
-int overlay_reserve(struct overlay *o);
+int overlay_reserve(struct overlay *o, uint32_t partition);
 struct overlay_entry *overlay_entry_new(uint32_t partition, uint64_t hash, struct slice key,
                                         const struct presence *base);
 void overlay_entry_free(struct overlay_entry *entry);

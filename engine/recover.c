@@ -189,7 +189,7 @@ static int state_install(struct replay *replay, struct partition *p, struct stat
     else if (!error)
         error = previous_read(replay, s, hash);
     if (!error && !entry)
-        error = overlay_reserve(e->active);
+        error = overlay_reserve(e->active, s->partition);
     for (uint32_t i = 0; i < dots_count(s->dots) && !error; i++)
         error = clock_add(&p->clock, dots_at(s->dots, i));
     struct overlay_entry *added = NULL;
@@ -346,11 +346,9 @@ static struct engine *engine_alloc(const struct engine_config *config)
         buf_init(&e->batches[i].body, BLOB_BYTES_MAX);
         body_clear(&e->batches[i]);
     }
-    e->partitions = calloc(PARTITIONS_MAX, sizeof(*e->partitions));
-    e->active = overlay_new(PARTITIONS_MAX);
-    e->spare = overlay_new(PARTITIONS_MAX);
-    if (!e->partitions || !e->active || !e->spare || e->batches[0].body.failed ||
-        e->batches[1].body.failed) {
+    e->active = overlay_new();
+    e->spare = overlay_new();
+    if (!e->active || !e->spare || e->batches[0].body.failed || e->batches[1].body.failed) {
         engine_close(e, false);
         return NULL;
     }
@@ -421,7 +419,7 @@ static void numbers_continue(struct engine *e, const struct loading *l,
         highest = wal->last_lsn;
     if (wal->lost_last_lsn > highest)
         highest = wal->lost_last_lsn;
-    for (uint32_t i = 0; i < PARTITIONS_MAX; i++)
+    for (uint32_t i = 0; i < e->partition_count; i++)
         if (e->partitions[i] && e->partitions[i]->lsn > highest)
             highest = e->partitions[i]->lsn;
     e->next_lsn = highest + 1;
@@ -612,7 +610,7 @@ static void requests_close(struct engine *e)
 
 static void partitions_close(struct engine *e)
 {
-    for (uint32_t i = 0; e->partitions && i < PARTITIONS_MAX; i++)
+    for (uint32_t i = 0; i < e->partition_count; i++)
         if (e->partitions[i]) {
             clock_close(&e->partitions[i]->clock);
             free(e->partitions[i]);

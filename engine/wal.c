@@ -72,7 +72,7 @@ static int write_header(struct disk *d, const struct wal_segment *s, uint32_t fl
 
 static int write_zeros(struct disk *d, struct disk_file *file, uint64_t bytes)
 {
-    uint8_t *zeros = calloc(1, PIECE_BYTES);
+    uint8_t *zeros = calloc(1, bytes < PIECE_BYTES ? (size_t)bytes : PIECE_BYTES);
     if (!zeros)
         return GT_ENOMEM;
     int error = 0;
