@@ -61,128 +61,243 @@ static int place_remove(void **state)
     return result;
 }
 
-/* Everything a scan shows, as bytes. stop_after: the callback ends the scan with 7 there. */
-struct picture {
-    struct buf content;
-    unsigned seen, stop_after;
+/* ---- both, side by side ---------------------------------------------------------------------- */
+
+/*
+ * A seeded driver makes the same calls of both and compares every answer. What it does follows from
+ * the seed alone; a difference names it: run it again with GT_TEST_SEED, or more of them with
+ * GT_TEST_RUNS.
+ */
+#define SEEDS      5u
+#define STEPS      5000u
+#define KEYS       100u /* so few that operations meet */
+#define VALUE_MAX  65536u
+#define STOP_ERROR 7 /* what a scan's callback ends it with */
+
+struct pair {
+    struct place *place;
+    struct index_write *real, *model; /* the open write; NULL: none */
+    struct prng random;
+    uint64_t seed;
+    unsigned step;
+    uint8_t keys[KEYS][INDEX_KEY_BYTES_MAX];
+    size_t key_bytes[KEYS];
+    uint8_t value[VALUE_MAX];
 };
 
-static int picture_add(void *arg, struct slice key, struct slice value)
+static void same(const struct pair *p, bool is_same, const char *what)
 {
-    struct picture *p = arg;
-    buf_bytes(&p->content, key);
-    buf_bytes(&p->content, value);
-    return ++p->seen == p->stop_after ? 7 : 0;
+    if (!is_same)
+        fail_msg("LMDB and the index in memory differ in %s: GT_TEST_SEED=%llu, step %u", what,
+                 (unsigned long long)p->seed, p->step);
 }
 
-static void assert_scans_equal(struct place *p, unsigned lane, enum index_table table,
-                               struct slice from, unsigned stop_after)
+static size_t some_length(struct prng *random)
 {
-    struct picture a = {.stop_after = stop_after}, b = a;
-    buf_init(&a.content, 16 << 20);
-    buf_init(&b.content, 16 << 20);
-    int result = p->real->scan(p->real, lane, table, from, picture_add, &a);
-    assert_int_equal(result, p->model->scan(p->model, lane, table, from, picture_add, &b));
-    assert_true(slice_equal(buf_slice(&a.content), buf_slice(&b.content)));
-    buf_close(&a.content);
-    buf_close(&b.content);
+    switch (prng_below(random, 8)) {
+    case 0:
+        return INDEX_KEY_BYTES_MAX - (size_t)prng_below(random, 3);
+    case 1:
+        return 1 + (size_t)prng_below(random, INDEX_KEY_BYTES_MAX);
+    default:
+        return 1 + (size_t)prng_below(random, 12);
+    }
 }
 
-static void assert_gets_equal(struct place *p, unsigned lane, enum index_table table,
-                              struct slice key)
+/* Keys that begin as earlier ones do, of bytes of which many are the lowest and the highest. */
+static void keys_draw(struct pair *p)
 {
+    static const uint8_t letters[] = {0, 0, 1, 'a', 0xff, 0xff};
+    for (unsigned i = 0; i < KEYS; i++) {
+        size_t bytes = some_length(&p->random);
+        size_t other = i > 0 ? (size_t)prng_below(&p->random, i) : 0;
+        size_t common = i > 0 ? (size_t)prng_below(&p->random, p->key_bytes[other] + 1) : 0;
+        memcpy(p->keys[i], p->keys[other], common);
+        for (size_t at = common; at < bytes; at++)
+            p->keys[i][at] = letters[prng_below(&p->random, sizeof(letters))];
+        p->key_bytes[i] = bytes;
+    }
+}
+
+static struct slice some_key(struct pair *p)
+{
+    uint64_t i = prng_below(&p->random, KEYS);
+    return slice_of(p->keys[i], p->key_bytes[i]);
+}
+
+static struct slice some_value(struct pair *p)
+{
+    uint64_t most = prng_below(&p->random, 4) ? 60 : prng_below(&p->random, 8) ? 5000 : VALUE_MAX;
+    size_t bytes = (size_t)prng_below(&p->random, most + 1);
+    prng_fill(&p->random, p->value, bytes);
+    return slice_of(p->value, bytes);
+}
+
+static enum index_table some_table(struct pair *p)
+{
+    return (enum index_table)prng_below(&p->random, INDEX_TABLES);
+}
+
+static unsigned some_lane(struct pair *p)
+{
+    return (unsigned)prng_below(&p->random, INDEX_LANES);
+}
+
+static void pair_get(struct pair *p, enum index_table table, struct slice key)
+{
+    struct index *x = p->place->real, *y = p->place->model;
     struct blob *a = NULL, *b = NULL;
-    int result = p->real->get(p->real, lane, table, key, &a);
-    assert_int_equal(result, p->model->get(p->model, lane, table, key, &b));
-    assert_true(slice_equal(slice_blob(a), slice_blob(b)));
+    unsigned lane = some_lane(p);
+    same(p, x->get(x, lane, table, key, &a) == y->get(y, lane, table, key, &b), "what get returns");
+    same(p, slice_equal(slice_blob(a), slice_blob(b)), "the value of a get");
     blob_unref(a);
     blob_unref(b);
 }
 
-static void assert_equal_throughout(struct place *p)
+/* What a scan shows, as bytes. */
+struct picture {
+    struct buf content;
+    unsigned seen, stop_after; /* stop_after: 0 = at the end */
+};
+
+static int picture_add(void *arg, struct slice key, struct slice value)
+{
+    struct picture *picture = arg;
+    buf_varint(&picture->content, key.bytes);
+    buf_bytes(&picture->content, key);
+    buf_bytes(&picture->content, value);
+    return ++picture->seen == picture->stop_after ? STOP_ERROR : 0;
+}
+
+static void pair_scan(struct pair *p, enum index_table table, struct slice from,
+                      unsigned stop_after)
+{
+    struct index *x = p->place->real, *y = p->place->model;
+    struct picture a = {.stop_after = stop_after}, b = a;
+    unsigned lane = some_lane(p);
+    buf_init(&a.content, 64 << 20);
+    buf_init(&b.content, 64 << 20);
+    same(p,
+         x->scan(x, lane, table, from, picture_add, &a) ==
+             y->scan(y, lane, table, from, picture_add, &b),
+         "what scan returns");
+    same(p, a.seen == b.seen && !a.content.failed, "the keys of a scan");
+    same(p, slice_equal(buf_slice(&a.content), buf_slice(&b.content)), "what a scan shows");
+    buf_close(&a.content);
+    buf_close(&b.content);
+}
+
+static void pair_scan_all(struct pair *p)
 {
     for (enum index_table t = 0; t < INDEX_TABLES; t++)
-        assert_scans_equal(p, 0, t, slice_of(NULL, 0), 0);
+        pair_scan(p, t, slice_of(NULL, 0), 0);
 }
 
-/* A key of a small set, so that operations meet: lengths 1 to the maximum, any bytes. */
-static struct slice some_key(struct prng *random, uint8_t key[INDEX_KEY_BYTES_MAX])
+/* From a key, or from a place between keys. */
+static void pair_scan_some(struct pair *p)
 {
-    struct prng shape;
-    prng_init(&shape, prng_below(random, 150));
-    size_t bytes = 1 + (size_t)prng_below(&shape, prng_below(&shape, 8) ? 6 : INDEX_KEY_BYTES_MAX);
-    prng_fill(&shape, key, bytes);
-    key[0] &= 3;
-    return slice_of(key, bytes);
+    uint8_t from[INDEX_KEY_BYTES_MAX];
+    struct slice key = some_key(p);
+    memcpy(from, key.data, key.bytes);
+    size_t bytes = key.bytes;
+    if (prng_below(&p->random, 3) == 0)
+        bytes = (size_t)prng_below(&p->random, bytes + 1);
+    else if (bytes < sizeof(from) && prng_below(&p->random, 3) == 0)
+        from[bytes++] = (uint8_t)prng_next(&p->random);
+    pair_scan(p, some_table(p), slice_of(from, bytes), (unsigned)prng_below(&p->random, 8));
 }
 
-/* Like some_key; now and then beyond a page. */
-static struct slice some_value(struct prng *random, uint8_t *value)
+static void pair_begin(struct pair *p)
 {
-    size_t bytes = (size_t)prng_below(random, prng_below(random, 10) ? 60 : 10000);
-    prng_fill(random, value, bytes);
-    return slice_of(value, bytes);
+    struct index *x = p->place->real, *y = p->place->model;
+    same(p, x->begin(x, &p->real) == 0 && y->begin(y, &p->model) == 0, "what begin returns");
 }
 
-/* Some puts and removals in one transaction on both; committed or not. */
-static void random_write(struct place *p, struct prng *random)
+static void pair_put(struct pair *p)
 {
-    static uint8_t key[INDEX_KEY_BYTES_MAX], value[10000];
-    struct index_write *a, *b;
-    assert_int_equal(p->real->begin(p->real, &a), 0);
-    assert_int_equal(p->model->begin(p->model, &b), 0);
-    for (uint64_t n = prng_below(random, 20); n > 0; n--) {
-        enum index_table t = (enum index_table)prng_below(random, INDEX_TABLES);
-        struct slice k = some_key(random, key);
-        if (prng_below(random, 3) == 0) {
-            assert_int_equal(p->real->remove(a, t, k), 0);
-            assert_int_equal(p->model->remove(b, t, k), 0);
-        } else {
-            struct slice v = some_value(random, value);
-            assert_int_equal(p->real->put(a, t, k, v), 0);
-            assert_int_equal(p->model->put(b, t, k, v), 0);
-        }
-        if (prng_below(random, 5) == 0) /* what is not committed is not seen */
-            assert_gets_equal(p, 1, t, some_key(random, key));
-    }
-    if (prng_below(random, 4) == 0) {
-        p->real->abort(a);
-        p->model->abort(b);
+    struct index *x = p->place->real, *y = p->place->model;
+    enum index_table t = some_table(p);
+    struct slice key = some_key(p), value = some_value(p);
+    same(p, x->put(p->real, t, key, value) == 0 && y->put(p->model, t, key, value) == 0,
+         "what put returns");
+}
+
+static void pair_remove(struct pair *p)
+{
+    struct index *x = p->place->real, *y = p->place->model;
+    enum index_table t = some_table(p);
+    struct slice key = some_key(p);
+    same(p, x->remove(p->real, t, key) == 0 && y->remove(p->model, t, key) == 0,
+         "what remove returns");
+}
+
+static void pair_end(struct pair *p, bool commit)
+{
+    struct index *x = p->place->real, *y = p->place->model;
+    if (commit) {
+        same(p, x->commit(p->real) == 0 && y->commit(p->model) == 0, "what commit returns");
     } else {
-        assert_int_equal(p->real->commit(a), 0);
-        assert_int_equal(p->model->commit(b), 0);
+        x->abort(p->real);
+        y->abort(p->model);
     }
+    p->real = p->model = NULL;
 }
 
-static void random_read(struct place *p, struct prng *random)
+/* The process ends, with a write open or not, and another one opens the same. */
+static void pair_reopen(struct pair *p)
 {
-    uint8_t key[INDEX_KEY_BYTES_MAX];
-    struct slice k = some_key(random, key);
-    enum index_table t = (enum index_table)prng_below(random, INDEX_TABLES);
-    unsigned lane = (unsigned)prng_below(random, INDEX_LANES);
-    if (prng_below(random, 2) == 0)
-        assert_gets_equal(p, lane, t, k);
+    place_reopen(p->place);
+    memindex_crash(p->place->model);
+    p->real = p->model = NULL;
+    pair_scan_all(p);
+}
+
+static void pair_step(struct pair *p)
+{
+    uint64_t what = prng_below(&p->random, 160);
+    if (what < 1)
+        pair_reopen(p);
+    else if (what < 40)
+        pair_scan_some(p);
+    else if (what < 80)
+        pair_get(p, some_table(p), some_key(p));
+    else if (!p->real)
+        pair_begin(p);
+    else if (what < 110)
+        pair_remove(p);
+    else if (what < 150)
+        pair_put(p);
     else
-        assert_scans_equal(p, lane, t, k, (unsigned)prng_below(random, 10));
+        pair_end(p, what < 157);
+}
+
+static void pair_run(struct place *place, uint64_t seed)
+{
+    struct pair *p = calloc(1, sizeof(*p));
+    p->place = place;
+    p->seed = seed;
+    prng_init(&p->random, seed);
+    keys_draw(p);
+    for (p->step = 1; p->step <= STEPS; p->step++)
+        pair_step(p);
+    pair_scan_all(p);
+    pair_reopen(p);
+    free(p);
 }
 
 static void both_answer_alike(void **state)
 {
-    struct place *p = *state;
-    struct prng random;
-    prng_init(&random, 20);
-    for (int step = 0; step < 600; step++) {
-        if (prng_below(&random, 3) == 0)
-            random_write(p, &random);
-        else
-            random_read(p, &random);
-        if (prng_below(&random, 60) == 0)
-            place_reopen(p);
+    const char *only = getenv("GT_TEST_SEED"), *runs = getenv("GT_TEST_RUNS");
+    uint64_t first = only ? strtoull(only, NULL, 10) : 1;
+    uint64_t count = only ? 1 : runs ? strtoull(runs, NULL, 10) : SEEDS;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        pair_run(*state, seed);
+        place_remove(state); /* each seed begins with nothing, so that it can be run alone */
+        place_make(state);
     }
-    assert_equal_throughout(p);
-    place_reopen(p);
-    assert_equal_throughout(p);
 }
+
+/* ---- each alone ------------------------------------------------------------------------------ */
 
 static void put_text(struct index *x, struct index_write *w, const char *key, const char *value)
 {
