@@ -39,7 +39,7 @@ struct op {
     enum op_end end;
     int error;
     uint64_t begin_us, end_us; /* virtual; end_us is UINT64_MAX while it is open */
-    uint64_t deadline_us;      /* by when the session owes an answer */
+    uint64_t deadline_us;      /* by when the session owes an answer; UINT64_MAX: never */
     bool plain;                /* write without a context of the application's */
     bool strict;               /* strict mode, no quorum below the cluster's, not flagged weak */
     bool all;                  /* read: every sibling was asked for */
@@ -72,6 +72,10 @@ struct run {
     uint32_t n, r, w;    /* the cluster's */
     uint64_t healed_us;  /* faults stopped here */
     uint64_t settled_us; /* reads that began from here on must succeed: `final` reads of each key */
+    /* Of each key, from malloc, freed by run_close. seq counts up per partition, so that a dot may
+     * name one write in each; NULL: not told, and dots are compared within their key alone. */
+    uint32_t *partitions;
+    bool reaps; /* tombstones are reaped (RULES 19): with a deleted key its history may go */
 };
 
 void run_init(struct run *run);
