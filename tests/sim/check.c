@@ -1,0 +1,213 @@
+#include "tests/sim/check.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+struct op_text op_text(const struct op *op)
+{
+    static const char *const kinds[] = {"put", "delete", "read"};
+    static const char *const ends[] = {"open", "done", "not applied", "in doubt", "failed"};
+    struct op_text t;
+    char end[24] = "";
+    if (op->end_us != UINT64_MAX)
+        snprintf(end, sizeof(end), "%" PRIu64, op->end_us);
+    snprintf(t.text, sizeof(t.text),
+             "%s %" PRIu64 " of key %" PRIu32 " (session %" PRIu32 ", %" PRIu64 "..%s us, %s)",
+             kinds[op->kind], op->number, op->key, op->session, op->begin_us, end, ends[op->end]);
+    return t;
+}
+
+bool finding_set(struct finding *out, const char *checker, const char *format, ...)
+{
+    va_list arguments;
+    out->checker = checker;
+    va_start(arguments, format);
+    vsnprintf(out->text, sizeof(out->text), format, arguments);
+    va_end(arguments);
+    return true;
+}
+
+void *need(size_t count, size_t bytes)
+{
+    void *memory = calloc(count ? count : 1, bytes);
+    gt_assert(memory);
+    return memory;
+}
+
+/* ---- ops by key ------------------------------------------------------------------------------ */
+
+static int by_begin(const void *left, const void *right)
+{
+    const struct op *a = *(const struct op *const *)left, *b = *(const struct op *const *)right;
+    if (a->begin_us != b->begin_us)
+        return a->begin_us < b->begin_us ? -1 : 1;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+static int by_end(const void *left, const void *right)
+{
+    const struct op *a = *(const struct op *const *)left, *b = *(const struct op *const *)right;
+    if (a->end_us != b->end_us)
+        return a->end_us < b->end_us ? -1 : 1;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+static void key_split(struct key_ops *k)
+{
+    qsort(k->ops, k->op_count, sizeof(*k->ops), by_begin);
+    for (uint32_t i = 0; i < k->op_count; i++) {
+        const struct op *op = k->ops[i];
+        if (op_may_exist(op))
+            k->writes[k->write_count++] = op;
+        if (op_acked(op))
+            k->acked[k->acked_count++] = op;
+        if (op_trusted(op))
+            k->reads[k->read_count++] = op;
+    }
+    qsort(k->acked, k->acked_count, sizeof(*k->acked), by_end);
+}
+
+static void keys_fill(struct story *story)
+{
+    const struct run *run = story->run;
+    story->keys = need(run->key_count, sizeof(*story->keys));
+    story->places = need(4 * run->op_count, sizeof(*story->places));
+    for (uint64_t i = 0; i < run->op_count; i++) {
+        gt_assert(run->ops[i].key < run->key_count && run->ops[i].number == i + 1);
+        story->keys[run->ops[i].key].op_count++;
+    }
+    const struct op **next = story->places;
+    for (uint32_t i = 0; i < run->key_count; i++) {
+        struct key_ops *k = &story->keys[i];
+        uint32_t count = k->op_count;
+        *k = (struct key_ops){next, next + count, next + 2 * count, next + 3 * count, 0, 0, 0, 0};
+        next += 4 * count;
+    }
+    for (uint64_t i = 0; i < run->op_count; i++) {
+        struct key_ops *k = &story->keys[run->ops[i].key];
+        k->ops[k->op_count++] = &run->ops[i];
+    }
+    for (uint32_t i = 0; i < run->key_count; i++)
+        key_split(&story->keys[i]);
+}
+
+/* ---- the dots of values ---------------------------------------------------------------------- */
+
+static void own_dots_learn(struct story *story, uint32_t key, const struct shown *list,
+                           uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct op *write = shown_write(story->run, key, &list[i]);
+        if (!write)
+            continue;
+        uint32_t *link = &story->dot_first[write->number];
+        while (*link && dot_compare(story->dots[*link].dot, list[i].dot) != 0)
+            link = &story->dots[*link].next;
+        if (*link)
+            continue;
+        *link = story->dot_count;
+        story->dots[story->dot_count++] = (struct own_dot){.dot = list[i].dot};
+    }
+}
+
+static void own_dots_fill(struct story *story)
+{
+    const struct run *run = story->run;
+    size_t count = 1; /* place 0 is "none" */
+    for (uint64_t i = 0; i < run->op_count; i++)
+        count += run->ops[i].shown_count;
+    for (uint32_t i = 0; i < run->replica_count; i++)
+        count += run->replicas[i].sibling_count;
+    story->dot_first = need(run->op_count + 1, sizeof(*story->dot_first));
+    story->dots = need(count, sizeof(*story->dots));
+    story->dot_count = 1;
+    for (uint64_t i = 0; i < run->op_count; i++)
+        own_dots_learn(story, run->ops[i].key, run->ops[i].shown, run->ops[i].shown_count);
+    for (uint32_t i = 0; i < run->replica_count; i++)
+        own_dots_learn(story, run->replicas[i].key, run->replicas[i].siblings,
+                       run->replicas[i].sibling_count);
+}
+
+void story_init(struct story *story, const struct run *run)
+{
+    *story = (struct story){.run = run};
+    keys_fill(story);
+    own_dots_fill(story);
+}
+
+void story_close(struct story *story)
+{
+    free(story->keys);
+    free(story->places);
+    free(story->dot_first);
+    free(story->dots);
+}
+
+/* ---- questions ------------------------------------------------------------------------------- */
+
+bool op_shows(const struct op *read, uint64_t write)
+{
+    for (uint32_t i = 0; i < read->shown_count; i++)
+        if (read->shown[i].write == write)
+            return true;
+    return false;
+}
+
+const struct op *shown_write(const struct run *run, uint32_t key, const struct shown *s)
+{
+    if (s->tombstone || s->write == 0 || s->write > run->op_count)
+        return NULL;
+    const struct op *op = &run->ops[s->write - 1];
+    return op->kind == OP_PUT && op->key == key ? op : NULL;
+}
+
+/* An answer that holds nothing (there is none such) would be included in everything. */
+static bool includes_returned(const struct history *h, const struct op *write)
+{
+    return write->end == OP_DONE && !history_empty(&write->returned) &&
+           history_includes(h, &write->returned);
+}
+
+bool may_supersede(const struct story *story, const struct op *v, const struct op *u)
+{
+    if (v == u || !op_may_exist(v) || op_over_before(v, u))
+        return false;
+    if (v->plain || includes_returned(&v->context, u))
+        return true;
+    for (uint32_t i = story->dot_first[u->number]; i; i = story->dots[i].next)
+        if (history_covers(&v->context, story->dots[i].dot))
+            return true;
+    return false;
+}
+
+bool surely_superseded(const struct run *run, const struct op *d, const struct shown *s)
+{
+    if (s->tombstone) /* a delete's own dot is in what it returned */
+        return history_covers(d->kind == OP_DELETE ? &d->context : &d->returned, s->dot);
+    const struct op *write = shown_write(run, d->key, s);
+    if (!write || write == d)
+        return false;
+    if (history_covers(&d->returned, s->dot) || history_covers(&d->context, s->dot))
+        return true;
+    /* A dot that its write was told of would have been covered with all the rest. */
+    return write->end == OP_DONE && !history_covers(&write->returned, s->dot) &&
+           (includes_returned(&d->returned, write) || includes_returned(&d->context, write));
+}
+
+bool may_be_reaped(const struct story *story, uint32_t key, uint64_t from_us, const struct op *read)
+{
+    const struct key_ops *k = &story->keys[key];
+    for (uint32_t i = 0; story->run->reaps && i < k->write_count; i++) {
+        const struct op *d = k->writes[i];
+        bool over = d->end == OP_DONE && d->end_us < from_us;
+        if (d->kind == OP_DELETE && !over && d->begin_us < read->end_us)
+            return true;
+    }
+    return false;
+}

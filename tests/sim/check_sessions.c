@@ -1,0 +1,71 @@
+/*
+ * What a session may rely on, whatever quorums it asked for.
+ *
+ * own: a read that began after a done write of the same session and key ended, at any quorum and
+ * also with guests, includes what the write returned.
+ * monotonic: a read that began after another read of the same session and key ended includes what
+ * the first returned.
+ *
+ * Looked at: later reads that are done, not degraded and whole (all siblings shown, or at most one
+ * there: from other contexts the hidden dots are taken out, perhaps the session's own). As first
+ * reads those that are neither degraded nor unsettled: the latter raise no min_context (RULES 18).
+ *
+ * No false alarm: the session demands a state at least as new as what it was told (min_context),
+ * and a coordinator that finds none fails the read. Ops that overlap owe each other nothing. A
+ * history that may have been reaped with its key is excused (check.h).
+ */
+#include "tests/sim/check.h"
+
+static bool reads_whole(const struct op *op)
+{
+    return op->kind == OP_GET && op->end == OP_DONE && !op->degraded && op_whole(op);
+}
+
+static bool owes_own(const struct op *first)
+{
+    return op_is_write(first) && first->end == OP_DONE;
+}
+
+static bool owes_monotonic(const struct op *first)
+{
+    return first->kind == OP_GET && first->end == OP_DONE && !first->degraded && !first->unsettled;
+}
+
+/* The first pair, in a session, of an op that owes and a later read that does not include it. */
+static bool forgotten(const struct run *run, bool (*owes)(const struct op *), const char *checker,
+                      struct finding *out)
+{
+    struct story story;
+    bool found = false;
+    story_init(&story, run);
+    for (uint32_t key = 0; key < run->key_count && !found; key++) {
+        const struct key_ops *k = &story.keys[key];
+        for (uint32_t i = 0; i < k->op_count && !found; i++) {
+            const struct op *read = k->ops[i];
+            if (!reads_whole(read))
+                continue;
+            for (uint32_t j = 0; j < i && !found; j++) {
+                const struct op *first = k->ops[j];
+                if (first->session != read->session || !owes(first) ||
+                    !op_over_before(first, read) ||
+                    history_includes(&read->returned, &first->returned) ||
+                    may_be_reaped(&story, key, op_is_write(first) ? first->begin_us : 0, read))
+                    continue;
+                found = finding_set(out, checker, "%s does not include %s of the same session",
+                                    op_text(read).text, op_text(first).text);
+            }
+        }
+    }
+    story_close(&story);
+    return found;
+}
+
+bool check_sessions_own(const struct run *run, struct finding *out)
+{
+    return forgotten(run, owes_own, "sessions_own", out);
+}
+
+bool check_sessions_monotonic(const struct run *run, struct finding *out)
+{
+    return forgotten(run, owes_monotonic, "sessions_monotonic", out);
+}
