@@ -196,7 +196,7 @@ bool surely_superseded(const struct run *run, const struct op *d, const struct s
     if (history_covers(&d->returned, s->dot) || history_covers(&d->context, s->dot))
         return true;
     /* A dot that its write was told of would have been covered with all the rest. */
-    return write->end == OP_DONE && !history_covers(&write->returned, s->dot) &&
+    return !run->forgets && write->end == OP_DONE && !history_covers(&write->returned, s->dot) &&
            (includes_returned(&d->returned, write) || includes_returned(&d->context, write));
 }
 

@@ -75,7 +75,8 @@ struct run {
     /* Of each key, from malloc, freed by run_close. seq counts up per partition, so that a dot may
      * name one write in each; NULL: not told, and dots are compared within their key alone. */
     uint32_t *partitions;
-    bool reaps; /* tombstones are reaped (RULES 19): with a deleted key its history may go */
+    bool forgets; /* a superseded operation that is tried again is minted anew (no RULES 10) */
+    bool reaps;   /* tombstones are reaped (RULES 19): with a deleted key its history may go */
 };
 
 void run_init(struct run *run);

@@ -1,0 +1,778 @@
+/*
+ * One process: what the programs (their main and their loop) do around a machine, in virtual time.
+ *
+ *   down --BOOT: folder recovered--> starting --START--> up --READY--> ready
+ *     ^                                 |                 |              |
+ *     '---- ended: by a fault, by its own failure (exit 74, a refusal) --'
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/engine_private.h"
+#include "tests/sim/world.h"
+
+#define POLL_US          60u
+#define RESTART_US       1000000u
+#define JOIN_TIMEOUT_US  30000000u
+#define INFLIGHT_DEFAULT 64u
+#define CLOCK_BASE_US    1000000u /* monotonic clocks of hosts have nothing to do with each other */
+#define BOOTS_MAX        200u
+
+static uint64_t mono_us(const struct sim *s, uint32_t host)
+{
+    return s->now_us + (host + 1) * (uint64_t)CLOCK_BASE_US;
+}
+
+/* A moment of the host's monotonic clock as virtual time. */
+static uint64_t virtual_us(uint32_t host, uint64_t at_us)
+{
+    uint64_t base_us = (host + 1) * (uint64_t)CLOCK_BASE_US;
+    return at_us == UINT64_MAX ? at_us : at_us > base_us ? at_us - base_us : 0;
+}
+
+static struct address address_of(const struct sim *s, uint32_t host)
+{
+    struct address a = {.port = 5000};
+    snprintf(a.host, sizeof(a.host), "%s", s->hosts[host].name);
+    return a;
+}
+
+/* The log of a host needs to know whose it is. */
+struct log_arg {
+    struct sim *s;
+    uint32_t host;
+};
+
+/* ---- time and storage of a running host ------------------------------------------------------ */
+
+static void poll_soon(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    if (h->polled || !h->engine)
+        return;
+    h->polled = true;
+    queue_push(s, (struct item){.at_us = s->now_us + prng_below(&s->loop_prng, POLL_US),
+                                .kind = ITEM_POLL,
+                                .host = host,
+                                .life = h->life});
+}
+
+static void timer_soon(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    if (!h->up)
+        return;
+    uint64_t wanted_us = virtual_us(host, h->machine.deadline_us(h->machine.self));
+    if (h->engine) {
+        uint64_t engine_us = virtual_us(host, engine_deadline_us(h->engine));
+        wanted_us = engine_us < wanted_us ? engine_us : wanted_us;
+    }
+    if (wanted_us >= h->timer_us)
+        return;
+    /* Timers of the real loop are exact to a millisecond. */
+    uint64_t from_us = wanted_us > s->now_us ? wanted_us : s->now_us;
+    h->timer_us = from_us + 20 + prng_below(&s->loop_prng, 1000);
+    queue_push(
+        s, (struct item){.at_us = h->timer_us, .kind = ITEM_TIMER, .host = host, .life = h->life});
+}
+
+/* ---- effects --------------------------------------------------------------------------------- */
+
+static void ended_itself(struct sim *s, uint32_t host, const char *why)
+{
+    sim_say(s, (int)host, "ends: %s", why);
+    sim_end(s, host, SIM_KILL);
+    if (s->config.restarts)
+        queue_push(s, (struct item){.at_us = s->now_us + RESTART_US +
+                                             prng_below(&s->loop_prng, RESTART_US),
+                                    .kind = ITEM_BOOT,
+                                    .host = host});
+}
+
+static void store_one(struct sim *s, uint32_t host, struct store_request *r)
+{
+    struct host *h = &s->hosts[host];
+    struct store_request kept = *r;
+    blob_ref(kept.hold);
+    struct store_request given = *r;
+    r->hold = NULL;
+    engine_submit(h->engine, &given, mono_us(s, host));
+    inv_stored(s, host, &kept);
+    store_request_release(&kept);
+}
+
+static int identity_change(struct sim *s, uint32_t host, const struct gt_effect *e)
+{
+    static const uint8_t none[CLUSTER_ID_BYTES];
+    struct host *h = &s->hosts[host];
+    int error = 0;
+    if (memcmp(e->identity.cluster_id, none, CLUSTER_ID_BYTES) != 0)
+        error = engine_set_cluster(h->engine, e->identity.cluster_id);
+    if (!error && e->identity.above != 0)
+        error = engine_renew_incarnation(h->engine, e->identity.above, sim_wall_us(s, host));
+    if (!error)
+        node_set_identity(h->node, engine_identity(h->engine));
+    return error;
+}
+
+static void done_one(struct sim *s, uint32_t host, const struct gt_effect *e)
+{
+    struct msg m, *reply = NULL;
+    if (e->done.body) {
+        int error = msg_decode(s->decoder, slice_blob(e->done.body), &m);
+        gt_assert(error == 0);
+        reply = &m;
+    }
+    if (e->done.error)
+        sim_say(s, (int)host, "call ends: %s", e->done.text);
+    hash_mix(s, e->done.tag << 8 ^ (uint64_t)(unsigned)-e->done.error);
+    s->config.done(s->config.arg, s, host, e->done.tag, e->done.error, reply);
+    if (reply && m.type == MSG_MAP)
+        ring_unref(m.map.ring);
+}
+
+/* False when the process has ended. */
+static bool carry_one(struct sim *s, uint32_t host, struct gt_effect *e)
+{
+    struct host *h = &s->hosts[host];
+    struct blob *frame;
+    uint32_t conn;
+    switch (e->kind) {
+    case GT_SEND:
+    case GT_REPLY:
+        frame = e->frame;
+        e->frame = NULL;
+        conn = e->kind == GT_SEND ? net_conn_of_peer(s, host, e->peer)
+                                  : net_conn_of_link(s, host, e->link);
+        net_frame(s, conn, e->kind == GT_REPLY, frame);
+        return true;
+    case GT_STORE:
+    case GT_LOAD:
+    case GT_SCAN:
+        store_one(s, host, &e->request);
+        return true;
+    case GT_CONNECT:
+        net_connect(s, host, e->peer, &e->address);
+        return true;
+    case GT_DISCONNECT:
+        net_disconnect(s, host, e->peer);
+        return true;
+    case GT_CLOSE:
+        conn = net_conn_of_link(s, host, e->link);
+        if (conn != NONE)
+            net_close(s, conn, 1, GT_ECLOSED, true);
+        return true;
+    case GT_READY:
+        h->ready = true;
+        sim_say(s, (int)host, "ready");
+        return true;
+    case GT_IDENTITY:
+        if (identity_change(s, host, e) == 0)
+            return true;
+        ended_itself(s, host, "identity not stored");
+        return false;
+    case GT_FAIL:
+        ended_itself(s, host, e->fail.text);
+        return false;
+    case GT_DONE:
+        done_one(s, host, e);
+        return true;
+    }
+    return true;
+}
+
+/* Effects of a step carry no order, but CLOSE, which is for after the replies. */
+static void shuffle(struct sim *s, struct gt_effects *fx)
+{
+    for (uint32_t i = fx->count; i > 1; i--) {
+        uint32_t other = (uint32_t)prng_below(&s->loop_prng, i);
+        struct gt_effect swap = fx->items[i - 1];
+        fx->items[i - 1] = fx->items[other];
+        fx->items[other] = swap;
+    }
+    uint32_t end = fx->count;
+    for (uint32_t i = 0; i < end;) {
+        if (fx->items[i].kind != GT_CLOSE) {
+            i++;
+            continue;
+        }
+        struct gt_effect swap = fx->items[--end];
+        fx->items[end] = fx->items[i];
+        fx->items[i] = swap;
+    }
+}
+
+static void ring_follow(struct host *h)
+{
+    const struct ring *ring = h->node ? node_ring(h->node) : NULL;
+    if (!h->node || ring == h->ring)
+        return;
+    h->ring = ring;
+    if (ring && ring->settings.value_bytes_max > 0)
+        engine_set_value_bytes_max(h->engine, ring->settings.value_bytes_max);
+}
+
+void host_feed(struct sim *s, uint32_t host, struct gt_event *ev)
+{
+    struct host *h = &s->hosts[host];
+    if (!h->up)
+        return;
+    uint32_t life = h->life;
+    ev->now_us = mono_us(s, host);
+    ev->wall_us = sim_wall_us(s, host);
+    /* Carrying out may break a link and so feed again: each step has a list of its own. */
+    struct gt_effects fx = s->fx;
+    effects_init(&s->fx);
+    h->machine.step(h->machine.self, ev, &fx);
+    ring_follow(h);
+    shuffle(s, &fx);
+    for (uint32_t i = 0; i < fx.count && h->life == life; i++)
+        if (!carry_one(s, host, &fx.items[i]))
+            break;
+    effects_clear(&fx);
+    effects_close(&s->fx);
+    s->fx = fx;
+    if (h->life != life)
+        return;
+    poll_soon(s, host);
+    timer_soon(s, host);
+}
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+static void message_refuse(struct sim *s, uint32_t conn, uint32_t side, const struct msg *m)
+{
+    struct msg reply = {.type = (enum msg_type)(m->type + 1), .id = m->id};
+    reply.refusal.error = GT_EUNSUPPORTED;
+    struct blob *frame = msg_frame(&reply);
+    gt_assert(frame);
+    net_frame(s, conn, side, frame);
+}
+
+void host_body(struct sim *s, uint32_t conn, uint32_t side, struct blob *body)
+{
+    const struct conn *c = &s->conns[conn];
+    uint32_t host = c->host[side];
+    struct msg m;
+    if (!s->hosts[host].up || (side == 0 && net_conn_of_peer(s, host, c->peer) != conn))
+        return;
+    int error = msg_decode(s->decoder, slice_blob(body), &m);
+    if (error == GT_EUNSUPPORTED) {
+        if (!msg_is_reply(m.type))
+            message_refuse(s, conn, side, &m);
+        return;
+    }
+    if (error) {
+        sim_break(s, "a message of our own was refused: type %d, %s", (int)m.type,
+                  error_text(error));
+        return;
+    }
+    if (sim_tracing(s)) {
+        char text[200];
+        sim_say(s, (int)host, "<- %-8s %s", s->hosts[c->host[!side]].name, msg_text(&m, text));
+    }
+    struct gt_event ev = {.kind = GT_MESSAGE, .message = {.msg = &m, .body = body}};
+    if (side == 1)
+        ev.link = conn + 1;
+    else
+        ev.peer = c->peer;
+    struct ring *ring = m.type == MSG_MAP ? m.map.ring : NULL;
+    host_feed(s, host, &ev);
+    ring_unref(ring);
+}
+
+/* ---- storage --------------------------------------------------------------------------------- */
+
+static void result_feed(struct sim *s, uint32_t host, struct store_result *r)
+{
+    struct gt_event ev = {.kind = r->kind == STORE_LOAD   ? GT_LOADED
+                                  : r->kind == STORE_SCAN ? GT_SCANNED
+                                                          : GT_STORED,
+                          .result = r};
+    host_feed(s, host, &ev);
+}
+
+static uint64_t job_us(struct sim *s, const struct host *h, enum engine_lane lane)
+{
+    uint64_t mean_us = lane == ENGINE_LOG ? h->sync_us : 8 * h->sync_us;
+    return h->sync_us / 2 + exponential_us(&s->store_prng, mean_us / 2);
+}
+
+static void job_start(struct sim *s, uint32_t host, enum engine_lane lane)
+{
+    struct host *h = &s->hosts[host];
+    struct engine_job *job = engine_job(h->engine, lane);
+    if (!job)
+        return;
+    h->job[lane] = job;
+    h->job_ran[lane] = prng_below(&s->store_prng, 2) == 0;
+    if (h->job_ran[lane])
+        engine_job_run(job);
+    queue_push(s, (struct item){.at_us = s->now_us + job_us(s, h, lane),
+                                .kind = ITEM_JOB,
+                                .host = host,
+                                .life = h->life,
+                                .job = job});
+}
+
+void host_poll(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    uint32_t life = h->life;
+    struct store_result r;
+    h->polled = false;
+    while (h->life == life && engine_result(h->engine, &r)) {
+        result_feed(s, host, &r);
+        store_result_release(&r);
+    }
+    if (h->life != life)
+        return;
+    if (engine_poisoned(h->engine)) {
+        ended_itself(s, host, "the log failed, exit 74");
+        return;
+    }
+    for (int lane = 0; lane < ENGINE_LANES; lane++)
+        job_start(s, host, (enum engine_lane)lane);
+}
+
+void host_job(struct sim *s, const struct item *item)
+{
+    struct host *h = &s->hosts[item->host];
+    enum engine_lane lane = item->job->lane;
+    gt_assert(h->job[lane] == item->job);
+    if (!h->job_ran[lane])
+        engine_job_run(item->job);
+    h->job[lane] = NULL;
+    engine_job_done(h->engine, item->job);
+    poll_soon(s, item->host);
+    timer_soon(s, item->host);
+}
+
+void host_timer(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    if (!h->up || h->timer_us > s->now_us)
+        return;
+    h->timer_us = UINT64_MAX;
+    if (h->engine)
+        engine_tick(h->engine, mono_us(s, host));
+    struct gt_event ev = {.kind = GT_TIMEOUT};
+    host_feed(s, host, &ev);
+}
+
+/* ---- birth ----------------------------------------------------------------------------------- */
+
+static void on_log(void *arg, enum log_level level, const char *line)
+{
+    const struct log_arg *l = arg;
+    sim_say(l->s, (int)l->host, "log %s: %s", log_level_name(level), line);
+}
+
+/* Nobody formats lines that nobody reads. */
+static struct log *log_of(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    if (!s->config.trace)
+        return NULL;
+    struct log_arg *arg = h->log.sink_arg;
+    if (!arg) {
+        arg = malloc(sizeof(*arg));
+        gt_assert(arg);
+        *arg = (struct log_arg){s, host};
+        log_init(&h->log, LOG_DEBUG, on_log, arg);
+    }
+    return &h->log;
+}
+
+static int folder_open(struct sim *s, uint32_t host, uint32_t cut, struct engine_report *report)
+{
+    struct host *h = &s->hosts[host];
+    if (!h->disk) {
+        h->disk = memdisk_new();
+        h->index = memindex_new();
+        memdisk_cut(h->disk, &h->cut);
+        memindex_cut(h->index, &h->cut);
+    }
+    struct engine_config config = {.disk = h->disk,
+                                   .index = h->index,
+                                   .log = log_of(s, host),
+                                   .role = h->role == SIM_NODE ? "node" : "manager",
+                                   .seed = prng_next(&s->seed_prng),
+                                   .wall_us = sim_wall_us(s, host),
+                                   .segment_bytes = s->config.storage.segment_bytes,
+                                   .overlay_bytes_max = s->config.storage.overlay_bytes,
+                                   .chunk_records = s->config.storage.chunk_records};
+    le64_put(config.boot_id, host + 1);
+    le64_put(config.boot_id + 8, h->power);
+    if (cut)
+        memcut_arm(&h->cut, cut);
+    int error = engine_open(&config, &h->engine, report);
+    if (error)
+        h->engine = NULL;
+    return error;
+}
+
+static void meta_text(const struct engine *e, const char *name, char *text, size_t bytes)
+{
+    const struct blob *b = engine_meta(e, name);
+    text[0] = 0;
+    if (!b || b->bytes >= bytes)
+        return;
+    memcpy(text, b->data, b->bytes);
+    text[b->bytes] = 0;
+}
+
+static int node_make(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    struct node_config config = {.log = log_of(s, host),
+                                 .seed = prng_next(&s->seed_prng),
+                                 .identity = *engine_identity(h->engine),
+                                 .managers = {address_of(s, 0)},
+                                 .manager_count = 1,
+                                 .map = engine_meta(h->engine, "map"),
+                                 .peers = engine_meta(h->engine, "peers"),
+                                 .join_timeout_us = JOIN_TIMEOUT_US,
+                                 .inflight_max = s->config.inflight_max ? s->config.inflight_max
+                                                                        : INFLIGHT_DEFAULT,
+                                 .piece_bytes_max = s->config.piece_bytes_max};
+    meta_text(h->engine, "label", config.self.label, sizeof(config.self.label));
+    config.label_stored = config.self.label[0] != 0;
+    if (!config.label_stored)
+        snprintf(config.self.label, sizeof(config.self.label), "%s", h->name);
+    config.self.capacity = 1.0;
+    config.self.address = address_of(s, host);
+    config.self.id = config.identity.node_id;
+    config.self.incarnation = config.identity.incarnation;
+    int error = node_new(&config, &h->node);
+    if (!error)
+        h->machine = node_machine(h->node);
+    return error;
+}
+
+static int manager_make(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    char why[MSG_TEXT_BYTES];
+    static const uint8_t none[CLUSTER_ID_BYTES];
+    if (!engine_meta(h->engine, "map") &&
+        memcmp(engine_identity(h->engine)->cluster_id, none, sizeof(none)) == 0) {
+        uint8_t id[CLUSTER_ID_BYTES];
+        prng_fill(&s->seed_prng, id, sizeof(id));
+        int error = engine_set_cluster(h->engine, id);
+        if (error)
+            return error;
+    }
+    struct manager_config config = {.log = log_of(s, host),
+                                    .seed = prng_next(&s->seed_prng),
+                                    .identity = *engine_identity(h->engine),
+                                    .map = engine_meta(h->engine, "map"),
+                                    .settings = s->config.settings,
+                                    .form_after_us = 100000};
+    int error = manager_new(&config, &h->manager, why);
+    if (error)
+        sim_say(s, (int)host, "refuses: %s", why);
+    else
+        h->machine = manager_machine(h->manager);
+    return error;
+}
+
+static void session_make(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    struct session_config config = {.log = log_of(s, host), .seed = prng_next(&s->seed_prng)};
+    for (uint32_t i = 0; i <= s->config.nodes && i < SESSION_SEEDS_MAX; i++)
+        config.seeds[config.seed_count++] = address_of(s, i);
+    config.window = 64;
+    h->session = session_new(&config);
+    gt_assert(h->session);
+    h->machine = session_machine(h->session);
+}
+
+static void storage_close(struct sim *s, uint32_t host, bool clean)
+{
+    struct host *h = &s->hosts[host];
+    (void)s;
+    if (!h->engine)
+        return;
+    engine_close(h->engine, clean);
+    h->engine = NULL;
+    memset(h->job, 0, sizeof(h->job));
+}
+
+/* The folder could not be opened: a fault that is known, or a bug. */
+static void boot_failed(struct sim *s, uint32_t host, int error)
+{
+    struct host *h = &s->hosts[host];
+    bool known = memcut_reached(&h->cut) || h->error_armed || h->full;
+    sim_say(s, (int)host, "start failed: %s", error_text(error));
+    memcut_clear(&h->cut);
+    memdisk_crash(h->disk, prng_next(&s->store_prng));
+    memindex_crash(h->index);
+    h->error_armed = false;
+    if (!known || ++h->boots_failed > BOOTS_MAX)
+        sim_break(s, "%s cannot be started: %s", h->name, error_text(error));
+    queue_push(s, (struct item){.at_us = s->now_us + RESTART_US / 2 +
+                                         prng_below(&s->loop_prng, RESTART_US),
+                                .kind = ITEM_BOOT,
+                                .host = host});
+}
+
+/* What only rot can explain must not follow from crashes. */
+static void report_judge(struct sim *s, uint32_t host, const struct engine_report *report)
+{
+    const struct host *h = &s->hosts[host];
+    sim_say(s, (int)host, "recovered: %llu records replayed%s%s",
+            (unsigned long long)report->replayed, report->wal.middle ? ", damaged" : "",
+            report->wal.tail ? ", unproven tail" : "");
+    if (report->wal.middle && !h->rotten)
+        sim_break(s, "%s takes what a crash left for damage in the middle of its log", h->name);
+    if (report->doubtful && !report->wal.middle && !report->wal.tail && !h->rotten)
+        sim_break(s, "%s misses acknowledged records after a crash", h->name);
+}
+
+void host_boot(struct sim *s, uint32_t host, uint32_t cut)
+{
+    struct host *h = &s->hosts[host];
+    if (h->engine || h->machine.self)
+        return;
+    h->life++;
+    h->ready = h->polled = false;
+    h->timer_us = UINT64_MAX;
+    h->ring = NULL;
+    h->booted_us = s->now_us;
+    h->silent = false;
+    uint64_t recovery_us = 0;
+    if (h->role == SIM_CLIENT) {
+        session_make(s, host);
+    } else {
+        struct engine_report report;
+        int error = folder_open(s, host, cut, &report);
+        if (!error && !memcut_reached(&h->cut))
+            error = h->role == SIM_NODE ? node_make(s, host) : manager_make(s, host);
+        if (error || memcut_reached(&h->cut)) {
+            storage_close(s, host, false);
+            boot_failed(s, host, error ? error : GT_EIO);
+            return;
+        }
+        memcut_clear(&h->cut);
+        report_judge(s, host, &report);
+        if (h->role == SIM_NODE)
+            inv_recovered(s, host);
+        recovery_us = exponential_us(&s->loop_prng, 5000);
+    }
+    sim_say(s, (int)host, "starts, life %u", h->life);
+    queue_push(s, (struct item){.at_us = s->now_us + recovery_us,
+                                .kind = ITEM_START,
+                                .host = host,
+                                .life = h->life});
+}
+
+void host_started(struct sim *s, uint32_t host)
+{
+    s->hosts[host].up = true;
+    struct gt_event ev = {.kind = GT_START};
+    host_feed(s, host, &ev);
+}
+
+void sim_start(struct sim *s, uint32_t host, uint32_t cut)
+{
+    queue_push(s, (struct item){.at_us = s->now_us, .kind = ITEM_BOOT, .host = host, .cut = cut});
+}
+
+/* ---- end ------------------------------------------------------------------------------------- */
+
+/* SIGTERM: what is under way ends, results reach the machine, nothing new begins. */
+static void storage_drain(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    uint32_t life = h->life;
+    for (bool any = true; any && h->life == life && !engine_poisoned(h->engine);) {
+        any = false;
+        for (int lane = 0; lane < ENGINE_LANES; lane++) {
+            struct engine_job *job = h->job[lane];
+            bool ran = job && h->job_ran[lane];
+            if (!job && lane != ENGINE_CHECKPOINT)
+                job = engine_job(h->engine, (enum engine_lane)lane);
+            if (!job)
+                continue;
+            if (!ran)
+                engine_job_run(job);
+            h->job[lane] = NULL;
+            engine_job_done(h->engine, job);
+            any = true;
+        }
+        struct store_result r;
+        while (h->life == life && engine_result(h->engine, &r)) {
+            if (h->up)
+                result_feed(s, host, &r);
+            store_result_release(&r);
+        }
+        if (!any)
+            engine_tick(h->engine, UINT64_MAX);
+    }
+}
+
+/* The process dies in the middle of what its threads do. */
+static void storage_tear(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    for (int lane = 0; lane < ENGINE_LANES; lane++) {
+        struct engine_job *job = h->job[lane];
+        if (!job || h->job_ran[lane] || prng_below(&s->store_prng, 3) == 0)
+            continue;
+        memcut_arm(&h->cut, 1 + (uint32_t)prng_below(&s->store_prng, 6));
+        engine_job_run(job);
+        memcut_clear(&h->cut);
+    }
+}
+
+static void machine_free(struct host *h)
+{
+    node_free(h->node);
+    manager_free(h->manager);
+    session_free(h->session);
+    h->node = NULL;
+    h->manager = NULL;
+    h->session = NULL;
+    h->machine = (struct gt_machine){0};
+}
+
+void sim_end(struct sim *s, uint32_t host, enum sim_end how)
+{
+    struct host *h = &s->hosts[host];
+    static const char *const words[] = {"stopped", "killed", "loses power"};
+    if (how == SIM_POWER)
+        h->silent = true;
+    if (!h->engine && !h->up)
+        return;
+    sim_say(s, (int)host, "%s", words[how]);
+    if (h->engine) {
+        if (how == SIM_STOP)
+            storage_drain(s, host);
+        else
+            storage_tear(s, host);
+        if (!h->engine)
+            return; /* it failed while it was draining, and has ended so */
+        storage_close(s, host,
+                      how == SIM_STOP && engine_idle(h->engine) && !engine_poisoned(h->engine));
+    }
+    h->up = h->ready = false;
+    net_host_gone(s, host);
+    machine_free(h);
+    h->life++;
+    h->paused_us = 0;
+    if (h->role == SIM_CLIENT)
+        return;
+    if (how == SIM_POWER) {
+        h->power++;
+        memdisk_crash(h->disk, prng_next(&s->store_prng));
+    }
+    memindex_crash(h->index);
+}
+
+void host_free(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    storage_close(s, host, false);
+    machine_free(h);
+    free(h->dialings);
+    free(h->log.sink_arg);
+    if (h->disk) {
+        h->disk->destroy(h->disk);
+        h->index->destroy(h->index);
+    }
+}
+
+/* ---- disk faults ----------------------------------------------------------------------------- */
+
+void sim_disk_fail_sync(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    if (!h->disk)
+        return;
+    h->error_armed = true;
+    memdisk_fail(h->disk, MEMDISK_SYNC, 1, GT_EIO, false);
+    sim_say(s, (int)host, "its next sync fails");
+}
+
+void sim_disk_read_error(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    if (!h->index)
+        return;
+    h->error_armed = true;
+    memindex_fail(h->index, MEMINDEX_GET, 1 + prng_below(&s->store_prng, 20), GT_EIO, false);
+}
+
+void sim_disk_full(struct sim *s, uint32_t host, bool full)
+{
+    struct host *h = &s->hosts[host];
+    if (!h->disk)
+        return;
+    h->full = full;
+    memdisk_capacity(h->disk, full ? 1 : (uint64_t)1 << 40);
+    sim_say(s, (int)host, full ? "disk full" : "disk has room again");
+}
+
+void sim_disk_slow(struct sim *s, uint32_t host, uint32_t sync_us)
+{
+    s->hosts[host].sync_us = sync_us ? sync_us : s->config.storage.sync_us;
+}
+
+bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed)
+{
+    struct host *h = &s->hosts[host];
+    bool done = h->index && memindex_flip(h->index, seed).bytes > 0;
+    if (done)
+        sim_say(s, (int)host, "a bit of a record flips");
+    return done;
+}
+
+/* ---- calls and looks ------------------------------------------------------------------------- */
+
+bool sim_call(struct sim *s, uint32_t client_host, uint64_t tag, const struct msg *request)
+{
+    struct host *h = &s->hosts[client_host];
+    if (!h->up || !h->session)
+        return false;
+    /* A copy of what the request points to: the session keeps the blob. */
+    struct msg copy = *request;
+    struct slice *slices[3] = {0};
+    if (copy.type == MSG_PUT) {
+        slices[0] = &copy.put.key;
+        slices[1] = &copy.put.value;
+        slices[2] = &copy.put.context;
+    } else if (copy.type == MSG_GET) {
+        slices[0] = &copy.get.key;
+        slices[1] = &copy.get.min_context;
+    }
+    size_t bytes = 0;
+    for (int i = 0; i < 3; i++)
+        bytes += slices[i] ? slices[i]->bytes : 0;
+    struct blob *hold = blob_new(bytes);
+    gt_assert(hold);
+    uint8_t *at = hold->data;
+    for (int i = 0; i < 3; i++) {
+        if (!slices[i] || slices[i]->bytes == 0)
+            continue;
+        memcpy(at, slices[i]->data, slices[i]->bytes);
+        slices[i]->data = at;
+        at += slices[i]->bytes;
+    }
+    struct gt_event ev = {.kind = GT_CALL, .call = {.tag = tag, .request = &copy, .hold = hold}};
+    host_feed(s, client_host, &ev);
+    blob_unref(hold);
+    return true;
+}
+
+int sim_peek(struct sim *s, uint32_t host, uint32_t partition, struct slice key,
+             struct state *state, struct blob **record)
+{
+    struct view view;
+    int error = view_read(s->hosts[host].engine, partition, hash_bytes(key), key, state, &view);
+    *record = error ? NULL : view.record;
+    return error ? error : view.record ? 0 : GT_ENOTFOUND;
+}

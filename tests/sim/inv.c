@@ -1,0 +1,225 @@
+/*
+ * INV (RULES): d in clock(X) means: X holds, for d's key, a state whose history contains d.
+ * Asserted after every write that a replica was asked for, and for everything it holds when it has
+ * recovered.
+ *
+ * Which key a dot is of is learnt from what passes by: the siblings of states, and the dots that
+ * messages list. So a dot of two keys (one minted twice) is found here too. A dot that came into a
+ * clock without any state or message that names it belongs to no key: it is found as foreign.
+ *
+ * What was seen to hold of a dot at one life of a host is not looked at again unless its key
+ * changes; a recovery looks at everything anew.
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/engine_private.h"
+#include "tests/sim/world.h"
+
+struct inv_dot {
+    struct dot dot;
+    uint32_t key;
+    uint32_t held; /* bit of a host: seen to be held in its present life */
+};
+
+struct inv_key {
+    struct blob *key;
+    uint32_t unknown; /* bit of a host: the record there was bad */
+};
+
+/* One partition's keys and dots. */
+struct inv_keys {
+    struct inv_key *keys;
+    uint32_t key_count, key_capacity;
+    struct inv_dot *dots; /* ascending */
+    uint32_t dot_count, dot_capacity;
+};
+
+_Static_assert(SIM_HOSTS_MAX <= 32, "a bit for each host");
+
+static struct inv_keys *keys_of(struct sim *s, uint32_t partition)
+{
+    if (!s->keys) {
+        s->keys = calloc(s->config.settings.partitions, sizeof(*s->keys));
+        gt_assert(s->keys);
+    }
+    gt_assert(partition < s->config.settings.partitions);
+    return &s->keys[partition];
+}
+
+void inv_free(struct sim *s)
+{
+    for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
+        for (uint32_t i = 0; i < s->keys[p].key_count; i++)
+            blob_unref(s->keys[p].keys[i].key);
+        free(s->keys[p].keys);
+        free(s->keys[p].dots);
+    }
+    free(s->keys);
+}
+
+static uint32_t key_number(struct inv_keys *k, struct slice key)
+{
+    for (uint32_t i = 0; i < k->key_count; i++)
+        if (slice_equal(slice_blob(k->keys[i].key), key))
+            return i;
+    k->keys = sim_grown(k->keys, k->key_count, &k->key_capacity, sizeof(*k->keys));
+    k->keys[k->key_count] = (struct inv_key){.key = blob_copy(key.data, key.bytes)};
+    gt_assert(k->keys[k->key_count].key);
+    return k->key_count++;
+}
+
+static uint32_t dot_place(const struct inv_keys *k, struct dot d)
+{
+    uint32_t low = 0, high = k->dot_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (dot_compare(k->dots[middle].dot, d) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void dot_learn(struct sim *s, struct inv_keys *k, struct dot d, uint32_t key)
+{
+    uint32_t at = dot_place(k, d);
+    if (at < k->dot_count && dot_compare(k->dots[at].dot, d) == 0) {
+        if (k->dots[at].key != key)
+            sim_break(s, "INV: dot (%llx,%llx,%llu) is of two keys, %.*s and %.*s",
+                      (unsigned long long)d.actor.node, (unsigned long long)d.actor.incarnation,
+                      (unsigned long long)d.seq, (int)k->keys[k->dots[at].key].key->bytes,
+                      (const char *)k->keys[k->dots[at].key].key->data,
+                      (int)k->keys[key].key->bytes, (const char *)k->keys[key].key->data);
+        return;
+    }
+    k->dots = sim_grown(k->dots, k->dot_count, &k->dot_capacity, sizeof(*k->dots));
+    memmove(&k->dots[at + 1], &k->dots[at], (k->dot_count - at) * sizeof(*k->dots));
+    k->dots[at] = (struct inv_dot){.dot = d, .key = key};
+    k->dot_count++;
+}
+
+static void state_learn(struct sim *s, struct inv_keys *k, const struct state *state, uint32_t key)
+{
+    for (uint32_t i = 0; i < state->sibling_count; i++)
+        dot_learn(s, k, state->siblings[i].dot, key);
+    for (uint32_t i = 0; i < state->history.exact_count; i++)
+        dot_learn(s, k, state->history.exact[i], key);
+}
+
+/* What the replica holds of a key now, learnt from; false when it cannot be known there. */
+static bool state_read(struct sim *s, uint32_t host, uint32_t partition, uint32_t key,
+                       struct state *state, struct view *view)
+{
+    struct inv_keys *k = keys_of(s, partition);
+    struct slice name = slice_blob(k->keys[key].key);
+    int error = view_read(s->hosts[host].engine, partition, hash_bytes(name), name, state, view);
+    if (error) {
+        k->keys[key].unknown |= 1u << host;
+        return false;
+    }
+    state_learn(s, k, state, key);
+    return true;
+}
+
+static void not_held(struct sim *s, uint32_t host, uint32_t partition, const struct inv_dot *d,
+                     const char *why)
+{
+    const struct blob *key = keys_of(s, partition)->keys[d->key].key;
+    sim_break(s, "INV: the clock of %s in partition %u holds dot (%llx,%llx,%llu) of %.*s, %s",
+              s->hosts[host].name, partition, (unsigned long long)d->dot.actor.node,
+              (unsigned long long)d->dot.actor.incarnation, (unsigned long long)d->dot.seq,
+              (int)key->bytes, (const char *)key->data, why);
+}
+
+/* All dots of one key, against its state. */
+static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t key)
+{
+    struct inv_keys *k = keys_of(s, partition);
+    struct state state;
+    struct view view = {0};
+    state_init(&state);
+    if (state_read(s, host, partition, key, &state, &view)) {
+        struct engine_partition p;
+        engine_partition(s->hosts[host].engine, partition, &p);
+        for (uint32_t i = 0; i < k->dot_count; i++) {
+            struct inv_dot *d = &k->dots[i];
+            if (d->key != key || !clock_covers(p.clock, d->dot))
+                continue;
+            if (!history_covers(&state.history, d->dot))
+                not_held(s, host, partition, d, "whose state there does not include it");
+            d->held |= 1u << host;
+        }
+    }
+    view_close(&view);
+    state_close(&state);
+}
+
+/* Dots in the clock whose keys have not been looked at since. */
+static void clock_check(struct sim *s, uint32_t host, uint32_t partition)
+{
+    struct inv_keys *k = keys_of(s, partition);
+    struct engine_partition p;
+    engine_partition(s->hosts[host].engine, partition, &p);
+    for (uint32_t i = 0; i < k->dot_count; i++)
+        if (!(k->dots[i].held & 1u << host) && clock_covers(p.clock, k->dots[i].dot) &&
+            !(k->keys[k->dots[i].key].unknown & 1u << host))
+            key_check(s, host, partition, k->dots[i].key);
+}
+
+/* A dot of another node that no state and no message ever named. */
+static void foreign_check(struct sim *s, uint32_t host, uint32_t partition)
+{
+    struct inv_keys *k = keys_of(s, partition);
+    struct engine_partition p;
+    uint64_t own = engine_identity(s->hosts[host].engine)->node_id;
+    engine_partition(s->hosts[host].engine, partition, &p);
+    for (uint32_t i = 0; i < p.clock->entry_count; i++) {
+        const struct clock_entry *e = &p.clock->entries[i];
+        if (e->actor.node == own)
+            continue;
+        for (uint64_t seq = 1; seq <= clock_highest(p.clock, e->actor); seq++) {
+            struct dot d = {e->actor, seq};
+            uint32_t at = dot_place(k, d);
+            bool known = at < k->dot_count && dot_compare(k->dots[at].dot, d) == 0;
+            if (clock_covers(p.clock, d) && !known)
+                sim_break(s,
+                          "INV: the clock of %s in partition %u holds dot (%llx,%llx,%llu) "
+                          "that no state there was seen to have",
+                          s->hosts[host].name, partition, (unsigned long long)d.actor.node,
+                          (unsigned long long)d.actor.incarnation, (unsigned long long)seq);
+        }
+    }
+}
+
+void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
+{
+    if (r->kind != STORE_PUT && r->kind != STORE_MERGE)
+        return;
+    struct inv_keys *k = keys_of(s, r->partition);
+    uint32_t key = key_number(k, r->key);
+    for (uint32_t i = 0; i < dots_count(r->dots); i++)
+        dot_learn(s, k, dots_at(r->dots, i), key);
+    k->keys[key].unknown &= ~(1u << host);
+    key_check(s, host, r->partition, key);
+    clock_check(s, host, r->partition);
+    if (s->events % 8 == 0)
+        foreign_check(s, host, r->partition);
+}
+
+void inv_recovered(struct sim *s, uint32_t host)
+{
+    for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
+        struct inv_keys *k = &s->keys[p];
+        for (uint32_t i = 0; i < k->dot_count; i++)
+            k->dots[i].held &= ~(1u << host);
+        for (uint32_t i = 0; i < k->key_count; i++) {
+            k->keys[i].unknown &= ~(1u << host);
+            key_check(s, host, p, i);
+        }
+        foreign_check(s, host, p);
+    }
+}

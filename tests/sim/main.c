@@ -1,0 +1,343 @@
+/*
+ * gtstore-sim: seeds in, verdicts out.
+ */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commit.h"
+#include "engine/base/assert.h"
+#include "engine/base/units.h"
+#include "tests/sim/swarm.h"
+
+#define TRACE_KEPT     200
+#define TRACE_LINE     700
+#define JOBS_MAX       64
+#define EXIT_USAGE     2
+#define PROGRESS_EVERY 1.0
+
+struct options {
+    uint64_t first, last;
+    uint32_t jobs;
+    bool trace, minimize, one;
+};
+
+/* What a worker tells about one seed. */
+struct seed_verdict {
+    uint64_t seed, hash, events, virtual_us;
+    uint32_t acked, failed;
+};
+
+/* ---- traces ---------------------------------------------------------------------------------- */
+
+static void line_print(void *arg, const char *line)
+{
+    (void)arg;
+    puts(line);
+}
+
+/* The last lines of a run. */
+struct tail {
+    char lines[TRACE_KEPT][TRACE_LINE];
+    uint64_t count;
+};
+
+static void line_keep(void *arg, const char *line)
+{
+    struct tail *t = arg;
+    snprintf(t->lines[t->count++ % TRACE_KEPT], TRACE_LINE, "%s", line);
+}
+
+static void tail_print(const struct tail *t)
+{
+    uint64_t from = t->count > TRACE_KEPT ? t->count - TRACE_KEPT : 0;
+    for (uint64_t i = from; i < t->count; i++)
+        printf("  %s\n", t->lines[i % TRACE_KEPT]);
+}
+
+static void plan_print(const struct plan *p)
+{
+    char text[300];
+    printf("plan   %s\n", plan_text(p, text));
+    for (uint32_t i = 0; i < p->fault_count; i++)
+        if (!p->faults[i].off)
+            printf("fault  %s\n", fault_text(&p->faults[i], text));
+}
+
+/* ---- one failure, at length ------------------------------------------------------------------ */
+
+/* The same plan again, with its trace. */
+static void failure_report(const struct plan *p, const struct swarm_result *r)
+{
+    struct tail *tail = calloc(1, sizeof(*tail));
+    gt_assert(tail);
+    struct swarm_result again;
+    swarm_run(p, line_keep, tail, &again);
+    printf("FAILED seed %llu commit %s\n", (unsigned long long)p->seed, GT_COMMIT);
+    printf("%s: %s\n", r->finding.checker, r->finding.text);
+    plan_print(p);
+    printf("the last %d lines of the trace:\n", TRACE_KEPT);
+    tail_print(tail);
+    printf("again: gtstore-sim --seed %llu --trace\n", (unsigned long long)p->seed);
+    free(tail);
+}
+
+/* Fails in the same way. */
+static bool still_fails(const struct plan *p, const struct finding *finding)
+{
+    struct swarm_result r;
+    swarm_run(p, NULL, NULL, &r);
+    return r.failed && strcmp(r.finding.checker, finding->checker) == 0;
+}
+
+static bool rate_drop(struct plan *p, uint32_t *rate, const struct finding *finding)
+{
+    uint32_t before = *rate;
+    *rate = 0;
+    if (before == 0 || still_fails(p, finding))
+        return before != 0;
+    *rate = before;
+    return false;
+}
+
+/* Leaves out one thing after another while the failure stays, until nothing more can go. */
+static void minimize(struct plan *p, const struct finding *finding)
+{
+    for (bool any = true; any;) {
+        any = false;
+        for (uint32_t i = 0; i < p->fault_count; i++) {
+            if (p->faults[i].off)
+                continue;
+            p->faults[i].off = true;
+            bool stays = still_fails(p, finding);
+            p->faults[i].off = stays;
+            any |= stays;
+        }
+        any |= rate_drop(p, &p->network.loss, finding);
+        any |= rate_drop(p, &p->network.doubled, finding);
+        any |= rate_drop(p, &p->network.reorder, finding);
+        any |= rate_drop(p, &p->network.broken, finding);
+        for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++) {
+            int64_t before = p->clock_offset_us[i];
+            p->clock_offset_us[i] = 0;
+            if (before && still_fails(p, finding))
+                any = true;
+            else
+                p->clock_offset_us[i] = before;
+        }
+    }
+}
+
+/* ---- one seed -------------------------------------------------------------------------------- */
+
+static int seed_run(uint64_t seed, const struct options *o)
+{
+    struct plan plan;
+    struct swarm_result r;
+    plan_make(&plan, seed);
+    if (o->trace)
+        plan_print(&plan);
+    swarm_run(&plan, o->trace ? line_print : NULL, NULL, &r);
+    if (r.failed && o->minimize)
+        minimize(&plan, &r.finding);
+    if (r.failed && !o->trace)
+        failure_report(&plan, &r);
+    else if (r.failed)
+        printf("FAILED seed %llu commit %s\n%s: %s\n", (unsigned long long)seed, GT_COMMIT,
+               r.finding.checker, r.finding.text);
+    printf("seed %llu: %s; %u writes done, %u not applied, %u in doubt, %u reads, %u faults, "
+           "%llu events in %.1f virtual s\n",
+           (unsigned long long)seed, r.failed ? "FAILED" : "ok", r.acked, r.not_applied, r.in_doubt,
+           r.reads, r.faults, (unsigned long long)r.events, (double)r.virtual_us / 1e6);
+    printf("trace %016llx\n", (unsigned long long)r.hash);
+    return r.failed;
+}
+
+/* ---- many seeds ------------------------------------------------------------------------------ */
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* A process of its own runs every jobs-th seed, and says each verdict by one write. */
+static void worker(const struct options *o, uint32_t number, int out)
+{
+    for (uint64_t seed = o->first + number; seed <= o->last && seed >= o->first; seed += o->jobs) {
+        struct plan plan;
+        struct swarm_result r;
+        plan_make(&plan, seed);
+        swarm_run(&plan, NULL, NULL, &r);
+        struct seed_verdict v = {seed, r.hash, r.events, r.virtual_us, r.acked, r.failed};
+        if (write(out, &v, sizeof(v)) != sizeof(v))
+            _exit(1);
+    }
+    _exit(0);
+}
+
+static void progress(const struct options *o, uint64_t ended, uint64_t failed, double seconds)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\r%llu of %llu seeds, %llu failed, %.1f seeds/s ", (unsigned long long)ended,
+            (unsigned long long)(o->last - o->first + 1), (unsigned long long)failed,
+            (double)ended / (seconds > 0 ? seconds : 1));
+}
+
+static void failure_show(uint64_t seed, const struct options *o)
+{
+    struct options one = {.minimize = o->minimize};
+    printf("\n");
+    seed_run(seed, &one);
+}
+
+#define SHOWN_MAX 3 /* failures at length */
+
+static int seeds_run(const struct options *o)
+{
+    int ends[2];
+    if (pipe(ends) != 0) {
+        perror("gtstore-sim: pipe");
+        return 1;
+    }
+    fflush(stdout);
+    for (uint32_t i = 0; i < o->jobs; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            close(ends[0]);
+            worker(o, i, ends[1]);
+        }
+        if (pid < 0) {
+            perror("gtstore-sim: fork");
+            return 1;
+        }
+    }
+    close(ends[1]);
+    double began_s = now_s(), told_s = 0;
+    uint64_t ended = 0, failed = 0, events = 0, acked = 0, shown[SHOWN_MAX];
+    struct seed_verdict v;
+    while (read(ends[0], &v, sizeof(v)) == sizeof(v)) {
+        ended++;
+        events += v.events;
+        acked += v.acked;
+        if (v.failed && failed < SHOWN_MAX)
+            shown[failed] = v.seed;
+        if (v.failed)
+            fprintf(stderr, "\nseed %llu FAILED\n", (unsigned long long)v.seed);
+        failed += v.failed;
+        if (now_s() - told_s > PROGRESS_EVERY) {
+            told_s = now_s();
+            progress(o, ended, failed, told_s - began_s);
+        }
+    }
+    close(ends[0]);
+    double seconds = now_s() - began_s;
+    progress(o, ended, failed, seconds);
+    if (isatty(STDERR_FILENO))
+        fputc('\n', stderr);
+    bool crashed = false;
+    for (int status; wait(&status) > 0;)
+        crashed |= !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    for (uint64_t i = 0; i < failed && i < SHOWN_MAX; i++)
+        failure_show(shown[i], o);
+    if (crashed || ended != o->last - o->first + 1)
+        printf("a worker died: run the seeds that are missing one by one\n");
+    printf("%llu seeds %llu..%llu: %llu failed; %llu writes done, %llu events; %.1f seeds/s, %u "
+           "jobs\n",
+           (unsigned long long)ended, (unsigned long long)o->first, (unsigned long long)o->last,
+           (unsigned long long)failed, (unsigned long long)acked, (unsigned long long)events,
+           (double)ended / seconds, o->jobs);
+    return failed > 0 || crashed || ended != o->last - o->first + 1;
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static const struct argp_option option_table[] = {
+    {"seed", 's', "N", 0, "one run, at length", 0},
+    {"seeds", 'S', "A..B", 0, "all runs from A to B", 0},
+    {"jobs", 'j', "J", 0, "processes (the machine's processors)", 0},
+    {"trace", 't', NULL, 0, "every event of the one run", 0},
+    {"minimize", 'm', NULL, 0, "leave faults out of a failing run while it fails", 0},
+    {0}};
+
+static void seeds_parse(struct argp_state *state, const char *text, struct options *o)
+{
+    char first[24];
+    const char *dots = strstr(text, "..");
+    if (!dots || (size_t)(dots - text) >= sizeof(first))
+        argp_error(state, "--seeds %s: A..B is needed", text);
+    snprintf(first, sizeof(first), "%.*s", (int)(dots - text), text);
+    if (units_number(first, 0, UINT64_MAX - 1, &o->first) != 0 ||
+        units_number(dots + 2, 0, UINT64_MAX - 1, &o->last) != 0 || o->last < o->first)
+        argp_error(state, "--seeds %s: two numbers, the lower one first, are needed", text);
+}
+
+static error_t option_take(int key, char *text, struct argp_state *state)
+{
+    struct options *o = state->input;
+    uint64_t number;
+    switch (key) {
+    case 's':
+        if (units_number(text, 0, UINT64_MAX - 1, &o->first) != 0)
+            argp_error(state, "--seed %s: a number is needed", text);
+        o->last = o->first;
+        o->one = true;
+        return 0;
+    case 'S':
+        seeds_parse(state, text, o);
+        o->one = false;
+        return 0;
+    case 'j':
+        if (units_number(text, 1, JOBS_MAX, &number) != 0)
+            argp_error(state, "--jobs %s: 1 to %d are possible", text, JOBS_MAX);
+        o->jobs = (uint32_t)number;
+        return 0;
+    case 't':
+        o->trace = true;
+        return 0;
+    case 'm':
+        o->minimize = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "unexpected argument %s", text);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {option_table,
+                                     option_take,
+                                     NULL,
+                                     "A GTStore cluster in one process, under a seed: the same "
+                                     "seed gives the same run, the same failure, the same trace.",
+                                     NULL,
+                                     NULL,
+                                     NULL};
+    struct options o = {.last = 0, .first = 1};
+    argp_program_version = "gtstore-sim " GT_VERSION;
+    argp_err_exit_status = EXIT_USAGE;
+    argv[0] = (char[]){"gtstore-sim"};
+    if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+        return EXIT_USAGE;
+    if (o.last < o.first && !o.one) {
+        fprintf(stderr, "gtstore-sim: --seed N or --seeds A..B is needed; see: gtstore-sim "
+                        "--help\n");
+        return EXIT_USAGE;
+    }
+    if (o.trace && !o.one) {
+        fprintf(stderr, "gtstore-sim: --trace is for one --seed\n");
+        return EXIT_USAGE;
+    }
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (o.jobs == 0)
+        o.jobs = processors < 1 ? 1 : processors > JOBS_MAX ? JOBS_MAX : (uint32_t)processors;
+    return o.one ? seed_run(o.first, &o) : seeds_run(&o);
+}

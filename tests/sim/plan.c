@@ -1,0 +1,244 @@
+#include "tests/sim/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SECOND 1000000ull
+
+static const char *const fault_names[] = {
+#define PLAN_FAULT_NAME(name, text, what) text,
+    PLAN_FAULTS(PLAN_FAULT_NAME)
+#undef PLAN_FAULT_NAME
+};
+
+const char *fault_name(enum fault_kind kind)
+{
+    return fault_names[kind];
+}
+
+static bool chance(struct prng *p, uint32_t in_100)
+{
+    return prng_below(p, 100) < in_100;
+}
+
+/* One of the numbers. */
+#define PICK(p, ...)                                                                               \
+    pick((p), (const uint64_t[]){__VA_ARGS__},                                                     \
+         sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+static uint64_t pick(struct prng *p, const uint64_t *from, size_t count)
+{
+    return from[prng_below(p, count)];
+}
+
+/* Between low and high, small ones as likely as large ones. */
+static uint64_t scaled(struct prng *p, uint64_t low, uint64_t high)
+{
+    uint64_t top = low;
+    while (top < high && chance(p, 70))
+        top = top * 2 < high ? top * 2 : high;
+    return low + prng_below(p, top - low + 1);
+}
+
+/* ---- shape ----------------------------------------------------------------------------------- */
+
+static void quorums_make(struct plan *p, struct prng *d)
+{
+    struct settings *s = &p->settings;
+    s->replicas = (uint32_t)PICK(d, 1, 2, 3, 3, 3, 3, 3, 4, 5);
+    if (s->replicas > p->nodes)
+        s->replicas = p->nodes;
+    uint32_t n = s->replicas, majority = n / 2 + 1;
+    s->write_quorum = majority + (uint32_t)prng_below(d, n - majority + 1);
+    uint32_t least = n - s->write_quorum + 1;
+    s->read_quorum = least + (uint32_t)prng_below(d, n - least + 1);
+    if (chance(d, 60))
+        s->read_quorum = s->write_quorum = majority;
+}
+
+static void shape_make(struct plan *p, struct prng *d)
+{
+    p->nodes = (uint32_t)PICK(d, 1, 2, 3, 3, 4, 5, 5, 5, 6, 7);
+    p->clients = 1 + (uint32_t)prng_below(d, 4);
+    quorums_make(p, d);
+    p->settings.partitions = (uint32_t)PICK(d, 1, 2, 4, 16, 64);
+    p->settings.form_nodes = p->nodes;
+    p->settings.value_bytes_max = PICK(d, 4096, 65536, 1u << 20);
+    p->inflight_max = (uint32_t)PICK(d, 8, 64, 64, 64);
+    p->piece_bytes_max = chance(d, 20) ? 400 : 0;
+    p->storage = (struct sim_storage){.sync_us = (uint32_t)PICK(d, 80, 150, 150, 400, 2000),
+                                      .segment_bytes = 64u << 10,
+                                      .overlay_bytes = (uint32_t)PICK(d, 4096, 16384, 65536),
+                                      .chunk_records = (uint32_t)PICK(d, 1, 3, 10, 100)};
+}
+
+static void network_make(struct plan *p, struct prng *d)
+{
+    p->network = (struct sim_network){.latency_us = (uint32_t)PICK(d, 50, 200, 200, 1000, 10000),
+                                      .holds = chance(d, 50)};
+    if (chance(d, 40))
+        p->network.loss = (uint32_t)scaled(d, 1, 500);
+    if (chance(d, 40))
+        p->network.doubled = (uint32_t)scaled(d, 1, 500);
+    if (chance(d, 40))
+        p->network.reorder = (uint32_t)scaled(d, 1, 1000);
+    if (chance(d, 40))
+        p->network.broken = (uint32_t)scaled(d, 1, 100);
+}
+
+static void work_make(struct plan *p, struct prng *d)
+{
+    p->keys = 1 + (uint32_t)prng_below(d, PLAN_KEYS_MAX);
+    if (chance(d, 30))
+        p->keys = 1 + (uint32_t)prng_below(d, 4);
+    p->workers = 1 + (uint32_t)prng_below(d, 4);
+    p->gets = (uint32_t)PICK(d, 10, 30, 50, 70);
+    p->deletes = (uint32_t)PICK(d, 0, 5, 20, 40);
+    p->blind = (uint32_t)PICK(d, 0, 5, 20);
+    p->value_bytes_max = (uint32_t)PICK(d, 16, 100, 100, 2000, 4000);
+    /* About a thousand calls, however many do them. */
+    p->think_us = (uint32_t)(p->safety_us / 900 * p->workers * p->clients);
+    bool uniform = chance(d, 50);
+    enum key_mode mode = (enum key_mode)prng_below(d, 3);
+    for (uint32_t i = 0; i < PLAN_KEYS_MAX; i++)
+        p->key_mode[i] = (uint8_t)(uniform ? mode : (enum key_mode)prng_below(d, 3));
+}
+
+static int64_t clock_offset(struct prng *d)
+{
+    uint64_t most_us = PICK(d, 1000, 100000, SECOND, 30 * SECOND, 120 * SECOND, 3600 * SECOND);
+    return (int64_t)prng_below(d, 2 * most_us + 1) - (int64_t)most_us;
+}
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+/* Nodes mostly, sometimes the manager. */
+static uint32_t victim(const struct plan *p, struct prng *d)
+{
+    return chance(d, 15) ? 0 : 1 + (uint32_t)prng_below(d, p->nodes);
+}
+
+static void fault_fill(struct plan *p, struct prng *d, struct fault *f)
+{
+    uint32_t hosts = 1 + p->nodes + p->clients;
+    f->a = victim(p, d);
+    f->for_us = scaled(d, 50000, 8 * SECOND);
+    /* Every other start after a crash is itself cut, somewhere. */
+    f->value = chance(d, 40) ? 1 + prng_below(d, 60) : 0;
+    switch (f->kind) {
+    case FAULT_CUT:
+    case FAULT_CUT_ONE_WAY:
+    case FAULT_SLOW_LINK:
+        f->a = (uint32_t)prng_below(d, hosts);
+        f->b = (f->a + 1 + (uint32_t)prng_below(d, hosts - 1)) % hosts;
+        f->value = scaled(d, 1000, 300000);
+        break;
+    case FAULT_SPLIT:
+        f->value = prng_next(d);
+        break;
+    case FAULT_PAUSE:
+        f->a = (uint32_t)prng_below(d, hosts);
+        f->for_us = scaled(d, 10000, 6 * SECOND);
+        break;
+    case FAULT_LOOP:
+        f->value = 2 + prng_below(d, 8);
+        f->for_us = scaled(d, 5000, 400000);
+        break;
+    case FAULT_SLOW_DISK:
+        f->value = scaled(d, 5000, 400000);
+        break;
+    case FAULT_FLIP:
+        f->a = 1 + (uint32_t)(p->seed % p->nodes); /* one owner alone may be rotten */
+        f->value = prng_next(d);
+        break;
+    case FAULT_CLOCK_JUMP:
+        f->a = (uint32_t)prng_below(d, 1 + p->nodes);
+        f->value = (uint64_t)clock_offset(d);
+        break;
+    case FAULT_CLOCK_DRIFT:
+        f->a = (uint32_t)prng_below(d, 1 + p->nodes);
+        f->value = (uint64_t)((int64_t)prng_below(d, 20001) - 10000);
+        break;
+    case FAULT_CLIENT:
+        f->a = 1 + p->nodes + (uint32_t)prng_below(d, p->clients);
+        break;
+    default:
+        break;
+    }
+    if (f->at_us + f->for_us > p->safety_us)
+        f->for_us = p->safety_us - f->at_us;
+}
+
+/* What the cluster of this shape cannot be asked to stand. */
+static bool fault_fits(const struct plan *p, enum fault_kind kind)
+{
+    const struct settings *s = &p->settings;
+    if (kind == FAULT_FLIP)
+        return s->replicas >= 3 && s->read_quorum < s->replicas && s->write_quorum < s->replicas;
+    return true;
+}
+
+static int fault_order(const void *left, const void *right)
+{
+    const struct fault *a = left, *b = right;
+    return a->at_us < b->at_us ? -1 : a->at_us > b->at_us;
+}
+
+static void faults_make(struct plan *p, struct prng *d)
+{
+    uint32_t weights[FAULT_KINDS], total = 0;
+    uint32_t count = chance(d, 10) ? 0 : (uint32_t)scaled(d, 2, 40);
+    uint64_t from_us = chance(d, 80) ? 2 * SECOND : 0; /* also while the cluster forms */
+    for (uint32_t i = 0; i < FAULT_KINDS; i++) {
+        weights[i] = chance(d, 50) ? (uint32_t)scaled(d, 1, 20) : 0;
+        if (!fault_fits(p, (enum fault_kind)i))
+            weights[i] = 0;
+        total += weights[i];
+    }
+    for (uint32_t i = 0; i < count && total > 0; i++) {
+        struct fault *f = &p->faults[p->fault_count++];
+        uint32_t roll = (uint32_t)prng_below(d, total), kind = 0;
+        while (roll >= weights[kind])
+            roll -= weights[kind++];
+        *f = (struct fault){.kind = (enum fault_kind)kind,
+                            .at_us = from_us + prng_below(d, p->safety_us - from_us)};
+        fault_fill(p, d, f);
+    }
+    qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
+}
+
+void plan_make(struct plan *p, uint64_t seed)
+{
+    struct prng d;
+    *p = (struct plan){.seed = seed, .safety_us = 45 * SECOND};
+    prng_init(&d, seed);
+    shape_make(p, &d);
+    network_make(p, &d);
+    work_make(p, &d);
+    if (chance(&d, 30))
+        for (uint32_t i = 0; i <= p->nodes; i++)
+            p->clock_offset_us[i] = clock_offset(&d);
+    faults_make(p, &d);
+}
+
+/* ---- for people ------------------------------------------------------------------------------ */
+
+const char *fault_text(const struct fault *f, char text[160])
+{
+    snprintf(text, 160, "%9.3f ms  %s host=%u other=%u for %.3f ms value=%llu",
+             (double)f->at_us / 1000, fault_name(f->kind), f->a, f->b, (double)f->for_us / 1000,
+             (unsigned long long)f->value);
+    return text;
+}
+
+const char *plan_text(const struct plan *p, char text[300])
+{
+    const struct settings *s = &p->settings;
+    snprintf(
+        text, 300,
+        "%u nodes, N=%u R=%u W=%u, %u partitions, %u clients x %u, %u keys; loss %u doubled %u "
+        "reorder %u broken %u of 10,000; latency %u us, sync %u us; %u faults",
+        p->nodes, s->replicas, s->read_quorum, s->write_quorum, s->partitions, p->clients,
+        p->workers, p->keys, p->network.loss, p->network.doubled, p->network.reorder,
+        p->network.broken, p->network.latency_us, p->storage.sync_us, p->fault_count);
+    return text;
+}

@@ -1,0 +1,574 @@
+#include "tests/sim/swarm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "tests/sim/pending.h"
+
+#define SECOND        1000000ull
+#define TIMEOUT_US    (5 * SECOND) /* of a call */
+#define FINISH_US     (7 * SECOND) /* from healing until all is quiet: calls end, links are made */
+#define READ_US       (7 * SECOND) /* for the last reads */
+#define WORKERS_MAX   8
+#define KEY_BYTES_ALL 16
+
+struct client {
+    uint32_t session;                    /* the number of its life */
+    struct blob *context[PLAN_KEYS_MAX]; /* of its last read of all siblings */
+};
+
+struct swarm {
+    const struct plan *plan;
+    struct sim *sim;
+    struct run run;
+    struct prng dice;                     /* what clients do */
+    struct client clients[SIM_HOSTS_MAX]; /* by host */
+    bool working;
+    uint32_t last_reads;
+    void (*trace)(void *arg, const char *line);
+    void *trace_arg;
+};
+
+static bool chance(struct swarm *w, uint32_t in_100)
+{
+    return prng_below(&w->dice, 100) < in_100;
+}
+
+static struct slice key_name(uint32_t key, char name[KEY_BYTES_ALL])
+{
+    return slice_of(name, (size_t)snprintf(name, KEY_BYTES_ALL, "key%u", key));
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+/* The next step of a worker, after a pause. value: host and worker. */
+static void worker_turn(void *arg, struct sim *sim, uint64_t value);
+
+static void worker_later(struct swarm *w, uint32_t host, uint32_t worker)
+{
+    uint64_t pause_us = w->plan->think_us / 4 + prng_below(&w->dice, w->plan->think_us * 3 / 2 + 1);
+    sim_at(w->sim, sim_now_us(w->sim) + pause_us, worker_turn, w,
+           (uint64_t)w->clients[host].session << 16 | (uint64_t)host << 8 | worker);
+}
+
+static struct op *op_begin(struct swarm *w, uint32_t host, enum op_kind kind, uint32_t key)
+{
+    struct op *op = run_op(&w->run);
+    op->session = w->clients[host].session;
+    op->kind = kind;
+    op->key = key;
+    op->strict = true;
+    op->begin_us = sim_now_us(w->sim);
+    op->deadline_us = op->begin_us + TIMEOUT_US;
+    return op;
+}
+
+static void get_call(struct swarm *w, uint32_t host, uint32_t worker, uint32_t key, bool all)
+{
+    char name[KEY_BYTES_ALL];
+    struct op *op = op_begin(w, host, OP_GET, key);
+    op->all = all;
+    struct msg m = {.type = MSG_GET};
+    m.get.key = key_name(key, name);
+    m.get.head.flags = all ? REQUEST_ALL : 0;
+    sim_say(w->sim, (int)host, "call %llu: get%s %s", (unsigned long long)op->number,
+            all ? " --all" : "", name);
+    sim_call(w->sim, host, op->number << 8 | worker, &m);
+}
+
+static void put_call(struct swarm *w, uint32_t host, uint32_t worker, uint32_t key)
+{
+    char name[KEY_BYTES_ALL];
+    uint8_t value[8192];
+    const struct plan *p = w->plan;
+    bool deletes = chance(w, p->deletes);
+    enum key_mode mode = (enum key_mode)p->key_mode[key];
+    struct op *op = op_begin(w, host, deletes ? OP_DELETE : OP_PUT, key);
+    op->plain = mode == KEY_PLAIN || (mode == KEY_MIXED && chance(w, 50));
+    struct msg m = {.type = MSG_PUT};
+    m.put.key = key_name(key, name);
+    m.put.head.flags = (op->plain ? REQUEST_PLAIN : 0) | (deletes ? REQUEST_TOMBSTONE : 0);
+    if (!deletes) {
+        size_t bytes = SIM_VALUE_BYTES_MIN + prng_below(&w->dice, p->value_bytes_max);
+        sim_value(op->number, value, bytes);
+        m.put.value = slice_of(value, bytes);
+    }
+    const struct blob *context = w->clients[host].context[key];
+    if (!op->plain && context && !chance(w, p->blind)) {
+        m.put.context = slice_blob(context);
+        int error = context_decode(m.put.context, hash_bytes(m.put.key), &op->context);
+        gt_assert(error == 0);
+    }
+    sim_say(w->sim, (int)host, "call %llu: %s %s %s", (unsigned long long)op->number,
+            deletes ? "delete" : "put", name,
+            op->plain                 ? "(plain)"
+            : m.put.context.bytes > 0 ? "with a context"
+                                      : "without having seen anything");
+    sim_call(w->sim, host, op->number << 8 | worker, &m);
+}
+
+static void worker_turn(void *arg, struct sim *sim, uint64_t value)
+{
+    struct swarm *w = arg;
+    uint32_t host = (uint32_t)(value >> 8 & 0xff), worker = (uint32_t)(value & 0xff);
+    if (!w->working || w->clients[host].session != value >> 16)
+        return;
+    if (!sim_up(sim, host)) {
+        worker_later(w, host, worker);
+        return;
+    }
+    uint32_t key = (uint32_t)prng_below(&w->dice, w->plan->keys);
+    if (chance(w, w->plan->gets))
+        get_call(w, host, worker, key, chance(w, 80));
+    else
+        put_call(w, host, worker, key);
+}
+
+static void workers_begin(struct swarm *w, uint32_t host)
+{
+    w->clients[host].session = ++w->run.session_count;
+    for (uint32_t i = 0; i < w->plan->workers; i++)
+        worker_later(w, host, i);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static void returned_take(struct swarm *w, struct op *op, struct slice context)
+{
+    char name[KEY_BYTES_ALL];
+    uint64_t hash = hash_bytes(key_name(op->key, name));
+    if (context.bytes > 0 && context_decode(context, hash, &op->returned) != 0)
+        sim_break(w->sim, "the context of call %llu cannot be read",
+                  (unsigned long long)op->number);
+}
+
+static void flags_take(struct op *op, const struct reply_head *head)
+{
+    op->degraded = head->flags & REPLY_DEGRADED;
+    op->unsettled = head->flags & REPLY_UNSETTLED;
+    op->outranked = head->flags & REPLY_OUTRANKED;
+    op->known = head->flags & REPLY_KNOWN;
+    op->guests = head->guests;
+    if (head->flags & REPLY_WEAK)
+        op->strict = false;
+}
+
+static void write_done(struct swarm *w, struct op *op, int error, const struct msg *m)
+{
+    if (!m) {
+        op->error = error;
+        op->end = error == GT_EINDOUBT ? OP_IN_DOUBT : OP_NOT_APPLIED;
+        return;
+    }
+    const struct reply_head *head = &m->put_reply.head;
+    op->error = head->error;
+    flags_take(op, head);
+    op->end = !head->error                           ? OP_DONE
+              : head->outcome == OUTCOME_NOT_APPLIED ? OP_NOT_APPLIED
+                                                     : OP_IN_DOUBT;
+    if (op->end != OP_NOT_APPLIED)
+        returned_take(w, op, m->put_reply.context);
+}
+
+static struct shown shown_of(struct swarm *w, struct dot dot, uint64_t stamp, bool tombstone,
+                             struct slice value)
+{
+    struct shown s = {.dot = dot, .stamp = stamp, .tombstone = tombstone};
+    if (tombstone)
+        return s;
+    s.write = sim_value_write(value);
+    if (s.write == 0 || s.write > w->run.op_count)
+        sim_break(w->sim, "a value of %zu bytes is shown that nobody wrote", value.bytes);
+    return s;
+}
+
+static void read_done(struct swarm *w, struct op *op, int error, const struct msg *m)
+{
+    if (m)
+        error = m->get_reply.head.error;
+    op->error = error;
+    if (error && error != GT_ENOTFOUND) {
+        op->end = OP_FAILED;
+        return;
+    }
+    if (!m) { /* a session does not say so by itself */
+        sim_break(w->sim, "call %llu ended without an answer", (unsigned long long)op->number);
+        return;
+    }
+    op->end = OP_DONE;
+    flags_take(op, &m->get_reply.head);
+    returned_take(w, op, m->get_reply.context);
+    op->shown_total = m->get_reply.sibling_total;
+    for (uint32_t i = 0; i < m->get_reply.sibling_count; i++) {
+        const struct msg_sibling *from = &m->get_reply.siblings[i];
+        struct shown s =
+            shown_of(w, from->dot, from->stamp, from->flags & SIBLING_TOMBSTONE, from->value);
+        op_show(op, &s);
+    }
+}
+
+/* A client remembers what all siblings of a key were, for its next write with a context. */
+static void context_keep(struct swarm *w, uint32_t host, const struct op *op, const struct msg *m)
+{
+    struct blob **kept = &w->clients[host].context[op->key];
+    struct slice context = m->get_reply.context;
+    blob_unref(*kept);
+    *kept = context.bytes > 0 ? blob_copy(context.data, context.bytes) : NULL;
+}
+
+static void done(void *arg, struct sim *sim, uint32_t host, uint64_t tag, int error,
+                 const struct msg *m)
+{
+    struct swarm *w = arg;
+    struct op *op = &w->run.ops[(tag >> 8) - 1];
+    op->end_us = sim_now_us(sim);
+    if (op_is_write(op))
+        write_done(w, op, error, m);
+    else
+        read_done(w, op, error, m);
+    if (op->kind == OP_GET && op->end == OP_DONE && op->all)
+        context_keep(w, host, op, m);
+    if (sim_tracing(sim)) {
+        static const char *const words[] = {"open", "done", "not applied", "in doubt", "failed"};
+        sim_say(sim, (int)host, "call %llu: %s %s", (unsigned long long)op->number, words[op->end],
+                op->error ? error_name(op->error) : "");
+        for (uint32_t i = 0; i < op->shown_count; i++)
+            sim_say(sim, (int)host, "  shows %s%llu",
+                    op->shown[i].tombstone ? "tombstone " : "write ",
+                    (unsigned long long)(op->shown[i].tombstone ? op->shown[i].dot.seq
+                                                                : op->shown[i].write));
+    }
+    w->last_reads -= op->begin_us >= w->run.settled_us && w->last_reads > 0;
+    worker_later(w, host, (uint32_t)(tag & 0xff));
+}
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+static void restart(void *arg, struct sim *sim, uint64_t value)
+{
+    (void)arg;
+    sim_start(sim, (uint32_t)(value & 0xff), (uint32_t)(value >> 8));
+}
+
+static void end_and_restart(struct swarm *w, uint32_t host, enum sim_end how, uint64_t after_us,
+                            uint64_t cut)
+{
+    sim_end(w->sim, host, how);
+    sim_at(w->sim, sim_now_us(w->sim) + after_us, restart, w, cut << 8 | host);
+}
+
+static void loop_turn(void *arg, struct sim *sim, uint64_t value)
+{
+    struct swarm *w = arg;
+    uint32_t host = (uint32_t)(value & 0xff);
+    uint64_t left = value >> 8 & 0xff, pause_us = value >> 16;
+    if (!w->working)
+        return;
+    sim_end(sim, host, left & 1 ? SIM_KILL : SIM_POWER);
+    sim_start(sim, host, 0);
+    if (left > 0)
+        sim_at(sim, sim_now_us(sim) + pause_us, loop_turn, w,
+               pause_us << 16 | (left - 1) << 8 | host);
+}
+
+static void join(void *arg, struct sim *sim, uint64_t value)
+{
+    (void)arg;
+    sim_cut(sim, (uint32_t)(value & 0xff), (uint32_t)(value >> 8), false);
+}
+
+static void cut_for(struct swarm *w, uint32_t a, uint32_t b, uint64_t for_us)
+{
+    sim_cut(w->sim, a, b, true);
+    sim_at(w->sim, sim_now_us(w->sim) + for_us, join, w, (uint64_t)b << 8 | a);
+}
+
+static void split_for(struct swarm *w, uint64_t halves, uint64_t for_us)
+{
+    uint32_t hosts = sim_host_count(w->sim);
+    for (uint32_t a = 0; a < hosts; a++)
+        for (uint32_t b = 0; b < hosts; b++)
+            if ((halves >> a & 1) != (halves >> b & 1))
+                cut_for(w, a, b, for_us);
+}
+
+static void unslow(void *arg, struct sim *sim, uint64_t value)
+{
+    (void)arg;
+    sim_slow(sim, (uint32_t)(value & 0xff), (uint32_t)(value >> 8), 0);
+}
+
+static void disk_ok(void *arg, struct sim *sim, uint64_t value)
+{
+    (void)arg;
+    sim_disk_full(sim, (uint32_t)value, false);
+    sim_disk_slow(sim, (uint32_t)value, 0);
+}
+
+/* The session's open calls are never answered. */
+static void client_dies(struct swarm *w, uint32_t host)
+{
+    sim_end(w->sim, host, SIM_KILL);
+    for (uint64_t i = 0; i < w->run.op_count; i++) {
+        struct op *op = &w->run.ops[i];
+        if (op->end != OP_OPEN || op->session != w->clients[host].session)
+            continue;
+        op->end = op_is_write(op) ? OP_IN_DOUBT : OP_FAILED;
+        op->error = GT_ECLOSED;
+        op->end_us = sim_now_us(w->sim);
+    }
+    for (uint32_t key = 0; key < PLAN_KEYS_MAX; key++) {
+        blob_unref(w->clients[host].context[key]);
+        w->clients[host].context[key] = NULL;
+    }
+    sim_start(w->sim, host, 0);
+    workers_begin(w, host);
+}
+
+static void all_end(struct swarm *w, const struct fault *f, enum sim_end how)
+{
+    for (uint32_t host = 0; host <= w->plan->nodes; host++)
+        end_and_restart(w, host, how, f->for_us / 4 + prng_below(&w->dice, f->for_us / 4 + 1),
+                        f->value);
+}
+
+static void fault_strike(void *arg, struct sim *sim, uint64_t value)
+{
+    struct swarm *w = arg;
+    const struct fault *f = &w->plan->faults[value];
+    uint64_t until_us = sim_now_us(sim) + f->for_us;
+    switch (f->kind) {
+    case FAULT_KILL:
+        end_and_restart(w, f->a, SIM_KILL, f->for_us, f->value);
+        break;
+    case FAULT_POWER:
+        end_and_restart(w, f->a, SIM_POWER, f->for_us, f->value);
+        break;
+    case FAULT_STOP:
+        end_and_restart(w, f->a, SIM_STOP, f->for_us, 0);
+        break;
+    case FAULT_KILL_ALL:
+        all_end(w, f, SIM_KILL);
+        break;
+    case FAULT_POWER_ALL:
+        all_end(w, f, SIM_POWER);
+        break;
+    case FAULT_LOOP:
+        loop_turn(w, sim, f->for_us << 16 | f->value << 8 | f->a);
+        break;
+    case FAULT_PAUSE:
+        sim_pause(sim, f->a, until_us);
+        break;
+    case FAULT_CUT:
+        cut_for(w, f->a, f->b, f->for_us);
+        cut_for(w, f->b, f->a, f->for_us);
+        break;
+    case FAULT_CUT_ONE_WAY:
+        cut_for(w, f->a, f->b, f->for_us);
+        break;
+    case FAULT_SPLIT:
+        split_for(w, f->value, f->for_us);
+        break;
+    case FAULT_SLOW_LINK:
+        sim_slow(sim, f->a, f->b, (uint32_t)f->value);
+        sim_at(sim, until_us, unslow, w, (uint64_t)f->b << 8 | f->a);
+        break;
+    case FAULT_SLOW_DISK:
+        sim_disk_slow(sim, f->a, (uint32_t)f->value);
+        sim_at(sim, until_us, disk_ok, w, f->a);
+        break;
+    case FAULT_SYNC_FAILS:
+        sim_disk_fail_sync(sim, f->a);
+        break;
+    case FAULT_READ_ERROR:
+        sim_disk_read_error(sim, f->a);
+        break;
+    case FAULT_FULL:
+        sim_disk_full(sim, f->a, true);
+        sim_at(sim, until_us, disk_ok, w, f->a);
+        break;
+    case FAULT_FLIP:
+        sim_disk_flip(sim, f->a, f->value);
+        break;
+    case FAULT_CLOCK_JUMP:
+        sim_clock(sim, f->a, (int64_t)f->value, 0);
+        break;
+    case FAULT_CLOCK_DRIFT:
+        sim_clock(sim, f->a, w->plan->clock_offset_us[f->a], (int64_t)f->value);
+        break;
+    case FAULT_CLIENT:
+        client_dies(w, f->a);
+        break;
+    case FAULT_KINDS:
+        break;
+    }
+}
+
+/* ---- the phases ------------------------------------------------------------------------------ */
+
+static void on_trace(void *arg, const char *line)
+{
+    struct swarm *w = arg;
+    w->trace(w->trace_arg, line);
+}
+
+static void begin(struct swarm *w, struct swarm_result *out)
+{
+    const struct plan *p = w->plan;
+    for (uint32_t host = 0; host <= p->nodes; host++)
+        sim_clock(w->sim, host, p->clock_offset_us[host], 0);
+    for (uint32_t host = 0; host < sim_host_count(w->sim); host++)
+        sim_start(w->sim, host, 0);
+    for (uint32_t c = 0; c < p->clients; c++)
+        workers_begin(w, sim_client_host(w->sim, c));
+    for (uint32_t i = 0; i < p->fault_count; i++)
+        if (!p->faults[i].off) {
+            sim_at(w->sim, p->faults[i].at_us, fault_strike, w, i);
+            out->faults++;
+        }
+}
+
+static void heal(struct swarm *w)
+{
+    struct sim_network calm = {.latency_us = w->plan->network.latency_us};
+    w->working = false;
+    w->run.healed_us = sim_now_us(w->sim);
+    sim_say(w->sim, -1, "---- faults end");
+    sim_network(w->sim, &calm);
+    sim_heal(w->sim);
+    for (uint32_t host = 0; host < sim_host_count(w->sim); host++) {
+        sim_clock(w->sim, host, 0, 0);
+        if (sim_role(w->sim, host) != SIM_CLIENT)
+            disk_ok(w, w->sim, host);
+        sim_start(w->sim, host, 0);
+    }
+}
+
+/* A new session reads every key. */
+static void last_reads(struct swarm *w)
+{
+    uint32_t host = sim_client_host(w->sim, w->plan->clients);
+    w->run.settled_us = sim_now_us(w->sim);
+    sim_say(w->sim, -1, "---- last reads");
+    w->clients[host].session = ++w->run.session_count;
+    for (uint32_t key = 0; key < w->plan->keys; key++) {
+        w->last_reads++;
+        get_call(w, host, 0, key, true);
+    }
+    uint64_t until_us = sim_now_us(w->sim) + READ_US;
+    while (w->last_reads > 0 && !sim_broken(w->sim) && sim_now_us(w->sim) < until_us)
+        sim_step(w->sim);
+}
+
+static void replica_take(struct swarm *w, uint32_t node, uint32_t key)
+{
+    char name[KEY_BYTES_ALL];
+    struct slice k = key_name(key, name);
+    uint32_t host = sim_node_host(w->sim, node);
+    const struct ring *ring = sim_ring(w->sim);
+    const struct node *n = sim_node(w->sim, host);
+    if (!ring || !ring->formed || !n)
+        return;
+    uint32_t partition = ring_partition(ring, k);
+    int member = ring_member_by_id(ring, engine_identity(sim_engine(w->sim, host))->node_id);
+    struct replica *r = run_replica(&w->run);
+    r->node = node;
+    r->key = key;
+    r->owner = member >= 0 && ring_slot(ring, partition, (uint32_t)member) >= 0;
+    struct state state;
+    struct blob *record;
+    state_init(&state);
+    int error = sim_peek(w->sim, host, partition, k, &state, &record);
+    r->unknown = error && error != GT_ENOTFOUND;
+    if (!error) {
+        int copied = history_copy(&r->history, &state.history);
+        gt_assert(copied == 0);
+        r->digest = record_digest(slice_blob(record));
+        for (uint32_t i = 0; i < state.sibling_count; i++) {
+            const struct sibling *from = &state.siblings[i];
+            struct shown s =
+                shown_of(w, from->dot, from->stamp, from->flags & SIBLING_TOMBSTONE, from->value);
+            replica_show(r, &s);
+        }
+    }
+    blob_unref(record);
+    state_close(&state);
+}
+
+static void judge(struct swarm *w, struct swarm_result *out)
+{
+    const struct run *run = &w->run;
+    for (uint64_t i = 0; i < run->op_count; i++) {
+        out->acked += op_is_write(&run->ops[i]) && run->ops[i].end == OP_DONE;
+        out->not_applied += run->ops[i].end == OP_NOT_APPLIED;
+        out->in_doubt += run->ops[i].end == OP_IN_DOUBT;
+        out->reads += run->ops[i].kind == OP_GET && run->ops[i].end == OP_DONE;
+    }
+    if (sim_broken(w->sim)) {
+        out->failed = true;
+        out->finding.checker = "simulator";
+        snprintf(out->finding.text, sizeof(out->finding.text), "%s", sim_broken(w->sim));
+        return;
+    }
+    for (const struct checker *c = checkers; c->name && !out->failed; c++)
+        if (!pending("checker", c->name))
+            out->failed = c->check(run, &out->finding);
+    if (out->failed)
+        sim_say(w->sim, -1, "%s: %s", out->finding.checker, out->finding.text);
+}
+
+void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line), void *arg,
+               struct swarm_result *out)
+{
+    struct swarm w = {.plan = p, .working = true, .trace = trace, .trace_arg = arg};
+    struct sim_config config = {.seed = p->seed,
+                                .nodes = p->nodes,
+                                .clients = p->clients + 1, /* the last one only for last reads */
+                                .settings = p->settings,
+                                .network = p->network,
+                                .storage = p->storage,
+                                .inflight_max = p->inflight_max,
+                                .piece_bytes_max = p->piece_bytes_max,
+                                .restarts = true,
+                                .arg = &w,
+                                .done = done,
+                                .trace = trace ? on_trace : NULL};
+    *out = (struct swarm_result){0};
+    prng_init(&w.dice, p->seed ^ 0x64696365);
+    run_init(&w.run);
+    w.run.key_count = p->keys;
+    w.run.settled_us = UINT64_MAX;
+    w.run.n = p->settings.replicas;
+    w.run.r = p->settings.read_quorum;
+    w.run.w = p->settings.write_quorum;
+    w.run.forgets = pending("rule", "operations");
+    w.run.partitions = calloc(p->keys, sizeof(*w.run.partitions));
+    gt_assert(w.run.partitions);
+    for (uint32_t key = 0; key < p->keys; key++) {
+        char name[KEY_BYTES_ALL];
+        w.run.partitions[key] =
+            hash_partition(hash_bytes(key_name(key, name)), p->settings.partitions);
+    }
+    w.sim = sim_new(&config);
+    begin(&w, out);
+    sim_run_until(w.sim, p->safety_us);
+    heal(&w);
+    sim_run_until(w.sim, p->safety_us + FINISH_US);
+    if (!sim_broken(w.sim))
+        last_reads(&w);
+    for (uint32_t node = 0; node < p->nodes && !sim_broken(w.sim); node++)
+        for (uint32_t key = 0; key < p->keys; key++)
+            replica_take(&w, node, key);
+    judge(&w, out);
+    out->hash = sim_hash(w.sim);
+    out->events = sim_events(w.sim);
+    out->virtual_us = sim_now_us(w.sim);
+    for (uint32_t host = 0; host < SIM_HOSTS_MAX; host++)
+        for (uint32_t key = 0; key < PLAN_KEYS_MAX; key++)
+            blob_unref(w.clients[host].context[key]);
+    sim_free(w.sim);
+    run_close(&w.run);
+}

@@ -1,0 +1,180 @@
+/*
+ * What the files of the simulator share: the queue, the hosts, the connections.
+ *
+ *   sim.c   the steps, the trace, the clocks
+ *   net.c   connections: dialing, frames, cuts, what a broken link tells
+ *   host.c  one process: birth, effects, storage, end
+ *   inv.c   INV, asserted after every change of a replica
+ */
+#ifndef GT_TESTS_SIM_WORLD_H
+#define GT_TESTS_SIM_WORLD_H
+
+#include <stdio.h>
+
+#include "client/session.h"
+#include "manager/manager.h"
+#include "net/frame.h"
+#include "node/node.h"
+#include "tests/lib/memdisk.h"
+#include "tests/lib/memindex.h"
+#include "tests/sim/sim.h"
+
+#define NONE UINT32_MAX
+
+enum item_kind {
+    ITEM_FRAME,  /* reaches the other end of a connection */
+    ITEM_BREAK,  /* an end of a connection learns that it is gone */
+    ITEM_DIAL,   /* a host tries to reach a peer */
+    ITEM_DIALED, /* and knows the outcome */
+    ITEM_TIMER,
+    ITEM_POLL,
+    ITEM_JOB,
+    ITEM_START, /* the machine's START, after recovery took its time */
+    ITEM_BOOT,  /* a process is to be started */
+    ITEM_CALL
+};
+
+struct item {
+    uint64_t at_us, order;
+    enum item_kind kind;
+    uint32_t host, life; /* the life of the host that it is for; unused by CALL */
+    union {
+        struct {
+            uint32_t conn, side;
+            struct blob *frame;
+            uint32_t broken_at; /* only so many bytes arrive, then the link breaks; 0 = whole */
+        } frame;
+        struct {
+            uint32_t conn, side;
+            int error;
+        } end;
+        struct {
+            uint64_t peer;
+            uint32_t dial; /* the number of the attempt: an older one is void */
+            uint32_t conn; /* DIALED: NONE when refused */
+            int error;
+        } dial;
+        struct engine_job *job;
+        uint32_t cut; /* BOOT */
+        struct {
+            void (*call)(void *arg, struct sim *s, uint64_t value);
+            void *arg;
+            uint64_t value;
+        } call;
+    };
+};
+
+/* A connection. Side 0 dialed, side 1 accepted. */
+struct conn {
+    uint32_t host[2], life[2];
+    uint64_t peer;          /* side 0's name of it; side 1's link is the index + 1 */
+    bool open[2];           /* that side thinks that it stands */
+    bool spoken[2];         /* something whole has arrived at that side */
+    uint64_t arrival_us[2]; /* of the last frame towards that side */
+    struct frame_cutter cutter[2];
+};
+
+struct dialing {
+    uint64_t peer;
+    uint32_t target; /* host, NONE: nobody has that address */
+    struct address address;
+    uint32_t conn; /* NONE: none stands */
+    uint32_t dial; /* attempts so far */
+    uint32_t failures;
+};
+
+struct host {
+    enum sim_role role;
+    char name[20];
+    uint32_t life;
+    bool up, ready, silent; /* silent: nobody answers at its address (the power is off) */
+    uint64_t paused_us;     /* until then */
+    int64_t clock_offset_us, clock_drift_ppm;
+    uint64_t sync_us;
+    struct gt_machine machine;
+    struct manager *manager;
+    struct node *node;
+    struct session *session;
+    const struct ring *ring; /* whose value limit the engine has */
+    struct disk *disk;
+    struct index *index;
+    struct engine *engine;
+    struct log log;
+    struct engine_job *job[ENGINE_LANES]; /* under way */
+    bool job_ran[ENGINE_LANES];
+    bool polled; /* a POLL is in the queue */
+    uint64_t timer_us;
+    struct dialing *dialings;
+    uint32_t dialing_count, dialing_capacity;
+    uint64_t booted_us, power; /* power: how often it was lost, so which boot this is */
+    struct memcut cut;
+    bool full, rotten;
+    bool error_armed; /* one call of its disk or index will fail, or has failed since it started */
+    uint32_t boots_failed;
+};
+
+struct sim {
+    struct sim_config config;
+    struct sim_network network;
+    uint64_t now_us, order, events, hash;
+    struct item *heap;
+    uint32_t heap_count, heap_capacity;
+    struct host hosts[SIM_HOSTS_MAX];
+    uint32_t host_count;
+    struct conn *conns;
+    uint32_t conn_count, conn_capacity;
+    struct item *held; /* frames that a cut holds back */
+    uint32_t held_count, held_capacity;
+    uint8_t cut[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
+    uint32_t slow_us[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
+    struct prng net_prng, store_prng, loop_prng, seed_prng;
+    struct msg_decoder *decoder;
+    struct gt_effects fx;
+    struct inv_keys *keys; /* which dot is of which key: inv.c */
+    char broken[600];
+};
+
+/* ---- sim.c ----------------------------------------------------------------------------------- */
+
+void queue_push(struct sim *s, struct item item);
+void *sim_grown(void *items, uint32_t count, uint32_t *capacity, size_t item_bytes);
+void hash_mix(struct sim *s, uint64_t value);
+uint64_t exponential_us(struct prng *p, uint64_t mean_us);
+
+/* ---- net.c ----------------------------------------------------------------------------------- */
+
+void net_frame(struct sim *s, uint32_t conn, uint32_t from_side, struct blob *frame); /* given */
+void net_frame_arrived(struct sim *s, struct item *item);
+void net_break_arrived(struct sim *s, const struct item *item);
+void net_connect(struct sim *s, uint32_t host, uint64_t peer, const struct address *address);
+void net_disconnect(struct sim *s, uint32_t host, uint64_t peer);
+void net_dial(struct sim *s, const struct item *item);
+void net_dialed(struct sim *s, const struct item *item);
+/* This side closes; the other hears of it. */
+void net_close(struct sim *s, uint32_t conn, uint32_t side, int error, bool tell_self);
+uint32_t net_conn_of_peer(const struct sim *s, uint32_t host, uint64_t peer); /* NONE */
+uint32_t net_conn_of_link(const struct sim *s, uint32_t host, uint64_t link);
+/* All connections of a host whose process has ended. */
+void net_host_gone(struct sim *s, uint32_t host);
+void net_free(struct sim *s);
+
+/* ---- host.c ---------------------------------------------------------------------------------- */
+
+void host_feed(struct sim *s, uint32_t host, struct gt_event *ev);
+void host_body(struct sim *s, uint32_t conn, uint32_t side, struct blob *body);
+void host_poll(struct sim *s, uint32_t host);
+void host_job(struct sim *s, const struct item *item);
+void host_timer(struct sim *s, uint32_t host);
+void host_boot(struct sim *s, uint32_t host, uint32_t cut);
+void host_started(struct sim *s, uint32_t host);
+void host_free(struct sim *s, uint32_t host);
+
+/* ---- inv.c ----------------------------------------------------------------------------------- */
+
+void inv_free(struct sim *s);
+/* The node has recovered: everything is looked at anew. */
+void inv_recovered(struct sim *s, uint32_t host);
+/* A write was asked for. */
+void inv_stored(struct sim *s, uint32_t host, const struct store_request *r);
+
+#endif
