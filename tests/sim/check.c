@@ -174,11 +174,30 @@ static bool includes_returned(const struct history *h, const struct op *write)
            history_includes(h, &write->returned);
 }
 
+/* The read showed u, live. Which delete a tombstone is of, only its own answer tells. */
+static bool read_saw(const struct op *read, const struct op *u)
+{
+    if (u->kind == OP_PUT)
+        return op_shows(read, u->number);
+    for (uint32_t i = 0; i < read->shown_count; i++)
+        if (read->shown[i].tombstone &&
+            (u->end != OP_DONE || history_covers(&u->returned, read->shown[i].dot)))
+            return true;
+    return !read->all && read->shown_count == 0; /* its winner was a tombstone, or nothing */
+}
+
 bool may_supersede(const struct story *story, const struct op *v, const struct op *u)
 {
     if (v == u || !op_may_exist(v) || op_over_before(v, u))
         return false;
-    if (v->plain || includes_returned(&v->context, u))
+    if (v->plain)
+        return true;
+    if (v->basis) {
+        const struct op *from = &story->run->ops[v->basis - 1];
+        return from->kind == OP_GET ? read_saw(from, u)
+                                    : from == u || may_supersede(story, from, u);
+    }
+    if (includes_returned(&v->context, u))
         return true;
     for (uint32_t i = story->dot_first[u->number]; i; i = story->dots[i].next)
         if (history_covers(&v->context, story->dots[i].dot))

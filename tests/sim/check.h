@@ -85,10 +85,13 @@ const struct op *shown_write(const struct run *run, uint32_t key, const struct s
  * May v have superseded u, another write of its key? Yes iff v may exist, was not over before u
  * began, and
  *   v is plain: its coordinator covers what it has seen, and that may be anything minted before; or
+ *   the answer whose context v carried (v's basis) showed u, or is u's own, or is that of a write
+ *   that may have superseded u. So what v may drop follows from what its client was shown, not from
+ *   what the context claims; or, of a write whose basis is not told,
  *   v's context includes all that u returned, or one of u's own dots: then it was given by a reader
- *   or writer who had seen u. A context that holds u's dot by another way (a winner's context,
- *   which leaves out what was hidden) has it from a read that showed u, so that the dot is known,
- *   or from a state in which u had been superseded before: that write is then between u and v.
+ *   or writer who had seen u.
+ * A context holds u's dot by another way only from a state in which u had been superseded before:
+ * that write is then between u and v.
  */
 bool may_supersede(const struct story *story, const struct op *v, const struct op *u);
 

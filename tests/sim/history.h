@@ -44,8 +44,9 @@ struct op {
     bool strict;               /* strict mode, no quorum below the cluster's, not flagged weak */
     bool all;                  /* read: every sibling was asked for */
     bool degraded, unsettled, outranked, known;
-    uint32_t guests;         /* that counted */
-    struct history context;  /* write: what the application gave, empty when plain */
+    uint32_t guests;        /* that counted */
+    uint64_t basis;         /* write: the op whose answer gave its context; 0 = none, or not told */
+    struct history context; /* write: what the application gave, empty when plain */
     struct history returned; /* done write: the context it got; done read: what was shown */
     struct shown *shown;     /* done read; without `all` the winner alone */
     uint32_t shown_count;

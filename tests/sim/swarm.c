@@ -17,7 +17,8 @@
 
 struct client {
     uint32_t session;                    /* the number of its life */
-    struct blob *context[PLAN_KEYS_MAX]; /* of its last read of all siblings */
+    struct blob *context[PLAN_KEYS_MAX]; /* of its last answer about the key */
+    uint64_t basis[PLAN_KEYS_MAX];       /* the op that was answered so */
 };
 
 struct swarm {
@@ -101,6 +102,7 @@ static void put_call(struct swarm *w, uint32_t host, uint32_t worker, uint32_t k
         m.put.context = slice_blob(context);
         int error = context_decode(m.put.context, hash_bytes(m.put.key), &op->context);
         gt_assert(error == 0);
+        op->basis = w->clients[host].basis[key];
     }
     sim_say(w->sim, (int)host, "call %llu: %s %s %s", (unsigned long long)op->number,
             deletes ? "delete" : "put", name,
@@ -210,13 +212,15 @@ static void read_done(struct swarm *w, struct op *op, int error, const struct ms
     }
 }
 
-/* A client remembers what all siblings of a key were, for its next write with a context. */
-static void context_keep(struct swarm *w, uint32_t host, const struct op *op, const struct msg *m)
+/* A client remembers its last answer about a key, for its next write with a context. */
+static void context_keep(struct swarm *w, uint32_t host, const struct op *op, struct slice context)
 {
-    struct blob **kept = &w->clients[host].context[op->key];
-    struct slice context = m->get_reply.context;
-    blob_unref(*kept);
-    *kept = context.bytes > 0 ? blob_copy(context.data, context.bytes) : NULL;
+    struct client *c = &w->clients[host];
+    if (op->end != OP_DONE || op->plain)
+        return;
+    blob_unref(c->context[op->key]);
+    c->context[op->key] = context.bytes > 0 ? blob_copy(context.data, context.bytes) : NULL;
+    c->basis[op->key] = op->number;
 }
 
 static void done(void *arg, struct sim *sim, uint32_t host, uint64_t tag, int error,
@@ -229,8 +233,8 @@ static void done(void *arg, struct sim *sim, uint32_t host, uint64_t tag, int er
         write_done(w, op, error, m);
     else
         read_done(w, op, error, m);
-    if (op->kind == OP_GET && op->end == OP_DONE && op->all)
-        context_keep(w, host, op, m);
+    if (m)
+        context_keep(w, host, op, op_is_write(op) ? m->put_reply.context : m->get_reply.context);
     if (sim_tracing(sim)) {
         static const char *const words[] = {"open", "done", "not applied", "in doubt", "failed"};
         sim_say(sim, (int)host, "call %llu: %s %s", (unsigned long long)op->number, words[op->end],
