@@ -188,7 +188,7 @@ static bool read_saw(const struct op *read, const struct op *u)
 
 bool may_supersede(const struct story *story, const struct op *v, const struct op *u)
 {
-    if (v == u || !op_may_exist(v) || op_over_before(v, u))
+    if (v == u || op_over_before(v, u))
         return false;
     if (v->plain)
         return true;
@@ -205,18 +205,17 @@ bool may_supersede(const struct story *story, const struct op *v, const struct o
     return false;
 }
 
-bool surely_superseded(const struct run *run, const struct op *d, const struct shown *s)
+uint32_t chains_mark(const struct story *story, const struct key_ops *k, bool *marked,
+                     uint32_t *queue, uint32_t count)
 {
-    if (s->tombstone) /* a delete's own dot is in what it returned */
-        return history_covers(d->kind == OP_DELETE ? &d->context : &d->returned, s->dot);
-    const struct op *write = shown_write(run, d->key, s);
-    if (!write || write == d)
-        return false;
-    if (history_covers(&d->returned, s->dot) || history_covers(&d->context, s->dot))
-        return true;
-    /* A dot that its write was told of would have been covered with all the rest. */
-    return !run->forgets && write->end == OP_DONE && !history_covers(&write->returned, s->dot) &&
-           (includes_returned(&d->returned, write) || includes_returned(&d->context, write));
+    for (uint32_t next = 0; next < count; next++)
+        for (uint32_t i = 0; i < k->write_count; i++) {
+            if (marked[i] || !may_supersede(story, k->writes[queue[next]], k->writes[i]))
+                continue;
+            marked[i] = true;
+            queue[count++] = i;
+        }
+    return count;
 }
 
 bool may_be_reaped(const struct story *story, uint32_t key, uint64_t from_us, const struct op *read)
@@ -229,4 +228,87 @@ bool may_be_reaped(const struct story *story, uint32_t key, uint64_t from_us, co
             return true;
     }
     return false;
+}
+
+/* ---- superseded, and back -------------------------------------------------------------------- */
+
+static bool surely_superseded(const struct run *run, const struct op *d, const struct shown *s)
+{
+    if (s->tombstone)
+        return d->kind == OP_PUT && history_covers(&d->returned, s->dot);
+    const struct op *write = shown_write(run, d->key, s);
+    if (!write || write == d)
+        return false;
+    if (history_covers(&d->returned, s->dot))
+        return true;
+    /* A dot that its write was told of would have been covered with all the rest. */
+    return !run->forgets && write->end == OP_DONE && !history_covers(&write->returned, s->dot) &&
+           includes_returned(&d->returned, write);
+}
+
+/* The write of this kind that has surely superseded the sibling; of those that were over before the
+ * read began, when there is one. */
+static const struct op *superseder(const struct run *run, const struct key_ops *k,
+                                   enum op_kind kind, const struct op *read, const struct shown *s)
+{
+    for (uint32_t i = 0; i < k->acked_count; i++) {
+        const struct op *d = k->acked[i];
+        if (read && !op_over_before(d, read))
+            break; /* they ascend by end */
+        if (d->kind == kind && surely_superseded(run, d, s))
+            return d;
+    }
+    return NULL;
+}
+
+static struct op_text sibling_text(const struct shown *s)
+{
+    struct op_text t = {"a tombstone"};
+    if (!s->tombstone)
+        snprintf(t.text, sizeof(t.text), "put %" PRIu64, s->write);
+    return t;
+}
+
+static bool read_back(const struct run *run, const struct key_ops *k, enum op_kind kind,
+                      const struct op *read, const char *checker, struct finding *out)
+{
+    for (uint32_t i = 0; i < read->shown_count; i++) {
+        const struct op *d = superseder(run, k, kind, read, &read->shown[i]);
+        if (d)
+            return finding_set(out, checker, "%s is back: %s shows it, and %s had superseded it",
+                               sibling_text(&read->shown[i]).text, op_text(read).text,
+                               op_text(d).text);
+    }
+    return false;
+}
+
+static bool replica_back(const struct run *run, const struct key_ops *k, enum op_kind kind,
+                         const struct replica *r, const char *checker, struct finding *out)
+{
+    for (uint32_t i = 0; i < r->sibling_count; i++) {
+        const struct op *d = superseder(run, k, kind, NULL, &r->siblings[i]);
+        if (d)
+            return finding_set(out, checker,
+                               "%s is back: it is live on node %" PRIu32
+                               ", and %s had superseded it",
+                               sibling_text(&r->siblings[i]).text, r->node, op_text(d).text);
+    }
+    return false;
+}
+
+bool superseded_back(const struct story *story, enum op_kind kind, const char *checker,
+                     struct finding *out)
+{
+    const struct run *run = story->run;
+    bool found = false;
+    for (uint32_t key = 0; key < run->key_count && !found; key++) {
+        const struct key_ops *k = &story->keys[key];
+        for (uint32_t i = 0; i < k->read_count && !found; i++)
+            found = read_back(run, k, kind, k->reads[i], checker, out);
+    }
+    for (uint32_t i = 0; i < run->replica_count && !found; i++) {
+        const struct replica *r = &run->replicas[i];
+        found = r->owner && replica_back(run, &story->keys[r->key], kind, r, checker, out);
+    }
+    return found;
 }

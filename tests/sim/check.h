@@ -82,8 +82,8 @@ bool op_shows(const struct op *read, uint64_t write);
 const struct op *shown_write(const struct run *run, uint32_t key, const struct shown *s);
 
 /*
- * May v have superseded u, another write of its key? Yes iff v may exist, was not over before u
- * began, and
+ * May v have superseded u? Both are writes of one key that may exist. Yes iff v was not over before
+ * u began, and
  *   v is plain: its coordinator covers what it has seen, and that may be anything minted before; or
  *   the answer whose context v carried (v's basis) showed u, or is u's own, or is that of a write
  *   that may have superseded u. So what v may drop follows from what its client was shown, not from
@@ -96,13 +96,26 @@ const struct op *shown_write(const struct run *run, uint32_t key, const struct s
 bool may_supersede(const struct story *story, const struct op *v, const struct op *u);
 
 /*
- * Has d, which is acked, surely superseded the sibling? d's context, and what it returned (the
- * context it travelled with, what it replaced, its own dot), are in the history of every state that
- * counted for it, and nothing that they cover is live there. So: the sibling is not d's own, and
- * d covers its dot, or all that its write was told when it was done, be it under another dot: a
- * context that covers one dot of an operation covers the operation (RULES 10).
+ * A chain: writes, each of which may have superseded the one before. queue holds the places (in
+ * k->writes) of `count` writes, which are marked; marks and queues all from which a chain leads to
+ * one of them. Returns how many are queued then. marked and queue have k->write_count places.
  */
-bool surely_superseded(const struct run *run, const struct op *d, const struct shown *s);
+uint32_t chains_mark(const struct story *story, const struct key_ops *k, bool *marked,
+                     uint32_t *queue, uint32_t count);
+
+/*
+ * Looks for a sibling that an acked write of this kind, d, has surely superseded: in trusted reads
+ * that began after d ended, and in the owners' replicas. A put supersedes values and tombstones, a
+ * delete is asked about values alone, since its own tombstone has no number to know it by.
+ *
+ * Surely: d's context, and what it returned (the context it travelled with, what it replaced, its
+ * own dot), are in the history of every state that counted for it, and nothing that they cover is
+ * live there. So: the sibling is not d's own, and d covers its dot, or all that its write was told
+ * when it was done, be it under another dot: a context that covers one dot of an operation covers
+ * the operation (RULES 10).
+ */
+bool superseded_back(const struct story *story, enum op_kind kind, const char *checker,
+                     struct finding *out);
 
 /* May the key's history have been reaped before this read ended? Only with a delete that was not
  * over at from_us. */

@@ -4,9 +4,9 @@
  *
  * 1. A put u, acked, that ended before a trusted `all` read r began: r shows u, or some write that
  *    may exist and began before r ended may have superseded u.
- * 2. A put d, acked, that ended before a trusted read r began: r shows no sibling that d has surely
- *    superseded. (Deletes: check_resurrection.) Of a plain put, too: what it returned names what
- *    it covered.
+ * 2. No sibling that an acked put has surely superseded is shown by a trusted read that began after
+ *    the put ended, nor live in an owner's replica in the end (superseded_back; check_resurrection
+ *    does the same for deletes). What a plain put returned names what it covered.
  * 3. In all reads and replicas, whatever they were worth, a dot of a partition (of a key, when the
  *    partitions are not told) names one write of one key, or one tombstone, with one stamp. One
  *    read shows a dot once and a write once (RULES 10). A write may have several dots, from
@@ -15,7 +15,8 @@
  * No false alarm: (1) a read of r owners meets one that holds u durably, in a state with u live or
  * superseded, and only a write that has seen u supersedes it (may_supersede). (2) the read meets an
  * owner whose history covers the sibling and that does not hold it live, and the merge then drops
- * it (surely_superseded). (3) holds for every state that any node ever had, acked or not.
+ * it; in the end every owner has met such a one. (3) holds for every state that any node ever had,
+ * acked or not.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -68,35 +69,6 @@ static bool put_vanished(const struct story *story, const struct key_ops *k, str
     return found;
 }
 
-/* ---- 2: shown again -------------------------------------------------------------------------- */
-
-static bool sibling_back(const struct run *run, const struct key_ops *k, const struct op *read,
-                         const struct shown *s, struct finding *out)
-{
-    for (uint32_t i = 0; i < k->acked_count && op_over_before(k->acked[i], read); i++) {
-        const struct op *d = k->acked[i];
-        if (d->kind != OP_PUT || !surely_superseded(run, d, s))
-            continue;
-        if (s->tombstone)
-            return finding_set(out, "causality",
-                               "a tombstone is back: %s shows it, and %s had superseded it",
-                               op_text(read).text, op_text(d).text);
-        return finding_set(out, "causality",
-                           "put %" PRIu64 " is back: %s shows it, and %s had superseded it",
-                           s->write, op_text(read).text, op_text(d).text);
-    }
-    return false;
-}
-
-static bool superseded_back(const struct run *run, const struct key_ops *k, struct finding *out)
-{
-    for (uint32_t i = 0; i < k->read_count; i++)
-        for (uint32_t j = 0; j < k->reads[i]->shown_count; j++)
-            if (sibling_back(run, k, k->reads[i], &k->reads[i]->shown[j], out))
-                return true;
-    return false;
-}
-
 /* ---- 3: one dot, one write ------------------------------------------------------------------- */
 
 struct naming {
@@ -142,8 +114,7 @@ static bool names_differ(struct registry *names, uint32_t key, const struct show
             *n = (struct naming){s, key, scope};
             continue;
         }
-        if (n->key != key || n->shown->write != s->write || n->shown->tombstone != s->tombstone ||
-            n->shown->stamp != s->stamp)
+        if (n->key != key || n->shown->write != s->write || n->shown->stamp != s->stamp)
             return finding_set(out, "causality",
                                "dot (%" PRIu64 ", %" PRIx64 ", %" PRIu64 ") names two writes: "
                                "%" PRIu64 " of key %" PRIu32 " stamp %" PRIx64 ", and %" PRIu64
@@ -198,8 +169,8 @@ bool check_causality(const struct run *run, struct finding *out)
     bool found = dots_differ(run, out);
     story_init(&story, run);
     for (uint32_t key = 0; key < run->key_count && !found; key++)
-        found = put_vanished(&story, &story.keys[key], out) ||
-                superseded_back(run, &story.keys[key], out);
+        found = put_vanished(&story, &story.keys[key], out);
+    found = found || superseded_back(&story, OP_PUT, "causality", out);
     story_close(&story);
     return found;
 }

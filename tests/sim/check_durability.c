@@ -7,8 +7,7 @@
  *   - the read's context includes what u returned and u is a delete;
  *   - the read's context includes what u returned, and from u leads a chain of writes, each of
  *     which may have superseded the one before, to a write whose value is shown or to a delete that
- *     may exist (its tombstone may have been reaped). Every write of the chain began before the
- *     read ended.
+ *     may exist (its tombstone may have been reaped) and began before the read ended.
  * Where a delete may have been reaped with its key, the context says nothing (check.h).
  *
  * No false alarm: a read of r owners meets one of the w that hold u. Its sibling is live there, or
@@ -34,15 +33,7 @@ static void mark_present(const struct story *story, const struct key_ops *k, con
         if (present[i])
             queue[count++] = i;
     }
-    for (uint32_t next = 0; next < count; next++)
-        for (uint32_t i = 0; i < k->write_count; i++) {
-            const struct op *u = k->writes[i];
-            if (present[i] || u->begin_us >= read->end_us ||
-                !may_supersede(story, k->writes[queue[next]], u))
-                continue;
-            present[i] = true;
-            queue[count++] = i;
-        }
+    chains_mark(story, k, present, queue, count);
 }
 
 static bool read_lacks(const struct story *story, uint32_t key, const struct op *read,

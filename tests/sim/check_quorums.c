@@ -6,7 +6,7 @@
  *    shown, or at most one there); contexts of others leave out the dots of what was hidden.
  * 2. A read that shows no value, begun after an acked put ended: something was deleted. A whole
  * read saw nothing but tombstones: a chain of writes, each of which may have superseded the one
- *    before, leads from the put to a delete that may exist, all begun before the read ended. A read
+ *    before, leads from the put to a delete that may exist and began before the read ended. A read
  *    that shows only its winner hides the rest behind a tombstone: some delete may exist.
  *
  * No false alarm: W+R>N, strict counts owners only, and what an owner acknowledged is in its
@@ -14,6 +14,7 @@
  * are excused from (1) (check.h); (2) holds then too, since reaping takes tombstones only.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/assert.h"
 #include "tests/sim/check.h"
@@ -62,33 +63,24 @@ static bool shows_value(const struct op *read)
     return false;
 }
 
-/*
- * For each write, from when on a chain from it to a delete may be complete: the latest begin in
- * that chain whose latest begin is earliest (Dijkstra, with the maximum for the sum).
- */
+/* For each write, when the earliest begun delete began to which a chain leads from it. */
 static uint64_t *deleted_from_us(const struct story *story, const struct key_ops *k)
 {
     uint64_t *from_us = need(k->write_count, sizeof(*from_us));
-    bool *settled = need(k->write_count, sizeof(*settled));
-    for (uint32_t i = 0; i < k->write_count; i++)
-        from_us[i] = k->writes[i]->kind == OP_DELETE ? k->writes[i]->begin_us : UINT64_MAX;
-    for (;;) {
-        uint32_t at = k->write_count;
-        for (uint32_t i = 0; i < k->write_count; i++)
-            if (!settled[i] && from_us[i] != UINT64_MAX &&
-                (at == k->write_count || from_us[i] < from_us[at]))
-                at = i;
-        if (at == k->write_count)
-            break;
-        settled[at] = true;
-        for (uint32_t i = 0; i < k->write_count; i++) {
-            const struct op *u = k->writes[i];
-            uint64_t us = u->begin_us > from_us[at] ? u->begin_us : from_us[at];
-            if (us < from_us[i] && may_supersede(story, k->writes[at], u))
-                from_us[i] = us;
-        }
+    bool *marked = need(k->write_count, sizeof(*marked));
+    uint32_t *queue = need(k->write_count, sizeof(*queue));
+    memset(from_us, 0xff, k->write_count * sizeof(*from_us));
+    for (uint32_t i = 0; i < k->write_count; i++) {
+        if (k->writes[i]->kind != OP_DELETE || marked[i])
+            continue;
+        marked[i] = true;
+        queue[0] = i;
+        uint32_t count = chains_mark(story, k, marked, queue, 1);
+        for (uint32_t j = 0; j < count; j++)
+            from_us[queue[j]] = k->writes[i]->begin_us;
     }
-    free(settled);
+    free(marked);
+    free(queue);
     return from_us;
 }
 
@@ -116,8 +108,7 @@ static bool nothing_shown(const struct story *story, uint32_t key, struct findin
             from_us = deleted_from_us(story, k);
         for (uint32_t j = 0; j < k->write_count && !found; j++) {
             const struct op *u = k->writes[j];
-            if (u->kind == OP_PUT && op_acked(u) && op_over_before(u, read) &&
-                (!deleted || from_us[j] >= read->end_us))
+            if (op_acked(u) && op_over_before(u, read) && (!deleted || from_us[j] >= read->end_us))
                 found = finding_set(out, "quorums",
                                     "%s shows nothing, and no delete could have taken %s",
                                     op_text(read).text, op_text(u).text);

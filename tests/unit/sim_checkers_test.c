@@ -306,6 +306,28 @@ static void test_durability_reaping_excuses_only_what_was_deleted(void **state)
     verdict("durability", "put 2 of key 0 (session 1, 20..21 us, done) is lost: read 4", false);
 }
 
+static void test_durability_hidden_siblings_are_not_lost(void **state)
+{
+    (void)state;
+    uint64_t a = put(10), b = over(OP_PUT, 12, OPS());
+    final(OPS(a, b), OPS());
+    op(read_winner(SETTLED_US, b, 2, OPS()))->session = 3;
+    sound();
+}
+
+static void test_reaping_takes_a_delete_to_have_begun(void **state)
+{
+    (void)state;
+    uint64_t a = put(10), read = read_winner(20, a, 1, OPS());
+    history_clear(&op(read)->returned);
+    plain(OP_DELETE, 30, OPS(a));
+    run.reaps = true;
+    final(OPS(), OPS());
+    only("quorums", "does not include put 1");
+    op(3)->begin_us = 20;
+    sound();
+}
+
 /* ---- causality ------------------------------------------------------------------------------- */
 
 static void test_causality_siblings_and_successors(void **state)
@@ -422,6 +444,8 @@ static void test_causality_a_delete_shows_its_own_tombstone(void **state)
     read_all(20, OPS(d), OPS());
     final(OPS(d), OPS());
     sound();
+    replica(1, OPS(d));
+    sound();
 }
 
 /* What was acked and seen stays away under every dot; an attempt in doubt may come late. */
@@ -447,7 +471,8 @@ static void test_causality_a_dot_names_one_write(void **state)
     op(read)->strict = false;
     sound();
     op(read)->shown[0].dot = dot_of(a);
-    only("causality", "dot (1, 1, 1) names two writes: 2 of key 0 stamp 2, and 1 of key 0 stamp 1");
+    op(read)->shown[0].stamp = a;
+    only("causality", "dot (1, 1, 1) names two writes: 2 of key 0 stamp 1, and 1 of key 0 stamp 1");
     op(read)->shown[0] = shown_of(a);
     op(read)->shown[0].stamp = 9;
     only("causality", "1 of key 0 stamp 9, and 1 of key 0 stamp 1");
@@ -499,6 +524,32 @@ static void test_causality_a_read_shows_a_write_once(void **state)
     only("causality", "shows one dot twice");
 }
 
+static void test_causality_what_a_put_superseded_is_back_in_a_replica(void **state)
+{
+    (void)state;
+    uint64_t a = put(10), b = over(OP_PUT, 20, OPS(a));
+    final(OPS(b), OPS(a));
+    struct replica *r = replica(1, OPS(a));
+    only("causality", "put 1 is back: it is live on node 1, and put 2");
+    r->owner = false;
+    sound();
+}
+
+static void test_causality_tombstones_have_one_key(void **state)
+{
+    (void)state;
+    run.key_count = 2;
+    uint64_t a = plain(OP_DELETE, 10, OPS()), b = plain(OP_DELETE, 12, OPS());
+    final(OPS(a), OPS());
+    uint64_t read = final(OPS(b), OPS());
+    op(b)->key = op(read)->key = 1;
+    op(read)->shown[0] = shown_of(a);
+    sound();
+    run.partitions = calloc(2, sizeof(*run.partitions));
+    assert_non_null(run.partitions);
+    only("causality", "0 of key 0 stamp 1, and 0 of key 1 stamp 1");
+}
+
 /* ---- realtime -------------------------------------------------------------------------------- */
 
 static void test_realtime_the_later_wins(void **state)
@@ -529,6 +580,19 @@ static void test_realtime_a_winner_alone_is_judged_too(void **state)
     only("realtime", "read 3 of key 0");
     over(OP_PUT, 12, OPS()); /* a context on this key */
     doubt(5);
+    sound();
+}
+
+static void test_realtime_the_latest_is_that_which_began_last(void **state)
+{
+    (void)state;
+    uint64_t a = put(10), b = put(20), slow = put(5);
+    op(slow)->end_us = 25;
+    uint64_t read = final(OPS(a, b, slow), OPS());
+    sound();
+    op(read)->shown[0].stamp = 9;
+    only("realtime", "although put 2");
+    op(a)->strict = false;
     sound();
 }
 
@@ -597,6 +661,19 @@ static void test_sessions_do_not_lose_what_they_read(void **state)
     sound();
 }
 
+static void test_sessions_of_a_key_that_was_reaped(void **state)
+{
+    (void)state;
+    uint64_t d = plain(OP_DELETE, 10, OPS());
+    op(read_all(20, OPS(d), OPS()))->session = 1;
+    op(read_all(30, OPS(), OPS()))->session = 1;
+    final(OPS(), OPS());
+    verdict("sessions_own", "does not include delete 1", false);
+    verdict("sessions_monotonic", "does not include read 2", false);
+    run.reaps = true;
+    sound();
+}
+
 /* ---- quorums --------------------------------------------------------------------------------- */
 
 static void test_quorums_a_read_includes_what_was_acked(void **state)
@@ -621,6 +698,27 @@ static void test_quorums_a_read_includes_what_was_acked(void **state)
     sound();
     op(read)->begin_us = 20;
     run.reaps = true;
+    sound();
+}
+
+static void test_quorums_all_includes_what_was_acked_beside_what_it_shows(void **state)
+{
+    (void)state;
+    uint64_t a = put(10), b = over(OP_PUT, 12, OPS()), d = over(OP_DELETE, 14, OPS());
+    read_all(20, OPS(a, b), OPS());
+    final(OPS(a, b, d), OPS());
+    only("quorums", "read 4 of key 0 (session 2, 20..21 us, done) does not include delete 3");
+}
+
+static void test_quorums_a_hidden_delete_must_have_begun(void **state)
+{
+    (void)state;
+    uint64_t a = put(10);
+    read_winner(20, 0, 2, OPS(a));
+    uint64_t d = plain(OP_DELETE, 30, OPS(a));
+    final(OPS(d), OPS(a));
+    only("quorums", "no delete could have taken put 1");
+    op(d)->begin_us = 20;
     sound();
 }
 
@@ -703,9 +801,9 @@ static void test_resurrection_in_a_replica(void **state)
     uint64_t a = put(10), d = plain(OP_DELETE, 20, OPS(a));
     final(OPS(d), OPS(a));
     struct replica *r = replica(2, OPS(a));
-    only("resurrection", "put 1 of key 0 is live on node 2, and delete 2");
+    only("resurrection", "put 1 is back: it is live on node 2, and delete 2");
     r->siblings[0].dot = dot_of(99); /* from another attempt */
-    only("resurrection", "put 1 of key 0 is live on node 2");
+    only("resurrection", "put 1 is back: it is live on node 2");
     r->owner = false;
     sound();
 }
@@ -1138,6 +1236,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_durability_reaping_excuses_only_what_was_deleted,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_durability_hidden_siblings_are_not_lost, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_reaping_takes_a_delete_to_have_begun, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_causality_siblings_and_successors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_causality_a_plain_put_may_cover_what_began_before_it_ended, set_up, tear_down),
@@ -1163,14 +1265,24 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_causality_a_read_shows_a_write_once, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_causality_what_a_put_superseded_is_back_in_a_replica,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_causality_tombstones_have_one_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_realtime_the_later_wins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_realtime_a_winner_alone_is_judged_too, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_realtime_the_latest_is_that_which_began_last, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_realtime_deletes_win_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sessions_read_what_they_wrote, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sessions_do_not_lose_what_they_read, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_sessions_of_a_key_that_was_reaped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_quorums_a_read_includes_what_was_acked, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_quorums_all_includes_what_was_acked_beside_what_it_shows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_quorums_a_hidden_delete_must_have_begun, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_quorums_reaping_excuses_no_put_after_the_delete,
                                         set_up, tear_down),
