@@ -6,25 +6,24 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/prng.h"
+#include "tests/lib/pages.h"
 
-struct bytes {
-    uint8_t *data;
-    size_t bytes, capacity;
-};
+#define SECTOR_BYTES_MAX 4096u
 
 /* A write that is not on the medium. */
 struct pending {
     uint64_t offset;
     size_t bytes;
-    uint8_t *data; /* NULL: the file was cut to zero */
-    bool dropped;  /* by a failed sync: no later sync writes it */
+    struct blob **pages; /* of the cache after it, from that of offset on; NULL: cut to zero */
+    bool dropped;        /* by a failed sync: no later sync writes it */
 };
 
 struct inode {
     struct inode *next;
     bool folder;
     unsigned refs; /* open files */
-    struct bytes cache, medium;
+    struct pages cache, medium;
+    uint8_t *shown; /* by memdisk_bytes */
     struct pending *writes;
     size_t write_count, write_capacity;
 };
@@ -87,53 +86,56 @@ static void *grown(void *items, size_t count, size_t *capacity, size_t item_byte
 
 /* ---- bytes and files ------------------------------------------------------------------------- */
 
-static void bytes_write(struct bytes *b, uint64_t offset, const uint8_t *data, size_t bytes)
+/* Puts a part of the write where it belongs. */
+static void pending_apply_part(struct pages *to, const struct pending *p, size_t from, size_t bytes)
 {
-    size_t end = (size_t)offset + bytes;
-    if (end > b->capacity) {
-        b->capacity = end > 2 * b->capacity ? end : 2 * b->capacity;
-        b->data = realloc(b->data, b->capacity);
-        gt_assert(b->data);
-    }
-    if (end > b->bytes) {
-        memset(b->data + b->bytes, 0, end - b->bytes);
-        b->bytes = end;
-    }
-    if (bytes > 0)
-        memcpy(b->data + offset, data, bytes);
+    uint64_t offset = p->offset + from;
+    pages_share(to, offset, bytes, p->pages + (offset / PAGE_BYTES - p->offset / PAGE_BYTES));
 }
 
-static void bytes_copy(struct bytes *to, const struct bytes *from)
+static void pending_apply(struct pages *to, const struct pending *p)
 {
-    to->bytes = 0;
-    bytes_write(to, 0, from->data, from->bytes);
-}
-
-static void pending_apply(struct bytes *to, const struct pending *p)
-{
-    if (!p->data)
-        to->bytes = 0;
+    if (!p->pages)
+        pages_cut(to);
     else
-        bytes_write(to, p->offset, p->data, p->bytes);
+        pending_apply_part(to, p, 0, p->bytes);
+}
+
+static void pending_close(struct pending *p)
+{
+    for (size_t i = 0; p->pages && i < pages_touched(p->offset, p->bytes); i++)
+        blob_unref(p->pages[i]);
+    free(p->pages);
+}
+
+static struct pending *inode_pending(struct inode *i)
+{
+    i->writes = grown(i->writes, i->write_count, &i->write_capacity, sizeof(*i->writes));
+    return &i->writes[i->write_count++];
+}
+
+static void inode_cut(struct inode *i)
+{
+    *inode_pending(i) = (struct pending){0};
+    pages_cut(&i->cache);
 }
 
 static void inode_write(struct inode *i, uint64_t offset, const void *data, size_t bytes)
 {
-    i->writes = grown(i->writes, i->write_count, &i->write_capacity, sizeof(*i->writes));
-    struct pending *p = &i->writes[i->write_count++];
+    struct pending *p = inode_pending(i);
+    size_t touched = pages_touched(offset, bytes);
     *p = (struct pending){.offset = offset, .bytes = bytes};
-    if (data) {
-        p->data = malloc(bytes + 1);
-        gt_assert(p->data);
-        memcpy(p->data, data, bytes);
-    }
-    pending_apply(&i->cache, p);
+    p->pages = malloc(touched * sizeof(struct blob *));
+    gt_assert(p->pages);
+    pages_write(&i->cache, offset, data, bytes);
+    for (size_t k = 0; k < touched; k++)
+        p->pages[k] = blob_ref(i->cache.items[offset / PAGE_BYTES + k]);
 }
 
 static void inode_forget_writes(struct inode *i)
 {
     for (size_t k = 0; k < i->write_count; k++)
-        free(i->writes[k].data);
+        pending_close(&i->writes[k]);
     i->write_count = 0;
 }
 
@@ -148,7 +150,7 @@ static void inode_sync(struct inode *i)
             continue;
         }
         pending_apply(&i->medium, p);
-        free(p->data);
+        pending_close(p);
     }
     i->write_count = kept;
 }
@@ -166,11 +168,11 @@ static void inode_sync_fail(struct inode *i, struct prng *random)
 static void inode_drop_cache(struct inode *i)
 {
     size_t kept = 0;
-    bytes_copy(&i->cache, &i->medium);
+    pages_copy(&i->cache, &i->medium);
     for (size_t k = 0; k < i->write_count; k++) {
         struct pending *p = &i->writes[k];
         if (p->dropped) {
-            free(p->data);
+            pending_close(p);
             continue;
         }
         pending_apply(&i->cache, p);
@@ -182,12 +184,12 @@ static void inode_drop_cache(struct inode *i)
 /* A write that the power cut came into: the bytes up to any place, or some of its sectors, of which
  * some may be garbage. A garbled sector loses also what was in it and is not of this write; the
  * file does not grow by it. */
-static void pending_apply_torn(struct bytes *to, const struct pending *p, struct prng *random,
+static void pending_apply_torn(struct pages *to, const struct pending *p, struct prng *random,
                                size_t sector_bytes)
 {
     enum { FIRST_PART, SECTORS, GARBAGE, WAYS } way = prng_below(random, WAYS);
     if (way == FIRST_PART) {
-        bytes_write(to, p->offset, p->data, (size_t)prng_below(random, p->bytes + 1));
+        pending_apply_part(to, p, 0, (size_t)prng_below(random, p->bytes + 1));
         return;
     }
     for (size_t at = 0; at < p->bytes;) {
@@ -196,10 +198,13 @@ static void pending_apply_torn(struct bytes *to, const struct pending *p, struct
             part = p->bytes - at;
         uint64_t fate = prng_below(random, way == SECTORS ? 2 : 3);
         if (fate > 0)
-            bytes_write(to, p->offset + at, p->data + at, part);
+            pending_apply_part(to, p, at, part);
         if (fate == 2) {
+            uint8_t garbage[SECTOR_BYTES_MAX];
             size_t sector = (size_t)p->offset + at - before, left = to->bytes - sector;
-            prng_fill(random, to->data + sector, left < sector_bytes ? left : sector_bytes);
+            size_t bytes = left < sector_bytes ? left : sector_bytes;
+            prng_fill(random, garbage, bytes);
+            pages_write(to, sector, garbage, bytes);
         }
         at += part;
     }
@@ -209,7 +214,7 @@ static void inode_crash(struct inode *i, struct prng *random, uint64_t keep, siz
 {
     for (size_t k = 0; k < i->write_count; k++) {
         const struct pending *p = &i->writes[k];
-        bool tears = p->data && p->bytes > 0 && prng_below(random, 3) == 0;
+        bool tears = p->pages && p->bytes > 0 && prng_below(random, 3) == 0;
         if (p->dropped || prng_below(random, 1000) >= keep)
             continue;
         if (tears)
@@ -218,7 +223,7 @@ static void inode_crash(struct inode *i, struct prng *random, uint64_t keep, siz
             pending_apply(&i->medium, p);
     }
     inode_forget_writes(i);
-    bytes_copy(&i->cache, &i->medium);
+    pages_copy(&i->cache, &i->medium);
 }
 
 static struct inode *inode_new(struct memdisk *m, bool folder)
@@ -235,8 +240,9 @@ static void inode_free(struct inode *i)
 {
     inode_forget_writes(i);
     free(i->writes);
-    free(i->cache.data);
-    free(i->medium.data);
+    pages_close(&i->cache);
+    pages_close(&i->medium);
+    free(i->shown);
     free(i);
 }
 
@@ -354,10 +360,17 @@ static void folders_crash(struct memdisk *m, struct prng *random, uint64_t keep)
     entries_copy(&m->cache, &m->medium);
 }
 
+/* Some name leads to it, or may lead to it again after a power cut. */
 static bool inode_is_named(const struct memdisk *m, const struct inode *inode)
 {
+    for (size_t i = 0; i < m->cache.count; i++)
+        if (m->cache.items[i].inode == inode)
+            return true;
     for (size_t i = 0; i < m->medium.count; i++)
         if (m->medium.items[i].inode == inode)
+            return true;
+    for (size_t i = 0; i < m->change_count; i++)
+        if (m->changes[i].inode == inode)
             return true;
     return false;
 }
@@ -429,7 +442,7 @@ static int open_locked(struct memdisk *m, const char *name, bool create, struct 
     if (!at)
         change(m, "", name, inode);
     else if (create)
-        inode_write(inode, 0, NULL, 0);
+        inode_cut(inode);
     struct disk_file *f = malloc(sizeof(*f));
     gt_assert(f);
     *f = (struct disk_file){inode, m->power};
@@ -471,11 +484,11 @@ static int mem_read(struct disk *d, struct disk_file *f, uint64_t offset, void *
     struct memdisk *m = mem_of(d);
     int error = file_call_begin(m, MEMDISK_READ, f);
     if (error == 0) {
-        const struct bytes *b = &f->inode->cache;
-        size_t left = offset < b->bytes ? b->bytes - (size_t)offset : 0;
+        const struct pages *p = &f->inode->cache;
+        size_t left = offset < p->bytes ? p->bytes - (size_t)offset : 0;
         *got = bytes < left ? bytes : left;
         if (*got > 0)
-            memcpy(data, b->data + offset, *got);
+            pages_read(p, offset, data, *got);
     }
     return call_end(m, error);
 }
@@ -559,8 +572,10 @@ static int mem_sync_folder(struct disk *d, const char *name)
     int error = call_begin(m, MEMDISK_SYNC_FOLDER);
     if (error == 0 && !folder_exists(&m->cache, name))
         error = GT_ENOTFOUND;
-    if (error == 0)
+    if (error == 0) {
         folders_sync(m, name);
+        inodes_sweep(m); /* those whose removal is durable now */
+    }
     return call_end(m, error);
 }
 
@@ -703,7 +718,7 @@ void memdisk_crash(struct disk *d, uint64_t seed)
     /* Sometimes all is lost, sometimes nothing, mostly something between. */
     static const uint64_t shares[] = {0, 200, 500, 800, 1000};
     uint64_t keep = shares[prng_below(&random, sizeof(shares) / sizeof(shares[0]))];
-    size_t sector_bytes = prng_below(&random, 2) == 0 ? 512 : 4096;
+    size_t sector_bytes = prng_below(&random, 2) == 0 ? 512 : SECTOR_BYTES_MAX;
     folders_crash(m, &random, keep);
     for (struct inode *i = m->inodes; i; i = i->next)
         inode_crash(i, &random, keep, sector_bytes);
@@ -718,7 +733,7 @@ void memdisk_crash(struct disk *d, uint64_t seed)
 struct saved {
     char name[DISK_NAME_BYTES];
     bool folder;
-    struct bytes content;
+    struct pages content;
 };
 
 struct memdisk_snapshot {
@@ -739,7 +754,7 @@ struct memdisk_snapshot *memdisk_snapshot(const struct disk *d)
         struct saved *to = &s->items[s->count];
         memcpy(to->name, from->name, sizeof(to->name));
         to->folder = from->inode->folder;
-        bytes_copy(&to->content, &from->inode->cache);
+        pages_copy(&to->content, &from->inode->cache);
     }
     pthread_mutex_unlock(&m->lock);
     return s;
@@ -750,7 +765,7 @@ void memdisk_snapshot_free(struct memdisk_snapshot *s)
     if (!s)
         return;
     for (size_t i = 0; i < s->count; i++)
-        free(s->items[i].content.data);
+        pages_close(&s->items[i].content);
     free(s->items);
     free(s);
 }
@@ -764,8 +779,8 @@ void memdisk_restore(struct disk *d, const struct memdisk_snapshot *s)
     for (size_t i = 0; i < s->count; i++) {
         const struct saved *from = &s->items[i];
         struct inode *inode = inode_new(m, from->folder);
-        bytes_copy(&inode->cache, &from->content);
-        bytes_copy(&inode->medium, &from->content);
+        pages_copy(&inode->cache, &from->content);
+        pages_copy(&inode->medium, &from->content);
         entry_set(&m->cache, from->name, inode);
         entry_set(&m->medium, from->name, inode);
     }
@@ -784,12 +799,19 @@ void memdisk_wipe(struct disk *d)
 const uint8_t *memdisk_bytes(const struct disk *d, const char *name, size_t *bytes)
 {
     struct memdisk *m = mem_of(d);
+    uint8_t *shown = NULL;
+    pthread_mutex_lock(&m->lock);
     const struct entry *at = entry_find(&m->cache, name);
-    if (!at || at->inode->folder)
-        return NULL;
-    *bytes = at->inode->cache.bytes;
-    static const uint8_t nothing[1];
-    return at->inode->cache.data ? at->inode->cache.data : nothing;
+    if (at && !at->inode->folder) {
+        struct inode *inode = at->inode;
+        *bytes = inode->cache.bytes;
+        shown = realloc(inode->shown, *bytes + 1);
+        gt_assert(shown);
+        pages_read(&inode->cache, 0, shown, *bytes);
+        inode->shown = shown;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return shown;
 }
 
 void memdisk_put(struct disk *d, const char *name, const void *data, size_t bytes)
@@ -809,9 +831,9 @@ void memdisk_put(struct disk *d, const char *name, const void *data, size_t byte
     folders_sync(m, "");
     folders_sync(m, folder);
     inode_forget_writes(inode);
-    inode->cache.bytes = inode->medium.bytes = 0;
-    bytes_write(&inode->cache, 0, data, bytes);
-    bytes_write(&inode->medium, 0, data, bytes);
+    pages_cut(&inode->cache);
+    pages_write(&inode->cache, 0, data, bytes);
+    pages_copy(&inode->medium, &inode->cache);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -820,9 +842,8 @@ void memdisk_flip(struct disk *d, const char *name, uint64_t offset, uint8_t mas
     struct memdisk *m = mem_of(d);
     pthread_mutex_lock(&m->lock);
     struct inode *inode = entry_find(&m->cache, name)->inode;
-    gt_assert(offset < inode->cache.bytes);
-    inode->cache.data[offset] ^= mask;
+    *pages_byte(&inode->cache, offset) ^= mask;
     if (offset < inode->medium.bytes)
-        inode->medium.data[offset] ^= mask;
+        *pages_byte(&inode->medium, offset) ^= mask;
     pthread_mutex_unlock(&m->lock);
 }

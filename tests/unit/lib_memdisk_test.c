@@ -65,6 +65,51 @@ static unsigned files_in(struct disk *d, const char *folder)
     return count;
 }
 
+/* ---- reads and writes ------------------------------------------------------------------------ */
+
+/* Many writes of zeros and others, against an array: what is read, from the cache and, after a
+ * sync, from the medium. */
+static void a_read_shows_what_was_written(void **state)
+{
+    (void)state;
+    static uint8_t model[FILE_BYTES], data[FILE_BYTES];
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct prng random;
+        struct disk *d = memdisk_new();
+        size_t end = 0, got;
+        prng_init(&random, seed);
+        memset(model, 0, sizeof(model));
+        memdisk_put(d, NAME, NULL, 0);
+        struct disk_file *f = file_open(d, NAME);
+        for (int i = 0; i < 200; i++) {
+            size_t at = (size_t)prng_below(&random, FILE_BYTES);
+            size_t bytes = (size_t)prng_below(&random, FILE_BYTES - at) + 1;
+            if (prng_below(&random, 2) == 0)
+                at = at / BLOCK * BLOCK;
+            if (prng_below(&random, 2) == 0)
+                memset(model + at, 0, bytes);
+            else
+                prng_fill(&random, model + at, bytes);
+            end = at + bytes > end ? at + bytes : end;
+            assert_int_equal(d->write(d, f, at, model + at, bytes), 0);
+            if (prng_below(&random, 4) == 0) {
+                assert_int_equal(d->sync(d, f), 0);
+                memdisk_crash(d, seed);
+                d->close(d, f);
+                f = file_open(d, NAME);
+            } else if (prng_below(&random, 4) == 0) {
+                assert_int_equal(d->drop_cache(d, f), 0);
+            }
+            at = (size_t)prng_below(&random, end);
+            assert_int_equal(d->read(d, f, at, data, sizeof(data), &got), 0);
+            assert_int_equal(got, end - at);
+            assert_memory_equal(data, model + at, got);
+        }
+        d->close(d, f);
+        d->destroy(d);
+    }
+}
+
 /* ---- power ----------------------------------------------------------------------------------- */
 
 /* A file of FILE_BYTES 'a' that is synced, with 'b' over a part of it that is not; crashed. */
@@ -146,6 +191,30 @@ static void garbage_makes_no_file_longer(void **state)
         assert_in_range(bytes, FILE_BYTES, FILE_BYTES + 700);
         d->destroy(d);
     }
+}
+
+/* Zeros over a part of a page that was zero in the cache, and on the medium is not. */
+static void zeros_are_written_as_other_bytes_are(void **state)
+{
+    (void)state;
+    unsigned seen = 0;
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        static uint8_t zeros[BLOCK];
+        size_t bytes;
+        struct disk *d = memdisk_new();
+        memdisk_put(d, NAME, NULL, 0);
+        struct disk_file *f = file_open(d, NAME);
+        file_write(d, f, 0, 'a', BLOCK);
+        assert_int_equal(d->sync(d, f), 0);
+        assert_int_equal(d->write(d, f, 0, zeros, BLOCK), 0);
+        assert_int_equal(d->write(d, f, 0, zeros, 512), 0);
+        memdisk_crash(d, seed);
+        const uint8_t *data = memdisk_bytes(d, NAME, &bytes);
+        seen += range_is(data, 0, 512) == 0 && range_is(data, 512, BLOCK) == 'a';
+        d->close(d, f);
+        d->destroy(d);
+    }
+    assert_true(seen > 5);
 }
 
 static void what_is_synced_survives_every_crash(void **state)
@@ -380,9 +449,11 @@ static void a_cut_counts_for_all_that_are_on_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_read_shows_what_was_written),
         cmocka_unit_test(a_crash_leaves_sectors_old_new_or_garbled),
         cmocka_unit_test(a_garbled_sector_takes_its_neighbours_along),
         cmocka_unit_test(garbage_makes_no_file_longer),
+        cmocka_unit_test(zeros_are_written_as_other_bytes_are),
         cmocka_unit_test(what_is_synced_survives_every_crash),
         cmocka_unit_test(a_copy_put_back_is_the_disk_of_then),
         cmocka_unit_test(a_wiped_disk_is_empty),
