@@ -100,19 +100,28 @@ static void table_copy(struct table *to, const struct table *from)
     }
 }
 
+static void table_drop(struct table *t, size_t at)
+{
+    item_release(&t->items[at]);
+    t->count--;
+    memmove(&t->items[at], &t->items[at + 1], (t->count - at) * sizeof(*t->items));
+}
+
 /* Takes over the item. */
 static void table_apply(struct table *t, struct item item)
 {
     size_t at = table_find(t, slice_blob(item.key));
-    if (table_has(t, at, slice_blob(item.key))) {
-        item_release(&t->items[at]);
-        t->count--;
-        memmove(&t->items[at], &t->items[at + 1], (t->count - at) * sizeof(*t->items));
-    }
-    if (item.value)
+    bool has = table_has(t, at, slice_blob(item.key));
+    if (item.value && !has) {
         table_insert(t, at, item);
-    else
+    } else if (item.value) {
+        item_release(&t->items[at]);
+        t->items[at] = item;
+    } else {
+        if (has)
+            table_drop(t, at);
         item_release(&item);
+    }
 }
 
 /* ---- the table of functions ------------------------------------------------------------------ */
@@ -151,8 +160,8 @@ static int mem_get(struct index *x, unsigned lane, enum index_table table, struc
     size_t at = table_find(t, key);
     if (error == 0 && !table_has(t, at, key))
         error = GT_ENOTFOUND;
-    if (error == 0) /* a copy, as the real one gives */
-        *value = blob_copy(t->items[at].value->data, t->items[at].value->bytes);
+    if (error == 0)
+        *value = blob_ref(t->items[at].value);
     return call_end(m, error);
 }
 
