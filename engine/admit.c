@@ -89,9 +89,12 @@ static int log_reserve(struct engine *e, size_t payload_bytes)
     return error;
 }
 
-static uint64_t log_append(struct engine *e, uint8_t type, size_t payload_bytes)
+static uint64_t log_append(struct engine *e, uint8_t type, const struct store_request *r,
+                           size_t payload_bytes)
 {
     struct batch *b = e->forming;
+    if (r->stamp > e->stamp_max)
+        e->stamp_max = r->stamp;
     uint64_t lsn = e->next_lsn++;
     if (b->records++ == 0)
         b->first_lsn = lsn;
@@ -122,7 +125,7 @@ static size_t state_payload_bytes(const struct write *w)
     if (previous->kind != PRESENCE_ABSENT)
         bytes += 8 + varint_bytes(previous->bytes);
     return bytes + varint_bytes(w->fresh_dots) + (size_t)w->fresh_dots * DOT_BYTES +
-           slice_bytes(w->record->bytes);
+           slice_bytes(w->record->bytes) + STAMP_BYTES;
 }
 
 /* Which dots are new is known by the clock as it was: before they are added. */
@@ -147,6 +150,7 @@ static void state_log(struct engine *e, const struct write *w, size_t payload_by
         buf_put(body, raw, sizeof(raw));
     }
     buf_bytes(body, slice_blob(w->record));
+    buf_u64(body, w->request->stamp);
     gt_assert(!body->failed && body->bytes == end);
 }
 
@@ -182,7 +186,7 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
             return error;
         }
     }
-    *lsn = log_append(e, LOG_STATE, payload_bytes);
+    *lsn = log_append(e, LOG_STATE, r, payload_bytes);
     state_log(e, w, payload_bytes);
     for (uint32_t i = 0; i < w->dot_count; i++) {
         error = clock_add(&w->partition->clock, e->dots[i]);
@@ -537,7 +541,7 @@ static int admit_meta(struct engine *e, const struct store_request *r, bool park
         return GT_EARG;
     if (r->value.bytes > VALUE_BYTES_LIMIT)
         return GT_ELIMIT;
-    size_t payload_bytes = slice_bytes(r->key.bytes) + slice_bytes(r->value.bytes);
+    size_t payload_bytes = slice_bytes(r->key.bytes) + slice_bytes(r->value.bytes) + STAMP_BYTES;
     int error = room_check(e, payload_bytes, parked);
     if (error)
         return error;
@@ -548,9 +552,10 @@ static int admit_meta(struct engine *e, const struct store_request *r, bool park
         blob_unref(value);
         return error ? error : GT_ELIMIT;
     }
-    uint64_t lsn = log_append(e, LOG_META, payload_bytes);
+    uint64_t lsn = log_append(e, LOG_META, r, payload_bytes);
     buf_bytes(&e->forming->body, r->key);
     buf_bytes(&e->forming->body, r->value);
+    buf_u64(&e->forming->body, r->stamp);
     blob_unref(m->value);
     m->value = value;
     m->lsn = lsn;

@@ -145,7 +145,8 @@ struct engine_job *checkpoint_job(struct engine *e)
     j->applied = (struct applied_value){.lsn = cp->cut,
                                         .floor_segment = segments_floor(e, cp->cut),
                                         .chain = e->chain,
-                                        .highest_lsn = e->durable_lsn};
+                                        .highest_lsn = e->durable_lsn,
+                                        .stamp_max = e->stamp_max};
     return j;
 }
 

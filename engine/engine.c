@@ -402,6 +402,11 @@ const struct engine_identity *engine_identity(const struct engine *e)
     return &e->identity;
 }
 
+uint64_t engine_stamp_max(const struct engine *e)
+{
+    return e->stamp_max;
+}
+
 void engine_set_value_bytes_max(struct engine *e, uint64_t bytes)
 {
     e->value_bytes_max = bytes < VALUE_BYTES_LIMIT ? bytes : VALUE_BYTES_LIMIT;

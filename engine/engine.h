@@ -16,13 +16,14 @@
  * LOG RECORDS (see wal.h for the frame):
  *   1 STATE  varint partition; varint length, key; u8 previous: 0 absent, 1 tombstone wins, 2 a
  *            value wins, 3 bad record; when not 0: u64 digest, varint bytes of the replaced record;
- *            varint dots, each 24 B (dots_* below): what enters the clock; varint length, record.
- *            Replay installs the record as it stands: records are resulting states.
- *   2 META   varint length, name; varint length, value (empty = removed)
+ *            varint dots, each 24 B (dots_* below): what enters the clock; varint length, record;
+ *            u64 stamp of the request. Replay installs the record as it stands: records are
+ *            resulting states.
+ *   2 META   varint length, name; varint length, value (empty = removed); u64 stamp of the request
  *   3 DROP   reserved: a partition with its clock, log and floor
  *   4 REAP   reserved: one key without trace
  *   5 CLOCK  reserved: a cut clock merged whole
- * Trailing bytes of a payload are ignored.
+ * Trailing bytes of a payload are ignored, and a trailing stamp that is missing is 0.
  *
  * INDEX VALUES
  *   INDEX_DATA       the record (record.h, with its own checksum)
@@ -35,7 +36,8 @@
  *     "identity"  u64 node id, u64 incarnation, u64 previous incarnation, 16 B cluster id (zero
  *                 before one is joined), 16 B boot id, varint length, role
  *     "applied"   u64 applied LSN, u64 floor segment, u32 chain of the newest batch known,
- *                 u64 highest LSN known durable: a log that ends before it has lost something
+ *                 u64 highest LSN known durable: a log that ends before it has lost something;
+ *                 u64 highest stamp of a request (missing = 0), see engine_stamp_max
  *     others      given by engine_meta_* callers: "map", "port", "peers", ...
  *
  * CHECKPOINT: the overlay is frozen at one LSN (the cut), with the encoded clocks of its dirty
@@ -105,7 +107,10 @@ struct store_request {
     bool tombstone, plain;
     bool retry;     /* the sender knows that it tries again; a live sibling with this operation id is
                        looked for in any case: then nothing is minted and its dot is returned */
-    uint64_t stamp; /* lowest hybrid timestamp to use; raised above those of replaced siblings */
+    /* PUT, MERGE, META: the machine's hybrid clock, which has followed every stamp that it trusts;
+     * kept for engine_stamp_max. PUT: also the lowest timestamp to use, raised above those of
+     * replaced siblings. */
+    uint64_t stamp;
     /* MERGE */
     struct slice record;
     struct slice dots; /* what the message sets in the clock (RULES 1): a run of dots */
@@ -223,6 +228,11 @@ void engine_warm(struct engine *e, uint32_t partition, struct slice key);
 const struct blob *engine_meta(const struct engine *e, const char *name);
 
 const struct engine_identity *engine_identity(const struct engine *e);
+/* The highest stamp that came with any durable write, in all lives of the folder: a machine whose
+ * clock starts there writes above all that it ever stored, wherever the wall clock stands. The
+ * stamps of the states themselves are not looked at: one that the machine did not follow when it
+ * was merged (too far ahead to be a time) is not followed after a restart either. */
+uint64_t engine_stamp_max(const struct engine *e);
 /* Blocking, durable when it returns 0; only while no request is in flight for set_cluster. */
 int engine_set_cluster(struct engine *e, const uint8_t cluster_id[16]);
 /* Draws an incarnation above `above` (RULES 8a, a peer has seen a higher one) and makes it durable;

@@ -164,6 +164,7 @@ struct engine {
     bool checkpoint_wanted; /* after a recovery that replayed something */
 
     uint64_t next_lsn, durable_lsn, applied_lsn, floor_segment;
+    uint64_t stamp_max; /* of all requests that were admitted */
     uint32_t chain;
     struct batch batches[2];
     struct batch *forming, *flying; /* flying is in the log job while that lane is busy */

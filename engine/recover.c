@@ -24,6 +24,12 @@ struct loading {
     bool identity_found;
 };
 
+static void stamp_raise(struct engine *e, uint64_t stamp)
+{
+    if (stamp > e->stamp_max)
+        e->stamp_max = stamp;
+}
+
 static int meta_load(void *arg, struct slice name, struct slice value)
 {
     struct loading *l = arg;
@@ -35,6 +41,7 @@ static int meta_load(void *arg, struct slice name, struct slice value)
         l->identity_found = true;
     } else if (!error && slice_equal(name, slice_text("applied"))) {
         error = applied_decode(bytes, &l->applied);
+        stamp_raise(e, l->applied.stamp_max);
     } else if (!error) {
         struct meta *m = engine_meta_find(e, name, true);
         if (m)
@@ -217,6 +224,7 @@ static int state_replay(struct replay *replay, const struct wal_record *r)
     int error = state_record_decode(r->payload, &s);
     if (error)
         return error;
+    stamp_raise(replay->e, s.stamp);
     struct partition *p = engine_partition_get(replay->e, s.partition);
     if (!p)
         return GT_ENOMEM;
@@ -230,6 +238,7 @@ static int meta_replay(struct replay *replay, const struct wal_record *r)
 {
     struct reader reader = reader_of(r->payload);
     struct slice name = read_bytes(&reader), bytes = read_bytes(&reader);
+    stamp_raise(replay->e, read_u64_or_zero(&reader));
     if (reader.failed || name.bytes == 0 || name.bytes > META_NAME_MAX)
         return GT_ECORRUPT;
     struct meta *m = engine_meta_find(replay->e, name, true);
@@ -479,7 +488,8 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     struct applied_value applied = {.lsn = e->next_lsn - 1,
                                     .floor_segment = e->segment_next,
                                     .chain = e->chain,
-                                    .highest_lsn = e->durable_lsn};
+                                    .highest_lsn = e->durable_lsn,
+                                    .stamp_max = e->stamp_max};
     int error = identity_commit(e, &identity, &applied);
     if (error)
         return error;

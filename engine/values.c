@@ -34,6 +34,11 @@ struct slice index_partition_key(uint8_t at[2], uint32_t partition)
     return slice_of(at, 2);
 }
 
+uint64_t read_u64_or_zero(struct reader *r)
+{
+    return reader_left(r) >= 8 ? read_u64(r) : 0;
+}
+
 int state_record_decode(struct slice payload, struct state_record *s)
 {
     struct reader r = reader_of(payload);
@@ -49,6 +54,7 @@ int state_record_decode(struct slice payload, struct state_record *s)
         return GT_ECORRUPT;
     s->dots = read_raw(&r, (size_t)dots * DOT_BYTES);
     s->record = read_bytes(&r);
+    s->stamp = read_u64_or_zero(&r);
     bool fits = partition < PARTITIONS_MAX && s->key.bytes >= 1 && s->key.bytes <= KEY_BYTES_MAX &&
                 s->previous.kind <= PRESENCE_BAD && s->record.bytes <= BLOB_BYTES_MAX;
     s->partition = (uint32_t)partition;
@@ -205,6 +211,7 @@ void applied_encode(const struct applied_value *v, struct buf *out)
     buf_u64(out, v->floor_segment);
     buf_u32(out, v->chain);
     buf_u64(out, v->highest_lsn);
+    buf_u64(out, v->stamp_max);
 }
 
 int applied_decode(struct slice bytes, struct applied_value *v)
@@ -214,5 +221,6 @@ int applied_decode(struct slice bytes, struct applied_value *v)
     v->floor_segment = read_u64(&r);
     v->chain = read_u32(&r);
     v->highest_lsn = read_u64(&r);
+    v->stamp_max = read_u64_or_zero(&r);
     return r.failed ? GT_ECORRUPT : 0;
 }

@@ -15,6 +15,10 @@
 #define LOG_META         2
 #define LOG_OPTIONAL_MIN 128 /* types from here on may be skipped by who does not know them */
 
+#define STAMP_BYTES 8 /* at the end of both */
+/* The field of 8 bytes at the end of what was read; 0 when an earlier version wrote none. */
+uint64_t read_u64_or_zero(struct reader *r);
+
 #define ROLE_BYTES_MAX 32 /* with the final NUL */
 
 /* The key of a record in INDEX_DATA. Returns a slice of `at`. */
@@ -30,6 +34,7 @@ struct state_record {
     uint32_t partition;
     struct slice key, dots, record;
     struct presence previous;
+    uint64_t stamp; /* of the request */
 };
 int state_record_decode(struct slice payload, struct state_record *s); /* 0 or GT_ECORRUPT */
 
@@ -66,6 +71,7 @@ struct applied_value {
     uint64_t floor_segment; /* the log before it is not needed */
     uint32_t chain;         /* of the newest batch known when this was written */
     uint64_t highest_lsn;   /* durable in the log when this was written, so never given out again */
+    uint64_t stamp_max;     /* engine_stamp_max */
 };
 void applied_encode(const struct applied_value *v, struct buf *out);
 int applied_decode(struct slice bytes, struct applied_value *v);

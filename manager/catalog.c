@@ -53,7 +53,7 @@ void catalog_begin(struct catalog *c, struct ring *draft)
     c->draft = draft;
 }
 
-void catalog_commit(struct catalog *c, struct gt_effects *fx)
+void catalog_commit(struct catalog *c, uint64_t stamp, struct gt_effects *fx)
 {
     if (!c->draft || c->writing)
         return;
@@ -68,7 +68,8 @@ void catalog_commit(struct catalog *c, struct gt_effects *fx)
                                     .tag = CATALOG_TAG,
                                     .hold = bytes,
                                     .key = slice_text("map"),
-                                    .value = slice_blob(bytes)};
+                                    .value = slice_blob(bytes),
+                                    .stamp = stamp};
     effects_store(fx, &request);
 }
 

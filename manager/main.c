@@ -321,6 +321,7 @@ static void manager_start(struct program *p)
                                     .seed = loop_seed(),
                                     .identity = *engine_identity(p->engine),
                                     .map = engine_meta(p->engine, "map"),
+                                    .stamp_max = engine_stamp_max(p->engine),
                                     .settings = o->settings,
                                     .given = o->given,
                                     .form_after_us = o->form_after_us,

@@ -144,6 +144,7 @@ int manager_new(const struct manager_config *c, struct manager **out, char why[M
         return GT_ENOMEM;
     m->log = c->log;
     m->identity = c->identity;
+    hlc_init(&m->clock, c->stamp_max);
     m->form_after_us = c->form_after_us;
     m->heartbeat_us = c->heartbeat_us ? c->heartbeat_us : HEARTBEAT_US_DEFAULT;
     m->greeted = calloc(MANAGER_LINKS_MAX, sizeof(*m->greeted));
@@ -691,7 +692,7 @@ static void commit(struct manager *m, uint64_t now_us, struct gt_effects *fx)
 {
     if (!m->catalog.draft || m->catalog.writing || now_us < m->retry_us)
         return;
-    catalog_commit(&m->catalog, fx);
+    catalog_commit(&m->catalog, m->clock.last, fx);
     if (m->catalog.writing)
         waiting_move(m, WAITING_IN_DRAFT, WAITING_IN_WRITE);
     else
@@ -761,7 +762,7 @@ static void on_port_stored(struct manager *m, const struct gt_event *ev, struct 
 static void on_message(struct manager *m, const struct gt_event *ev, struct gt_effects *fx)
 {
     const struct msg *request = ev->message.msg;
-    hlc_observe(&m->clock, request->stamp);
+    hlc_observe(&m->clock, request->stamp, ev->wall_us);
     struct greeted *g = greeted_find(m, ev->link);
     if (!g && request->type != MSG_HELLO) {
         log_warn(m->log, "link closed, it came without a hello link=%llu",

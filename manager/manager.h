@@ -42,6 +42,7 @@ struct manager_config {
      * greeted before the first map made it durable. */
     struct engine_identity identity;
     const struct blob *map;   /* as stored ("map" in the engine's metas), NULL when none; borrowed */
+    uint64_t stamp_max;       /* engine_stamp_max: the clock starts there */
     struct settings settings; /* of a new cluster */
     uint32_t given;           /* enum manager_given */
     uint64_t form_after_us;

@@ -132,20 +132,46 @@ struct gt_machine {
 /*
  * A hybrid logical clock (Kulkarni and others 2014) in 64 bits: milliseconds since 1970 << 16 |
  * counter. Machines keep one each.
+ *
+ * What others say of time is judged against `own`, which only the machine's own disk and wall clock
+ * move, and never back. So a stamp from the far future, whoever sent it, does not stop the clock of
+ * everybody, not even in many small steps; and machines whose wall clocks were all set back go on
+ * following one another from what their disks hold.
  */
+#define CLOCK_AHEAD_MAX_MS 60000u /* a stamp further ahead of our own time is not followed */
+
 struct hlc {
-    uint64_t last;
+    uint64_t last; /* the highest given out or followed */
+    uint64_t own;  /* the highest stored at birth, or since then shown by the wall clock */
 };
-static inline uint64_t hlc_now(struct hlc *c, uint64_t wall_us)
+/* stored: engine_stamp_max, so that what is written from now on stands above it. */
+static inline void hlc_init(struct hlc *c, uint64_t stored)
+{
+    *c = (struct hlc){stored, stored};
+}
+/* The own time, as a stamp. */
+static inline uint64_t hlc_own(struct hlc *c, uint64_t wall_us)
 {
     uint64_t physical = wall_us / 1000 << 16;
-    c->last = physical > c->last ? physical : c->last + 1;
+    if (physical > c->own)
+        c->own = physical;
+    return c->own;
+}
+static inline uint64_t hlc_now(struct hlc *c, uint64_t wall_us)
+{
+    uint64_t own = hlc_own(c, wall_us);
+    c->last = own > c->last ? own : c->last + 1;
     return c->last;
 }
-static inline void hlc_observe(struct hlc *c, uint64_t stamp)
+/* Follows the stamp, unless it is too far ahead: then false. */
+static inline bool hlc_observe(struct hlc *c, uint64_t stamp, uint64_t wall_us)
 {
+    uint64_t own = hlc_own(c, wall_us);
+    if (stamp > own && stamp - own > (uint64_t)CLOCK_AHEAD_MAX_MS << 16)
+        return false;
     if (stamp > c->last)
         c->last = stamp;
+    return true;
 }
 
 /*

@@ -267,7 +267,7 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
     s->put.stamp = r->stamp;
     s->put.context = blob_ref(r->context);
     s->put.dots = blob_ref(r->dots);
-    hlc_observe(&n->hlc, r->stamp);
+    hlc_observe(&n->hlc, r->stamp, n->wall_us);
     quorum_answer(&s->quorum, s->self);
     state_send(n, id, s, r->record, fx);
     coord_date(n, id, s);

@@ -437,6 +437,7 @@ static int node_open(struct program *p, const struct address *bound)
                                  .map = engine_meta(p->engine, "map"),
                                  .label_stored = label[0] != 0,
                                  .peers = engine_meta(p->engine, "peers"),
+                                 .stamp_max = engine_stamp_max(p->engine),
                                  .join_timeout_us = o->join_timeout_us,
                                  .report = report_fill,
                                  .report_arg = p};

@@ -99,7 +99,8 @@ bool meta_store(struct node *n, enum meta_kind kind, uint64_t version, struct sl
                               .deadline_us = n->now_us + DEADLINE_DEFAULT_MS * 1000ull,
                               .hold = hold,
                               .key = slice_of(hold->data, name.bytes),
-                              .value = slice_of(hold->data + name.bytes, value.bytes)};
+                              .value = slice_of(hold->data + name.bytes, value.bytes),
+                              .stamp = n->hlc.last};
     effects_store(fx, &r);
     return true;
 }
@@ -255,9 +256,7 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
 
 static void message(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
-    /* A stamp from the far future, whoever sent it, would stop the clock of everybody. */
-    if (ev->message.msg->stamp <= (n->wall_us / 1000 + CLOCK_AHEAD_MAX_MS) << 16)
-        hlc_observe(&n->hlc, ev->message.msg->stamp);
+    hlc_observe(&n->hlc, ev->message.msg->stamp, n->wall_us);
     if (ev->peer)
         reply(n, ev, fx);
     else
@@ -437,6 +436,7 @@ int node_new(const struct node_config *c, struct node **out)
         n->config.heartbeat_us = HEARTBEAT_US;
     n->log = c->log;
     n->identity = c->identity;
+    hlc_init(&n->hlc, c->stamp_max);
     n->self = c->self;
     n->label_known = c->label_stored;
     n->member = -1;

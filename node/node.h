@@ -22,6 +22,7 @@ struct node_config {
     /* "peers" in the engine's metas, NULL when none; borrowed: { u64 node, u64 incarnation } each,
      * the highest incarnations that this node has durably seen. */
     const struct blob *peers;
+    uint64_t stamp_max; /* engine_stamp_max: the clock starts there */
     uint64_t join_timeout_us;
     uint64_t heartbeat_us;  /* 0 = 500 ms */
     uint32_t inflight_max;  /* coordinated requests, and as many for peers; 0 = 4096 */

@@ -25,8 +25,7 @@
 #define SEEN_MAX            4096u   /* nodes whose incarnations are remembered */
 /* Bodies of puts in flight here; above it a put is refused as busy. Half of what a link's queue
  * takes, so that a slow replica slows the writers before its link is cut. */
-#define PUT_BYTES_MAX (32ull << 20)
-#define CLOCK_AHEAD_MAX_MS 60000u /* a stamp further ahead of our clock is not followed */
+#define PUT_BYTES_MAX       (32ull << 20)
 #define SILENCE_US          500000u /* an unanswered replica counts as failed */
 #define HEARTBEAT_US        500000u
 #define DEADLINE_DEFAULT_MS 5000u

@@ -94,7 +94,8 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
                               .partition = m->state.partition,
                               .key = m->state.key,
                               .record = m->state.record,
-                              .dots = m->state.dots};
+                              .dots = m->state.dots,
+                              .stamp = n->hlc.last};
     effects_store(fx, &r);
 }
 

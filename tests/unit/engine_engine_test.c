@@ -13,6 +13,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/prng.h"
+#include "engine/values.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
 
@@ -667,6 +668,63 @@ static void test_identity_is_fresh_in_every_life(void **unused)
     assert_int_equal(put(&rig, "k", "v"), 0);
     assert_int_equal(highest_own(&rig, partition_of(slice_text("k"))), 1);
     rig_free(&rig);
+}
+
+static void test_the_highest_stamp_outlives_every_end(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 21);
+    assert_int_equal(engine_stamp_max(rig.e), 0);
+    struct store_request r = put_of("k", slice_text("v"));
+    r.stamp = 1000;
+    assert_int_equal(call_code(&rig, r), 0);
+    r.stamp = 900; /* what is older lowers nothing */
+    assert_int_equal(call_code(&rig, r), 0);
+    rig_power_cut(&rig);
+    rig_open(&rig); /* from the log */
+    assert_int_equal(engine_stamp_max(rig.e), 1000);
+    rig_reopen(&rig); /* from the index */
+    assert_int_equal(engine_stamp_max(rig.e), 1000);
+    rig_reopen(&rig); /* a life that wrote nothing */
+    assert_int_equal(engine_stamp_max(rig.e), 1000);
+    /* Also with states of others, whatever stamps these have, and with named values. */
+    struct blob *record = foreign_record("m", UINT64_MAX, "theirs");
+    struct store_request merge = {.kind = STORE_MERGE,
+                                  .partition = partition_of(slice_text("m")),
+                                  .key = slice_text("m"),
+                                  .record = slice_blob(record),
+                                  .stamp = 2000};
+    assert_int_equal(call_code(&rig, merge), 0);
+    rig_power_cut(&rig);
+    rig_open(&rig);
+    assert_int_equal(engine_stamp_max(rig.e), 2000);
+    struct store_request meta = {.kind = STORE_META,
+                                 .key = slice_text("map"),
+                                 .value = slice_text("the map"),
+                                 .stamp = 3000};
+    assert_int_equal(call_code(&rig, meta), 0);
+    rig_kill(&rig);
+    rig_open(&rig);
+    assert_int_equal(engine_stamp_max(rig.e), 3000);
+    assert_true(slice_equal(slice_blob(engine_meta(rig.e, "map")), slice_text("the map")));
+    blob_unref(record);
+    rig_free(&rig);
+}
+
+/* Values without the fields that came later, as the first versions wrote them. */
+static void test_values_of_an_earlier_version_are_read(void **unused)
+{
+    (void)unused;
+    struct buf bytes;
+    buf_init(&bytes, 4096);
+    struct applied_value applied = {.lsn = 7, .highest_lsn = 9, .stamp_max = 5}, old;
+    applied_encode(&applied, &bytes);
+    assert_int_equal(applied_decode(slice_of(bytes.data, 28), &old), 0);
+    assert_true(old.lsn == 7 && old.highest_lsn == 9 && old.stamp_max == 0);
+    assert_int_equal(applied_decode(buf_slice(&bytes), &old), 0);
+    assert_int_equal(old.stamp_max, 5);
+    buf_close(&bytes);
 }
 
 static void test_a_folder_of_another_role_is_refused(void **unused)
@@ -1501,6 +1559,8 @@ int main(void)
         cmocka_unit_test(test_merge_keeps_bytes_and_raises_the_clock),
         cmocka_unit_test(test_named_values_survive),
         cmocka_unit_test(test_identity_is_fresh_in_every_life),
+        cmocka_unit_test(test_the_highest_stamp_outlives_every_end),
+        cmocka_unit_test(test_values_of_an_earlier_version_are_read),
         cmocka_unit_test(test_a_folder_of_another_role_is_refused),
         cmocka_unit_test(test_a_record_larger_than_a_segment),
         cmocka_unit_test(test_a_small_overlay_slows_and_drops_nothing),

@@ -27,10 +27,10 @@ struct world {
     struct manager *manager;
     struct manager_config config;
     struct gt_effects fx;
-    uint64_t now_us;
+    uint64_t now_us, wall_base_us;
     /* The disk: one write waits until map_store, then it is what a restart finds. */
     struct blob *writing, *stored;
-    uint64_t writing_tag;
+    uint64_t writing_tag, writing_stamp;
     uint32_t writes;
     uint32_t ready, closed;
     /* What was answered and pushed since the last forget. */
@@ -70,6 +70,7 @@ static void carry_out(struct world *w)
             assert_null(w->writing); /* never two map writes in flight */
             w->writing = blob_copy(e->request.value.data, e->request.value.bytes);
             w->writing_tag = e->request.tag;
+            w->writing_stamp = e->request.stamp;
             w->writes++;
         } else if (e->kind == GT_READY) {
             w->ready++;
@@ -85,7 +86,7 @@ static void carry_out(struct world *w)
 static void feed(struct world *w, struct gt_event *ev)
 {
     ev->now_us = w->now_us;
-    ev->wall_us = 1700000000000000u + w->now_us;
+    ev->wall_us = w->wall_base_us + w->now_us;
     manager_step(w->manager, ev, &w->fx);
     carry_out(w);
 }
@@ -239,6 +240,7 @@ static int world_new(void **state)
     assert_non_null(w);
     effects_init(&w->fx);
     w->now_us = 1000 * MS;
+    w->wall_base_us = 1700000000000000u;
     w->config = (struct manager_config){.seed = 5,
                                         .identity = {.node_id = 1, .incarnation = 2},
                                         .settings = {.replicas = 3,
@@ -625,6 +627,39 @@ static void who_does_not_greet_is_not_answered(void **state)
     assert_int_equal(w->closed, 1);
 }
 
+/* The stamp of its answer to a ping with that stamp. */
+static uint64_t stamp_answered(struct world *w, uint64_t stamp)
+{
+    struct msg ping = {.type = MSG_PING, .id = 4, .stamp = stamp};
+    say(w, 1, &ping);
+    return last_heard(w, 1, MSG_PING_REPLY)->stamp;
+}
+
+static void a_stamp_of_the_far_future_is_not_followed(void **state)
+{
+    struct world *w = *state;
+    greet(w, 1, 7);
+    uint64_t now = stamp_answered(w, 0);
+    assert_true(stamp_answered(w, UINT64_MAX) < now + (1ull << 16));
+    assert_true(stamp_answered(w, now + (61000ull << 16)) < now + (1ull << 16));
+    assert_true(stamp_answered(w, now + (59000ull << 16)) > now + (59000ull << 16));
+}
+
+static void its_clock_goes_on_from_what_it_stored(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    map_store_all(w);
+    assert_true(w->writing_stamp >= (w->wall_base_us / 1000) << 16);
+    w->config.stamp_max = w->writing_stamp;
+    w->wall_base_us -= 86400000000ull;
+    restart(w);
+    greet(w, 1, 7);
+    assert_true(stamp_answered(w, 0) > w->config.stamp_max);
+    uint64_t other = w->config.stamp_max + (5000ull << 16); /* its clock went back too */
+    assert_true(stamp_answered(w, other) > other);
+}
+
 static void data_is_not_the_managers(void **state)
 {
     struct world *w = *state;
@@ -701,6 +736,8 @@ int main(void)
         STORY(an_older_incarnation_is_refused_and_told_the_newer),
         STORY(a_newer_protocol_is_refused),
         STORY(who_does_not_greet_is_not_answered),
+        STORY(a_stamp_of_the_far_future_is_not_followed),
+        STORY(its_clock_goes_on_from_what_it_stored),
         STORY(data_is_not_the_managers),
         STORY(a_current_map_is_not_sent_again),
         STORY(a_chosen_port_is_durable_before_ready),

@@ -79,6 +79,7 @@ struct world {
     struct msg_decoder *decoder;
     struct prng prng;
     uint64_t now_us;
+    uint64_t wall_base_us; /* the wall clock of all hosts, less now_us */
     uint64_t next_id;
     struct answer answers[256]; /* a ring */
     uint32_t answer_count;
@@ -108,6 +109,11 @@ static int host_of(struct world *w, uint64_t id)
         if (w->hosts[i].e && id_of(w, (int)i) == id)
             return (int)i;
     return TEST;
+}
+
+static uint64_t wall_us(const struct world *w)
+{
+    return w->wall_base_us + w->now_us;
 }
 
 static void feed(struct world *w, int host, struct gt_event *ev);
@@ -208,7 +214,7 @@ static void carry_out(struct world *w, int host, struct gt_effects *fx)
             break;
         case GT_IDENTITY:
             if (e->identity.above)
-                assert_int_equal(engine_renew_incarnation(h->e, e->identity.above, w->now_us), 0);
+                assert_int_equal(engine_renew_incarnation(h->e, e->identity.above, wall_us(w)), 0);
             else
                 assert_int_equal(engine_set_cluster(h->e, e->identity.cluster_id), 0);
             node_set_identity(h->n, engine_identity(h->e));
@@ -229,7 +235,7 @@ static void feed(struct world *w, int host, struct gt_event *ev)
     struct gt_effects fx;
     effects_init(&fx);
     ev->now_us = w->now_us;
-    ev->wall_us = 1700000000000000u + w->now_us;
+    ev->wall_us = wall_us(w);
     node_step(w->hosts[host].n, ev, &fx);
     carry_out(w, host, &fx);
 }
@@ -410,7 +416,7 @@ static void host_boot(struct world *w, int i)
                                    .log = &w->log,
                                    .role = "node",
                                    .seed = prng_next(&w->prng),
-                                   .wall_us = 1700000000000000u,
+                                   .wall_us = wall_us(w),
                                    .segment_bytes = 1u << 20};
     struct engine_report report;
     assert_int_equal(engine_open(&config, &h->e, &report), 0);
@@ -428,6 +434,7 @@ static void node_boot(struct world *w, int i)
                                  .self = {.capacity = 1, .state = MEMBER_UP},
                                  .map = map ? map : given,
                                  .peers = engine_meta(h->e, "peers"),
+                                 .stamp_max = engine_stamp_max(h->e),
                                  .join_timeout_us = 30000000,
                                  .inflight_max = h->inflight_max,
                                  .piece_bytes_max = h->piece_bytes_max};
@@ -484,6 +491,7 @@ static void world_init(struct world *w, uint32_t nodes)
     memset(w, 0, sizeof(*w));
     w->count = nodes;
     w->now_us = 1000000;
+    w->wall_base_us = 1700000000000000u;
     w->decoder = msg_decoder_new();
     prng_init(&w->prng, 7);
     log_init(&w->log, LOG_INFO, line, NULL);
@@ -1132,6 +1140,77 @@ static void test_a_large_state_travels_in_pieces(void **state)
     world_free(w);
 }
 
+/* ---- clocks ---------------------------------------------------------------------------------- */
+
+static void test_a_newer_put_wins_after_all_wall_clocks_went_back(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    assert_int_equal(put(w, 2, "k", "first")->error, 0);
+    pass(w, 1000000);
+    cut(w, 0, 2);
+    uint64_t before = put(w, 0, "k", "older")->stamp; /* 2 does not hear of it */
+    pass(w, 600000);
+    assert_true(engine_stamp_max(w->hosts[1].e) >= before); /* it only merged */
+    w->wall_base_us -= 86400000000ull;
+    for (int i = 0; i < 3; i++)
+        host_kill(w, i);
+    mend(w);
+    for (int i = 0; i < 3; i++)
+        host_restart(w, i);
+    cut(w, 0, 2);
+    struct answer a = *put(w, 2, "k", "newer");
+    assert_int_equal(a.error, 0);
+    assert_true(a.stamp > before);
+    pass(w, 600000);
+    mend(w);
+    for (int i = 0; i < 3; i++)
+        assert_value(get(w, i, "k"), "newer");
+    world_free(w);
+}
+
+/* A state whose stamp lies years ahead is kept, and moves no clock: not when it is merged, not when
+ * a put stands above it, and not at the next start. */
+static void test_a_stamp_of_the_far_future_moves_no_clock(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    struct sibling s = {.dot = {{id_of(w, 0), 50}, 1},
+                        .stamp = (wall_us(w) / 1000 + (1ull << 40)) << 16,
+                        .value = slice_text("future")};
+    struct state st;
+    struct blob *record;
+    state_init(&st);
+    assert_int_equal(state_add(&st, &s), 0);
+    uint32_t p = ring_partition(w->ring, slice_text("k"));
+    assert_int_equal(record_encode_blob(&st, p, slice_text("k"), &record), 0);
+    struct msg m = hello_of(w, ROLE_NODE);
+    m.stamp = s.stamp;
+    m.hello.node = id_of(w, 0);
+    m.hello.incarnation = engine_identity(w->hosts[0].e)->incarnation;
+    uint64_t conn = conn_new(w, TEST, 0, 0);
+    send_to(w, conn, &m);
+    run(w);
+    struct msg put_state = {.type = MSG_STATE, .id = ++w->next_id, .stamp = s.stamp};
+    put_state.state.partition = p;
+    put_state.state.key = slice_text("k");
+    put_state.state.record = slice_blob(record);
+    send_to(w, conn, &put_state);
+    run(w);
+    assert_value(get(w, 0, "k"), "future");
+    assert_int_equal(put(w, 0, "k", "above")->error, 0);
+    assert_value(get(w, 0, "k"), "above");
+    for (int life = 0; life < 2; life++) {
+        struct answer a = *put(w, 0, "other", "v");
+        assert_int_equal(a.error, 0);
+        assert_true(a.stamp < (wall_us(w) / 1000 + 1000) << 16);
+        host_restart(w, 0);
+    }
+    blob_unref(record);
+    state_close(&st);
+    world_free(w);
+}
+
 /* ---- identity -------------------------------------------------------------------------------- */
 
 static uint64_t raw_hello(struct world *w, int host, struct msg *m)
@@ -1675,6 +1754,8 @@ int main(void)
         cmocka_unit_test(test_limits_are_refused_before_anything_happens),
         cmocka_unit_test(test_a_put_refused_by_the_engine_is_not_applied),
         cmocka_unit_test(test_a_large_state_travels_in_pieces),
+        cmocka_unit_test(test_a_newer_put_wins_after_all_wall_clocks_went_back),
+        cmocka_unit_test(test_a_stamp_of_the_far_future_moves_no_clock),
         cmocka_unit_test(test_another_cluster_and_another_protocol_are_refused),
         cmocka_unit_test(test_a_request_before_its_hello_closes_the_link),
         cmocka_unit_test(test_a_lower_incarnation_is_refused_also_after_a_restart),
