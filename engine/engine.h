@@ -172,6 +172,9 @@ struct engine_config {
     uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
 };
 
+/* Of an incarnation: 40 bits of seconds since 1970 above as many random ones (RULES 8a). */
+#define INCARNATION_RANDOM_BITS 24
+
 struct engine_identity {
     uint64_t node_id, incarnation, previous_incarnation;
     uint8_t cluster_id[16];
@@ -189,7 +192,7 @@ struct engine_report {
  * Recovers the folder, draws a fresh incarnation (RULES 8a: max(stored + 1, seconds since 1970) in
  * the high 40 bits, 24 random bits below) and makes it durable, makes the first segment. Blocking.
  * 0; GT_EFORMAT (newer format, or another role: logged with the cause); GT_ECORRUPT; GT_EIO;
- * GT_ENOSPACE; GT_ENOMEM.
+ * GT_ENOSPACE; GT_ENOMEM; GT_ELIMIT: there is no higher incarnation.
  */
 int engine_open(const struct engine_config *config, struct engine **out,
                 struct engine_report *report);
@@ -236,7 +239,8 @@ uint64_t engine_stamp_max(const struct engine *e);
 /* Blocking, durable when it returns 0; only while no request is in flight for set_cluster. */
 int engine_set_cluster(struct engine *e, const uint8_t cluster_id[16]);
 /* Draws an incarnation above `above` (RULES 8a, a peer has seen a higher one) and makes it durable;
- * minting goes on under it. */
+ * minting goes on under it. 0, GT_ELIMIT: there is none above; nothing has changed. Or an error of
+ * the index. */
 int engine_renew_incarnation(struct engine *e, uint64_t above, uint64_t wall_us);
 void engine_set_value_bytes_max(struct engine *e, uint64_t bytes);
 

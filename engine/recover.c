@@ -14,7 +14,7 @@
 #include "engine/base/hash.h"
 #include "engine/engine_private.h"
 
-#define INCARNATION_RANDOM_BITS 24
+#define INCARNATION_SECONDS_MAX (UINT64_MAX >> INCARNATION_RANDOM_BITS)
 
 /* ---- the index ------------------------------------------------------------------------------- */
 
@@ -364,13 +364,21 @@ static struct engine *engine_alloc(const struct engine_config *config)
     return e;
 }
 
-static uint64_t incarnation_draw(struct engine *e, uint64_t above, uint64_t wall_us)
+/* 0, or GT_ELIMIT when there is none above. Never goes back, whatever the wall clock says. */
+static int incarnation_draw(struct engine *e, uint64_t above, uint64_t wall_us, uint64_t *out)
 {
-    uint64_t seconds = wall_us / 1000000, high = (above >> INCARNATION_RANDOM_BITS) + 1;
-    if (high < seconds)
-        high = seconds;
+    uint64_t seconds = wall_us / 1000000, high = above >> INCARNATION_RANDOM_BITS;
+    if (high == INCARNATION_SECONDS_MAX) {
+        log_error(e->log, "no incarnation is left above=%016llx", (unsigned long long)above);
+        return GT_ELIMIT;
+    }
+    if (seconds > INCARNATION_SECONDS_MAX)
+        seconds = INCARNATION_SECONDS_MAX;
+    high = seconds > high ? seconds : high + 1;
     uint64_t low = prng_next(&e->prng) & ((1u << INCARNATION_RANDOM_BITS) - 1);
-    return high << INCARNATION_RANDOM_BITS | low;
+    *out = high << INCARNATION_RANDOM_BITS | low;
+    gt_assert(*out > above);
+    return 0;
 }
 
 static int role_check(struct engine *e, const char *role)
@@ -478,7 +486,9 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     while (identity.node_id == 0)
         identity.node_id = prng_next(&e->prng);
     identity.previous_incarnation = identity.incarnation;
-    identity.incarnation = incarnation_draw(e, identity.incarnation, config->wall_us);
+    int error = incarnation_draw(e, identity.incarnation, config->wall_us, &identity.incarnation);
+    if (error)
+        return error;
     memcpy(identity.boot_id, config->boot_id, sizeof(identity.boot_id));
     memcpy(identity.role, config->role, strlen(config->role) + 1);
     if (report->replayed > 0) {
@@ -490,7 +500,7 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
                                     .chain = e->chain,
                                     .highest_lsn = e->durable_lsn,
                                     .stamp_max = e->stamp_max};
-    int error = identity_commit(e, &identity, &applied);
+    error = identity_commit(e, &identity, &applied);
     if (error)
         return error;
     e->applied_lsn = applied.lsn;
@@ -558,8 +568,8 @@ int engine_renew_incarnation(struct engine *e, uint64_t above, uint64_t wall_us)
     identity.previous_incarnation = identity.incarnation;
     if (above < identity.incarnation)
         above = identity.incarnation;
-    identity.incarnation = incarnation_draw(e, above, wall_us);
-    return identity_commit(e, &identity, NULL);
+    int error = incarnation_draw(e, above, wall_us, &identity.incarnation);
+    return error ? error : identity_commit(e, &identity, NULL);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */

@@ -303,8 +303,25 @@ static void link_forget(struct manager *m, uint64_t link)
             m->waiting[i] = (struct waiting){0};
 }
 
+/* Judges the incarnation of member `known` (-1: of a node that is none): 0; GT_EINCARNATION; or
+ * GT_ECLOCK, before it gets into a map from which nobody could take it back. */
+static int incarnation_check(struct manager *m, const struct ring *r, int known,
+                             uint64_t incarnation, uint64_t wall_us, char why[MSG_TEXT_BYTES])
+{
+    uint64_t seen = known >= 0 ? r->members[known].incarnation : 0;
+    if (incarnation < seen) {
+        say(why, "a later start of this node was seen: is its folder a copy?");
+        return GT_EINCARNATION;
+    }
+    if (incarnation > seen && !incarnation_plausible(incarnation, &m->clock, wall_us)) {
+        say(why, "its start lies more than a year ahead of the manager's clock");
+        return GT_ECLOCK;
+    }
+    return 0;
+}
+
 /* Why a hello is refused: 0 when it is not. */
-static int hello_check(struct manager *m, const struct msg *hello, uint64_t *seen,
+static int hello_check(struct manager *m, const struct msg *hello, uint64_t wall_us, uint64_t *seen,
                        char why[MSG_TEXT_BYTES])
 {
     if (hello->hello.protocol_min > MSG_PROTOCOL_MAX ||
@@ -323,16 +340,14 @@ static int hello_check(struct manager *m, const struct msg *hello, uint64_t *see
         say(why, "the manager is of another cluster");
         return GT_ECLUSTER;
     }
+    if (hello->hello.role != ROLE_NODE)
+        return 0;
     const struct ring *newest = catalog_newest(&m->catalog);
-    int member = hello->hello.role == ROLE_NODE && newest
-                     ? ring_member_by_id(newest, hello->hello.node)
-                     : -1;
-    if (member >= 0 && hello->hello.incarnation < newest->members[member].incarnation) {
+    int member = newest ? ring_member_by_id(newest, hello->hello.node) : -1;
+    int error = incarnation_check(m, newest, member, hello->hello.incarnation, wall_us, why);
+    if (error == GT_EINCARNATION)
         *seen = newest->members[member].incarnation;
-        say(why, "a later start of this node was seen: is its folder a copy?");
-        return GT_EINCARNATION;
-    }
-    return 0;
+    return error;
 }
 
 static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_effects *fx)
@@ -341,7 +356,7 @@ static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_eff
     char why[MSG_TEXT_BYTES] = "";
     uint64_t seen = 0;
     struct msg reply = reply_to(m, ev);
-    int error = hello_check(m, hello, &seen, why);
+    int error = hello_check(m, hello, ev->wall_us, &seen, why);
     reply.hello.error = error;
     reply.hello.role = ROLE_MANAGER;
     reply.hello.protocol_min = MSG_PROTOCOL_MIN;
@@ -494,10 +509,6 @@ static int member_check(const struct ring *r, int known, const struct member *as
             r->members[known].label);
         return GT_ELABEL;
     }
-    if (known >= 0 && asked->incarnation < r->members[known].incarnation) {
-        say(why, "a later start of this node was seen: is its folder a copy?");
-        return GT_EINCARNATION;
-    }
     if (known < 0 && r->member_count == MEMBERS_MAX) {
         say(why, "the cluster has %d members, which is the most", MEMBERS_MAX);
         return GT_ELIMIT;
@@ -552,6 +563,8 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
     char why[MSG_TEXT_BYTES] = "";
     int known = ring_member_by_id(newest, asked->id);
     int error = member_check(newest, known, asked, g->node, why);
+    if (!error)
+        error = incarnation_check(m, newest, known, asked->incarnation, ev->wall_us, why);
     if (error) {
         log_warn(m->log, "registration refused node=%016llx: %s", (unsigned long long)asked->id,
                  why);

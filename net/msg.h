@@ -132,7 +132,7 @@ struct msg {
     uint64_t stamp;     /* the sender's hybrid clock, raises the receiver's; 0 = none */
     union {
         struct { /* HELLO, first message of whoever connects; HELLO_REPLY, the first one back */
-            int32_t error; /* reply: GT_ECLUSTER, GT_EINCARNATION, GT_EFORMAT (protocol) */
+            int32_t error; /* reply: GT_ECLUSTER, GT_EINCARNATION, GT_EFORMAT (protocol), GT_ECLOCK */
             uint8_t role;
             uint16_t protocol_min, protocol_max;
             uint8_t cluster_id[CLUSTER_ID_BYTES]; /* zero = not yet of any */

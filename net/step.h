@@ -174,6 +174,18 @@ static inline bool hlc_observe(struct hlc *c, uint64_t stamp, uint64_t wall_us)
     return true;
 }
 
+/* A life of a node that would have begun so far ahead of our own time is a mistake or a lie, and is
+ * not to be remembered anywhere: whoever believed it would have to draw above it. Honest ones are
+ * ahead by little, also those of a node that starts again and again, a second at the least for
+ * each. */
+#define INCARNATION_AHEAD_MAX_S (366u * 86400u)
+
+static inline bool incarnation_plausible(uint64_t incarnation, struct hlc *c, uint64_t wall_us)
+{
+    uint64_t own_s = (hlc_own(c, wall_us) >> 16) / 1000;
+    return incarnation >> INCARNATION_RANDOM_BITS <= own_s + INCARNATION_AHEAD_MAX_S;
+}
+
 /*
  * A table of in-flight work with deadlines: fixed capacity, constant-time take and release, lookup
  * by an id that names slot and generation (a late answer to an ended slot finds nothing), and a

@@ -111,6 +111,19 @@ static int seen_raise(struct node *n, uint64_t id, uint64_t incarnation)
     return 0;
 }
 
+/* An incarnation that must not be remembered: its node would have to draw above it. What is
+ * remembered already is not judged again. */
+static bool incarnation_absurd(struct node *n, uint64_t id, uint64_t incarnation)
+{
+    if (incarnation <= node_seen(n, id) || incarnation_plausible(incarnation, &n->hlc, n->wall_us))
+        return false;
+    log_warn(n->log,
+             "incarnation more than a year ahead of the clock here node=%016llx "
+             "incarnation=%016llx",
+             (unsigned long long)id, (unsigned long long)incarnation);
+    return true;
+}
+
 int seen_read(struct node *n, const struct blob *bytes)
 {
     struct reader r = reader_of(slice_blob(bytes));
@@ -206,14 +219,48 @@ static void fail_reply(struct node *n, int error, const char *who, struct slice 
     node_fail(n, error, text, fx);
 }
 
-static void incarnation_renew(struct node *n, uint64_t above, struct gt_effects *fx)
+/* ---- a new life without a restart ------------------------------------------------------------ */
+
+/* A peer claims to have seen a higher incarnation of this node. */
+static void renewal_want(struct node *n, const char *who, uint64_t seen)
 {
-    if (n->renewing || above < n->identity.incarnation)
-        return; /* under way, or done since */
-    log_warn(n->log, "a higher incarnation of this node was seen: drawing above it");
-    n->renewing = true;
-    effects_add(fx, GT_IDENTITY)->identity.above = above;
+    if (n->renewal.drawing || seen <= n->identity.incarnation)
+        return; /* it will hear, or has heard, a higher one */
+    n->renewal.wanted = true;
+    if (!incarnation_plausible(seen, &n->hlc, n->wall_us))
+        log_warn(n->log, "hello refused by=%s for an incarnation that cannot be seen=%016llx", who,
+                 (unsigned long long)seen);
+    else if (seen > n->renewal.above)
+        n->renewal.above = seen;
 }
+
+uint64_t renewal_deadline_us(const struct node *n)
+{
+    return n->renewal.wanted && !n->renewal.drawing ? n->renewal.at_us : UINT64_MAX;
+}
+
+void renewal_begin(struct node *n, struct gt_effects *fx)
+{
+    struct renewal *r = &n->renewal;
+    if (renewal_deadline_us(n) > n->now_us)
+        return;
+    bool calm = r->pause_us == 0 || n->now_us >= r->at_us + RENEW_PAUSE_MAX_US;
+    r->pause_us = calm ? RENEW_PAUSE_MIN_US : r->pause_us * 2;
+    if (r->pause_us > RENEW_PAUSE_MAX_US)
+        r->pause_us = RENEW_PAUSE_MAX_US;
+    r->at_us = n->now_us + r->pause_us;
+    r->wanted = false;
+    if (r->above > n->identity.incarnation) {
+        log_warn(n->log, "a higher incarnation of this node was seen: drawing above it");
+        r->drawing = true;
+        effects_add(fx, GT_IDENTITY)->identity.above = r->above;
+    } else {
+        n->rehello = true;
+    }
+    r->above = 0;
+}
+
+/* ---- hello out: its answer ------------------------------------------------------------------- */
 
 void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
@@ -222,25 +269,28 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
     int error = m->hello.error;
     if (!p)
         return;
+    const char *who = p->manager ? "manager" : node_label_of(n, p->id);
     bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
                  !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
     if (!error && other)
         error = GT_ECLUSTER;
     if (error == GT_EINCARNATION) {
         p->up = false;
-        incarnation_renew(n, m->hello.seen_incarnation, fx);
+        renewal_want(n, who, m->hello.seen_incarnation);
     } else if (error) {
         p->up = false;
-        log_warn(n->log, "hello refused by=%s cause=%s",
-                 p->manager ? "manager" : node_label_of(n, p->id), error_text(error));
+        log_warn(n->log, "hello refused by=%s cause=%s", who, error_text(error));
         if (p->manager)
             fail_reply(n, error, "the manager", m->hello.text, fx);
     } else if (!p->manager && m->hello.node != p->id) {
         p->up = false;
-        log_warn(n->log, "another node answers at the address of=%s", node_label_of(n, p->id));
+        log_warn(n->log, "another node answers at the address of=%s", who);
+    } else if (!p->manager && incarnation_absurd(n, p->id, m->hello.incarnation)) {
+        p->up = false;
+        n->renewal.wanted = true; /* it is asked again */
     } else {
         if (!p->manager && seen_raise(n, p->id, m->hello.incarnation) != 0)
-            log_warn(n->log, "incarnation not remembered of=%s", node_label_of(n, p->id));
+            log_warn(n->log, "incarnation not remembered of=%s", who);
         p->up = true;
         if (p->manager)
             register_send(n, p->id, fx);
@@ -339,6 +389,11 @@ void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     if (m->hello.incarnation < seen) {
         hello_answer(n, ev->link, m->id, GT_EINCARNATION, seen,
                      "a higher incarnation of this node was seen", fx);
+        return;
+    }
+    if (incarnation_absurd(n, m->hello.node, m->hello.incarnation)) {
+        hello_answer(n, ev->link, m->id, GT_ECLOCK, 0,
+                     "its start lies more than a year ahead of the clock here", fx);
         return;
     }
     if (seen_raise(n, m->hello.node, m->hello.incarnation) != 0) {

@@ -352,6 +352,7 @@ static void settle(struct node *n, struct gt_effects *fx)
         n->joining = true;
         memcpy(effects_add(fx, GT_IDENTITY)->identity.cluster_id, n->cluster_id, CLUSTER_ID_BYTES);
     }
+    renewal_begin(n, fx);
     if (n->rehello)
         rehello(n, fx);
     if (n->cluster_wanted)
@@ -409,13 +410,15 @@ uint64_t node_deadline_us(const struct node *n)
         at = n->heartbeat_at_us;
     if (!n->ready && n->join_deadline_us < at)
         at = n->join_deadline_us;
+    if (renewal_deadline_us(n) < at)
+        at = renewal_deadline_us(n);
     return at;
 }
 
 void node_set_identity(struct node *n, const struct engine_identity *identity)
 {
     n->identity = *identity;
-    n->renewing = false;
+    n->renewal.drawing = false;
     if (n->joining) {
         n->joining = false;
         n->cluster_wanted = cluster_none(identity->cluster_id);

@@ -26,6 +26,9 @@
 /* Bodies of puts in flight here; above it a put is refused as busy. Half of what a link's queue
  * takes, so that a slow replica slows the writers before its link is cut. */
 #define PUT_BYTES_MAX       (32ull << 20)
+/* A new incarnation, or another hello to who refused one, after the one before; doubles. */
+#define RENEW_PAUSE_MIN_US  1000000u
+#define RENEW_PAUSE_MAX_US  60000000u
 #define SILENCE_US          500000u /* an unanswered replica counts as failed */
 #define HEARTBEAT_US        500000u
 #define DEADLINE_DEFAULT_MS 5000u
@@ -49,6 +52,15 @@ struct inbound {
 
 struct seen {
     uint64_t node, incarnation;
+};
+
+/* What refused hellos call for. One that has been answered begins a pause, so that whoever keeps
+ * on refusing cannot keep this node's disk busy with new lives. */
+struct renewal {
+    bool wanted;
+    bool drawing;             /* storage was asked */
+    uint64_t above;           /* draw above it; 0: only say hello again */
+    uint64_t pause_us, at_us; /* the pause after the last one, and its end */
 };
 
 /* Where an answer goes. */
@@ -159,7 +171,7 @@ struct node {
     bool started, ready, failed;
     bool registered; /* a manager has accepted us, in this life */
     bool rehello;    /* the identity changed: say hello again */
-    bool renewing;   /* an incarnation above was asked for */
+    struct renewal renewal;
     bool joining;    /* the cluster id was asked to be stored */
     bool cluster_wanted;
     uint8_t cluster_id[CLUSTER_ID_BYTES]; /* to be joined, with cluster_wanted */
@@ -215,6 +227,10 @@ int seen_read(struct node *n, const struct blob *bytes);
 void seen_store(struct node *n, struct gt_effects *fx);
 /* Introduces this node to a connected peer. */
 void hello_send(struct node *n, uint64_t peer, struct gt_effects *fx);
+/* Draws a new incarnation, or says hello again, when that is wanted and the pause is over. */
+void renewal_begin(struct node *n, struct gt_effects *fx);
+/* When renewal_begin is to be called; UINT64_MAX: not. */
+uint64_t renewal_deadline_us(const struct node *n);
 /* Judges what a peer made of our hello: only then can it be asked. */
 void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 /* Judges a hello on an inbound link, and answers it now or when its incarnation is durable. */

@@ -670,6 +670,24 @@ static void test_identity_is_fresh_in_every_life(void **unused)
     rig_free(&rig);
 }
 
+static void test_incarnations_end_at_the_last_one_and_never_go_back(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 22);
+    uint64_t before = engine_identity(rig.e)->incarnation, last_second = UINT64_MAX >> 24;
+    assert_int_equal(engine_renew_incarnation(rig.e, UINT64_MAX, rig.config.wall_us), GT_ELIMIT);
+    assert_int_equal(engine_renew_incarnation(rig.e, last_second << 24, UINT64_MAX), GT_ELIMIT);
+    assert_true(engine_identity(rig.e)->incarnation == before);
+    uint64_t above = (last_second - 1) << 24 | 77;
+    assert_int_equal(engine_renew_incarnation(rig.e, above, UINT64_MAX), 0);
+    assert_true(engine_identity(rig.e)->incarnation > above);
+    assert_true(engine_identity(rig.e)->incarnation >> 24 == last_second);
+    rig_kill(&rig);
+    assert_int_equal(rig_try_open(&rig), GT_ELIMIT);
+    rig_free(&rig);
+}
+
 static void test_the_highest_stamp_outlives_every_end(void **unused)
 {
     (void)unused;
@@ -1559,6 +1577,7 @@ int main(void)
         cmocka_unit_test(test_merge_keeps_bytes_and_raises_the_clock),
         cmocka_unit_test(test_named_values_survive),
         cmocka_unit_test(test_identity_is_fresh_in_every_life),
+        cmocka_unit_test(test_incarnations_end_at_the_last_one_and_never_go_back),
         cmocka_unit_test(test_the_highest_stamp_outlives_every_end),
         cmocka_unit_test(test_values_of_an_earlier_version_are_read),
         cmocka_unit_test(test_a_folder_of_another_role_is_refused),

@@ -609,6 +609,25 @@ static void an_older_incarnation_is_refused_and_told_the_newer(void **state)
     assert_int_equal(reply->hello.seen_incarnation, 7);
 }
 
+static void an_incarnation_far_ahead_gets_into_no_map(void **state)
+{
+    struct world *w = *state;
+    join(w, 1);
+    map_store_all(w);
+    uint64_t year_ahead = (w->wall_base_us / 1000000 + 366ull * 86400 + 10) << 24;
+    greet(w, 1, year_ahead);
+    assert_int_equal(last_heard(w, 1, MSG_HELLO_REPLY)->hello.error, GT_ECLOCK);
+    assert_int_equal(w->closed, 1);
+    greet(w, 2, 7); /* a hello that is honest, and a registration that is not */
+    enlist(w, 2, "", UINT64_MAX, 6002);
+    assert_int_equal(last_heard(w, 2, MSG_REGISTER_REPLY)->register_reply.error, GT_ECLOCK);
+    map_store_all(w);
+    assert_int_equal(manager_ring(w->manager)->member_count, 1);
+    assert_int_equal(manager_ring(w->manager)->members[0].incarnation, 7);
+    join(w, 1);
+    assert_int_equal(last_heard(w, 1, MSG_REGISTER_REPLY)->register_reply.error, 0);
+}
+
 static void a_newer_protocol_is_refused(void **state)
 {
     struct world *w = *state;
@@ -734,6 +753,7 @@ int main(void)
         STORY(a_bad_triple_is_refused_with_the_inequality),
         STORY(a_node_of_another_cluster_is_refused),
         STORY(an_older_incarnation_is_refused_and_told_the_newer),
+        STORY(an_incarnation_far_ahead_gets_into_no_map),
         STORY(a_newer_protocol_is_refused),
         STORY(who_does_not_greet_is_not_answered),
         STORY(a_stamp_of_the_far_future_is_not_followed),

@@ -1330,6 +1330,108 @@ static void test_a_refused_incarnation_is_renewed_and_said_again(void **state)
     world_free(w);
 }
 
+/* What host 1 answered, had it been asked; of host 0's connection to it. */
+static void reply_forge(struct world *w, struct msg *m)
+{
+    m->type = MSG_HELLO_REPLY;
+    m->hello.role = ROLE_NODE;
+    m->hello.node = id_of(w, 1);
+    struct blob *frame = msg_frame(m);
+    packet_push(w, conn_find(w, 0, id_of(w, 1)), true, frame);
+    blob_unref(frame);
+    run(w);
+}
+
+static uint64_t incarnation_of(struct world *w, int host)
+{
+    return engine_identity(w->hosts[host].e)->incarnation;
+}
+
+static void test_an_incarnation_far_ahead_is_refused_and_remembered_nowhere(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    uint64_t year = (366ull * 86400) << 24, before = incarnation_of(w, 0);
+    for (int i = 0; i < 2; i++) {
+        struct msg m = hello_of(w, ROLE_NODE);
+        m.hello.node = id_of(w, 0);
+        m.hello.incarnation = i ? before + year + (10ull << 24) : UINT64_MAX;
+        uint64_t conn = raw_hello(w, 1, &m);
+        assert_int_equal(answer_of(w, m.id)->error, GT_ECLOCK);
+        assert_true(w->conns[conn].closed_by_to);
+    }
+    /* The same lie in an answer: host 1 is not believed to be of that life. */
+    struct msg lie = {.hello.incarnation = UINT64_MAX};
+    reply_forge(w, &lie);
+    host_restart(w, 1);
+    pass(w, 3000000);
+    assert_true(incarnation_of(w, 0) == before);
+    cut(w, 1, 2); /* so that they need each other */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(put(w, i, "k", "v")->error, 0);
+    pass(w, 600000);
+    mend(w);
+    /* Within a year it is believed, and the node draws above it. */
+    struct msg m = hello_of(w, ROLE_NODE);
+    m.hello.node = id_of(w, 0);
+    m.hello.incarnation = before + year - (10ull << 24);
+    raw_hello(w, 1, &m);
+    assert_int_equal(answer_of(w, m.id)->error, 0);
+    host_restart(w, 0);
+    pass(w, 3000000);
+    assert_true(incarnation_of(w, 0) > before + year - (10ull << 24));
+    assert_int_equal(put(w, 0, "k", "v2")->error, 0);
+    assert_value(get(w, 1, "k"), "v2");
+    pass(w, 600000);
+    world_free(w);
+}
+
+static void test_a_claim_far_ahead_moves_no_incarnation_and_hello_is_said_again(void **state)
+{
+    (void)state;
+    struct world *w = cluster(2, 2, 1, 2);
+    uint64_t before = incarnation_of(w, 0);
+    for (int i = 0; i < 5; i++) {
+        struct msg m = {.hello.error = GT_EINCARNATION, .hello.seen_incarnation = UINT64_MAX - 1};
+        reply_forge(w, &m);
+    }
+    assert_true(incarnation_of(w, 0) == before);
+    pass(w, 1100000); /* the second hello waited its second */
+    assert_int_equal(put(w, 0, "k", "v")->error, 0);
+    world_free(w);
+}
+
+/* Somebody refuses whatever this node draws, a hundred times a second. */
+static uint32_t renewals_under_fire(struct world *w, uint64_t us)
+{
+    uint32_t renewals = 0;
+    for (uint64_t end = w->now_us + us; w->now_us < end; w->now_us += 10000) {
+        uint64_t before = incarnation_of(w, 0);
+        struct msg m = {.hello.error = GT_EINCARNATION,
+                        .hello.seen_incarnation = before + (1ull << 24)};
+        reply_forge(w, &m);
+        renewals += incarnation_of(w, 0) != before;
+    }
+    return renewals;
+}
+
+static void test_renewals_are_paced_and_forgive_after_a_calm_while(void **state)
+{
+    (void)state;
+    struct world *w = cluster(2, 2, 1, 2);
+    pass(w, 130000); /* off the beat of heartbeats */
+    assert_int_equal(renewals_under_fire(w, 900000), 1);
+    assert_true(node_deadline_us(w->hosts[0].n) <= w->now_us + 100000);
+    assert_int_equal(renewals_under_fire(w, 9000000), 3);   /* after 1, 3 and 7 s */
+    assert_int_equal(renewals_under_fire(w, 300000000), 7); /* 15, 31, 63, then every 60 s */
+    pass(w, 200000000); /* the last claim, its pause, and a minute of peace */
+    assert_int_equal(renewals_under_fire(w, 900000), 1);
+    assert_int_equal(renewals_under_fire(w, 200000), 1);
+    pass(w, 3000000);
+    assert_int_equal(put(w, 0, "k", "v")->error, 0);
+    world_free(w);
+}
+
 /* A link of a node that is none of the world's; its states are merged, its puts are checked. */
 static void test_a_put_of_another_life_is_merged_but_not_acknowledged(void **state)
 {
@@ -1762,6 +1864,9 @@ int main(void)
         cmocka_unit_test(test_a_hello_is_answered_only_when_its_incarnation_is_durable),
         cmocka_unit_test(test_a_node_that_is_behind_its_own_past_draws_above_it_and_serves),
         cmocka_unit_test(test_a_refused_incarnation_is_renewed_and_said_again),
+        cmocka_unit_test(test_an_incarnation_far_ahead_is_refused_and_remembered_nowhere),
+        cmocka_unit_test(test_a_claim_far_ahead_moves_no_incarnation_and_hello_is_said_again),
+        cmocka_unit_test(test_renewals_are_paced_and_forgive_after_a_calm_while),
         cmocka_unit_test(test_a_put_of_another_life_is_merged_but_not_acknowledged),
         cmocka_unit_test(test_a_newer_map_is_durable_before_it_is_used_and_spreads),
         cmocka_unit_test(test_a_map_of_another_cluster_is_ignored),
