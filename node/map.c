@@ -109,6 +109,7 @@ void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
              (unsigned long long)r->epoch.counter, r->member_count,
              r->formed ? "formed" : "forming");
     peers_rebuild(n, fx);
+    members_changed(n, fx);
 }
 
 int map_restore(struct node *n, const struct blob *bytes)

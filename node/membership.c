@@ -5,7 +5,8 @@
  * take back, so a hello waits until the incarnation that it showed is durable.
  *
  *   hello out  LINK_UP -> HELLO -> HELLO_REPLY: up | GT_EINCARNATION: draw above, say hello again
- *   hello in   HELLO -> incarnation above what was seen: durable first -> HELLO_REPLY
+ *   hello in   HELLO -> a map names the node? else it waits, on its link alone, for one that does
+ *              -> incarnation above what was seen: durable first -> HELLO_REPLY
  *   joining    manager up -> REGISTER -> accepted: the cluster id and the label to be stored, which
  *              node.c does when storage is free
  *
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "node/node_private.h"
 
@@ -86,15 +88,21 @@ uint64_t node_seen(const struct node *n, uint64_t id)
     return s && s->incarnation > mapped ? s->incarnation : mapped;
 }
 
-/* 0, or GT_ELIMIT, GT_ENOMEM: it cannot be remembered. */
+/* Whether the map has it as a member, removed ones too (RULES 8b). Of nobody else anything is
+ * remembered, so that strangers can fill no table. */
+static bool node_named(const struct node *n, uint64_t id)
+{
+    return n->ring && ring_member_by_id(n->ring, id) >= 0;
+}
+
+/* Of a member of the map. 0, or GT_ENOMEM: it cannot be remembered. */
 static int seen_raise(struct node *n, uint64_t id, uint64_t incarnation)
 {
     struct seen *s = seen_find(n, id);
     if (s && s->incarnation >= incarnation)
         return 0;
     if (!s) {
-        if (n->seen_count == SEEN_MAX)
-            return GT_ELIMIT;
+        gt_assert(n->seen_count < MEMBERS_MAX);
         if (n->seen_count == n->seen_capacity) {
             uint32_t capacity = n->seen_capacity ? n->seen_capacity * 2 : 16;
             void *grown = realloc(n->seen, capacity * sizeof(*n->seen));
@@ -129,7 +137,7 @@ int seen_read(struct node *n, const struct blob *bytes)
     struct reader r = reader_of(slice_blob(bytes));
     while (reader_left(&r) >= SEEN_BYTES) {
         uint64_t id = read_u64(&r), incarnation = read_u64(&r);
-        int error = seen_raise(n, id, incarnation);
+        int error = node_named(n, id) ? seen_raise(n, id, incarnation) : 0;
         if (error)
             return error;
     }
@@ -357,6 +365,43 @@ static void hello_answer(struct node *n, uint64_t link, uint64_t id, int error, 
         effects_close_link(fx, link);
 }
 
+/* Refuses a life of the node before the highest one that was seen: true when answered. */
+static bool hello_older(struct node *n, const struct inbound *l, struct gt_effects *fx)
+{
+    uint64_t seen = node_seen(n, l->node);
+    if (l->incarnation >= seen)
+        return false;
+    hello_answer(n, l->link, l->hello_id, GT_EINCARNATION, seen,
+                 "a higher incarnation of this node was seen", fx);
+    return true;
+}
+
+static void hello_accept(struct node *n, struct inbound *l, struct gt_effects *fx)
+{
+    l->role = ROLE_NODE;
+    hello_answer(n, l->link, l->hello_id, 0, 0, "", fx);
+}
+
+/* A member's hello: answered now, or when its incarnation is durable. */
+static void hello_judge(struct node *n, struct inbound *l, struct gt_effects *fx)
+{
+    if (hello_older(n, l, fx))
+        return;
+    if (incarnation_absurd(n, l->node, l->incarnation)) {
+        hello_answer(n, l->link, l->hello_id, GT_ECLOCK, 0,
+                     "its start lies more than a year ahead of the clock here", fx);
+        return;
+    }
+    if (seen_raise(n, l->node, l->incarnation) != 0) {
+        effects_close_link(fx, l->link);
+        return;
+    }
+    if (n->seen_version > n->seen_stored)
+        l->hello_waits = n->seen_version;
+    else
+        hello_accept(n, l, fx);
+}
+
 void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     const struct msg *m = ev->message.msg;
@@ -370,6 +415,7 @@ void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     }
     l->role = 0;
     l->hello_waits = 0;
+    l->stranger = false;
     bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
                  !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
     if (other) {
@@ -385,30 +431,15 @@ void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
         hello_answer(n, ev->link, m->id, 0, 0, "", fx);
         return;
     }
-    uint64_t seen = node_seen(n, m->hello.node);
-    if (m->hello.incarnation < seen) {
-        hello_answer(n, ev->link, m->id, GT_EINCARNATION, seen,
-                     "a higher incarnation of this node was seen", fx);
-        return;
-    }
-    if (incarnation_absurd(n, m->hello.node, m->hello.incarnation)) {
-        hello_answer(n, ev->link, m->id, GT_ECLOCK, 0,
-                     "its start lies more than a year ahead of the clock here", fx);
-        return;
-    }
-    if (seen_raise(n, m->hello.node, m->hello.incarnation) != 0) {
-        effects_close_link(fx, ev->link);
-        return;
-    }
     l->node = m->hello.node;
     l->incarnation = m->hello.incarnation;
     l->hello_id = m->id;
-    l->hello_waits = n->seen_version;
-    if (l->hello_waits > n->seen_stored)
-        return; /* answered when it is durable */
-    l->hello_waits = 0;
-    l->role = ROLE_NODE;
-    hello_answer(n, ev->link, m->id, 0, 0, "", fx);
+    l->stranger = !node_named(n, l->node);
+    if (l->stranger)
+        log_info(n->log, "hello of a node that the map does not name waits node=%016llx",
+                 (unsigned long long)l->node);
+    else
+        hello_judge(n, l, fx);
 }
 
 /* The incarnations seen up to a version are durable: the hellos that waited for it are answered. */
@@ -419,13 +450,23 @@ void hellos_answer(struct node *n, struct gt_effects *fx)
         if (l->hello_waits == 0 || l->hello_waits > n->seen_stored)
             continue;
         l->hello_waits = 0;
-        uint64_t seen = node_seen(n, l->node);
-        if (l->incarnation < seen) {
-            hello_answer(n, l->link, l->hello_id, GT_EINCARNATION, seen,
-                         "a higher incarnation of this node was seen", fx);
+        if (!hello_older(n, l, fx))
+            hello_accept(n, l, fx);
+    }
+}
+
+void members_changed(struct node *n, struct gt_effects *fx)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n->seen_count; i++)
+        if (node_named(n, n->seen[i].node))
+            n->seen[kept++] = n->seen[i];
+    n->seen_count = kept;
+    for (uint32_t i = 0; i < n->link_count; i++) {
+        struct inbound *l = &n->links[i];
+        if (!l->stranger || !node_named(n, l->node))
             continue;
-        }
-        l->role = ROLE_NODE;
-        hello_answer(n, l->link, l->hello_id, 0, 0, "", fx);
+        l->stranger = false;
+        hello_judge(n, l, fx);
     }
 }

@@ -20,7 +20,7 @@ struct node_config {
     const struct blob *map; /* as stored ("map" in the engine's metas), NULL when none; borrowed */
     bool label_stored;      /* self.label is the one in the engine's metas */
     /* "peers" in the engine's metas, NULL when none; borrowed: { u64 node, u64 incarnation } each,
-     * the highest incarnations that this node has durably seen. */
+     * the highest incarnations that this node has durably seen; only those of members count. */
     const struct blob *peers;
     uint64_t stamp_max; /* engine_stamp_max: the clock starts there */
     uint64_t join_timeout_us;

@@ -22,7 +22,6 @@
 #define INFLIGHT_DEFAULT    4096u
 #define META_SLOTS          16u     /* the node's own small durable values under way */
 #define LINKS_MAX           8192u   /* inbound links that have spoken */
-#define SEEN_MAX            4096u   /* nodes whose incarnations are remembered */
 /* Bodies of puts in flight here; above it a put is refused as busy. Half of what a link's queue
  * takes, so that a slow replica slows the writers before its link is cut. */
 #define PUT_BYTES_MAX       (32ull << 20)
@@ -47,6 +46,7 @@ struct inbound {
     uint64_t link, node, incarnation;
     uint64_t hello_id;
     uint64_t hello_waits; /* version of the seen incarnations to be durable first, 0 = none */
+    bool stranger;        /* a node that no map names yet: its hello waits for one that does */
     uint8_t role;         /* enum role; 0 until its hello was accepted */
 };
 
@@ -156,7 +156,7 @@ struct node {
     struct inbound *links; /* ascending by link */
     uint32_t link_count, link_capacity;
 
-    struct seen *seen;
+    struct seen *seen; /* of members of the map alone, hence MEMBERS_MAX at most */
     uint32_t seen_count, seen_capacity;
     uint64_t seen_version, seen_storing, seen_stored;
 
@@ -221,7 +221,7 @@ struct inbound *node_inbound(const struct node *n, uint64_t link);
 /* Forgets an inbound link that has broken. */
 void inbound_drop(struct node *n, uint64_t link);
 uint64_t node_seen(const struct node *n, uint64_t id); /* highest incarnation seen, 0 = none */
-/* Fills the incarnations seen from "peers" as stored: 0, or GT_EFORMAT, GT_ELIMIT, GT_ENOMEM. */
+/* Fills the incarnations seen of members from "peers" as stored: 0, or GT_EFORMAT, GT_ENOMEM. */
 int seen_read(struct node *n, const struct blob *bytes);
 /* Sends the incarnations seen to storage; hellos_answer follows when they are durable. */
 void seen_store(struct node *n, struct gt_effects *fx);
@@ -237,6 +237,9 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
 void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 /* Answers the hellos that waited for the incarnations that are durable now. */
 void hellos_answer(struct node *n, struct gt_effects *fx);
+/* After another map was adopted: forgets the lives of who is no member now, and judges the hellos
+ * of those who are since. */
+void members_changed(struct node *n, struct gt_effects *fx);
 /* Takes a manager's answer to our registration, with the cluster and label that it gave. */
 void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 /* Reports to the managers that know this node, and registers with those that do not. */

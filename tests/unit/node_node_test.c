@@ -559,6 +559,29 @@ static struct world *cluster(uint32_t nodes, uint32_t replicas, uint32_t r, uint
     return w;
 }
 
+/* One host, and a member of the map that is none of the world's: the test plays it. */
+#define OUTSIDER 5555
+
+static void outsider_add(struct world *w)
+{
+    struct ring *r = ring_copy(w->ring, 2);
+    r->epoch.counter++;
+    r->members[1] = r->members[0];
+    r->members[1].id = OUTSIDER;
+    r->members[1].incarnation = 0;
+    snprintf(r->members[1].label, sizeof(r->members[1].label), "outsider");
+    ring_unref(w->ring);
+    w->ring = r;
+}
+
+static struct world *host_and_outsider(void)
+{
+    struct world *w = world_new((struct shape){1, 1, 1, 1, 16});
+    outsider_add(w);
+    world_start(w);
+    return w;
+}
+
 static void host_kill(struct world *w, int i)
 {
     struct host *h = &w->hosts[i];
@@ -1226,7 +1249,7 @@ static void test_another_cluster_and_another_protocol_are_refused(void **state)
     (void)state;
     struct world *w = cluster(1, 1, 1, 1);
     struct msg m = hello_of(w, ROLE_NODE);
-    m.hello.node = 5555;
+    m.hello.node = OUTSIDER;
     m.hello.incarnation = 1;
     memset(m.hello.cluster_id, 9, CLUSTER_ID_BYTES);
     uint64_t conn = raw_hello(w, 0, &m);
@@ -1254,10 +1277,10 @@ static void test_a_request_before_its_hello_closes_the_link(void **state)
 static void test_a_lower_incarnation_is_refused_also_after_a_restart(void **state)
 {
     (void)state;
-    struct world *w = cluster(1, 1, 1, 1);
+    struct world *w = host_and_outsider();
     for (int round = 0; round < 2; round++) {
         struct msg m = hello_of(w, ROLE_NODE);
-        m.hello.node = 5555;
+        m.hello.node = OUTSIDER;
         m.hello.incarnation = 100;
         raw_hello(w, 0, &m);
         assert_int_equal(answer_of(w, m.id)->error, 0);
@@ -1274,10 +1297,10 @@ static void test_a_lower_incarnation_is_refused_also_after_a_restart(void **stat
 static void test_a_hello_is_answered_only_when_its_incarnation_is_durable(void **state)
 {
     (void)state;
-    struct world *w = cluster(1, 1, 1, 1);
+    struct world *w = host_and_outsider();
     w->hosts[0].log_held = true;
     struct msg m = hello_of(w, ROLE_NODE);
-    m.hello.node = 5555;
+    m.hello.node = OUTSIDER;
     m.hello.incarnation = 100;
     raw_hello(w, 0, &m);
     assert_null(answer_of(w, m.id));
@@ -1436,14 +1459,14 @@ static void test_renewals_are_paced_and_forgive_after_a_calm_while(void **state)
 static void test_a_put_of_another_life_is_merged_but_not_acknowledged(void **state)
 {
     (void)state;
-    struct world *w = cluster(1, 1, 1, 1);
+    struct world *w = host_and_outsider();
     struct msg m = hello_of(w, ROLE_NODE);
-    m.hello.node = 5555;
+    m.hello.node = OUTSIDER;
     m.hello.incarnation = 100;
     uint64_t conn = raw_hello(w, 0, &m);
     for (int live = 0; live < 2; live++) {
         const char *key = live ? "live" : "dead";
-        struct sibling s = {.dot = {{5555, live ? 100 : 50}, 1 + (uint64_t)live},
+        struct sibling s = {.dot = {{OUTSIDER, live ? 100 : 50}, 1 + (uint64_t)live},
                             .stamp = 1,
                             .value = slice_text("v")};
         struct state st;
@@ -1678,6 +1701,89 @@ static void test_a_fresh_node_joins_takes_label_and_cluster_and_is_ready(void **
     world_free(w);
 }
 
+static void test_a_hello_of_a_stranger_waits_for_a_map_that_names_it(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){1, 1, 1, 1, 16});
+    struct msg got;
+    w->with_manager = true;
+    world_start(w);
+    struct msg m = {.type = MSG_HELLO_REPLY, .hello.role = ROLE_MANAGER};
+    memcpy(m.hello.cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    manager_says(w, &m);
+    /* Invented ones leave no trace but their links. */
+    for (uint64_t i = 0; i < 100; i++) {
+        struct msg invented = hello_of(w, ROLE_NODE);
+        invented.hello.node = 6000 + i;
+        invented.hello.incarnation = 100;
+        uint64_t conn = raw_hello(w, 0, &invented);
+        assert_null(answer_of(w, invented.id));
+        assert_false(w->conns[conn].closed_by_to);
+    }
+    assert_null(engine_meta(w->hosts[0].e, "peers"));
+    assert_false(manager_got(w, MSG_MAP_GET, &got));
+    /* One that knows a newer map makes this node ask for it, and is answered when it is there. */
+    outsider_add(w);
+    struct msg hello = hello_of(w, ROLE_NODE), older = hello_of(w, ROLE_NODE);
+    hello.epoch = older.epoch = w->ring->epoch;
+    hello.hello.node = older.hello.node = OUTSIDER;
+    hello.hello.incarnation = 100;
+    older.hello.incarnation = 99;
+    raw_hello(w, 0, &hello);
+    raw_hello(w, 0, &older);
+    assert_null(answer_of(w, hello.id));
+    assert_true(manager_got(w, MSG_MAP_GET, &got));
+    m = (struct msg){.type = MSG_MAP, .epoch = w->ring->epoch};
+    m.map.ring = w->ring;
+    manager_says(w, &m);
+    assert_int_equal(answer_of(w, hello.id)->error, 0);
+    assert_int_equal(answer_of(w, older.id)->error, GT_EINCARNATION);
+    assert_int_equal(engine_meta(w->hosts[0].e, "peers")->bytes, 16);
+    world_free(w);
+}
+
+/* The table as an earlier version left it, with thousands that nobody knows: members have their
+ * places, and the next time that it is stored it holds them alone. */
+static void test_strangers_remembered_by_an_earlier_version_are_forgotten(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){1, 1, 1, 1, 16});
+    outsider_add(w);
+    struct buf bytes;
+    buf_init(&bytes, 1u << 20);
+    for (uint64_t i = 0; i < 4096; i++) {
+        buf_u64(&bytes, i == 7 ? OUTSIDER : 6000 + i);
+        buf_u64(&bytes, 100);
+    }
+    struct blob *hold = buf_blob(&bytes);
+    struct store_request r = {
+        .kind = STORE_META, .hold = hold, .key = slice_text("peers"), .value = slice_blob(hold)};
+    engine_submit(w->hosts[0].e, &r, w->now_us);
+    struct store_result done;
+    for (int turn = 0; turn < 10; turn++)
+        for (int lane = 0; lane < ENGINE_LANES; lane++) {
+            struct engine_job *job = engine_job(w->hosts[0].e, (enum engine_lane)lane);
+            if (job) {
+                engine_job_run(job);
+                engine_job_done(w->hosts[0].e, job);
+            }
+        }
+    assert_true(engine_result(w->hosts[0].e, &done));
+    world_start(w);
+    struct msg m = hello_of(w, ROLE_NODE);
+    m.hello.node = OUTSIDER;
+    m.hello.incarnation = 99;
+    raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, GT_EINCARNATION);
+    m.id = ++w->next_id;
+    m.hello.incarnation = 101;
+    raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, 0);
+    assert_int_equal(engine_meta(w->hosts[0].e, "peers")->bytes, 16);
+    buf_close(&bytes);
+    world_free(w);
+}
+
 static void test_a_label_in_use_ends_the_node(void **state)
 {
     (void)state;
@@ -1873,6 +1979,8 @@ int main(void)
         cmocka_unit_test(test_the_map_is_given_to_who_asks_with_another_epoch),
         cmocka_unit_test(test_status_without_a_manager_is_of_own_links),
         cmocka_unit_test(test_a_fresh_node_joins_takes_label_and_cluster_and_is_ready),
+        cmocka_unit_test(test_a_hello_of_a_stranger_waits_for_a_map_that_names_it),
+        cmocka_unit_test(test_strangers_remembered_by_an_earlier_version_are_forgotten),
         cmocka_unit_test(test_a_label_in_use_ends_the_node),
         cmocka_unit_test(test_neither_map_nor_manager_ends_at_the_join_timeout),
         cmocka_unit_test(test_a_stored_map_serves_without_a_manager),
