@@ -117,6 +117,19 @@ static int flushed(int status)
 
 /* ---- verbs ----------------------------------------------------------------------------------- */
 
+/* The table of nodes, and a line under it for each that may miss writes. */
+static void nodes_show(const struct status *s)
+{
+    struct grid grid;
+    char text[VIEW_TEXT_BYTES];
+    grid_init(&grid);
+    view_nodes_grid(s, &grid);
+    grid_show(&grid, true);
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (view_damage_text(&s->nodes[i], text)[0])
+            printf("%s\n", text);
+}
+
 static int run_status(const struct options *o)
 {
     struct ask_reply reply;
@@ -130,9 +143,7 @@ static int run_status(const struct options *o)
         view_summary_grid(s, &grid);
         grid_show(&grid, false);
         fputc('\n', stdout);
-        grid_init(&grid);
-        view_nodes_grid(s, &grid);
-        grid_show(&grid, true);
+        nodes_show(s);
     }
     int status = flushed(0);
     if (view_verdict_text(s, why)[0]) {
@@ -146,14 +157,11 @@ static int run_status(const struct options *o)
 static int run_nodes(const struct options *o)
 {
     struct ask_reply reply;
-    struct grid grid;
     const struct status *s = status_or_die(o, &reply);
     if (o->json) {
         json_show(view_nodes_json(s));
     } else {
-        grid_init(&grid);
-        view_nodes_grid(s, &grid);
-        grid_show(&grid, true);
+        nodes_show(s);
     }
     ask_reply_close(&reply);
     return flushed(0);

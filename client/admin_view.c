@@ -154,6 +154,22 @@ const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text
     return text;
 }
 
+const char *view_damage_text(const struct status_node *n, char text[VIEW_TEXT_BYTES])
+{
+    const struct engine_damage *d = &n->report.damage;
+    char which[64] = "which ones is not known";
+    text[0] = '\0';
+    if (!n->report_known || d->kinds == 0)
+        return text;
+    if (d->first_lsn != 0)
+        snprintf(which, sizeof(which), "lsn %llu..%llu", (unsigned long long)d->first_lsn,
+                 (unsigned long long)d->last_lsn);
+    snprintf(text, VIEW_TEXT_BYTES,
+             "%s: its log was damaged: acknowledged writes may be missing here (%s)",
+             n->member.label, which);
+    return text;
+}
+
 /* ---- status and nodes ------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 3, 4))) static void row(struct grid *g, const char *name,
@@ -258,6 +274,11 @@ static json_t *node_json(const struct status_node *n)
     set_number(node, "data_bytes", known, n->report.data_bytes);
     set_number(node, "uptime_s", known, n->report.uptime_s);
     set_number(node, "linked_peers", known, n->report.linked_peers);
+    bool damaged = known && n->report.damage.kinds != 0;
+    set(node, "damaged", known ? json_boolean(damaged) : json_null());
+    bool where = damaged && n->report.damage.first_lsn != 0;
+    set_number(node, "damage_first_lsn", where, n->report.damage.first_lsn);
+    set_number(node, "damage_last_lsn", where, n->report.damage.last_lsn);
     set_text(node, "incarnation", hex(n->member.incarnation, id));
     set(node, "heard_s",
         n->heard_ms == UINT64_MAX ? json_null() : json_real((double)n->heard_ms / 1000));

@@ -39,5 +39,7 @@ const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES]
 /* One line: what `wait` waits for, "" when for nothing more. Heartbeats older than waited_ms do not
  * count: every node must have reported since the wait began. Returns text. */
 const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text[VIEW_TEXT_BYTES]);
+/* One line: that writes may be missing at the node, "" when nothing says so. Returns text. */
+const char *view_damage_text(const struct status_node *n, char text[VIEW_TEXT_BYTES]);
 
 #endif

@@ -402,6 +402,11 @@ const struct engine_identity *engine_identity(const struct engine *e)
     return &e->identity;
 }
 
+const struct engine_damage *engine_damage(const struct engine *e)
+{
+    return &e->identity_value.damage;
+}
+
 uint64_t engine_stamp_max(const struct engine *e)
 {
     return e->stamp_max;

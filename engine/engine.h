@@ -34,7 +34,10 @@
  *                    write fence ballot, counter, read fence ballot, counter (reserved, 0)
  *   INDEX_META       u32 CRC32C of name and all that follows; u8 format 1; bytes. Names:
  *     "identity"  u64 node id, u64 incarnation, u64 previous incarnation, 16 B cluster id (zero
- *                 before one is joined), 16 B boot id, varint length, role
+ *                 before one is joined), 16 B boot id, varint length, role; the mark of a damaged
+ *                 log (missing = none): u8 enum engine_damage_kind, u64 first and u64 last lost
+ *                 LSN, u64 wall clock in seconds since 1970 when it was found last, u64 starts
+ *                 since then
  *     "applied"   u64 applied LSN, u64 floor segment, u32 chain of the newest batch known,
  *                 u64 highest LSN known durable: a log that ends before it has lost something;
  *                 u64 highest stamp of a request (missing = 0), see engine_stamp_max
@@ -180,12 +183,30 @@ struct engine_identity {
     uint8_t cluster_id[16];
 };
 
+/*
+ * The mark of a damaged log: acknowledged writes may be missing in this folder. It is set by the
+ * start that finds the damage, in the commit of its new identity and so before anything that could
+ * be found there is given up; warned of at every start; and stays until engine_damage_clear.
+ */
+enum engine_damage_kind {
+    DAMAGE_MIDDLE = 1, /* batches in the middle of the log are bad or gone */
+    DAMAGE_END = 2,    /* the log ends before what the index knows to have been durable */
+    DAMAGE_TAIL = 4    /* it ended in a batch that was not whole, and the machine had restarted:
+                          never acknowledged, or rot; which of the two cannot be told */
+};
+struct engine_damage {
+    uint8_t kinds;                /* enum engine_damage_kind; 0: none, and all else is 0 */
+    uint64_t first_lsn, last_lsn; /* hull of what is lost, as far as known; 0, 0: not known */
+    uint64_t found_s;             /* wall clock of the start that found it last */
+    uint64_t starts;              /* since that one */
+};
+
 struct engine_report {
     struct wal_report wal;
     uint64_t replayed; /* records installed */
     bool fresh;        /* the folder was empty */
-    bool doubtful;     /* acknowledged writes may be missing: corruption in the middle, or an
-                          unproven tail after the machine restarted. Already logged */
+    bool doubtful; /* this start found that acknowledged writes may be missing: corruption in the
+                      middle, or an unproven tail after the machine restarted. Already logged */
 };
 
 /*
@@ -231,6 +252,9 @@ void engine_warm(struct engine *e, uint32_t partition, struct slice key);
 const struct blob *engine_meta(const struct engine *e, const char *name);
 
 const struct engine_identity *engine_identity(const struct engine *e);
+const struct engine_damage *engine_damage(const struct engine *e);
+/* What was lost is here again, or given up. Blocking, durable when it returns 0. */
+int engine_damage_clear(struct engine *e);
 /* The highest stamp that came with any durable write, in all lives of the folder: a machine whose
  * clock starts there writes above all that it ever stored, wherever the wall clock stands. The
  * stamps of the states themselves are not looked at: one that the machine did not follow when it

@@ -22,6 +22,7 @@ struct loading {
     struct engine *e;
     struct applied_value applied;
     bool identity_found;
+    struct engine_damage found; /* by the log's recovery */
 };
 
 static void stamp_raise(struct engine *e, uint64_t stamp)
@@ -396,29 +397,78 @@ static bool records_missing(const struct loading *l, const struct wal_report *wa
     return l->applied.highest_lsn > l->applied.lsn && l->applied.highest_lsn > wal->last_lsn;
 }
 
-static void damage_log(struct engine *e, const struct loading *l, const struct wal_report *wal,
-                       bool same_boot)
+/* ---- damage ---------------------------------------------------------------------------------- */
+
+/* The hull of both; 0 is not known. */
+static void damage_add(struct engine_damage *d, uint8_t kinds, uint64_t first_lsn,
+                       uint64_t last_lsn)
 {
+    d->kinds |= kinds;
+    if (d->first_lsn == 0 || (first_lsn != 0 && first_lsn < d->first_lsn))
+        d->first_lsn = first_lsn;
+    if (last_lsn > d->last_lsn)
+        d->last_lsn = last_lsn;
+}
+
+/* Says what this start found, and returns it. */
+static struct engine_damage damage_found(struct engine *e, const struct loading *l,
+                                         const struct wal_report *wal, bool same_boot)
+{
+    struct engine_damage d = {0};
     uint64_t last = wal->last_lsn > l->applied.lsn ? wal->last_lsn : l->applied.lsn;
-    if (records_missing(l, wal))
+    if (records_missing(l, wal)) {
         log_warn(e->log, "log ends too early: acknowledged writes are lost lsn=%llu..%llu",
                  (unsigned long long)last + 1, (unsigned long long)l->applied.highest_lsn);
-    if (wal->middle)
+        damage_add(&d, DAMAGE_END, last + 1, l->applied.highest_lsn);
+    }
+    if (wal->middle) {
         log_warn(e->log,
                  "log damaged in the middle: acknowledged writes may be lost lsn=%llu..%llu",
                  (unsigned long long)wal->lost_first_lsn, (unsigned long long)wal->lost_last_lsn);
-    if (wal->tail && same_boot)
+        damage_add(&d, DAMAGE_MIDDLE, wal->lost_first_lsn, wal->lost_last_lsn);
+    }
+    if (wal->tail && same_boot) {
         log_info(e->log,
                  "log ends in an unfinished batch, never acknowledged segment=%llu "
                  "offset=%llu",
                  (unsigned long long)wal->tail_segment, (unsigned long long)wal->tail_offset);
-    else if (wal->tail)
+    } else if (wal->tail) {
         log_warn(e->log,
                  "log ends in a batch that is not whole after a restart of the machine: "
                  "unfinished, or damaged segment=%llu offset=%llu first_lsn=%llu",
                  (unsigned long long)wal->tail_segment, (unsigned long long)wal->tail_offset,
                  (unsigned long long)e->next_lsn);
+        damage_add(&d, DAMAGE_TAIL, e->next_lsn, e->next_lsn);
+    }
+    return d;
 }
+
+/* The mark of the life that begins: with what was found now, or one start older. */
+static void damage_mark(struct engine *e, struct engine_damage *mark,
+                        const struct engine_damage *found, uint64_t wall_us)
+{
+    if (found->kinds) {
+        damage_add(mark, found->kinds, found->first_lsn, found->last_lsn);
+        mark->found_s = wall_us / 1000000;
+        mark->starts = 0;
+    } else if (mark->kinds) {
+        mark->starts++;
+        log_warn(e->log,
+                 "the log was damaged: acknowledged writes may be missing here lsn=%llu..%llu "
+                 "kinds=%u found_s=%llu starts_since=%llu",
+                 (unsigned long long)mark->first_lsn, (unsigned long long)mark->last_lsn,
+                 mark->kinds, (unsigned long long)mark->found_s, (unsigned long long)mark->starts);
+    }
+}
+
+int engine_damage_clear(struct engine *e)
+{
+    struct identity_value identity = e->identity_value;
+    identity.damage = (struct engine_damage){0};
+    return identity_commit(e, &identity, NULL);
+}
+
+/* ---- the log's numbers, and a new life ------------------------------------------------------- */
 
 static bool boot_same(const struct engine *e, const uint8_t boot_id[16])
 {
@@ -468,19 +518,17 @@ static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16
     if (error)
         return error;
     numbers_continue(e, l, &report->wal);
-    bool same_boot = boot_same(e, boot_id);
     report->replayed = replay.replayed;
     report->fresh = !l->identity_found;
-    report->doubtful =
-        report->wal.middle || records_missing(l, &report->wal) || (report->wal.tail && !same_boot);
-    damage_log(e, l, &report->wal, same_boot);
+    l->found = damage_found(e, l, &report->wal, boot_same(e, boot_id));
+    report->doubtful = l->found.kinds != 0;
     return 0;
 }
 
 /* The new life's identity; with nothing replayed also a new floor, so that what was written by
  * earlier lives is behind it and its files can be used again. */
 static int identity_renew(struct engine *e, const struct engine_config *config,
-                          const struct engine_report *report)
+                          const struct engine_damage *found, const struct engine_report *report)
 {
     struct identity_value identity = e->identity_value;
     while (identity.node_id == 0)
@@ -491,6 +539,7 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
         return error;
     memcpy(identity.boot_id, config->boot_id, sizeof(identity.boot_id));
     memcpy(identity.role, config->role, strlen(config->role) + 1);
+    damage_mark(e, &identity.damage, found, config->wall_us);
     if (report->replayed > 0) {
         e->checkpoint_wanted = true;
         return identity_commit(e, &identity, NULL);
@@ -537,7 +586,7 @@ int engine_open(const struct engine_config *config, struct engine **out,
     if (!error && !report->wal.middle)
         segments_release(e, loading.applied.floor_segment);
     if (!error)
-        error = identity_renew(e, config, report);
+        error = identity_renew(e, config, &loading.found, report);
     if (!error)
         error = segment_first(e);
     if (error) {

@@ -184,6 +184,11 @@ void identity_encode(const struct identity_value *v, struct buf *out)
     buf_put(out, v->cluster_id, sizeof(v->cluster_id));
     buf_put(out, v->boot_id, sizeof(v->boot_id));
     buf_bytes(out, slice_text(v->role));
+    buf_u8(out, v->damage.kinds);
+    buf_u64(out, v->damage.first_lsn);
+    buf_u64(out, v->damage.last_lsn);
+    buf_u64(out, v->damage.found_s);
+    buf_u64(out, v->damage.starts);
 }
 
 int identity_decode(struct slice bytes, struct identity_value *v)
@@ -195,6 +200,14 @@ int identity_decode(struct slice bytes, struct identity_value *v)
     struct slice cluster = read_raw(&r, sizeof(v->cluster_id));
     struct slice boot = read_raw(&r, sizeof(v->boot_id));
     struct slice role = read_bytes(&r);
+    v->damage = (struct engine_damage){0};
+    if (reader_left(&r) > 0) { /* an earlier version wrote no mark */
+        v->damage.kinds = read_u8(&r);
+        v->damage.first_lsn = read_u64(&r);
+        v->damage.last_lsn = read_u64(&r);
+        v->damage.found_s = read_u64(&r);
+        v->damage.starts = read_u64(&r);
+    }
     if (r.failed || role.bytes >= ROLE_BYTES_MAX)
         return GT_ECORRUPT;
     memcpy(v->cluster_id, cluster.data, cluster.bytes);

@@ -62,6 +62,7 @@ struct identity_value {
     uint64_t node_id, incarnation, previous_incarnation;
     uint8_t cluster_id[16], boot_id[16];
     char role[ROLE_BYTES_MAX];
+    struct engine_damage damage;
 };
 void identity_encode(const struct identity_value *v, struct buf *out);
 int identity_decode(struct slice bytes, struct identity_value *v);

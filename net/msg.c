@@ -191,7 +191,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 9);
+    put_array(w, 14);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -201,6 +201,11 @@ static void put_report(struct writer *w, const struct node_report *r)
     put_u(w, r->uptime_s);
     put_u(w, r->linked_peers);
     put_u(w, r->lag_known);
+    put_u(w, r->damage.kinds);
+    put_u(w, r->damage.first_lsn);
+    put_u(w, r->damage.last_lsn);
+    put_u(w, r->damage.found_s);
+    put_u(w, r->damage.starts);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -880,6 +885,11 @@ static void get_report(struct fields *f, struct node_report *r)
     r->uptime_s = get_u(&in, UINT64_MAX);
     r->linked_peers = (uint32_t)get_u(&in, UINT32_MAX);
     r->lag_known = get_u(&in, UINT32_MAX) & 1;
+    r->damage.kinds = (uint8_t)get_u(&in, UINT8_MAX);
+    r->damage.first_lsn = get_u(&in, UINT64_MAX);
+    r->damage.last_lsn = get_u(&in, UINT64_MAX);
+    r->damage.found_s = get_u(&in, UINT64_MAX);
+    r->damage.starts = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 

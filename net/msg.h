@@ -97,6 +97,7 @@ struct node_report { /* heartbeats carry it, the status shows it */
     uint64_t keys, records, data_bytes, rss_bytes, hints, lag_writes, uptime_s;
     uint32_t linked_peers; /* members to which it has a link */
     bool lag_known;        /* lag_writes means something */
+    struct engine_damage damage; /* the mark of its log */
 };
 
 struct status_node {

@@ -294,6 +294,7 @@ static void report_fill(void *arg, struct node_report *out)
     out->keys = totals.live;
     out->records = totals.records;
     out->data_bytes = totals.index_file_bytes + totals.log_file_bytes;
+    out->damage = *engine_damage(p->engine);
     out->uptime_s = (loop_now_us() - p->started_us) / 1000000;
     unsigned long pages = 0, resident = 0;
     FILE *f = fopen("/proc/self/statm", "re");

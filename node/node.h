@@ -28,7 +28,7 @@ struct node_config {
     uint32_t inflight_max;  /* coordinated requests, and as many for peers; 0 = 4096 */
     size_t piece_bytes_max; /* records above go to replicas in pieces; 0 = what a frame takes */
     /* Facts of the process that the machine cannot know: fills keys, records, data_bytes,
-     * rss_bytes, uptime_s. May be NULL (the simulator). */
+     * rss_bytes, uptime_s, damage. May be NULL (the simulator). */
     void (*report)(void *arg, struct node_report *out);
     void *report_arg;
 };

@@ -155,6 +155,11 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     r->uptime_s = sample_u(s, UINT64_MAX);
     r->linked_peers = (uint32_t)sample_u(s, UINT32_MAX);
     r->lag_known = sample_u(s, 1);
+    r->damage.kinds = (uint8_t)sample_u(s, UINT8_MAX);
+    r->damage.first_lsn = sample_u(s, UINT64_MAX);
+    r->damage.last_lsn = sample_u(s, UINT64_MAX);
+    r->damage.found_s = sample_u(s, UINT64_MAX);
+    r->damage.starts = sample_u(s, UINT64_MAX);
 }
 
 static inline struct status *sample_status(struct sample_memory *s)
@@ -374,7 +379,9 @@ static inline bool same_report(const struct node_report *a, const struct node_re
     return a->keys == b->keys && a->records == b->records && a->data_bytes == b->data_bytes &&
            a->rss_bytes == b->rss_bytes && a->hints == b->hints && a->lag_writes == b->lag_writes &&
            a->uptime_s == b->uptime_s && a->linked_peers == b->linked_peers &&
-           a->lag_known == b->lag_known;
+           a->lag_known == b->lag_known && a->damage.kinds == b->damage.kinds &&
+           a->damage.first_lsn == b->damage.first_lsn && a->damage.last_lsn == b->damage.last_lsn &&
+           a->damage.found_s == b->damage.found_s && a->damage.starts == b->damage.starts;
 }
 
 static inline bool same_status(const struct status *a, const struct status *b)

@@ -742,6 +742,14 @@ static void test_values_of_an_earlier_version_are_read(void **unused)
     assert_true(old.lsn == 7 && old.highest_lsn == 9 && old.stamp_max == 0);
     assert_int_equal(applied_decode(buf_slice(&bytes), &old), 0);
     assert_int_equal(old.stamp_max, 5);
+    struct identity_value identity = {.node_id = 3, .role = "node", .damage = {.kinds = 1}}, was;
+    buf_clear(&bytes);
+    identity_encode(&identity, &bytes);
+    assert_int_equal(identity_decode(slice_of(bytes.data, 56 + 5), &was), 0);
+    assert_true(was.node_id == 3 && was.damage.kinds == 0);
+    assert_int_equal(identity_decode(slice_of(bytes.data, bytes.bytes - 1), &was), GT_ECORRUPT);
+    assert_int_equal(identity_decode(buf_slice(&bytes), &was), 0);
+    assert_int_equal(was.damage.kinds, 1);
     buf_close(&bytes);
 }
 
@@ -1080,6 +1088,98 @@ static void test_damage_in_the_middle_is_reported_and_counted(void **unused)
     assert_false(rig.report.wal.middle);
     assert_counts(&rig);
     rig_free(&rig);
+}
+
+static void assert_mark(struct rig *rig, uint8_t kinds, uint64_t first_lsn, uint64_t last_lsn,
+                        uint64_t starts)
+{
+    const struct engine_damage *d = engine_damage(rig->e);
+    assert_int_equal(d->kinds, kinds);
+    assert_int_equal(d->first_lsn, first_lsn);
+    assert_int_equal(d->last_lsn, last_lsn);
+    assert_int_equal(d->starts, starts);
+    assert_int_equal(d->found_s, kinds ? 1700000000 : 0);
+}
+
+static void open_with_warning(struct rig *rig, bool expected)
+{
+    rig->warnings = 0;
+    rig_open(rig);
+    assert_true((rig->warnings > 0) == expected);
+}
+
+static void test_a_damaged_log_is_marked_until_it_is_cleared(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 23);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(put(&rig, "k", "v"), 0);
+    assert_mark(&rig, 0, 0, 0, 0);
+    rig_kill(&rig);
+    memdisk_flip(rig.disk, "wal/0000000000000001.wal", 4 * WAL_BLOCK + 70, 1); /* the 4th put */
+    open_with_warning(&rig, true);
+    assert_true(rig.report.doubtful);
+    assert_mark(&rig, DAMAGE_MIDDLE, 4, 4, 0);
+    rig_settle(&rig); /* the log that shows it is given up */
+    rig_kill(&rig);
+    open_with_warning(&rig, true);
+    assert_false(rig.report.doubtful);
+    assert_mark(&rig, DAMAGE_MIDDLE, 4, 4, 1);
+    assert_int_equal(engine_renew_incarnation(rig.e, 0, rig.config.wall_us), 0);
+    rig_close(&rig);
+    open_with_warning(&rig, true);
+    assert_mark(&rig, DAMAGE_MIDDLE, 4, 4, 2);
+    /* What the index knows to have been durable is not in the log. */
+    rig_close(&rig);
+    struct buf bytes, value;
+    struct index_write *w;
+    buf_init(&bytes, 4096);
+    buf_init(&value, 4096);
+    struct applied_value applied = {.lsn = 20, .floor_segment = 90, .highest_lsn = 33};
+    applied_encode(&applied, &bytes);
+    meta_value_encode(slice_text("applied"), buf_slice(&bytes), &value);
+    assert_int_equal(rig.index->begin(rig.index, &w), 0);
+    assert_int_equal(rig.index->put(w, INDEX_META, slice_text("applied"), buf_slice(&value)), 0);
+    assert_int_equal(rig.index->commit(w), 0);
+    buf_close(&bytes);
+    buf_close(&value);
+    open_with_warning(&rig, true);
+    assert_mark(&rig, DAMAGE_MIDDLE | DAMAGE_END, 4, 33, 0); /* the hull of both */
+    assert_int_equal(engine_damage_clear(rig.e), 0);
+    assert_mark(&rig, 0, 0, 0, 0);
+    rig_kill(&rig);
+    open_with_warning(&rig, false);
+    assert_mark(&rig, 0, 0, 0, 0);
+    rig_free(&rig);
+}
+
+static void test_an_end_that_is_not_whole_is_marked_after_a_restart_of_the_machine(void **unused)
+{
+    (void)unused;
+    for (int restarted = 0; restarted < 2; restarted++) {
+        struct rig rig;
+        rig_new(&rig, 24);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(put(&rig, "k", "v"), 0);
+        rig_kill(&rig);
+        memdisk_flip(rig.disk, "wal/0000000000000001.wal", 3 * WAL_BLOCK + 70, 1);
+        rig.boots += (uint64_t)restarted;
+        for (uint64_t starts = 0; starts < 3; starts++) {
+            if (restarted || starts > 0)
+                open_with_warning(&rig, restarted);
+            else
+                rig_open(&rig);
+            if (restarted)
+                assert_mark(&rig, DAMAGE_TAIL, 3, 3, starts);
+            else
+                assert_mark(&rig, 0, 0, 0, 0);
+            rig_settle(&rig);
+            rig_kill(&rig);
+        }
+        rig_open(&rig);
+        rig_free(&rig);
+    }
 }
 
 static void test_a_failed_sync_poisons_the_log(void **unused)
@@ -1589,6 +1689,8 @@ int main(void)
         cmocka_unit_test(test_restarts_without_writes_do_not_grow_the_log),
         cmocka_unit_test(test_a_bad_record_is_unknown),
         cmocka_unit_test(test_damage_in_the_middle_is_reported_and_counted),
+        cmocka_unit_test(test_a_damaged_log_is_marked_until_it_is_cleared),
+        cmocka_unit_test(test_an_end_that_is_not_whole_is_marked_after_a_restart_of_the_machine),
         cmocka_unit_test(test_a_failed_sync_poisons_the_log),
         cmocka_unit_test(test_random_lives_lose_nothing_acknowledged),
         cmocka_unit_test(test_every_disk_call_fails_once),

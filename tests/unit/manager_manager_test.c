@@ -181,6 +181,7 @@ static void beat(struct world *w, uint64_t node)
     m.heartbeat.node = 100 + node;
     m.heartbeat.incarnation = 7;
     m.heartbeat.report.keys = 10 * node;
+    m.heartbeat.report.damage = (struct engine_damage){.kinds = node == 3, .first_lsn = 5};
     say(w, node, &m);
 }
 
@@ -512,6 +513,9 @@ static void status_shows_what_heartbeats_say(void **state)
     assert_int_equal(s->partitions_full, 64);
     assert_int_equal(s->node_count, 3);
     assert_int_equal(s->nodes[1].report.keys, 20);
+    assert_int_equal(s->nodes[1].report.damage.kinds, 0);
+    assert_int_equal(s->nodes[2].report.damage.kinds, 1);
+    assert_int_equal(s->nodes[2].report.damage.first_lsn, 5);
     assert_int_equal(s->nodes[1].heard_ms, 100);
     assert_int_equal(s->nodes[1].tokens, 64);
 }
