@@ -4,7 +4,6 @@
 #include <argp.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,12 +14,11 @@
 #include "bench/sessions_posix.h"
 #include "bench/workload.h"
 #include "client/gtstore.h"
-#include "engine/base/stdio.h"
 #include "engine/base/error.h"
+#include "engine/base/program.h"
 #include "engine/base/units.h"
 
 #define PROGRAM         "gtstore-bench"
-#define EXIT_USAGE      2
 #define TEXT_BYTES_MAX  65536
 #define VALUE_BYTES_MAX (64u << 20)
 /* The main thread wakes at least this often to feed places that rest after an error, and in the
@@ -90,22 +88,9 @@ static const struct argp_option option_table[] = {
     {0},
 };
 
-static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void complain(const char *format, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    fprintf(stderr, PROGRAM ": %s\n", text);
-}
-
 static void refuse(const char *option, const char *text, const char *expected)
 {
-    complain("%s %s: expected %s", option, text, expected);
-    exit(EXIT_USAGE);
+    program_usage("%s %s: expected %s", option, text, expected);
 }
 
 static uint64_t number(const char *option, const char *text, uint64_t low, uint64_t high)
@@ -177,17 +162,13 @@ static error_t option_take(int key, char *text, struct argp_state *state)
         o->ack_path = text;
         return 0;
     case ARGP_KEY_ARG:
-        complain("unexpected argument %s; see " PROGRAM " --help", text);
-        exit(EXIT_USAGE);
+        program_usage("unexpected argument %s", text);
+    case ARGP_KEY_INIT:
+        state->err_stream = NULL; /* getopt's own line is enough */
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
-}
-
-static void version_print(FILE *stream, struct argp_state *state)
-{
-    (void)state;
-    fprintf(stream, PROGRAM " %s\n", gtstore_version());
 }
 
 /* Ends the program when the flags do not fit together. */
@@ -196,22 +177,16 @@ static void options_check(struct options *o)
     struct address addresses[16];
     if (units_addresses(o->managers, addresses, 16) < 1)
         refuse("--manager", o->managers, "HOST:PORT[,HOST:PORT]");
-    if (!o->workload_given) {
-        complain("--workload is required: put, get, mixed, a, b, c, d or f; see: gtstore-bench --help");
-        exit(EXIT_USAGE);
-    }
-    if (o->ops && o->duration_us) {
-        complain("--ops and --duration exclude each other");
-        exit(EXIT_USAGE);
-    }
+    if (!o->workload_given)
+        program_usage("--workload is required: put, get, mixed, a, b, c, d or f");
+    if (o->ops && o->duration_us)
+        program_usage("--ops and --duration exclude each other");
     if (!o->ops && !o->duration_us)
         o->duration_us = 10000000;
     if (!o->distribution_given)
         o->distribution = workload_distribution_default(o->kind);
-    if (o->plot_path && plot_check() != 0) {
-        complain("--plot needs gnuplot, which is not installed (or not on the PATH)");
-        exit(1);
-    }
+    if (o->plot_path && plot_check() != 0)
+        program_die(1, "--plot needs gnuplot, which is not installed (or not on the PATH)");
 }
 
 static void options_parse(struct options *o, int argc, char **argv)
@@ -229,10 +204,8 @@ static void options_parse(struct options *o, int argc, char **argv)
                           .clients = 16,
                           .in_flight = 1,
                           .seed = 1};
-    argp_program_version_hook = version_print;
-    argp_err_exit_status = EXIT_USAGE;
-    argv[0] = PROGRAM;
-    argp_parse(&parser, argc, argv, 0, NULL, o);
+    if (argp_parse(&parser, argc, argv, 0, NULL, o) != 0)
+        exit(EXIT_USAGE); /* getopt has said why */
     options_check(o);
 }
 
@@ -309,13 +282,13 @@ static int load(struct bench *b)
     progress_end(b);
     sessions_collect(&b->sessions, b->report.second);
     if (puts->errors) {
-        complain("the load failed: %llu of %llu puts; the first: %s",
-                 (unsigned long long)puts->errors, (unsigned long long)o->keys,
-                 sessions_first_error(&b->sessions));
+        program_say("the load failed: %llu of %llu puts; the first: %s",
+                    (unsigned long long)puts->errors, (unsigned long long)o->keys,
+                    sessions_first_error(&b->sessions));
         return 1;
     }
     if (b->interrupted) {
-        complain("interrupted during the load");
+        program_say("interrupted during the load");
         return 1;
     }
     return 0;
@@ -397,7 +370,7 @@ static int draw(struct bench *b, struct buf *text)
     int error = plot_run(text);
     buf_clear(text);
     if (error)
-        complain("gnuplot could not draw %s", o->plot_path);
+        program_say("gnuplot could not draw %s", o->plot_path);
     return error;
 }
 
@@ -410,12 +383,13 @@ static int conclude(struct bench *b, struct buf *text, double seconds)
     int code = fflush(stdout) == 0 ? 0 : 1;
     uint64_t unsent = sessions_unsent(&b->sessions), errors = report_errors(&b->report);
     if (unsent)
-        complain("%llu operations fell due but were not sent: the rate is more than the cluster, "
-                 "or --clients x --in-flight, can carry",
-                 (unsigned long long)unsent);
+        program_say(
+            "%llu operations fell due but were not sent: the rate is more than the cluster, "
+            "or --clients x --in-flight, can carry",
+            (unsigned long long)unsent);
     if (errors) {
-        complain("%llu operations failed; the first: %s", (unsigned long long)errors,
-                 sessions_first_error(&b->sessions));
+        program_say("%llu operations failed; the first: %s", (unsigned long long)errors,
+                    sessions_first_error(&b->sessions));
         code = 1;
     }
     if (b->options.plot_path && draw(b, text) != 0)
@@ -427,8 +401,19 @@ static FILE *file_create(const char *path)
 {
     FILE *file = fopen(path, "we");
     if (!file)
-        complain("cannot write %s: %s", path, strerror(errno));
+        program_say("cannot write %s: %s", path, strerror(errno));
     return file;
+}
+
+/* gnuplot writes it itself, long after: tried here, so that no run is made for nothing. */
+static bool file_writable(const char *path)
+{
+    FILE *file = fopen(path, "ae"); /* what is there stays until there is a new picture */
+    if (file)
+        fclose(file);
+    else
+        program_say("cannot write %s: %s", path, strerror(errno));
+    return file != NULL;
 }
 
 /* Opens the files that the options ask for; false when one cannot be written. */
@@ -445,14 +430,14 @@ static bool files_open(struct bench *b)
         int fd = mkstemp(b->csv_scratch);
         b->csv = fd < 0 ? NULL : fdopen(fd, "w");
         if (!b->csv) {
-            complain("cannot write to /tmp: %s", strerror(errno));
+            program_say("cannot write to /tmp: %s", strerror(errno));
             return false;
         }
         b->csv_path = b->csv_scratch;
     }
-    if (o->ack_path)
-        b->ack_log = file_create(o->ack_path);
-    return !o->ack_path || b->ack_log;
+    if (o->ack_path && !(b->ack_log = file_create(o->ack_path)))
+        return false;
+    return !o->plot_path || file_writable(o->plot_path);
 }
 
 /* True unless what was written could not be kept. */
@@ -460,7 +445,7 @@ static bool files_close(struct bench *b)
 {
     bool good = true;
     if (b->ack_log && (ferror(b->ack_log) | fclose(b->ack_log)) != 0) {
-        complain("cannot write %s", b->options.ack_path);
+        program_say("cannot write %s", b->options.ack_path);
         good = false;
     }
     if (b->csv && fclose(b->csv) != 0)
@@ -489,7 +474,7 @@ static int bench_run(struct bench *b)
     int error = sessions_open(&b->sessions, o->managers, (uint32_t)o->clients, in_flight,
                               o->value_bytes, b->ack_log);
     if (error) {
-        complain("cannot open a session with %s: %s", o->managers, gtstore_strerror(error));
+        program_say("cannot open a session with %s: %s", o->managers, gtstore_strerror(error));
         return error_exit_code(error);
     }
     /* The sessions' threads are there now and have the signals blocked, as we do. */
@@ -500,7 +485,7 @@ static int bench_run(struct bench *b)
     if (code == 0) {
         report_init(&b->report, o->kind);
         if (!run(b, &text, &seconds)) {
-            complain("cannot write %s", b->csv_path ? b->csv_path : "the report");
+            program_say("cannot write %s", b->csv_path ? b->csv_path : "the report");
             code = 1;
         }
         int verdict = conclude(b, &text, seconds);
@@ -513,12 +498,10 @@ static int bench_run(struct bench *b)
 
 int main(int argc, char **argv)
 {
+    program_begin(argv, PROGRAM);
     struct bench *b = calloc(1, sizeof(*b));
-    stdio_open();
-    if (!b) {
-        complain("out of memory");
-        return 1;
-    }
+    if (!b)
+        program_die(1, "out of memory");
     options_parse(&b->options, argc, argv);
     b->terminal = isatty(STDERR_FILENO);
     signals_block(b);

@@ -62,7 +62,8 @@ enum gt_error {
     GT_EADDRESS = -28,
     GT_EMISSING = -29,
     GT_EUNKNOWN = -30,
-    GT_ECLOCK = -31
+    GT_ECLOCK = -31,
+    GT_EDESCRIPTORS = -32  /* the process may open no more files and sockets */
 };
 #endif
 

@@ -1,10 +1,4 @@
-/*
- * gtstore: put, get, delete, import, export and ping from the shell.
- *
- * Global flags stand before or after the verb: the first argp stops at the verb, and each verb has
- * a table of its own with the global one as its child.
- */
-#include <argp.h>
+/* gtstore: put, get, delete, import, export and ping from the shell. */
 #include <errno.h>
 #include <jansson.h>
 #include <pthread.h>
@@ -15,14 +9,14 @@
 #include "client/base64.h"
 #include "client/json_lines.h"
 #include "client/library.h"
-#include "engine/base/stdio.h"
+#include "client/tool.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/program.h"
 #include "engine/base/units.h"
 #include "engine/record.h"
 #include "net/loop_uv.h"
 
-#define EXIT_USAGE       2
 #define IMPORT_WINDOW    256
 #define SCAN_CHUNK_BYTES (1u << 20)
 #define PROGRESS_US      200000
@@ -42,6 +36,7 @@ enum option_key {
 };
 
 struct options {
+    gtstore_env *env;
     const char *managers;
     enum output output;
     bool verbose;
@@ -49,36 +44,13 @@ struct options {
     struct buf context, min_context;
     bool context_given, show_context, sloppy, all, strict_one, available;
     unsigned quorum;
-    const char *args[2];
-    int arg_count, args_wanted;
-    int verb_index;
+    const char *args[TOOL_ARGUMENTS_MAX];
 };
-
-__attribute__((noreturn, format(printf, 1, 2))) static void usage(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("gtstore: ", stderr);
-    vfprintf(stderr, format, args);
-    fputs("; see: gtstore --help\n", stderr);
-    va_end(args);
-    exit(EXIT_USAGE);
-}
 
 static int fail(int error, const char *text)
 {
-    fprintf(stderr, "gtstore: %s\n", text && text[0] ? text : error_text(error));
+    program_say("%s", text && text[0] ? text : error_text(error));
     return error_exit_code(error);
-}
-
-/* What was printed must have been written: a full disk behind stdout is a failure. */
-static int close_stdout(int code)
-{
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "gtstore: stdout: %s\n", strerror(errno));
-        return code ? code : 1;
-    }
-    return code;
 }
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -87,13 +59,12 @@ static void set_token(struct buf *to, const char *option, const char *text)
 {
     buf_clear(to);
     if (base64_decode(slice_text(text), to) != 0 || to->bytes == 0)
-        usage("%s: '%s' is no token", option, text);
+        program_usage("%s: '%s' is no token", option, text);
 }
 
-static error_t parse_global(int key, char *arg, struct argp_state *state)
+static error_t take(struct options *o, int key, char *arg)
 {
-    struct options *o = state->input;
-    uint64_t us;
+    uint64_t us, number;
     switch (key) {
     case 'm':
         o->managers = arg;
@@ -109,41 +80,17 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
         else if (strcmp(arg, "raw") == 0)
             o->output = OUTPUT_RAW;
         else
-            usage("-o: table, json or raw, not '%s'", arg);
+            program_usage("-o: table, json or raw, not '%s'", arg);
         return 0;
     case OPTION_TIMEOUT:
         if (units_duration(arg, &us) != 0 || us < 1000 || us / 1000 > 86400000)
-            usage("--timeout: '%s' is no duration of 1ms to a day", arg);
+            program_usage("--timeout: '%s' is no duration of 1ms to a day", arg);
         o->timeout_ms = (uint32_t)(us / 1000);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp_option global_options[] = {
-    {"manager", 'm', "HOST:PORT[,...]", 0,
-     "manager or node to ask first (GTSTORE_MANAGER, then 127.0.0.1:5000)", 9},
-    {"output", 'o', "FORMAT", 0, "table, json or raw", 9},
-    {"verbose", 'v', NULL, 0, "say which node answered", 9},
-    {"timeout", OPTION_TIMEOUT, "DURATION", 0, "give up after this long (5s)", 9},
-    {0}};
-static const struct argp global_argp = {global_options, parse_global, NULL, NULL};
-static const struct argp_child global_child[] = {{&global_argp, 0, "Everywhere:", 9}, {0}};
-
-static error_t parse_verb(int key, char *arg, struct argp_state *state)
-{
-    struct options *o = state->input;
-    uint64_t number;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = o;
-        state->err_stream = NULL; /* one line says what is wrong, without the hint behind it */
         return 0;
     case 'w':
     case 'r':
         if (units_number(arg, 1, REPLICAS_MAX, &number) != 0)
-            usage("-%c: '%s' is no number of 1 to %d", key, arg, REPLICAS_MAX);
+            program_usage("-%c: '%s' is no number of 1 to %d", key, arg, REPLICAS_MAX);
         o->quorum = (unsigned)number;
         return 0;
     case OPTION_CONTEXT:
@@ -168,34 +115,18 @@ static error_t parse_verb(int key, char *arg, struct argp_state *state)
     case OPTION_AVAILABLE:
         o->available = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (o->arg_count == o->args_wanted)
-            usage("one argument too many: '%s'", arg);
-        o->args[o->arg_count++] = arg;
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static error_t parse_top(int key, char *arg, struct argp_state *state)
-{
-    struct options *o = state->input;
-    (void)arg;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = o;
-        state->err_stream = NULL; /* one line says what is wrong, without the hint behind it */
-        return 0;
-    case ARGP_KEY_ARG:
-        o->verb_index = state->next - 1;
-        state->next = state->argc; /* the rest is the verb's */
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
+static const struct argp_option global_options[] = {
+    {"manager", 'm', "HOST:PORT[,...]", 0,
+     "manager or node to ask first (GTSTORE_MANAGER, then 127.0.0.1:5000)", 0},
+    {"output", 'o', "FORMAT", 0, "table, json or raw", 0},
+    {"verbose", 'v', NULL, 0, "say which node answered", 0},
+    {"timeout", OPTION_TIMEOUT, "DURATION", 0, "give up after this long (5s)", 0},
+    {0}};
 static const struct argp_option write_options[] = {
     {"context", OPTION_CONTEXT, "TOKEN", 0, "replace exactly what was read with this context", 0},
     {"sloppy", OPTION_SLOPPY, NULL, 0, "let guests stand in for owners", 0},
@@ -313,13 +244,12 @@ static void show_get(void *arg, const gtstore_result *r)
     }
     bool readable = r->error == 0 || r->error == GT_ENOTFOUND;
     if (readable && o->strict_one && r->siblings > 1) { /* also when the newest is a tombstone */
-        fprintf(stderr, "gtstore: %s has %u siblings; see: gtstore get --all\n", o->args[0],
-                r->siblings);
+        program_say("%s has %u siblings; see: gtstore get --all", o->args[0], r->siblings);
         run->code = error_exit_code(GT_ECONFLICT);
     } else if (r->error == GT_ENOTFOUND && o->all && r->siblings > 1) {
         print_siblings(r); /* the newest is a tombstone, and is not alone */
     } else if (r->error == GT_ENOTFOUND) {
-        fprintf(stderr, "not found: %s\n", o->args[0]);
+        program_line("not found: %s", o->args[0]);
         run->code = error_exit_code(GT_ENOTFOUND);
     } else if (r->error) {
         run->code = fail(r->error, r->text);
@@ -341,7 +271,7 @@ static int read_all(FILE *file, struct buf *out)
     return out->failed ? GT_ELIMIT : 0;
 }
 
-static int run_op(gtstore_env *env, const struct options *o, int verb, gtstore_done_fn *show)
+static int run_op(const struct options *o, int verb, gtstore_done_fn *show)
 {
     struct run run = {o, 0};
     struct buf input;
@@ -373,28 +303,28 @@ static int run_op(gtstore_env *env, const struct options *o, int verb, gtstore_d
         run.code = fail(error, error == GT_EIO ? "cannot read the value from stdin"
                                                : "the value on stdin is over the limit");
     } else {
-        error = gtstore_run(env, &op, show, &run);
+        error = gtstore_run(o->env, &op, show, &run);
         /* Refused before it was sent: nobody has shown it. */
         if (error && run.code == 0 && error != GT_ENOTFOUND)
-            run.code = fail(error, gtstore_last_error(env));
+            run.code = fail(error, gtstore_last_error(o->env));
     }
     buf_close(&input);
     return run.code;
 }
 
-static int run_put(gtstore_env *env, const struct options *o)
+static int run_put(const struct options *o)
 {
-    return run_op(env, o, GTSTORE_PUT, show_write);
+    return run_op(o, GTSTORE_PUT, show_write);
 }
 
-static int run_get(gtstore_env *env, const struct options *o)
+static int run_get(const struct options *o)
 {
-    return run_op(env, o, GTSTORE_GET, show_get);
+    return run_op(o, GTSTORE_GET, show_get);
 }
 
-static int run_delete(gtstore_env *env, const struct options *o)
+static int run_delete(const struct options *o)
 {
-    return run_op(env, o, GTSTORE_DELETE, show_write);
+    return run_op(o, GTSTORE_DELETE, show_write);
 }
 
 /* ---- progress -------------------------------------------------------------------------------- */
@@ -455,8 +385,7 @@ static int import_wait(struct importer *im, uint32_t below)
     return error;
 }
 
-static int import_line(gtstore_env *env, const struct options *o, struct importer *im,
-                       const struct json_line *line)
+static int import_line(const struct options *o, struct importer *im, const struct json_line *line)
 {
     for (uint32_t i = 0; i < line->value_count; i++) {
         const struct json_value *v = &line->values[i];
@@ -476,12 +405,12 @@ static int import_line(gtstore_env *env, const struct options *o, struct importe
         pthread_mutex_lock(&im->mutex);
         im->in_flight++;
         pthread_mutex_unlock(&im->mutex);
-        error = gtstore_submit(env, &op, import_done, im);
+        error = gtstore_submit(o->env, &op, import_done, im);
         if (error) {
             pthread_mutex_lock(&im->mutex);
             im->in_flight--;
             im->error = im->error ? im->error : error;
-            snprintf(im->text, sizeof(im->text), "%s", gtstore_last_error(env));
+            snprintf(im->text, sizeof(im->text), "%s", gtstore_last_error(o->env));
             pthread_mutex_unlock(&im->mutex);
             return error;
         }
@@ -494,12 +423,12 @@ static bool blank(const char *line, size_t bytes)
     return strspn(line, " \t\r\n") >= bytes;
 }
 
-static int run_import(gtstore_env *env, const struct options *o)
+static int run_import(const struct options *o)
 {
     const char *name = strcmp(o->args[0], "-") == 0 ? "stdin" : o->args[0];
     FILE *file = strcmp(o->args[0], "-") == 0 ? stdin : fopen(o->args[0], "r");
     if (!file) {
-        fprintf(stderr, "gtstore: %s: %s\n", name, strerror(errno));
+        program_say("%s: %s", name, strerror(errno));
         return 1;
     }
     struct importer im = {.mutex = PTHREAD_MUTEX_INITIALIZER, .freed = PTHREAD_COND_INITIALIZER};
@@ -517,16 +446,16 @@ static int run_import(gtstore_env *env, const struct options *o)
             continue;
         if (json_line_parse(&line, slice_of(text, (size_t)bytes), why) != 0) {
             progress_end(&progress);
-            fprintf(stderr, "gtstore: %s:%llu: %s\n", name, (unsigned long long)number, why);
+            program_say("%s:%llu: %s", name, (unsigned long long)number, why);
             code = 1;
             break;
         }
-        error = import_line(env, o, &im, &line);
+        error = import_line(o, &im, &line);
         records += error == 0;
         progress_show(&progress, records);
     }
     if (code == 0 && ferror(file)) {
-        fprintf(stderr, "gtstore: %s: %s\n", name, strerror(errno));
+        program_say("%s: %s", name, strerror(errno));
         code = 1;
     }
     error = import_wait(&im, 1);
@@ -549,7 +478,6 @@ static int run_import(gtstore_env *env, const struct options *o)
 /* ---- export ---------------------------------------------------------------------------------- */
 
 struct exporter {
-    gtstore_env *env;
     const struct options *options;
     struct msg_decoder *decoder;
     struct state state;
@@ -598,8 +526,7 @@ static void export_got(void *arg, const gtstore_result *result)
         return;
     if (result->error) {
         g->ex->unknown++;
-        fprintf(stderr, "gtstore: %.*s: %s\n", (int)g->key.bytes, (const char *)g->key.data,
-                result->text);
+        program_say("%.*s: %s", (int)g->key.bytes, (const char *)g->key.data, result->text);
         return;
     }
     for (unsigned i = 0; gtstore_result_sibling(result, i, &sibling) == 0; i++)
@@ -617,7 +544,7 @@ static int export_by_get(struct exporter *ex, struct slice key)
                      .key_bytes = key.bytes,
                      .flags = GTSTORE_ALL,
                      .timeout_ms = ex->options->timeout_ms};
-    gtstore_run(ex->env, &op, export_got, &g);
+    gtstore_run(ex->options->env, &op, export_got, &g);
     return g.error;
 }
 
@@ -670,8 +597,8 @@ static int export_partition(struct exporter *ex, uint32_t partition, char text[O
         m.scan.from_key = slice_blob(after);
         m.scan.from_hash = after ? hash_bytes(m.scan.from_key) : 0;
         m.scan.bytes_max = SCAN_CHUNK_BYTES;
-        error = library_call(ex->env, &m, after, &body);
-        snprintf(text, OP_TEXT_BYTES, "%s", error ? gtstore_last_error(ex->env) : "");
+        error = library_call(ex->options->env, &m, after, &body);
+        snprintf(text, OP_TEXT_BYTES, "%s", error ? gtstore_last_error(ex->options->env) : "");
         if (error == 0)
             error = msg_decode(ex->decoder, slice_blob(body), &reply);
         if (error == 0 && reply.scan_reply.head.error) {
@@ -695,9 +622,9 @@ static int export_partition(struct exporter *ex, uint32_t partition, char text[O
     return error;
 }
 
-static int run_export(gtstore_env *env, const struct options *o)
+static int run_export(const struct options *o)
 {
-    struct exporter ex = {.env = env, .options = o, .progress = {.verb = "exported"}};
+    struct exporter ex = {.options = o, .progress = {.verb = "exported"}};
     char text[OP_TEXT_BYTES] = "";
     struct msg ask = {.type = MSG_MAP_GET}, map;
     struct blob *body;
@@ -705,7 +632,7 @@ static int run_export(gtstore_env *env, const struct options *o)
     ex.decoder = msg_decoder_new();
     state_init(&ex.state);
     buf_init(&ex.line, BLOB_BYTES_MAX);
-    int error = ex.decoder ? library_call(env, &ask, NULL, &body) : GT_ENOMEM;
+    int error = ex.decoder ? library_call(o->env, &ask, NULL, &body) : GT_ENOMEM;
     if (error == 0) {
         error = msg_decode(ex.decoder, slice_blob(body), &map);
         if (error == 0 && map.map.ring) {
@@ -732,20 +659,20 @@ static int run_export(gtstore_env *env, const struct options *o)
 
 /* ---- ping ------------------------------------------------------------------------------------ */
 
-static int run_ping(gtstore_env *env, const struct options *o)
+static int run_ping(const struct options *o)
 {
     struct msg ask = {.type = MSG_STATUS}, reply;
     struct blob *body;
     char label[UNITS_LABEL_BYTES] = "?";
     struct msg_decoder *decoder = msg_decoder_new();
-    int error = decoder ? library_call(env, &ask, NULL, &body) : GT_ENOMEM;
+    int error = decoder ? library_call(o->env, &ask, NULL, &body) : GT_ENOMEM;
     if (error == 0) {
         if (msg_decode(decoder, slice_blob(body), &reply) == 0 && reply.status_reply.status)
             snprintf(label, sizeof(label), "%s", reply.status_reply.status->source);
         blob_unref(body);
         ask.type = MSG_PING;
         uint64_t begin_us = loop_now_us();
-        error = library_call(env, &ask, NULL, &body);
+        error = library_call(o->env, &ask, NULL, &body);
         uint64_t us = loop_now_us() - begin_us;
         blob_unref(body);
         if (error == 0 && o->output == OUTPUT_JSON) {
@@ -759,93 +686,42 @@ static int run_ping(gtstore_env *env, const struct options *o)
         }
     }
     msg_decoder_free(decoder);
-    return error ? fail(error, gtstore_last_error(env)) : 0;
+    return error ? fail(error, gtstore_last_error(o->env)) : 0;
 }
 
 /* ---- verbs ----------------------------------------------------------------------------------- */
 
-struct verb {
-    const char *name;
-    int args_wanted;
-    struct argp argp;
-    int (*run)(gtstore_env *env, const struct options *o);
-};
-
-static const struct verb verbs[] = {
-    {"put",
-     2,
-     {write_options, parse_verb, "put KEY VALUE|-", "Stores a value; - reads it from stdin.",
-      global_child},
-     run_put},
-    {"get",
-     1,
-     {get_options, parse_verb, "get KEY", "Writes the bytes of a value.", global_child},
-     run_get},
-    {"delete",
-     1,
-     {write_options, parse_verb, "delete KEY", "Deletes a key, also one that is absent.",
-      global_child},
-     run_delete},
-    {"import",
-     1,
-     {NULL, parse_verb, "import FILE|-", "Stores every record of a file of JSON lines.",
-      global_child},
-     run_import},
-    {"export",
-     0,
-     {NULL, parse_verb, "export", "Writes every live key as a JSON line.", global_child},
-     run_export},
-    {"ping",
-     0,
-     {NULL, parse_verb, "ping", "Asks whether somebody is there.", global_child},
-     run_ping},
-};
-
-static const struct verb *verb_find(const char *name)
-{
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        if (strcmp(verbs[i].name, name) == 0)
-            return &verbs[i];
-    return NULL;
-}
+static const struct tool_verb verbs[] = {
+    {"put", "KEY VALUE|-", "Stores a value; - reads it from stdin.", run_put, 2, write_options},
+    {"get", "KEY", "Writes the bytes of a value.", run_get, 1, get_options},
+    {"delete", "KEY", "Deletes a key, also one that is absent.", run_delete, 1, write_options},
+    {"import", "FILE|-", "Stores every record of a file of JSON lines.", run_import, 1, NULL},
+    {"export", "", "Writes every live key as a JSON line.", run_export, 0, NULL},
+    {"ping", "", "Asks whether somebody is there.", run_ping, 0, NULL},
+    {0}};
 
 int main(int argc, char **argv)
 {
-    static const struct argp top = {
-        NULL, parse_top, "put KEY VALUE|-\nget KEY\ndelete KEY\nimport FILE|-\nexport\nping",
-        "Reads and writes a GTStore cluster.\v`gtstore VERB --help` shows the flags of a verb. "
-        "Exit "
-        "codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 quorum not met, 6 unreachable, "
-        "8 in doubt.",
-        global_child};
-    struct options o = {.timeout_ms = 5000, .verb_index = 0};
-    const char *preset = getenv("GTSTORE_MANAGER");
-    o.managers = preset && preset[0] ? preset : "127.0.0.1:5000";
+    static const struct tool tool = {
+        .text = "Reads and writes a GTStore cluster.\v"
+                "Verbs: put KEY VALUE|-, get KEY, delete KEY, import FILE|-, export, ping. "
+                "`gtstore VERB --help` shows the flags of a verb. Exit codes: 0 ok, 1 failed, 2 "
+                "usage, 3 not found, 4 conflict, 5 quorum not met, 6 unreachable, 8 in doubt.",
+        .flags = global_options,
+        .verbs = verbs,
+        .take = take};
+    struct options o = {.timeout_ms = 5000};
+    program_begin(argv, "gtstore");
     buf_init(&o.context, CONTEXT_BYTES_MAX);
     buf_init(&o.min_context, CONTEXT_BYTES_MAX);
-    stdio_open();
-    argp_program_version = "gtstore " GT_VERSION;
-    argv[0] = "gtstore"; /* what its errors begin with, wherever it lies */
-    if (argp_parse(&top, argc, argv, ARGP_IN_ORDER, NULL, &o) != 0)
-        return EXIT_USAGE;
-    if (!o.verb_index)
-        usage("put, get, delete, import, export or ping is wanted");
-    const struct verb *verb = verb_find(argv[o.verb_index]);
-    if (!verb)
-        usage("'%s' is none of put, get, delete, import, export, ping", argv[o.verb_index]);
-    o.args_wanted = verb->args_wanted;
-    argv[o.verb_index] = argv[0];
-    if (argp_parse(&verb->argp, argc - o.verb_index, argv + o.verb_index, ARGP_IN_ORDER, NULL,
-                   &o) != 0)
-        return EXIT_USAGE;
-    if (o.arg_count < verb->args_wanted)
-        usage("%s is wanted", verb->argp.args_doc);
+    const struct tool_verb *verb = tool_parse(&tool, argc, argv, &o, o.args);
 
     gtstore_env env;
-    int error = gtstore_init_timeout(&env, o.managers, o.timeout_ms);
-    int code = error ? fail(error, gtstore_last_error(&env)) : verb->run(&env, &o);
+    o.env = &env;
+    int error = gtstore_init_timeout(&env, tool_managers(o.managers), o.timeout_ms);
+    int code = error ? fail(error, gtstore_last_error(&env)) : verb->run(&o);
     gtstore_finalize(&env);
     buf_close(&o.context);
     buf_close(&o.min_context);
-    return close_stdout(code);
+    return program_flush(code);
 }

@@ -27,6 +27,9 @@ int conn_error(int uv_error)
         return GT_ENOMEM;
     case UV_ETIMEDOUT:
         return GT_ETIMEOUT;
+    case UV_EMFILE:
+    case UV_ENFILE:
+        return GT_EDESCRIPTORS;
     default:
         return GT_EUNREACHABLE;
     }
@@ -198,8 +201,9 @@ struct conn *conn_dial(struct conn_host *host, const struct sockaddr *address)
     struct conn *c = conn_new(host);
     if (!c)
         return NULL;
-    if (uv_tcp_connect(&c->dial, &c->tcp, address, on_dialed) != 0)
-        conn_close(c, GT_EUNREACHABLE);
+    int rc = uv_tcp_connect(&c->dial, &c->tcp, address, on_dialed);
+    if (rc != 0)
+        conn_close(c, conn_error(rc));
     return c;
 }
 

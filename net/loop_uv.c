@@ -30,6 +30,7 @@
 #include <time.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/descriptors.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/base/prng.h"
@@ -45,6 +46,9 @@
 #define FINISH_US                                                                                  \
     1000000u /* for the replies of a link that is being closed, and of all at the end */
 #define CANDIDATES_MAX 4
+/* Without them libuv cannot begin, and in places aborts: one for epoll, one for wakes, four for
+ * signals, one to refuse connections with; the rest for the first sockets and lookups. */
+#define DESCRIPTORS_MIN 16
 
 struct resolve {
     uv_getaddrinfo_t request;
@@ -571,7 +575,8 @@ static void on_connection(uv_stream_t *listener, int status)
         log_warn(l->config.log, "accept failed: %s", error_text(GT_ENOMEM));
         return;
     }
-    struct link *link = slots_take(l->links, UINT64_MAX, &c->id);
+    bool room = slots_used(l->links) + l->peer_count < l->config.sockets_max;
+    struct link *link = room ? slots_take(l->links, UINT64_MAX, &c->id) : NULL;
     if (!link) {
         c->id = 0;
         l->metrics.links_refused_count++;
@@ -836,6 +841,8 @@ static void config_defaults(struct loop_config *c)
         c->body_bytes_max = frame_limit(VALUE_BYTES_LIMIT);
     if (c->links_max == 0)
         c->links_max = LINKS_DEFAULT;
+    if (c->sockets_max == 0)
+        c->sockets_max = UINT32_MAX;
     if (c->link_queue_bytes == 0)
         c->link_queue_bytes = 2 * c->body_bytes_max > QUEUE_DEFAULT_BYTES ? 2 * c->body_bytes_max
                                                                             : QUEUE_DEFAULT_BYTES;
@@ -843,8 +850,10 @@ static void config_defaults(struct loop_config *c)
 
 int loop_new(const struct loop_config *c, struct loop **out)
 {
-    struct loop *l = calloc(1, sizeof(*l));
     int error = GT_ENOMEM;
+    if (descriptors_free(DESCRIPTORS_MIN) < DESCRIPTORS_MIN)
+        return GT_EDESCRIPTORS;
+    struct loop *l = calloc(1, sizeof(*l));
     if (!l)
         return GT_ENOMEM;
     l->config = *c;

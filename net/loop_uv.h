@@ -24,6 +24,9 @@ struct loop_config {
     uint64_t seed;
     size_t body_bytes_max;     /* of inbound frames; 0 = frame_limit(VALUE_BYTES_LIMIT) */
     uint32_t links_max;        /* inbound; 0 = 4096 */
+    uint32_t sockets_max;      /* inbound links and peers together; 0 = no bound but the others. A
+                                  process that may open few files refuses links before it runs out
+                                  of descriptors for its own */
     uint64_t link_queue_bytes; /* unsent bytes of one connection; 0 = 64 MiB */
     bool handle_signals;       /* SIGTERM and SIGINT stop the loop in order; SIGPIPE is ignored */
     void *arg;
@@ -35,6 +38,7 @@ struct loop_config {
     void (*poisoned)(void *arg, struct loop *l, int error);
 };
 
+/* 0; GT_EDESCRIPTORS; GT_ENOMEM. */
 int loop_new(const struct loop_config *c, struct loop **out);
 /* Binds and listens; *bound has the real port. 0; GT_EADDRESS with a text that says why
  * ("127.0.0.1:5000 is in use"). Blocking name lookup. */

@@ -40,7 +40,8 @@
     X(GT_EADDRESS, -28, 1, "cannot use the address")                                               \
     X(GT_EMISSING, -29, 1, "a piece of the state is missing")                                      \
     X(GT_EUNKNOWN, -30, 1, "the state of the key is unknown here")                                 \
-    X(GT_ECLOCK, -31, 1, "wall clock too far from the others")
+    X(GT_ECLOCK, -31, 1, "wall clock too far from the others")                                     \
+    X(GT_EDESCRIPTORS, -32, 1, "too many open files")
 
 #ifndef GT_ERRORS_DEFINED
 #define GT_ERRORS_DEFINED
