@@ -123,6 +123,10 @@ static void step(void *self, const struct gt_event *ev, struct gt_effects *fx)
             greet(a, fx);
         return;
     case GT_LINK_DOWN:
+        if (ev->error == GT_EDESCRIPTORS) {
+            a->refused = ev->error;
+            snprintf(a->refused_text, MSG_TEXT_BYTES, "%s", error_text(ev->error));
+        }
         if (ev->peer == peer_now(a))
             next(a, ev->now_us, fx);
         return;

@@ -36,7 +36,7 @@ struct asker {
     const struct msg *request;
     uint64_t timeout_us, deadline_us, attempt_us;
     bool done;
-    int refused; /* by the last hello, with its text */
+    int refused; /* by the last hello, or by our own system, with its text */
     char refused_text[MSG_TEXT_BYTES];
 };
 void asker_init(struct asker *a, const struct address *addresses, uint32_t count,

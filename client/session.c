@@ -94,7 +94,7 @@ struct session {
     uint64_t map_timer_us; /* then another is asked */
     uint64_t map_hint;     /* the peer that showed a newer epoch */
     uint32_t map_cursor;
-    int refused_error; /* of the last refused HELLO */
+    int refused_error; /* of the last refused HELLO, or what keeps this process from dialing */
     char refused_text[MSG_TEXT_BYTES];
     uint64_t now_us;
     struct gt_effects *out; /* of the step under way */
@@ -1167,6 +1167,10 @@ void session_step(void *session, const struct gt_event *ev, struct gt_effects *o
         break;
     }
     case GT_LINK_DOWN:
+        if (ev->error == GT_EDESCRIPTORS) {
+            s->refused_error = ev->error;
+            snprintf(s->refused_text, sizeof(s->refused_text), "%s", error_text(ev->error));
+        }
         if (ev->peer)
             on_link_down(s, ev->peer, LINK_BROKEN);
         break;
