@@ -179,8 +179,10 @@ int daemon_fail_storage(struct daemon *d, int error, const char *what)
 
 static void on_poisoned(void *arg, struct loop *l, int error)
 {
-    (void)l, (void)error; /* the log has told which call failed */
-    daemon_fail_storage(arg, GT_EPOISONED, "");
+    struct daemon *d = arg;
+    (void)l, (void)error;         /* the log has told which call failed */
+    if (d->error != GT_EPOISONED) /* else it was said where it failed */
+        daemon_fail_storage(d, GT_EPOISONED, "");
 }
 
 /* ---- folder ---------------------------------------------------------------------------------- */
