@@ -61,6 +61,20 @@ one_line 1 'in use.*pid' "$m" --data-dir "$scratch/manager" --listen 127.0.0.1:0
 one_line 1 'in use.*pid' "$n" --data-dir "$scratch/node1" --manager "$manager"
 one_line 1 'label' "$n" --data-dir "$scratch/other" --manager "$manager" --label node1
 one_line 6 'manager|reach' "$n" --data-dir "$scratch/lonely" --manager 127.0.0.1:1 --join-timeout 1s
+node_flag() { one_line 2 "$1" "$n" --data-dir "$scratch/x" --manager "$manager" "${@:2}"; }
+node_flag 'from 0.001 to 1000 ' --capacity 0
+node_flag 'from 0.001 to 1000 ' --capacity nan
+node_flag 'from 64.0 KiB to 1.0 GiB ' --wal-segment 1KiB
+node_flag 'from 64.0 KiB to 1.0 GiB ' --wal-segment 2GiB
+node_flag 'from 1.0 MiB to ' --map-size 1
+node_flag 'a time like ' --join-timeout never
+node_flag '1 to 63 letters' --label -x
+node_flag '1 to 63 letters' --zone ''
+node_flag 'HOST:PORT' --listen nowhere
+node_flag 'error, warn, info or debug' --log-level loud
+node_flag 'unrecognized option' --no-such-flag
+node_flag 'unexpected argument' more
+[ ! -e "$scratch/x" ] || fail "a wrong flag made a folder"
 touch "$scratch/a-file"
 one_line 1 '.' "$n" --data-dir "$scratch/a-file" --manager "$manager"
 one_line 2 'advertise' "$n" --data-dir "$scratch/wild" --manager "$manager" --listen 0.0.0.0:0
@@ -79,7 +93,8 @@ mkdir "$scratch/second"
   daemon_stop stranger
 ) || fail "the second cluster did not start"
 one_line 1 'cluster' "$n" --data-dir "$scratch/second/stranger" --manager "$manager" --listen 127.0.0.1:0
-one_line 1 '.' "$m" --data-dir "$scratch/second/stranger" --listen 127.0.0.1:0
+one_line 1 "is a node's folder, not a manager's" "$m" --data-dir "$scratch/second/stranger" --listen 127.0.0.1:0
+one_line 1 "is a manager's folder, not a node's" "$n" --data-dir "$scratch/second/manager" --manager "$manager"
 
 echo "settings that differ are refused with both values"
 daemon_stop manager
@@ -104,3 +119,33 @@ for key in -- '-k' ' ' $'tab\there' $'line\nbreak' 'ключ' '"quoted"' '\'; do
 done
 gt export >"$scratch/export.jsonl" || fail "the export failed"
 [ "$(jq -s length "$scratch/export.jsonl")" = 10 ] || fail "expected 10 lines of export, saw $(wc -l <"$scratch/export.jsonl")"
+
+echo "-- may stand before the verb; what follows the verb is then no flag"
+expect_exit 0 gt -- put -k dashed
+[ "$(gt -- get -k)" = dashed ] || fail "expected the value of -k"
+[ "$(gt -m "$manager" -- get -k)" = dashed ] || fail "expected the value of -k"
+expect_exit 0 admin -- status
+expect_exit 0 admin -- locate -k
+expect_exit 2 gt --
+expect_exit 2 admin -- locate
+expect_exit 2 gt -- get
+
+echo "control bytes of a key are shown, not sent to the terminal"
+key=$'\e[31mred\a'
+one_line 3 'not found: \\x1b\[31mred\\x07$' gt get "$key"
+expect_exit 0 gt put "$key" v
+context=$(gt get --context "$key" 2>&1 >/dev/null | sed -n 's/^context //p')
+gt put --context "$context" "$key" v1 >/dev/null && gt put --context "$context" "$key" v2 >/dev/null || fail "siblings"
+one_line 4 '^gtstore: \\x1b\[31mred' gt get --strict-one "$key"
+one_line 2 'unknown verb \\x1b' gt $'\e[1m'
+! admin locate "$key" | grep -q $'[\e\a]' || fail "locate sends control bytes of the key"
+
+echo "files that the bench cannot write are refused before the load"
+bench() { one_line 1 "$1" "$bin/gtstore-bench" --workload put --keys 50 --ops 50 "${@:2}"; }
+bench 'cannot write .*/nowhere/x.csv: No such file' --csv "$scratch/nowhere/x.csv"
+if command -v gnuplot >/dev/null; then
+  bench 'cannot write .*/nowhere/x.png: No such file' --plot "$scratch/nowhere/x.png"
+else
+  bench 'needs gnuplot' --plot "$scratch/nowhere/x.png"
+fi
+expect_exit 3 gt get key000000000007 # the first phase of a bench puts it
