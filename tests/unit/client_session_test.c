@@ -484,6 +484,21 @@ static void test_a_proved_refusal_of_every_owner_is_the_answer(void **state)
     expect_answered(w, tag, GT_EQUORUM);
 }
 
+/* A coordinator whose own record is bad has done nothing, and the others may hold a good one. */
+static void test_a_put_that_meets_a_bad_record_goes_to_another_owner(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    uint64_t tag = put(w, "k", "v");
+    struct msg m = expect_send(w, NODE(1), MSG_PUT);
+    reply_put(w, NODE(1), m.id, GT_EUNKNOWN, OUTCOME_NOT_APPLIED);
+    expect_open(w, tag);
+    m = expect_send(w, NODE(2), MSG_PUT);
+    reply_put(w, NODE(2), m.id, 0, OUTCOME_DONE);
+    expect_answered(w, tag, 0);
+    expect_silence(w, MSG_PUT);
+}
+
 static void test_a_quorum_missed_in_doubt_is_final(void **state)
 {
     struct world *w = *state;
@@ -546,6 +561,16 @@ static void test_without_any_manager_a_call_ends_unreachable(void **state)
     uint64_t tag = put(w, "k", "v");
     pass(w, 5000000);
     expect_failed(w, tag, GT_EUNREACHABLE, "127.0.0.1:5000");
+}
+
+static void test_without_descriptors_a_call_names_the_cause(void **state)
+{
+    struct world *w = *state;
+    feed(w, &(struct gt_event){.kind = GT_START});
+    feed(w, &(struct gt_event){.kind = GT_LINK_DOWN, .peer = MANAGER, .error = GT_EDESCRIPTORS});
+    uint64_t tag = put(w, "k", "v");
+    pass(w, 5000000);
+    expect_failed(w, tag, GT_EDESCRIPTORS, "too many open files");
 }
 
 static void test_not_an_owner_fetches_the_map_and_follows_it(void **state)
@@ -797,11 +822,13 @@ int main(void)
         STORY(test_a_put_unanswered_at_its_deadline_is_in_doubt),
         STORY(test_a_put_whose_link_broke_stays_in_doubt_whatever_the_next_owner_refuses),
         STORY(test_a_proved_refusal_of_every_owner_is_the_answer),
+        STORY(test_a_put_that_meets_a_bad_record_goes_to_another_owner),
         STORY(test_a_quorum_missed_in_doubt_is_final),
         STORY(test_a_busy_owner_is_asked_again_a_little_later),
         STORY(test_nobody_reachable_names_the_owners),
         STORY(test_a_link_that_comes_back_takes_what_waits),
         STORY(test_without_any_manager_a_call_ends_unreachable),
+        STORY(test_without_descriptors_a_call_names_the_cause),
         STORY(test_not_an_owner_fetches_the_map_and_follows_it),
         STORY(test_a_newer_epoch_in_any_message_fetches_the_map),
         STORY(test_an_older_map_and_one_of_another_cluster_are_ignored),
