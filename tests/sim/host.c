@@ -434,6 +434,7 @@ static int node_make(struct sim *s, uint32_t host)
                                  .manager_count = 1,
                                  .map = engine_meta(h->engine, "map"),
                                  .peers = engine_meta(h->engine, "peers"),
+                                 .stamp_max = engine_stamp_max(h->engine),
                                  .join_timeout_us = JOIN_TIMEOUT_US,
                                  .inflight_max = s->config.inflight_max ? s->config.inflight_max
                                                                         : INFLIGHT_DEFAULT,
@@ -469,6 +470,7 @@ static int manager_make(struct sim *s, uint32_t host)
                                     .seed = prng_next(&s->seed_prng),
                                     .identity = *engine_identity(h->engine),
                                     .map = engine_meta(h->engine, "map"),
+                                    .stamp_max = engine_stamp_max(h->engine),
                                     .settings = s->config.settings,
                                     .form_after_us = 100000};
     int error = manager_new(&config, &h->manager, why);
