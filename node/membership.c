@@ -10,7 +10,8 @@
  *   joining    manager up -> REGISTER -> accepted: the cluster id and the label to be stored, which
  *              node.c does when storage is free
  *
- * A hello or registration that is not answered ends with its link.
+ * A hello or registration that is not answered is said again with the next heartbeat, until its link
+ * ends: the answer may have been lost on a link that stands.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +195,9 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
     struct node_report r = report_now(n);
     for (uint32_t i = 0; i < n->peer_count; i++) {
         const struct peer *p = &n->peers[i];
+        /* A hello, or its answer, may have been lost on a link that stands. */
+        if (p->connected && !p->up && !n->renewal.wanted)
+            hello_send(n, p->id, fx);
         if (!p->manager || !p->up)
             continue;
         if (!p->registered) {

@@ -1310,6 +1310,20 @@ static void test_a_hello_is_answered_only_when_its_incarnation_is_durable(void *
     world_free(w);
 }
 
+static void test_a_hello_whose_answer_was_lost_is_said_again(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    host_kill(w, 2);
+    w->cut[0][2] = w->cut[1][2] = true; /* the others answer, and it does not hear them */
+    host_restart(w, 2);
+    assert_int_equal(put(w, 2, "k", "v")->error, GT_EQUORUM);
+    mend(w);
+    pass(w, 600000);
+    assert_int_equal(put(w, 2, "k", "v")->error, 0);
+    world_free(w);
+}
+
 static void test_a_node_that_is_behind_its_own_past_draws_above_it_and_serves(void **state)
 {
     (void)state;
@@ -1968,6 +1982,7 @@ int main(void)
         cmocka_unit_test(test_a_request_before_its_hello_closes_the_link),
         cmocka_unit_test(test_a_lower_incarnation_is_refused_also_after_a_restart),
         cmocka_unit_test(test_a_hello_is_answered_only_when_its_incarnation_is_durable),
+        cmocka_unit_test(test_a_hello_whose_answer_was_lost_is_said_again),
         cmocka_unit_test(test_a_node_that_is_behind_its_own_past_draws_above_it_and_serves),
         cmocka_unit_test(test_a_refused_incarnation_is_renewed_and_said_again),
         cmocka_unit_test(test_an_incarnation_far_ahead_is_refused_and_remembered_nowhere),
