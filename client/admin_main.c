@@ -12,10 +12,10 @@
 #include "net/loop_uv.h"
 
 #define EXIT_UNREACHABLE 6
-#define EXIT_NOT_WELL 7
-#define REQUEST_US 5000000u
-#define WAIT_US 600000000u
-#define WAIT_PAUSE_US 200000u
+#define EXIT_NOT_WELL    7
+#define REQUEST_US       5000000u
+#define WAIT_US          600000000u
+#define WAIT_PAUSE_US    200000u
 
 struct options {
     const char *managers; /* as typed; NULL: the environment's, or the default */
@@ -47,7 +47,7 @@ static const struct status *status_or_die(const struct options *o, struct ask_re
     int error = reply->msg.status_reply.error;
     if (error || !reply->msg.status_reply.status)
         program_die(error ? error_exit_code(error) : 1, "no status to be had: %s",
-            error ? error_text(error) : "an empty answer");
+                    error ? error_text(error) : "an empty answer");
     return reply->msg.status_reply.status;
 }
 
@@ -157,8 +157,8 @@ static int run_ring(const struct options *o)
         grid_show(&grid, true);
     }
     if (!r->formed)
-        program_say("forming: %u of %u nodes; no tokens are handed out yet",
-                s->registered, s->settings.form_nodes);
+        program_say("forming: %u of %u nodes; no tokens are handed out yet", s->registered,
+                    s->settings.form_nodes);
     ask_reply_close(&map_reply);
     ask_reply_close(&status_reply);
     return program_flush(0);
@@ -175,7 +175,7 @@ static int run_locate(const struct options *o)
     const struct ring *r = ring_or_die(o, &map_reply);
     if (!r->formed)
         program_die(error_exit_code(GT_EFORMING), "forming: %u of %u nodes", s->registered,
-            s->settings.form_nodes);
+                    s->settings.form_nodes);
     if (o->json) {
         json_show(view_locate_json(s, r, key));
     } else {

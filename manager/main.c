@@ -8,7 +8,7 @@
 #include "manager/manager.h"
 #include "net/daemon_uv.h"
 
-#define SEGMENT_BYTES (1u << 20)
+#define SEGMENT_BYTES   (1u << 20)
 #define INDEX_MAP_BYTES (1ull << 30)
 
 struct options {
@@ -26,8 +26,17 @@ struct program {
 /* ---- flags ----------------------------------------------------------------------------------- */
 
 enum {
-    KEY_REPLICAS = 256, KEY_READ, KEY_WRITE, KEY_PARTITIONS, KEY_PROFILE, KEY_FORM_NODES,
-    KEY_FORM_AFTER, KEY_HEARTBEAT, KEY_REPLACE, KEY_REBALANCE, KEY_VALUE_MAX
+    KEY_REPLICAS = 256,
+    KEY_READ,
+    KEY_WRITE,
+    KEY_PARTITIONS,
+    KEY_PROFILE,
+    KEY_FORM_NODES,
+    KEY_FORM_AFTER,
+    KEY_HEARTBEAT,
+    KEY_REPLACE,
+    KEY_REBALANCE,
+    KEY_VALUE_MAX
 };
 
 static const struct argp_option flags[] = {
@@ -39,12 +48,18 @@ static const struct argp_option flags[] = {
     {"value-max", KEY_VALUE_MAX, "SIZE", 0, "largest value (1MiB, at most 16MiB)", 0},
     {"form-nodes", KEY_FORM_NODES, "N", 0, "nodes that must be there to form the cluster (copies)",
      0},
-    {"form-after", KEY_FORM_AFTER, "TIME", 0, "pause after the last node came, before the cluster "
-     "forms (2s)", 0},
-    {"heartbeat-ms", KEY_HEARTBEAT, "MS", 0, "interval of the nodes' heartbeats (500); three missed "
-     "and a node is down", 0},
-    {"replace-after", KEY_REPLACE, "TIME", 0, "0: a node that is down keeps its tokens (the only "
-     "choice of this version)", 0},
+    {"form-after", KEY_FORM_AFTER, "TIME", 0,
+     "pause after the last node came, before the cluster "
+     "forms (2s)",
+     0},
+    {"heartbeat-ms", KEY_HEARTBEAT, "MS", 0,
+     "interval of the nodes' heartbeats (500); three missed "
+     "and a node is down",
+     0},
+    {"replace-after", KEY_REPLACE, "TIME", 0,
+     "0: a node that is down keeps its tokens (the only "
+     "choice of this version)",
+     0},
     {"rebalance", KEY_REBALANCE, "HOW", 0, "manual (the only choice of this version)", 0},
     {0},
 };
@@ -155,11 +170,10 @@ static void options_parse(struct program *p, int argc, char **argv)
                                      .doc = "The manager of a GTStore cluster: keeps the cluster "
                                             "map, registers nodes and hears their heartbeats.",
                                      .children = children};
-    p->options = (struct options){.settings = {.replicas = 3,
-                                               .partitions = 1024,
-                                               .value_bytes_max = VALUE_BYTES_DEFAULT},
-                                  .form_after_us = 2000000,
-                                  .heartbeat_us = 500000};
+    p->options = (struct options){
+        .settings = {.replicas = 3, .partitions = 1024, .value_bytes_max = VALUE_BYTES_DEFAULT},
+        .form_after_us = 2000000,
+        .heartbeat_us = 500000};
     daemon_options_parse(&argp, argc, argv, p);
     settings_complete(&p->options);
     daemon_options_check(&p->daemon);
