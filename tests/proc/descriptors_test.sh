@@ -68,14 +68,15 @@ tool() { # LIMIT PROGRAM ARGUMENT...
 
 # A daemon works when it says ready, and ends in order.
 daemon() { # LIMIT PROGRAM ARGUMENT...
-  local out code=0
+  local out code=0 fd pid line
   rm -rf "$scratch/few"
-  coproc few { exec setsid prlimit --nofile="$1" -- "$bin/$2" --data-dir "$scratch/few" "${@:3}" 2>"$scratch/few.err"; }
-  local pid=$few_PID line
-  if IFS= read -r -t 60 -u "${few[0]}" line && [[ $line == ready* ]]; then
+  exec {fd}< <(exec setsid prlimit --nofile="$1" -- "$bin/$2" --data-dir "$scratch/few" "${@:3}" 2>"$scratch/few.err")
+  pid=$!
+  if IFS= read -r -t 60 -u "$fd" line && [[ $line == ready* ]]; then
     kill -TERM "$pid"
   fi
   wait "$pid" || code=$?
+  exec {fd}<&-
   out=$(cat "$scratch/few.err")
   judge "$1" "$code" "$out" "$2"
 }
