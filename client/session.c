@@ -8,6 +8,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "engine/base/prng.h"
 
 #define TIMEOUT_DEFAULT_US 5000000u
@@ -79,7 +80,7 @@ struct session {
     struct session_config config;
     struct log *log;
     struct prng prng;
-    struct hlc clock; /* only what was heard: a client's wall clock decides nothing */
+    struct hlc clock;  /* only what was heard: a client's wall clock decides nothing */
     uint64_t heard_us; /* when it was raised last */
     struct ring *ring;
     struct peer *peers; /* seeds first, then members met */
@@ -158,8 +159,8 @@ void session_free(struct session *s)
     if (s->calls)
         slots_each(s->calls, call_drop, NULL);
     struct key_entry *k, *next;
-    HASH_ITER (hh, s->keys, k, next)
-        key_remove(s, k);
+    HASH_ITER(hh, s->keys, k, next)
+    key_remove(s, k);
     slots_free(s->calls);
     slots_free(s->attempts);
     ring_unref(s->ring);
@@ -218,7 +219,8 @@ static void gather_all(struct session *s, struct slots *slots)
 static void keys_trim(struct session *s)
 {
     struct key_entry *k, *next;
-    HASH_ITER (hh, s->keys, k, next) {
+    HASH_ITER(hh, s->keys, k, next)
+    {
         if (HASH_COUNT(s->keys) <= s->config.context_keys_max)
             return;
         if (!k->writer)
@@ -846,7 +848,7 @@ static void attempts_lose(struct session *s, uint64_t peer)
         struct call *c = call_find(s, a->call);
         gt_assert(c); /* a call takes its attempts along */
         call_forget_attempt(s, c, s->ids[i]);
-        c->doubt = c->doubt || c->request.type == MSG_PUT;
+        c->doubt = c->doubt || (c->request.type == MSG_PUT && !MUTANT(lost_link_as_refusal));
         if (c->state == CALL_SENT)
             call_route(s, c);
     }
@@ -987,7 +989,7 @@ static void on_reply(struct session *s, const struct msg *m, struct blob *body, 
             call_refuse(s, c, m, body);
         return;
     }
-    c->doubt = c->doubt || in_doubt;
+    c->doubt = c->doubt || (in_doubt && !MUTANT(session_forgets_doubt));
     blob_unref(c->refusal);
     c->refusal = blob_ref(body);
     c->refusal_error = error;

@@ -12,6 +12,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/mutant.h"
 #include "engine/engine_private.h"
 
 #define NO_ROOM 1 /* not an error: the request waits */
@@ -334,6 +335,8 @@ static int put_write(struct engine *e, struct write *w, bool parked)
                               .flags = r->tombstone ? SIBLING_TOMBSTONE : 0,
                               .value = r->tombstone ? slice_of(NULL, 0) : r->value};
     memcpy(sibling.op, r->op, OP_ID_BYTES);
+    if (MUTANT(dot_before_log) && clock_add(&w->partition->clock, sibling.dot) != 0)
+        return GT_ENOMEM;
     int error = put_state(e, w, &sibling);
     if (error)
         return error;
@@ -382,7 +385,7 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     w.view = &view;
     /* Looked up whether or not the sender knows that it tries again: a first attempt may arrive
      * after the second one was done through another coordinator. */
-    const struct sibling *known = sibling_of_op(&e->local, r->op);
+    const struct sibling *known = MUTANT(forget_operation) ? NULL : sibling_of_op(&e->local, r->op);
     if (known) {
         error = put_known(e, r, w.hash, &view, known);
         if (error)
@@ -467,6 +470,10 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         error = merge_dots(e, w);
     if (error)
         return error;
+    for (uint32_t i = 0; MUTANT(clock_from_vector) && i < e->incoming.history.vector_count; i++) {
+        struct dot d = e->incoming.history.vector[i];
+        clock_add_range(&w->partition->clock, d.actor, 1, d.seq);
+    }
     bool as_local = state_equal(&e->merged, &e->local);
     uint64_t lsn = w->view->lsn;
     if (as_local && w->fresh_dots == 0) {
@@ -498,6 +505,8 @@ static int admit_merge(struct engine *e, const struct store_request *r, bool par
         return GT_ENOMEM;
     state_clear(&e->incoming);
     error = record_decode(r->record, r->partition, r->key, &e->incoming);
+    if (!error && MUTANT(refuse_large_merge) && r->record.bytes > 600)
+        error = GT_ELIMIT;
     if (!error && history_unminted(e, w.partition, &e->incoming.history)) {
         log_warn(e->log, "merge refused: names a dot never minted here partition=%u", r->partition);
         error = GT_ECORRUPT;

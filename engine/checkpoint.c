@@ -15,6 +15,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "engine/engine_private.h"
 
 /* ---- freezing -------------------------------------------------------------------------------- */
@@ -208,7 +209,7 @@ static int chunk_write(struct engine_job *j)
         return error;
     for (uint32_t i = j->from; i < j->to && !error; i++)
         error = partition_write(j, w, &j->checkpoint->partitions[i]);
-    if (!error && j->last)
+    if (!error && (j->last || MUTANT(lose_frozen_overlay)))
         error = last_write(j, w);
     if (!error)
         return j->index->commit(w);

@@ -3,6 +3,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/mutant.h"
 #include "engine/engine_private.h"
 
 /* As much of a key as a log line takes. */
@@ -77,7 +78,10 @@ int view_read(struct engine *e, uint32_t partition, uint64_t hash, struct slice 
 
 void engine_answer_at(struct engine *e, struct store_result *result, uint64_t lsn)
 {
-    if (lsn <= e->durable_lsn) {
+    bool early = (MUTANT(ack_before_sync) && result->kind == STORE_MERGE) ||
+                 (MUTANT(send_before_durable) && result->kind == STORE_PUT) ||
+                 (MUTANT(reply_not_durable) && result->kind == STORE_LOAD);
+    if (lsn <= e->durable_lsn || early) {
         result_push(&e->results, result);
         return;
     }

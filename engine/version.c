@@ -5,6 +5,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/crc.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "engine/clock.h"
 #include "engine/record.h"
 
@@ -472,8 +473,12 @@ bool state_equal(const struct state *a, const struct state *b)
 static bool keep_of_incoming(const struct state *local, const struct clock *local_clock,
                              struct dot d)
 {
-    if (history_covers(&local->history, d))
+    if (history_covers(&local->history, d) && !MUTANT(keep_superseded))
         return false;
+    if (MUTANT(clock_for_absent_only) && !state_absent(local))
+        return true;
+    if (MUTANT(merge_without_clock))
+        return true;
     return !local_clock || local->unknown || !clock_covers(local_clock, d);
 }
 
@@ -494,7 +499,7 @@ int version_merge(const struct state *local, const struct clock *local_clock,
     int error = siblings_reserve(out, (size_t)local->sibling_count + incoming->sibling_count);
     if (!error)
         error = history_copy(&out->history, &local->history);
-    if (!error)
+    if (!error && !MUTANT(drop_incoming_history))
         error = history_join(&out->history, &incoming->history);
     if (error)
         return error;
@@ -600,7 +605,7 @@ int version_put(const struct state *local, const struct history *context, bool p
 
     for (uint32_t i = 0; i < local->sibling_count; i++) {
         const struct sibling *old = &local->siblings[i];
-        if (plain || context_replaces(local, context, old))
+        if (plain || MUTANT(replace_unseen) || context_replaces(local, context, old))
             replaced[(*replaced_count)++] = old->dot;
         else
             out->siblings[out->sibling_count++] = *old;
@@ -608,6 +613,8 @@ int version_put(const struct state *local, const struct history *context, bool p
     error = state_add(out, sibling);
     if (error)
         return error;
+    if (MUTANT(context_as_maximum))
+        return history_copy(returned, &out->history);
     return context_returned(context, replaced, *replaced_count, sibling->dot, returned);
 }
 
@@ -634,7 +641,7 @@ int version_read_context(const struct state *s, const struct sibling *winner_onl
                          struct history *out)
 {
     int error = history_copy(out, &s->history);
-    if (error || !winner_only)
+    if (error || !winner_only || MUTANT(context_of_hidden))
         return error;
     for (uint32_t i = 0; i < s->sibling_count; i++) {
         const struct sibling *sibling = &s->siblings[i];

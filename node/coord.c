@@ -3,6 +3,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "node/node_private.h"
 
 void answer(struct node *n, const struct origin *o, int error, enum outcome outcome,
@@ -92,8 +93,8 @@ static uint64_t deadline_of(const struct node *n, const struct request_head *hea
 
 /*
  * When an unanswered replica counts as failed. A read asks another one then, soon. A put has nobody
- * else to ask, and giving it up puts it in doubt: it waits for most of its time, and leaves the rest
- * for the answer to reach the client.
+ * else to ask, and giving it up puts it in doubt: it waits for most of its time, and leaves the
+ * rest for the answer to reach the client.
  */
 static uint64_t silent_us(const struct slot *s, uint32_t i)
 {
@@ -285,6 +286,10 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
         s->put.bytes = s->body->bytes;
         n->put_bytes += s->put.bytes;
     }
+    if (usual > 1 && (MUTANT(write_quorum_minus_one) && write))
+        usual--;
+    if (usual > 1 && (MUTANT(read_quorum_minus_one) && !write))
+        usual--;
     quorum_init(&s->quorum, total, head->quorum ? head->quorum : usual);
     s->weak = s->quorum.need < usual;
     owners_fill(n, s, partition);

@@ -16,6 +16,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "node/node_private.h"
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -73,7 +74,7 @@ static bool value_bad(struct node *n, const struct gt_event *ev, struct gt_effec
 static bool late(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     uint64_t until = ev->message.msg->put.valid_until;
-    if (until == 0 || hlc_now(&n->hlc, n->wall_us) <= until)
+    if (until == 0 || MUTANT(late_put) || hlc_now(&n->hlc, n->wall_us) <= until)
         return false;
     n->metrics.expired_count++;
     refuse(n, ev, GT_ESTALE, "the attempt arrived too late; not applied", fx);
@@ -348,7 +349,7 @@ static void put_doubt(struct node *n, struct slot *s, struct gt_effects *fx)
     n->metrics.quorum_failures_count++;
     struct msg m = node_message(n, MSG_PUT_REPLY, s->origin.id);
     m.put_reply.head.error = GT_EQUORUM;
-    m.put_reply.head.outcome = OUTCOME_IN_DOUBT;
+    m.put_reply.head.outcome = MUTANT(doubt_as_refusal) ? OUTCOME_NOT_APPLIED : OUTCOME_IN_DOUBT;
     m.put_reply.head.owners = (uint8_t)quorum_count(&s->quorum, QUORUM_ANSWERED);
     m.put_reply.head.text = slice_text(text);
     m.put_reply.stamp = s->put.stamp;
@@ -361,6 +362,8 @@ static void put_doubt(struct node *n, struct slot *s, struct gt_effects *fx)
 void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
     enum quorum_verdict verdict = quorum_judge(&s->quorum, false);
+    if (MUTANT(count_failed_replica) && quorum_count(&s->quorum, QUORUM_FAILED) > 0)
+        verdict = QUORUM_MET;
     /* While storage is at work a lost quorum may come back with a link; it is judged when the state
      * is sent. The deadline alone is not waited past. */
     if (!s->put.stored && !s->expired)

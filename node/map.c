@@ -13,6 +13,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "node/node_private.h"
 
 /* ---- connections ----------------------------------------------------------------------------- */
@@ -74,7 +75,8 @@ void map_take(struct node *n, const struct gt_event *ev)
 {
     struct ring *r = ev->message.msg->map.ring;
     const struct peer *p = node_peer(n, ev->peer);
-    if (!r || !p || epoch_compare(r->epoch, epoch_known(n)) <= 0)
+    bool older = r && epoch_compare(r->epoch, epoch_known(n)) <= 0;
+    if (!r || !p || (older && !MUTANT(ignore_epoch)))
         return;
     const uint8_t *ours =
         cluster_none(n->identity.cluster_id) ? n->cluster_id : n->identity.cluster_id;

@@ -1,6 +1,7 @@
 #include "node/quorum.h"
 
 #include "engine/base/assert.h"
+#include "engine/base/mutant.h"
 
 void quorum_init(struct quorum *q, uint32_t total, uint32_t need)
 {
@@ -55,7 +56,8 @@ int quorum_next(const struct quorum *q)
 
 enum quorum_verdict quorum_judge(const struct quorum *q, bool available)
 {
-    uint32_t answered = quorum_count(q, QUORUM_ANSWERED);
+    uint32_t answered = quorum_count(q, QUORUM_ANSWERED) +
+                        (MUTANT(count_asked) ? quorum_count(q, QUORUM_ASKED) > 0 : 0);
     uint32_t possible = quorum_possible(q);
     if (answered >= q->need)
         return QUORUM_MET;

@@ -5,6 +5,7 @@
  */
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "node/node_private.h"
 
 static void refuse(struct node *n, const struct gt_event *ev, int error, struct gt_effects *fx)
@@ -148,7 +149,7 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
         m.fetch_reply.head.flags = REPLY_UNKNOWN;
     else
         m.fetch_reply.head.error = r->result;
-    if (!r->result && !r->record)
+    if ((!r->result && !r->record) || (MUTANT(unknown_as_absent) && r->result == GT_EUNKNOWN))
         m.fetch_reply.head.flags = REPLY_ABSENT;
     m.fetch_reply.record = slice_blob(r->record);
     effects_reply(fx, s->origin.link, &m);

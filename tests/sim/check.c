@@ -188,7 +188,8 @@ static bool read_saw(const struct op *read, const struct op *u)
 
 bool may_supersede(const struct story *story, const struct op *v, const struct op *u)
 {
-    if (v == u || op_over_before(v, u))
+    /* An attempt of a forgotten operation may be minted at any time after it was done. */
+    if (v == u || (op_over_before(v, u) && !story->run->forgets))
         return false;
     if (v->plain)
         return true;
@@ -308,7 +309,8 @@ bool superseded_back(const struct story *story, enum op_kind kind, const char *c
     }
     for (uint32_t i = 0; i < run->replica_count && !found; i++) {
         const struct replica *r = &run->replicas[i];
-        found = r->owner && replica_back(run, &story->keys[r->key], kind, r, checker, out);
+        found = r->owner && !run->apart &&
+                replica_back(run, &story->keys[r->key], kind, r, checker, out);
     }
     return found;
 }

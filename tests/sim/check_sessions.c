@@ -60,6 +60,38 @@ static bool forgotten(const struct run *run, bool (*owes)(const struct op *), co
     return found;
 }
 
+#define LOOKED_BACK 16 /* reads before one, to keep the cost down */
+
+/*
+ * Across sessions, when a read asks every owner (r = n): what a read has shown was durable at one
+ * of them, so that any read which begins later includes it.
+ */
+bool check_full_reads(const struct run *run, struct finding *out)
+{
+    struct story story;
+    bool found = false;
+    if (run->r != run->n)
+        return false;
+    story_init(&story, run);
+    for (uint32_t key = 0; key < run->key_count && !found; key++) {
+        const struct key_ops *k = &story.keys[key];
+        for (uint32_t i = 0; i < k->read_count && !found; i++) {
+            const struct op *read = k->reads[i];
+            for (uint32_t j = i > LOOKED_BACK ? i - LOOKED_BACK : 0; j < i && !found; j++) {
+                const struct op *first = k->reads[j];
+                if (op_whole(read) && op_over_before(first, read) &&
+                    !history_includes(&read->returned, &first->returned) &&
+                    !may_be_reaped(&story, key, 0, read))
+                    found = finding_set(out, "full_reads",
+                                        "%s does not include %s, and both asked every owner",
+                                        op_text(read).text, op_text(first).text);
+            }
+        }
+    }
+    story_close(&story);
+    return found;
+}
+
 bool check_sessions_own(const struct run *run, struct finding *out)
 {
     return forgotten(run, owes_own, "sessions_own", out);

@@ -76,6 +76,8 @@ struct run {
     /* Of each key, from malloc, freed by run_close. seq counts up per partition, so that a dot may
      * name one write in each; NULL: not told, and dots are compared within their key alone. */
     uint32_t *partitions;
+    bool apart; /* owners that missed writes stay behind (no pull): their last states prove nothing
+                 */
     bool forgets; /* a superseded operation that is tried again is minted anew (no RULES 10) */
     bool reaps;   /* tombstones are reaped (RULES 19): with a deleted key its history may go */
 };
@@ -119,6 +121,8 @@ checker_fn check_realtime;
 /* A session reads what it wrote; what it once read it does not lose again (monotonic). */
 checker_fn check_sessions_own;
 checker_fn check_sessions_monotonic;
+/* Where every owner is asked, a read includes what any earlier read has shown. */
+checker_fn check_full_reads;
 /* A strict read that began after an acknowledged strict write ended includes it. */
 checker_fn check_quorums;
 /* A deleted value is not shown again, by reads or by replicas. */

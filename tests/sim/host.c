@@ -296,7 +296,7 @@ static void result_feed(struct sim *s, uint32_t host, struct store_result *r)
 
 static uint64_t job_us(struct sim *s, const struct host *h, enum engine_lane lane)
 {
-    uint64_t mean_us = lane == ENGINE_LOG ? h->sync_us : 8 * h->sync_us;
+    uint64_t mean_us = lane == ENGINE_LOG ? h->sync_us : 20 * h->sync_us;
     return h->sync_us / 2 + exponential_us(&s->store_prng, mean_us / 2);
 }
 
@@ -324,6 +324,7 @@ void host_poll(struct sim *s, uint32_t host)
     struct store_result r;
     h->polled = false;
     while (h->life == life && engine_result(h->engine, &r)) {
+        inv_result(s, host, &r);
         result_feed(s, host, &r);
         store_result_release(&r);
     }
@@ -681,6 +682,7 @@ void host_free(struct sim *s, uint32_t host)
     storage_close(s, host, false);
     machine_free(h);
     free(h->dialings);
+    free(h->puts);
     free(h->log.sink_arg);
     if (h->disk) {
         h->disk->destroy(h->disk);
@@ -707,6 +709,15 @@ void sim_disk_read_error(struct sim *s, uint32_t host)
         return;
     h->error_armed = true;
     memindex_fail(h->index, MEMINDEX_GET, 1 + prng_below(&s->store_prng, 20), GT_EIO, false);
+}
+
+void sim_disk_errors_end(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    if (!h->disk)
+        return;
+    memdisk_fail(h->disk, 0, 0, 0, false);
+    memindex_fail(h->index, 0, 0, 0, false);
 }
 
 void sim_disk_full(struct sim *s, uint32_t host, bool full)

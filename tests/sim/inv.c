@@ -170,16 +170,24 @@ static void clock_check(struct sim *s, uint32_t host, uint32_t partition)
             key_check(s, host, partition, k->dots[i].key);
 }
 
-/* A dot of another node that no state and no message ever named. */
+/* What the node minted in earlier lives may have been superseded before anybody saw it; so may what
+ * it mints while puts are under way that wait for room. */
+static bool may_be_unseen(const struct sim *s, uint32_t host, struct actor actor)
+{
+    const struct engine_identity *own = engine_identity(s->hosts[host].engine);
+    return actor.node == own->node_id &&
+           (actor.incarnation != own->incarnation || s->hosts[host].put_count > 0);
+}
+
+/* A dot that no state and no message ever named. */
 static void foreign_check(struct sim *s, uint32_t host, uint32_t partition)
 {
     struct inv_keys *k = keys_of(s, partition);
     struct engine_partition p;
-    uint64_t own = engine_identity(s->hosts[host].engine)->node_id;
     engine_partition(s->hosts[host].engine, partition, &p);
     for (uint32_t i = 0; i < p.clock->entry_count; i++) {
         const struct clock_entry *e = &p.clock->entries[i];
-        if (e->actor.node == own)
+        if (may_be_unseen(s, host, e->actor))
             continue;
         for (uint64_t seq = 1; seq <= clock_highest(p.clock, e->actor); seq++) {
             struct dot d = {e->actor, seq};
@@ -199,8 +207,13 @@ void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
 {
     if (r->kind != STORE_PUT && r->kind != STORE_MERGE)
         return;
+    struct host *h = &s->hosts[host];
     struct inv_keys *k = keys_of(s, r->partition);
     uint32_t key = key_number(k, r->key);
+    if (r->kind == STORE_PUT) {
+        h->puts = sim_grown(h->puts, h->put_count, &h->put_capacity, sizeof(*h->puts));
+        h->puts[h->put_count++] = (struct put_under_way){r->tag, r->partition, key};
+    }
     for (uint32_t i = 0; i < dots_count(r->dots); i++)
         dot_learn(s, k, dots_at(r->dots, i), key);
     k->keys[key].unknown &= ~(1u << host);
@@ -210,8 +223,23 @@ void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
         foreign_check(s, host, r->partition);
 }
 
+void inv_result(struct sim *s, uint32_t host, const struct store_result *r)
+{
+    struct host *h = &s->hosts[host];
+    for (uint32_t i = 0; r->kind == STORE_PUT && i < h->put_count; i++) {
+        struct put_under_way put = h->puts[i];
+        if (put.tag != r->tag)
+            continue;
+        h->puts[i] = h->puts[--h->put_count];
+        for (uint32_t d = 0; r->dots && d < dots_count(slice_blob(r->dots)); d++)
+            dot_learn(s, keys_of(s, put.partition), dots_at(slice_blob(r->dots), d), put.key);
+        return;
+    }
+}
+
 void inv_recovered(struct sim *s, uint32_t host)
 {
+    s->hosts[host].put_count = 0;
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         struct inv_keys *k = &s->keys[p];
         for (uint32_t i = 0; i < k->dot_count; i++)

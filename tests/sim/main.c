@@ -4,31 +4,24 @@
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "commit.h"
 #include "engine/base/assert.h"
+#include "engine/base/mutant.h"
 #include "engine/base/units.h"
+#include "tests/sim/fleet.h"
 #include "tests/sim/swarm.h"
 
 #define TRACE_KEPT     200
 #define TRACE_LINE     700
-#define JOBS_MAX       64
 #define EXIT_USAGE     2
 #define PROGRESS_EVERY 1.0
 
 struct options {
-    uint64_t first, last;
-    uint32_t jobs;
-    bool trace, minimize, one;
-};
-
-/* What a worker tells about one seed. */
-struct seed_verdict {
-    uint64_t seed, hash, events, virtual_us;
-    uint32_t acked, failed;
+    struct fleet_orders fleet;
+    bool trace, minimize, brief;
+    bool one, many; /* --seed, --seeds */
 };
 
 /* ---- traces ---------------------------------------------------------------------------------- */
@@ -158,101 +151,64 @@ static int seed_run(uint64_t seed, const struct options *o)
 
 /* ---- many seeds ------------------------------------------------------------------------------ */
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* A process of its own runs every jobs-th seed, and says each verdict by one write. */
-static void worker(const struct options *o, uint32_t number, int out)
-{
-    for (uint64_t seed = o->first + number; seed <= o->last && seed >= o->first; seed += o->jobs) {
-        struct plan plan;
-        struct swarm_result r;
-        plan_make(&plan, seed);
-        swarm_run(&plan, NULL, NULL, &r);
-        struct seed_verdict v = {seed, r.hash, r.events, r.virtual_us, r.acked, r.failed};
-        if (write(out, &v, sizeof(v)) != sizeof(v))
-            _exit(1);
-    }
-    _exit(0);
-}
-
-static void progress(const struct options *o, uint64_t ended, uint64_t failed, double seconds)
-{
-    if (!isatty(STDERR_FILENO))
-        return;
-    fprintf(stderr, "\r%llu of %llu seeds, %llu failed, %.1f seeds/s ", (unsigned long long)ended,
-            (unsigned long long)(o->last - o->first + 1), (unsigned long long)failed,
-            (double)ended / (seconds > 0 ? seconds : 1));
-}
-
-static void failure_show(uint64_t seed, const struct options *o)
-{
-    struct options one = {.minimize = o->minimize};
-    printf("\n");
-    seed_run(seed, &one);
-}
-
 #define SHOWN_MAX 3 /* failures at length */
+
+struct watch {
+    const struct options *options;
+    struct fleet_verdict failures[SHOWN_MAX];
+    uint32_t failure_count;
+    double told_s;
+};
+
+static void progress(const struct options *o, const struct fleet_tally *t)
+{
+    fprintf(stderr, "\r%llu of %llu seeds, %llu failed, %.1f seeds/s ",
+            (unsigned long long)t->ended, (unsigned long long)(o->fleet.last - o->fleet.first + 1),
+            (unsigned long long)t->failed, (double)t->ended / t->seconds);
+}
+
+static void each_verdict(void *arg, const struct fleet_verdict *v, const struct fleet_tally *t)
+{
+    struct watch *w = arg;
+    if (isatty(STDERR_FILENO) && t->seconds - w->told_s > PROGRESS_EVERY) {
+        w->told_s = t->seconds;
+        progress(w->options, t);
+    }
+    if (!v->failed)
+        return;
+    fprintf(stderr, "%sseed %llu FAILED: %s\n", isatty(STDERR_FILENO) ? "\n" : "",
+            (unsigned long long)v->seed, v->checker);
+    if (w->failure_count < SHOWN_MAX)
+        w->failures[w->failure_count++] = *v;
+}
 
 static int seeds_run(const struct options *o)
 {
-    int ends[2];
-    if (pipe(ends) != 0) {
-        perror("gtstore-sim: pipe");
+    struct watch w = {.options = o};
+    struct fleet_tally t;
+    if (!fleet_run(&o->fleet, each_verdict, &w, &t)) {
+        perror("gtstore-sim: no process can be started");
         return 1;
     }
-    fflush(stdout);
-    for (uint32_t i = 0; i < o->jobs; i++) {
-        pid_t pid = fork();
-        if (pid == 0) {
-            close(ends[0]);
-            worker(o, i, ends[1]);
-        }
-        if (pid < 0) {
-            perror("gtstore-sim: fork");
-            return 1;
-        }
-    }
-    close(ends[1]);
-    double began_s = now_s(), told_s = 0;
-    uint64_t ended = 0, failed = 0, events = 0, acked = 0, shown[SHOWN_MAX];
-    struct seed_verdict v;
-    while (read(ends[0], &v, sizeof(v)) == sizeof(v)) {
-        ended++;
-        events += v.events;
-        acked += v.acked;
-        if (v.failed && failed < SHOWN_MAX)
-            shown[failed] = v.seed;
-        if (v.failed)
-            fprintf(stderr, "\nseed %llu FAILED\n", (unsigned long long)v.seed);
-        failed += v.failed;
-        if (now_s() - told_s > PROGRESS_EVERY) {
-            told_s = now_s();
-            progress(o, ended, failed, told_s - began_s);
-        }
-    }
-    close(ends[0]);
-    double seconds = now_s() - began_s;
-    progress(o, ended, failed, seconds);
-    if (isatty(STDERR_FILENO))
+    if (isatty(STDERR_FILENO)) {
+        progress(o, &t);
         fputc('\n', stderr);
-    bool crashed = false;
-    for (int status; wait(&status) > 0;)
-        crashed |= !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-    for (uint64_t i = 0; i < failed && i < SHOWN_MAX; i++)
-        failure_show(shown[i], o);
-    if (crashed || ended != o->last - o->first + 1)
-        printf("a worker died: run the seeds that are missing one by one\n");
-    printf("%llu seeds %llu..%llu: %llu failed; %llu writes done, %llu events; %.1f seeds/s, %u "
-           "jobs\n",
-           (unsigned long long)ended, (unsigned long long)o->first, (unsigned long long)o->last,
-           (unsigned long long)failed, (unsigned long long)acked, (unsigned long long)events,
-           (double)ended / seconds, o->jobs);
-    return failed > 0 || crashed || ended != o->last - o->first + 1;
+    }
+    for (uint32_t i = 0; i < w.failure_count && !o->brief; i++)
+        if (w.failures[i].died)
+            printf("\nseed %llu ended its process; again: gtstore-sim --seed %llu --trace\n",
+                   (unsigned long long)w.failures[i].seed, (unsigned long long)w.failures[i].seed);
+        else
+            seed_run(w.failures[i].seed, o);
+    if (o->fleet.seconds)
+        printf("fresh seeds: %llu..%llu\n", (unsigned long long)o->fleet.first,
+               (unsigned long long)(o->fleet.first + t.ended - 1));
+    printf("%llu seeds: %llu failed%s%s; %llu writes done, %llu events; %.1f seeds/s, %u jobs\n",
+           (unsigned long long)t.ended, (unsigned long long)t.failed, t.failed ? ", first by " : "",
+           t.failed ? w.failures[0].checker : "", (unsigned long long)t.acked,
+           (unsigned long long)t.events, (double)t.ended / (t.seconds > 0 ? t.seconds : 1),
+           o->fleet.jobs);
+    return t.failed > 0;
 }
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -263,6 +219,10 @@ static const struct argp_option option_table[] = {
     {"jobs", 'j', "J", 0, "processes (the machine's processors)", 0},
     {"trace", 't', NULL, 0, "every event of the one run", 0},
     {"minimize", 'm', NULL, 0, "leave faults out of a failing run while it fails", 0},
+    {"seconds", 'T', "SECONDS", 0, "with --seeds: begin no run after so long", 0},
+    {"brief", 'b', NULL, 0, "do not run failing seeds again for their traces", 0},
+    {"first", 'f', NULL, 0, "end with the first run that fails", 0},
+    {"mutant", 'M', "NAME", 0, "switch a planted fault on (a build with GT_MUTANTS)", 0},
     {0}};
 
 static void seeds_parse(struct argp_state *state, const char *text, struct options *o)
@@ -272,8 +232,9 @@ static void seeds_parse(struct argp_state *state, const char *text, struct optio
     if (!dots || (size_t)(dots - text) >= sizeof(first))
         argp_error(state, "--seeds %s: A..B is needed", text);
     snprintf(first, sizeof(first), "%.*s", (int)(dots - text), text);
-    if (units_number(first, 0, UINT64_MAX - 1, &o->first) != 0 ||
-        units_number(dots + 2, 0, UINT64_MAX - 1, &o->last) != 0 || o->last < o->first)
+    if (units_number(first, 0, UINT64_MAX - 1, &o->fleet.first) != 0 ||
+        units_number(dots + 2, 0, UINT64_MAX - 1, &o->fleet.last) != 0 ||
+        o->fleet.last < o->fleet.first)
         argp_error(state, "--seeds %s: two numbers, the lower one first, are needed", text);
 }
 
@@ -283,25 +244,42 @@ static error_t option_take(int key, char *text, struct argp_state *state)
     uint64_t number;
     switch (key) {
     case 's':
-        if (units_number(text, 0, UINT64_MAX - 1, &o->first) != 0)
+        if (units_number(text, 0, UINT64_MAX - 1, &o->fleet.first) != 0)
             argp_error(state, "--seed %s: a number is needed", text);
-        o->last = o->first;
+        o->fleet.last = o->fleet.first;
         o->one = true;
         return 0;
     case 'S':
         seeds_parse(state, text, o);
-        o->one = false;
+        o->many = true;
         return 0;
     case 'j':
-        if (units_number(text, 1, JOBS_MAX, &number) != 0)
-            argp_error(state, "--jobs %s: 1 to %d are possible", text, JOBS_MAX);
-        o->jobs = (uint32_t)number;
+        if (units_number(text, 1, FLEET_JOBS_MAX, &number) != 0)
+            argp_error(state, "--jobs %s: 1 to %d are possible", text, FLEET_JOBS_MAX);
+        o->fleet.jobs = (uint32_t)number;
         return 0;
     case 't':
         o->trace = true;
         return 0;
     case 'm':
         o->minimize = true;
+        return 0;
+    case 'T':
+        if (units_number(text, 1, 1u << 30, &o->fleet.seconds) != 0)
+            argp_error(state, "--seconds %s: a number is needed", text);
+        return 0;
+    case 'b':
+        o->brief = true;
+        return 0;
+    case 'f':
+        o->fleet.first_only = true;
+        return 0;
+    case 'M':
+#ifdef GT_MUTANTS
+        mutant_chosen = text;
+#else
+        argp_error(state, "--mutant %s: this build has none; see: cmake --preset mutants", text);
+#endif
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument %s", text);
@@ -321,23 +299,25 @@ int main(int argc, char **argv)
                                      NULL,
                                      NULL,
                                      NULL};
-    struct options o = {.last = 0, .first = 1};
+    struct options o = {0};
     argp_program_version = "gtstore-sim " GT_VERSION;
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = (char[]){"gtstore-sim"};
     if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
         return EXIT_USAGE;
-    if (o.last < o.first && !o.one) {
+    if (o.one == o.many) {
         fprintf(stderr, "gtstore-sim: --seed N or --seeds A..B is needed; see: gtstore-sim "
                         "--help\n");
         return EXIT_USAGE;
     }
-    if (o.trace && !o.one) {
+    if (o.trace && o.many) {
         fprintf(stderr, "gtstore-sim: --trace is for one --seed\n");
         return EXIT_USAGE;
     }
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    if (o.jobs == 0)
-        o.jobs = processors < 1 ? 1 : processors > JOBS_MAX ? JOBS_MAX : (uint32_t)processors;
-    return o.one ? seed_run(o.first, &o) : seeds_run(&o);
+    if (o.fleet.jobs == 0)
+        o.fleet.jobs = processors < 1                ? 1
+                       : processors > FLEET_JOBS_MAX ? FLEET_JOBS_MAX
+                                                     : (uint32_t)processors;
+    return o.one ? seed_run(o.fleet.first, &o) : seeds_run(&o);
 }

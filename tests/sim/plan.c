@@ -149,6 +149,7 @@ static void fault_fill(struct plan *p, struct prng *d, struct fault *f)
     case FAULT_FLIP:
         f->a = 1 + (uint32_t)(p->seed % p->nodes); /* one owner alone may be rotten */
         f->value = prng_next(d);
+        f->b = 1 + (uint32_t)prng_below(d, 8); /* so many records */
         break;
     case FAULT_CLOCK_JUMP:
         f->a = (uint32_t)prng_below(d, 1 + p->nodes);
@@ -172,9 +173,8 @@ static void fault_fill(struct plan *p, struct prng *d, struct fault *f)
 static bool fault_fits(const struct plan *p, enum fault_kind kind)
 {
     const struct settings *s = &p->settings;
-    if (kind == FAULT_FLIP)
-        return s->replicas >= 3 && s->read_quorum < s->replicas && s->write_quorum < s->replicas;
-    return true;
+    /* With a record unknown at one owner the others must be enough for a read. */
+    return kind != FAULT_FLIP || s->read_quorum < s->replicas;
 }
 
 static int fault_order(const void *left, const void *right)
@@ -183,14 +183,35 @@ static int fault_order(const void *left, const void *right)
     return a->at_us < b->at_us ? -1 : a->at_us > b->at_us;
 }
 
+/* Half of the seeds are about one thing, so that its faults meet one another. */
+enum theme { THEME_ANY, THEME_CRASHES, THEME_BLACKOUTS, THEME_NETWORK, THEME_DISKS, THEMES };
+
+static const uint32_t theme_kinds[THEMES] = {
+    [THEME_ANY] = ~0u,
+    [THEME_CRASHES] = 1u << FAULT_KILL | 1u << FAULT_POWER | 1u << FAULT_STOP | 1u << FAULT_LOOP |
+                      1u << FAULT_KILL_ALL | 1u << FAULT_POWER_ALL,
+    [THEME_BLACKOUTS] = 1u << FAULT_POWER_ALL | 1u << FAULT_POWER | 1u << FAULT_SLOW_DISK,
+    [THEME_NETWORK] = 1u << FAULT_CUT | 1u << FAULT_CUT_ONE_WAY | 1u << FAULT_SPLIT |
+                      1u << FAULT_SLOW_LINK | 1u << FAULT_PAUSE | 1u << FAULT_CLIENT,
+    [THEME_DISKS] = 1u << FAULT_SYNC_FAILS | 1u << FAULT_READ_ERROR | 1u << FAULT_FULL |
+                    1u << FAULT_FLIP | 1u << FAULT_SLOW_DISK | 1u << FAULT_POWER};
+
 static void faults_make(struct plan *p, struct prng *d)
 {
     uint32_t weights[FAULT_KINDS], total = 0;
     uint32_t count = chance(d, 10) ? 0 : (uint32_t)scaled(d, 2, 40);
     uint64_t from_us = chance(d, 80) ? 2 * SECOND : 0; /* also while the cluster forms */
+    enum theme theme = chance(d, 50) ? THEME_ANY : (enum theme)prng_below(d, THEMES);
+    if (theme == THEME_BLACKOUTS) {
+        /* The slower a sync and the fewer the keys, the more is under way, and looked at, when the
+         * light goes out. */
+        p->storage.sync_us = (uint32_t)PICK(d, 2000, 10000, 40000);
+        p->keys = 1 + p->keys % 3;
+        count = 10 + (uint32_t)prng_below(d, 30);
+    }
     for (uint32_t i = 0; i < FAULT_KINDS; i++) {
-        weights[i] = chance(d, 50) ? (uint32_t)scaled(d, 1, 20) : 0;
-        if (!fault_fits(p, (enum fault_kind)i))
+        weights[i] = chance(d, 50) || theme != THEME_ANY ? (uint32_t)scaled(d, 1, 20) : 0;
+        if (!(theme_kinds[theme] >> i & 1) || !fault_fits(p, (enum fault_kind)i))
             weights[i] = 0;
         total += weights[i];
     }

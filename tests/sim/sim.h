@@ -131,6 +131,7 @@ void sim_network(struct sim *s, const struct sim_network *n);
 void sim_heal(struct sim *s);
 void sim_disk_fail_sync(struct sim *s, uint32_t host);       /* the next sync answers EIO */
 void sim_disk_read_error(struct sim *s, uint32_t host);      /* one later read of the index */
+void sim_disk_errors_end(struct sim *s, uint32_t host);      /* those not yet met */
 void sim_disk_full(struct sim *s, uint32_t host, bool full); /* no file may grow */
 void sim_disk_slow(struct sim *s, uint32_t host, uint32_t sync_us); /* 0 = as configured */
 bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed); /* one bit of a record at rest */

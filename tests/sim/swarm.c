@@ -395,7 +395,8 @@ static void fault_strike(void *arg, struct sim *sim, uint64_t value)
         sim_at(sim, until_us, disk_ok, w, f->a);
         break;
     case FAULT_FLIP:
-        sim_disk_flip(sim, f->a, f->value);
+        for (uint32_t i = 0; i < f->b; i++)
+            sim_disk_flip(sim, f->a, f->value + i);
         break;
     case FAULT_CLOCK_JUMP:
         sim_clock(sim, f->a, (int64_t)f->value, 0);
@@ -445,8 +446,10 @@ static void heal(struct swarm *w)
     sim_heal(w->sim);
     for (uint32_t host = 0; host < sim_host_count(w->sim); host++) {
         sim_clock(w->sim, host, 0, 0);
-        if (sim_role(w->sim, host) != SIM_CLIENT)
+        if (sim_role(w->sim, host) != SIM_CLIENT) {
             disk_ok(w, w->sim, host);
+            sim_disk_errors_end(w->sim, host);
+        }
         sim_start(w->sim, host, 0);
     }
 }
@@ -548,6 +551,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     w.run.n = p->settings.replicas;
     w.run.r = p->settings.read_quorum;
     w.run.w = p->settings.write_quorum;
+    w.run.apart = pending("checker", "convergence");
     w.run.forgets = pending("rule", "operations");
     w.run.partitions = calloc(p->keys, sizeof(*w.run.partitions));
     gt_assert(w.run.partitions);

@@ -83,6 +83,12 @@ struct dialing {
     uint32_t failures;
 };
 
+/* A PUT in the engine: which key the dots of its result are of. */
+struct put_under_way {
+    uint64_t tag;
+    uint32_t partition, key;
+};
+
 struct host {
     enum sim_role role;
     char name[20];
@@ -111,6 +117,8 @@ struct host {
     bool full, rotten;
     bool error_armed; /* one call of its disk or index will fail, or has failed since it started */
     uint32_t boots_failed;
+    struct put_under_way *puts; /* inv.c */
+    uint32_t put_count, put_capacity;
 };
 
 struct sim {
@@ -174,6 +182,8 @@ void host_free(struct sim *s, uint32_t host);
 void inv_free(struct sim *s);
 /* The node has recovered: everything is looked at anew. */
 void inv_recovered(struct sim *s, uint32_t host);
+/* A result, before the machine hears it. */
+void inv_result(struct sim *s, uint32_t host, const struct store_result *r);
 /* A write was asked for. */
 void inv_stored(struct sim *s, uint32_t host, const struct store_request *r);
 

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Each planted fault of the list must be caught: by which checker, and after how many seeds.
+# Usage: mutants.sh SOURCE_DIR PROGRAM [NAME...]     PROGRAM is gtstore-sim of a build with GT_MUTANTS
+set -uo pipefail
+source_dir=$1 sim=$2
+shift 2
+list=$source_dir/tests/sim/mutants pending=$source_dir/tests/sim/pending
+seeds=2000 missed=0 caught=0
+
+mapfile -t names < <(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else grep -oE '^[a-z_]+' "$list"; fi)
+printf '%-24s %-20s %s\n' mutant 'caught by' 'after seeds'
+for name in "${names[@]}"; do
+  grep -qE "^$name " "$list" || { echo "$name: not in the list"; exit 2; }
+  if reason=$(grep -oE "^mutant +$name +.*" "$pending"); then
+    printf '%-24s pending: %s\n' "$name" "$(sed -E 's/^mutant +[a-z_]+ +//' <<<"$reason")"
+    continue
+  fi
+  line=$("$sim" --mutant "$name" --first --brief --seeds "1..$seeds" 2>/dev/null | tail -n 1)
+  if [[ $line =~ ^([0-9]+)\ seeds:\ [1-9][0-9]*\ failed,\ first\ by\ ([a-z_]+) ]]; then
+    printf '%-24s %-20s %s\n' "$name" "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}"
+    caught=$((caught + 1))
+  else
+    printf '%-24s SURVIVED %s seeds\n' "$name" "$seeds"
+    missed=$((missed + 1))
+  fi
+done
+echo "$caught caught, $missed survived"
+[ "$missed" = 0 ]
