@@ -684,6 +684,15 @@ static void call_expire(struct session *s, struct call *c)
 
 /* ---- the map --------------------------------------------------------------------------------- */
 
+/* Greets once more those that stand and have not answered for as long as an attempt may take. */
+static void greet_again(struct session *s)
+{
+    for (uint32_t i = 0; i < s->peer_count; i++)
+        if (s->peers[i].link == LINK_GREETED &&
+            s->now_us - s->peers[i].greeted_us >= SESSION_ATTEMPT_US)
+            peer_greet(s, &s->peers[i]);
+}
+
 /* Asks one peer for the map unless one was asked already. MAP_RETRY_US later another is asked. */
 static void map_ask(struct session *s)
 {
@@ -693,8 +702,13 @@ static void map_ask(struct session *s)
     for (uint32_t i = 0; i < s->peer_count && !(p && p->link == LINK_READY); i++)
         p = &s->peers[s->map_cursor++ % s->peer_count];
     s->map_hint = 0;
-    if (!p || p->link != LINK_READY)
-        return; /* the next link that is made asks */
+    if (!p || p->link != LINK_READY) {
+        /* The next link that is made asks. Where a greeting or its answer was lost none would be.
+         */
+        greet_again(s);
+        s->map_timer_us = s->now_us + MAP_RETRY_US;
+        return;
+    }
     struct msg m;
     s->map_ask = ++s->map_asked;
     message_begin(s, &m, MSG_MAP_GET, s->map_ask);

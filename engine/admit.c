@@ -233,15 +233,20 @@ static int key_check(const struct store_request *r)
 
 /* ---- put ------------------------------------------------------------------------------------- */
 
-/* The known sibling's dot, then those of the other siblings. */
-static struct blob *known_dots(const struct state *s, const struct sibling *known)
+/* The known sibling's dot, then those of what was replaced and of the other siblings. */
+static struct blob *known_dots(const struct engine *e, const struct state *s, struct dot known,
+                               uint32_t replaced)
 {
-    struct blob *b = blob_new((size_t)s->sibling_count * DOT_BYTES);
-    uint32_t at = 1;
-    for (uint32_t i = 0; b && i < s->sibling_count; i++) {
-        uint32_t place = &s->siblings[i] == known ? 0 : at++;
-        dots_put(b->data + (size_t)place * DOT_BYTES, s->siblings[i].dot);
-    }
+    struct blob *b = blob_new(((size_t)s->sibling_count + replaced) * DOT_BYTES);
+    uint32_t at = 0;
+    if (!b)
+        return NULL;
+    dots_put(b->data, known);
+    for (uint32_t i = 0; i < replaced; i++)
+        dots_put(b->data + (size_t)++at * DOT_BYTES, e->dots[i]);
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (dot_compare(s->siblings[i].dot, known) != 0)
+            dots_put(b->data + (size_t)++at * DOT_BYTES, s->siblings[i].dot);
     return b;
 }
 
@@ -263,27 +268,55 @@ static const struct sibling *sibling_of_op(const struct state *s, const uint8_t 
     return NULL;
 }
 
-/* The operation is known here: its dot is finished, nothing is minted (RULES 10). */
-static int put_known(struct engine *e, const struct store_request *r, uint64_t hash,
-                     const struct view *view, const struct sibling *known)
+/* Makes the state here what the known operation left, if it is not. *lsn is what the result waits
+ * for; w->record is the state, one reference. */
+static int known_write(struct engine *e, struct write *w, bool parked, uint64_t *lsn)
 {
-    int error = history_copy(&e->returned, &e->context);
-    if (!error)
-        error = history_add(&e->returned, known->dot);
+    const struct store_request *r = w->request;
+    *lsn = w->view->lsn;
+    if (state_equal(&e->merged, &e->local)) {
+        w->record = blob_ref(w->view->record);
+        return 0;
+    }
+    int error = record_encode_blob(&e->merged, r->partition, r->key, &w->record);
     if (error)
         return error;
-    struct store_result result = {.kind = STORE_PUT,
-                                  .tag = r->tag,
-                                  .record = blob_ref(view->record),
-                                  .dots = known_dots(&e->local, known),
-                                  .context = context_blob(e, &e->returned, hash),
-                                  .stamp = known->stamp,
-                                  .known_op = true};
-    if (!result.dots || !result.context) {
+    w->now = presence_of(&e->merged, w->record);
+    fresh_dots_count(e, w);
+    error = state_write(e, w, parked, lsn);
+    if (error)
+        blob_unref(w->record);
+    else
+        blob_ref(w->record);
+    return error;
+}
+
+/* The operation is known here: its dot is finished, nothing is minted (RULES 10). */
+static int put_known(struct engine *e, struct write *w, const struct sibling *known, bool parked)
+{
+    const struct store_request *r = w->request;
+    struct store_result result = {
+        .kind = STORE_PUT, .tag = r->tag, .stamp = known->stamp, .known_op = true};
+    struct dot dot = known->dot;
+    uint64_t lsn;
+    int error = dots_reserve(e, e->local.sibling_count);
+    if (!error)
+        error = version_cover(&e->local, &e->context, r->op, &e->merged, e->dots, &w->dot_count);
+    if (!error)
+        error = history_copy(&e->returned, &e->context);
+    if (!error)
+        error = history_add(&e->returned, dot);
+    if (error)
+        return error;
+    result.dots = known_dots(e, &e->merged, dot, w->dot_count);
+    result.context = context_blob(e, &e->returned, w->hash);
+    error = result.dots && result.context ? known_write(e, w, parked, &lsn) : GT_ENOMEM;
+    if (error) {
         store_result_release(&result);
-        return GT_ENOMEM;
+        return error;
     }
-    engine_answer_at(e, &result, view->lsn);
+    result.record = w->record;
+    engine_answer_at(e, &result, lsn);
     return 0;
 }
 
@@ -387,10 +420,11 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
      * after the second one was done through another coordinator. */
     const struct sibling *known = MUTANT(forget_operation) ? NULL : sibling_of_op(&e->local, r->op);
     if (known) {
-        error = put_known(e, r, w.hash, &view, known);
-        if (error)
+        error = put_known(e, &w, known, parked);
+        if (error && error != NO_ROOM) {
             answer_known(e, r, error);
-        error = 0;
+            error = 0;
+        }
     } else {
         error = put_write(e, &w, parked);
     }

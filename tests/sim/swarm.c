@@ -8,12 +8,12 @@
 #include "engine/base/hash.h"
 #include "tests/sim/pending.h"
 
-#define SECOND        1000000ull
-#define TIMEOUT_US    (5 * SECOND) /* of a call */
-#define FINISH_US     (7 * SECOND) /* from healing until all is quiet: calls end, links are made */
-#define READ_US       (7 * SECOND) /* for the last reads */
-#define WORKERS_MAX   8
-#define KEY_BYTES_ALL 16
+#define SECOND             1000000ull
+#define TIMEOUT_US         (5 * SECOND) /* of a call */
+#define FINISH_US          (7 * SECOND) /* from healing until all is quiet: calls end, links are made */
+#define READ_US            (7 * SECOND) /* for the last reads */
+#define LAST_READS_AT_ONCE 4
+#define KEY_BYTES_ALL      16
 
 struct client {
     uint32_t session;                    /* the number of its life */
@@ -28,7 +28,8 @@ struct swarm {
     struct prng dice;                     /* what clients do */
     struct client clients[SIM_HOSTS_MAX]; /* by host */
     bool working;
-    uint32_t last_reads;
+    uint32_t last_key;  /* the next to be read when all is settled */
+    uint32_t last_left; /* last reads without an answer */
     void (*trace)(void *arg, const char *line);
     void *trace_arg;
 };
@@ -223,6 +224,12 @@ static void context_keep(struct swarm *w, uint32_t host, const struct op *op, st
     c->basis[op->key] = op->number;
 }
 
+static void last_read(struct swarm *w)
+{
+    if (w->last_key < w->plan->keys)
+        get_call(w, sim_client_host(w->sim, w->plan->clients), 0, w->last_key++, true);
+}
+
 static void done(void *arg, struct sim *sim, uint32_t host, uint64_t tag, int error,
                  const struct msg *m)
 {
@@ -245,8 +252,12 @@ static void done(void *arg, struct sim *sim, uint32_t host, uint64_t tag, int er
                     (unsigned long long)(op->shown[i].tombstone ? op->shown[i].dot.seq
                                                                 : op->shown[i].write));
     }
-    w->last_reads -= op->begin_us >= w->run.settled_us && w->last_reads > 0;
-    worker_later(w, host, (uint32_t)(tag & 0xff));
+    if (op->begin_us >= w->run.settled_us) {
+        w->last_left--;
+        last_read(w);
+    } else {
+        worker_later(w, host, (uint32_t)(tag & 0xff));
+    }
 }
 
 /* ---- faults ---------------------------------------------------------------------------------- */
@@ -454,19 +465,17 @@ static void heal(struct swarm *w)
     }
 }
 
-/* A new session reads every key. */
+/* A new session reads every key, a few at a time. */
 static void last_reads(struct swarm *w)
 {
-    uint32_t host = sim_client_host(w->sim, w->plan->clients);
     w->run.settled_us = sim_now_us(w->sim);
     sim_say(w->sim, -1, "---- last reads");
-    w->clients[host].session = ++w->run.session_count;
-    for (uint32_t key = 0; key < w->plan->keys; key++) {
-        w->last_reads++;
-        get_call(w, host, 0, key, true);
-    }
+    w->clients[sim_client_host(w->sim, w->plan->clients)].session = ++w->run.session_count;
+    w->last_left = w->plan->keys;
+    for (uint32_t i = 0; i < LAST_READS_AT_ONCE; i++)
+        last_read(w);
     uint64_t until_us = sim_now_us(w->sim) + READ_US;
-    while (w->last_reads > 0 && !sim_broken(w->sim) && sim_now_us(w->sim) < until_us)
+    while (w->last_left > 0 && !sim_broken(w->sim) && sim_now_us(w->sim) < until_us)
         sim_step(w->sim);
 }
 

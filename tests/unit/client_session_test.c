@@ -791,6 +791,23 @@ static void test_while_forming_calls_say_so(void **state)
     expect_open(w, later);
 }
 
+static void test_a_manager_whose_greeting_was_lost_is_greeted_again(void **state)
+{
+    struct world *w = *state;
+    struct msg request = {.type = MSG_MAP_GET};
+    feed(w, &(struct gt_event){.kind = GT_START});
+    assert_true(connects(w, MANAGER));
+    feed(w, &(struct gt_event){.kind = GT_LINK_UP, .peer = MANAGER});
+    expect_send(w, MANAGER, MSG_HELLO); /* nobody hears it */
+    uint64_t tag = call(w, &request);
+    struct msg put = {.type = MSG_PUT, .put = {.key = slice_text("k"), .value = slice_text("v")}};
+    uint64_t put_tag = call(w, &put);
+    pass(w, SESSION_ATTEMPT_US + 1000);
+    expect_send(w, MANAGER, MSG_HELLO);
+    expect_open(w, tag);
+    expect_open(w, put_tag);
+}
+
 static void test_a_map_call_is_answered_from_the_sessions_map(void **state)
 {
     struct world *w = *state;
@@ -841,6 +858,7 @@ int main(void)
         STORY(test_a_full_window_says_busy),
         STORY(test_a_doubled_reply_and_one_of_another_peer_are_ignored),
         STORY(test_while_forming_calls_say_so),
+        STORY(test_a_manager_whose_greeting_was_lost_is_greeted_again),
         STORY(test_a_map_call_is_answered_from_the_sessions_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -570,6 +570,46 @@ static struct blob *foreign_record(const char *key, uint64_t seq, const char *va
     return record;
 }
 
+/* A first piece of a large state brought the operation and not what it replaced: whoever finishes
+ * it replaces what its client had seen. */
+static void test_a_known_operation_is_finished_as_its_client_sees_it(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 8);
+    struct store_request r = put_of("k", slice_text("old"));
+    r.plain = true;
+    struct store_result old = call(&rig, r);
+    struct sibling sibling = {.dot = {{77, 1 << 24}, 3}, .stamp = 10, .value = slice_text("new")};
+    struct state piece;
+    struct blob *record;
+    memset(sibling.op, 5, OP_ID_BYTES);
+    state_init(&piece);
+    assert_int_equal(state_add(&piece, &sibling), 0);
+    assert_int_equal(record_encode_blob(&piece, r.partition, r.key, &record), 0);
+    struct store_request merge = {
+        .kind = STORE_MERGE, .partition = r.partition, .key = r.key, .record = slice_blob(record)};
+    assert_int_equal(call_code(&rig, merge), 0);
+    assert_int_equal(sibling_count(&rig, "k"), 2);
+    r.value = slice_text("new");
+    r.context = slice_blob(old.context);
+    memset(r.op, 5, OP_ID_BYTES);
+    struct store_result known = call(&rig, r);
+    assert_true(known.known_op);
+    assert_int_equal(dot_compare(dots_at(slice_blob(known.dots), 0), sibling.dot), 0);
+    assert_int_equal(dots_count(slice_blob(known.dots)), 2); /* its own, and the replaced one */
+    assert_int_equal(sibling_count(&rig, "k"), 1);
+    assert_int_equal(highest_own(&rig, r.partition), 1); /* nothing was minted */
+    rig_reopen(&rig);
+    assert_int_equal(sibling_count(&rig, "k"), 1);
+    assert_counts(&rig);
+    state_close(&piece);
+    blob_unref(record);
+    store_result_release(&old);
+    store_result_release(&known);
+    rig_free(&rig);
+}
+
 static void test_merge_keeps_bytes_and_raises_the_clock(void **unused)
 {
     (void)unused;
@@ -1674,6 +1714,7 @@ int main(void)
         cmocka_unit_test(test_a_context_of_dots_never_minted_is_refused),
         cmocka_unit_test(test_sibling_limits_bind_the_coordinator),
         cmocka_unit_test(test_a_retry_of_a_known_operation_mints_nothing),
+        cmocka_unit_test(test_a_known_operation_is_finished_as_its_client_sees_it),
         cmocka_unit_test(test_merge_keeps_bytes_and_raises_the_clock),
         cmocka_unit_test(test_named_values_survive),
         cmocka_unit_test(test_identity_is_fresh_in_every_life),
