@@ -396,6 +396,17 @@ static struct item *item_drawn(struct table *t, struct prng *random)
     return NULL;
 }
 
+static void item_flip(struct item *item, struct prng *random)
+{
+    /* Others may hold the blob: snapshots, and another index made of one. */
+    struct blob *rotten = blob_copy(item->value->data, item->value->bytes);
+    gt_assert(rotten);
+    uint64_t bit = prng_below(random, (uint64_t)rotten->bytes * 8);
+    rotten->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    blob_unref(item->value);
+    item->value = rotten;
+}
+
 struct slice memindex_flip(struct index *x, uint64_t seed)
 {
     struct memindex *m = mem_of(x);
@@ -405,17 +416,26 @@ struct slice memindex_flip(struct index *x, uint64_t seed)
     pthread_mutex_lock(&m->lock);
     struct item *item = item_drawn(&m->tables[INDEX_DATA], &random);
     if (item) {
-        /* Others may hold the blob: snapshots, and another index made of one. */
-        struct blob *rotten = blob_copy(item->value->data, item->value->bytes);
-        gt_assert(rotten);
-        uint64_t bit = prng_below(&random, (uint64_t)rotten->bytes * 8);
-        rotten->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        blob_unref(item->value);
-        item->value = rotten;
+        item_flip(item, &random);
         key = slice_blob(item->key);
     }
     pthread_mutex_unlock(&m->lock);
     return key;
+}
+
+bool memindex_flip_key(struct index *x, struct slice key, uint64_t seed)
+{
+    struct memindex *m = mem_of(x);
+    struct prng random;
+    prng_init(&random, seed);
+    pthread_mutex_lock(&m->lock);
+    struct table *t = &m->tables[INDEX_DATA];
+    size_t at = table_find(t, key);
+    bool found = table_has(t, at, key) && t->items[at].value->bytes > 0;
+    if (found)
+        item_flip(&t->items[at], &random);
+    pthread_mutex_unlock(&m->lock);
+    return found;
 }
 
 void memindex_resident(struct index *x, unsigned share)

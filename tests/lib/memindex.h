@@ -45,6 +45,8 @@ void memindex_wipe(struct index *x);
  * (partition, hash, key), borrowed until the next write; empty when there is no value with bytes.
  */
 struct slice memindex_flip(struct index *x, uint64_t seed);
+/* This one; false when it is absent or has no bytes. */
+bool memindex_flip_key(struct index *x, struct slice key, uint64_t seed);
 
 /* What resident answers from now on; 1000 at first. */
 void memindex_resident(struct index *x, unsigned share);

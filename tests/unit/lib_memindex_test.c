@@ -146,6 +146,24 @@ static void a_record_rots_by_one_bit(void **state)
     x->destroy(x);
 }
 
+static void one_record_rots(void **state)
+{
+    (void)state;
+    struct index *x = memindex_new();
+    struct blob *value;
+    put(x, INDEX_DATA, "a", "first");
+    put(x, INDEX_DATA, "b", "second");
+    put(x, INDEX_DATA, "empty", "");
+    assert_true(memindex_flip_key(x, slice_text("b"), 3));
+    assert_value(x, INDEX_DATA, "a", "first");
+    assert_int_equal(x->get(x, 0, INDEX_DATA, slice_text("b"), &value), 0);
+    assert_int_equal(bits_apart(slice_blob(value), slice_text("second")), 1);
+    blob_unref(value);
+    assert_false(memindex_flip_key(x, slice_text("absent"), 3));
+    assert_false(memindex_flip_key(x, slice_text("empty"), 3));
+    x->destroy(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +171,7 @@ int main(void)
         cmocka_unit_test(a_restore_drops_a_write_and_ends_the_failing),
         cmocka_unit_test(a_wiped_index_is_empty),
         cmocka_unit_test(a_record_rots_by_one_bit),
+        cmocka_unit_test(one_record_rots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
