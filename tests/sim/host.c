@@ -80,10 +80,18 @@ static void timer_soon(struct sim *s, uint32_t host)
 
 /* ---- effects --------------------------------------------------------------------------------- */
 
-static void ended_itself(struct sim *s, uint32_t host, const char *why)
+/* Something else than the user of the simulator ends the process. */
+static void ended(struct sim *s, uint32_t host, enum sim_end how, const char *why)
 {
     sim_say(s, (int)host, "ends: %s", why);
-    sim_end(s, host, SIM_KILL);
+    sim_end(s, host, how);
+    if (s->config.ended)
+        s->config.ended(s->config.arg, s, host, why);
+}
+
+static void ended_itself(struct sim *s, uint32_t host, const char *why)
+{
+    ended(s, host, SIM_KILL, why);
     if (s->config.restarts)
         queue_push(s, (struct item){.at_us = s->now_us + RESTART_US +
                                              prng_below(&s->loop_prng, RESTART_US),
@@ -128,7 +136,7 @@ static void done_one(struct sim *s, uint32_t host, const struct gt_effect *e)
     if (e->done.error)
         sim_say(s, (int)host, "call ends: %s", e->done.text);
     hash_mix(s, e->done.tag << 8 ^ (uint64_t)(unsigned)-e->done.error);
-    s->config.done(s->config.arg, s, host, e->done.tag, e->done.error, reply);
+    s->config.done(s->config.arg, s, host, e->done.tag, e->done.error, e->done.text, reply);
     if (reply && m.type == MSG_MAP)
         ring_unref(m.map.ring);
 }
@@ -345,6 +353,15 @@ void host_job(struct sim *s, const struct item *item)
     gt_assert(h->job[lane] == item->job);
     if (!h->job_ran[lane])
         engine_job_run(item->job);
+    h->job_ran[lane] = true;
+    if (lane == ENGINE_LOG && h->ends_after_sync) {
+        static const char *const words[] = {"stopped", "killed", "power lost"};
+        char why[60];
+        snprintf(why, sizeof(why), "%s when its write was synced, before it said so",
+                 words[h->end_after_sync]);
+        ended(s, item->host, h->end_after_sync, why);
+        return;
+    }
     h->job[lane] = NULL;
     engine_job_done(h->engine, item->job);
     poll_soon(s, item->host);
@@ -662,7 +679,7 @@ void sim_end(struct sim *s, uint32_t host, enum sim_end how)
         storage_close(s, host,
                       how == SIM_STOP && engine_idle(h->engine) && !engine_poisoned(h->engine));
     }
-    h->up = h->ready = false;
+    h->up = h->ready = h->ends_after_sync = false;
     net_host_gone(s, host);
     machine_free(h);
     h->life++;
@@ -674,6 +691,12 @@ void sim_end(struct sim *s, uint32_t host, enum sim_end how)
         memdisk_crash(h->disk, prng_next(&s->store_prng));
     }
     memindex_crash(h->index);
+}
+
+void sim_end_after_sync(struct sim *s, uint32_t host, enum sim_end how)
+{
+    s->hosts[host].ends_after_sync = true;
+    s->hosts[host].end_after_sync = how;
 }
 
 void host_free(struct sim *s, uint32_t host)
@@ -739,6 +762,18 @@ bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed)
 {
     struct host *h = &s->hosts[host];
     bool done = h->index && memindex_flip(h->index, seed).bytes > 0;
+    if (done)
+        sim_say(s, (int)host, "a bit of a record flips");
+    return done;
+}
+
+bool sim_disk_flip_key(struct sim *s, uint32_t host, uint32_t partition, struct slice key,
+                       uint64_t seed)
+{
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct host *h = &s->hosts[host];
+    struct slice index_key = index_data_key(at, partition, hash_bytes(key), key);
+    bool done = h->index && memindex_flip_key(h->index, index_key, seed);
     if (done)
         sim_say(s, (int)host, "a bit of a record flips");
     return done;

@@ -125,10 +125,10 @@ static bool item_is_void(const struct sim *s, const struct item *item)
     return s->hosts[item->host].life != item->life;
 }
 
-static bool item_waits(const struct sim *s, const struct item *item)
+/* A pause of its host makes it wait. */
+static bool item_waits(const struct item *item)
 {
-    return item->kind != ITEM_CALL && item->kind != ITEM_BOOT &&
-           s->hosts[item->host].paused_us > s->now_us;
+    return item->kind != ITEM_CALL && item->kind != ITEM_BOOT;
 }
 
 bool sim_step(struct sim *s)
@@ -139,7 +139,7 @@ bool sim_step(struct sim *s)
     s->now_us = item.at_us;
     if (item_is_void(s, &item))
         return true;
-    if (item_waits(s, &item)) {
+    if (item_waits(&item) && s->hosts[item.host].paused_us > s->now_us) {
         item.at_us = s->hosts[item.host].paused_us;
         queue_push(s, item);
         return true;
@@ -187,6 +187,20 @@ void sim_run_until(struct sim *s, uint64_t until_us)
         sim_step(s);
     if (!s->broken[0] && s->now_us < until_us)
         s->now_us = until_us;
+}
+
+bool sim_run_till(struct sim *s, uint64_t until_us, bool (*over)(void *arg), void *arg)
+{
+    while (!over(arg)) {
+        if (s->broken[0])
+            return false;
+        if (s->heap_count == 0 || s->heap[0].at_us > until_us) {
+            s->now_us = until_us;
+            return false;
+        }
+        sim_step(s);
+    }
+    return true;
 }
 
 void sim_at(struct sim *s, uint64_t at_us, void (*call)(void *arg, struct sim *s, uint64_t value),
@@ -358,9 +372,32 @@ void sim_clock(struct sim *s, uint32_t host, int64_t offset_us, int64_t drift_pp
 
 void sim_pause(struct sim *s, uint32_t host, uint64_t until_us)
 {
-    sim_say(s, (int)host, "paused for %.3f ms", (double)(until_us - s->now_us) / 1000);
+    if (until_us == UINT64_MAX)
+        sim_say(s, (int)host, "paused");
+    else
+        sim_say(s, (int)host, "paused for %.3f ms", (double)(until_us - s->now_us) / 1000);
     if (until_us > s->hosts[host].paused_us)
         s->hosts[host].paused_us = until_us;
+}
+
+static int item_order(const void *left, const void *right)
+{
+    return item_before(left, right) ? -1 : 1;
+}
+
+void sim_resume(struct sim *s, uint32_t host)
+{
+    uint64_t paused_us = s->hosts[host].paused_us;
+    if (paused_us <= s->now_us)
+        return;
+    sim_say(s, (int)host, "goes on");
+    s->hosts[host].paused_us = 0;
+    /* What waits for the end of the pause happens now, in the order in which it came. */
+    for (uint32_t i = 0; i < s->heap_count; i++)
+        if (s->heap[i].host == host && s->heap[i].at_us == paused_us && item_waits(&s->heap[i]))
+            s->heap[i].at_us = s->now_us;
+    /* A list in order is a heap. */
+    qsort(s->heap, s->heap_count, sizeof(*s->heap), item_order);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

@@ -59,9 +59,12 @@ struct sim_config {
     size_t piece_bytes_max; /* of a node's states; 0 = what a frame takes */
     bool restarts; /* what ends by itself (exit 74, a refusal) is started again after 1 s */
     void *arg;
-    /* A session's answer: m is NULL when error says that there was none. May call sim_call. */
-    void (*done)(void *arg, struct sim *s, uint32_t host, uint64_t tag, int error,
+    /* A session's answer: m is NULL when error says that there was none, and text, valid during the
+     * call, says why. May call sim_call. */
+    void (*done)(void *arg, struct sim *s, uint32_t host, uint64_t tag, int error, const char *text,
                  const struct msg *m);
+    /* A process ended that sim_end did not end; may be NULL. */
+    void (*ended)(void *arg, struct sim *s, uint32_t host, const char *why);
     /* A trace line; NULL for none. Lines are only made when somebody reads them. */
     void (*trace)(void *arg, const char *line);
 };
@@ -86,6 +89,8 @@ bool sim_tracing(const struct sim *s);
 bool sim_step(struct sim *s);
 /* Steps until the time, or until it broke. */
 void sim_run_until(struct sim *s, uint64_t until_us);
+/* Steps until `over` says so: true; or until the time has come, or it broke: false. */
+bool sim_run_till(struct sim *s, uint64_t until_us, bool (*over)(void *arg), void *arg);
 /* Calls back at the time (its own event). */
 void sim_at(struct sim *s, uint64_t at_us, void (*call)(void *arg, struct sim *s, uint64_t value),
             void *arg, uint64_t value);
@@ -116,8 +121,11 @@ enum sim_end {
     SIM_POWER /* the machine's power: what was not synced may go; nobody says goodbye */
 };
 void sim_end(struct sim *s, uint32_t host, enum sim_end how);
-/* Nothing happens at the host until then; what arrives waits. */
+/* The next group commit of the host is done wholly; then its process ends so, before it knows. */
+void sim_end_after_sync(struct sim *s, uint32_t host, enum sim_end how);
+/* Nothing happens at the host until then (UINT64_MAX: until sim_resume); what arrives waits. */
 void sim_pause(struct sim *s, uint32_t host, uint64_t until_us);
+void sim_resume(struct sim *s, uint32_t host);
 
 /* ---- clocks, disks, network ------------------------------------------------------------------ */
 
@@ -135,6 +143,9 @@ void sim_disk_errors_end(struct sim *s, uint32_t host);      /* those not yet me
 void sim_disk_full(struct sim *s, uint32_t host, bool full); /* no file may grow */
 void sim_disk_slow(struct sim *s, uint32_t host, uint32_t sync_us); /* 0 = as configured */
 bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed); /* one bit of a record at rest */
+/* One bit of this record; false when it is not at rest: in the log alone, or absent. */
+bool sim_disk_flip_key(struct sim *s, uint32_t host, uint32_t partition, struct slice key,
+                       uint64_t seed);
 
 /* ---- clients --------------------------------------------------------------------------------- */
 

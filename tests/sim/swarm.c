@@ -231,9 +231,10 @@ static void last_read(struct swarm *w)
 }
 
 static void done(void *arg, struct sim *sim, uint32_t host, uint64_t tag, int error,
-                 const struct msg *m)
+                 const char *text, const struct msg *m)
 {
     struct swarm *w = arg;
+    (void)text;
     struct op *op = &w->run.ops[(tag >> 8) - 1];
     op->end_us = sim_now_us(sim);
     if (op_is_write(op))

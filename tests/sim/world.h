@@ -108,7 +108,9 @@ struct host {
     struct log log;
     struct engine_job *job[ENGINE_LANES]; /* under way */
     bool job_ran[ENGINE_LANES];
-    bool polled; /* a POLL is in the queue */
+    bool ends_after_sync;
+    enum sim_end end_after_sync; /* how, then */
+    bool polled;                 /* a POLL is in the queue */
     uint64_t timer_us;
     struct dialing *dialings;
     uint32_t dialing_count, dialing_capacity;
