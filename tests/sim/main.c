@@ -1,5 +1,5 @@
 /*
- * gtstore-sim: seeds in, verdicts out.
+ * gtstore-sim: seeds in, verdicts out; or a story, played and compared.
  */
 #include <argp.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "engine/base/mutant.h"
 #include "engine/base/units.h"
 #include "tests/sim/fleet.h"
+#include "tests/sim/story.h"
 #include "tests/sim/swarm.h"
 
 #define TRACE_KEPT     200
@@ -22,6 +23,8 @@ struct options {
     struct fleet_orders fleet;
     bool trace, minimize, brief;
     bool one, many; /* --seed, --seeds */
+    const char *story;
+    bool print;
 };
 
 /* ---- traces ---------------------------------------------------------------------------------- */
@@ -213,6 +216,8 @@ static int seeds_run(const struct options *o)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
+enum { KEY_STORY = 256, KEY_PRINT }; /* options without a letter */
+
 static const struct argp_option option_table[] = {
     {"seed", 's', "N", 0, "one run, at length", 0},
     {"seeds", 'S', "A..B", 0, "all runs from A to B", 0},
@@ -222,6 +227,8 @@ static const struct argp_option option_table[] = {
     {"seconds", 'T', "SECONDS", 0, "with --seeds: begin no run after so long", 0},
     {"brief", 'b', NULL, 0, "do not run failing seeds again for their traces", 0},
     {"first", 'f', NULL, 0, "end with the first run that fails", 0},
+    {"story", KEY_STORY, "FILE", 0, "play a story; what happens must be what it says", 0},
+    {"print", KEY_PRINT, NULL, 0, "with --story: write what happens instead", 0},
     {"mutant", 'M', "NAME", 0, "switch a planted fault on (a build with GT_MUTANTS)", 0},
     {0}};
 
@@ -281,6 +288,12 @@ static error_t option_take(int key, char *text, struct argp_state *state)
         argp_error(state, "--mutant %s: this build has none; see: cmake --preset mutants", text);
 #endif
         return 0;
+    case KEY_STORY:
+        o->story = text;
+        return 0;
+    case KEY_PRINT:
+        o->print = true;
+        return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument %s", text);
         return 0;
@@ -305,15 +318,17 @@ int main(int argc, char **argv)
     argv[0] = (char[]){"gtstore-sim"};
     if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
         return EXIT_USAGE;
-    if (o.one == o.many) {
-        fprintf(stderr, "gtstore-sim: --seed N or --seeds A..B is needed; see: gtstore-sim "
-                        "--help\n");
+    if (o.one + o.many + (o.story != NULL) != 1) {
+        fprintf(stderr, "gtstore-sim: one of --seed N, --seeds A..B and --story FILE is needed; "
+                        "see: gtstore-sim --help\n");
         return EXIT_USAGE;
     }
-    if (o.trace && o.many) {
-        fprintf(stderr, "gtstore-sim: --trace is for one --seed\n");
+    if ((o.trace && o.many) || (o.print && !o.story)) {
+        fprintf(stderr, "gtstore-sim: --trace is for one --seed or --story, --print for a story\n");
         return EXIT_USAGE;
     }
+    if (o.story)
+        return story_run(o.story, o.print, o.trace);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     if (o.fleet.jobs == 0)
         o.fleet.jobs = processors < 1                ? 1

@@ -1,0 +1,51 @@
+# A key is deleted while one owner is away. That owner comes back with the old value: no strict read
+# shows it again, since two owners are asked and one of them knows of the deletion.
+
+cluster of 3 nodes, 3 copies, R=2, W=2
+anna puts apple = green
+  done, coordinated by node1, 2 owners
+node3 loses power
+anna deletes apple
+  done, coordinated by node1, 2 owners
+anna gets apple
+  not found
+node3 starts
+  node3 is ready
+wait until all is quiet
+what is where: apple
+  node1: (deleted)
+  node2: (deleted)
+  node3: green
+ben gets apple
+  not found
+ben gets all of apple
+  (deleted)
+
+# Also when the stale owner is one of the two.
+node1 is killed
+ben gets apple
+  not found
+node1 starts
+  node1 is ready
+wait until all is quiet
+
+# Who asks one owner alone may see the past, and is told that the answer is weak.
+node1 is killed
+node2 is killed
+wait 1 s
+ben gets apple from one owner
+  green, weak
+node1 starts
+  node1 is ready
+node2 starts
+  node2 is ready
+wait until all is quiet
+
+# The key can be written anew; what was deleted stays deleted everywhere.
+anna puts apple = new
+  done, coordinated by node1, 2 owners
+wait 1 s
+all owners of apple are equal
+  yes
+ben gets all of apple
+  new
