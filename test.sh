@@ -2,6 +2,8 @@
 # ./test.sh        installs what is missing, builds with AddressSanitizer and UBSan, runs the short
 #                  form of every test.
 # ./test.sh long   runs the tests marked long as well.
+# ./test.sh mutants [NAME...]   plants one fault after another and shows which checker of the simulator
+#                  catches it, after how many seeds (a release build; some minutes).
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tests/lib/setup.sh"
@@ -10,11 +12,16 @@ labels=(-LE long)
 case ${1:-} in
   "") ;;
   long) labels=() ;;
-  -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
-  *) say "usage: ./test.sh [long]"; exit 2 ;;
+  mutants) ;;
+  -h | --help) sed -n '2,7s/^# //p' "$0"; exit 0 ;;
+  *) say "usage: ./test.sh [long | mutants [NAME...]]"; exit 2 ;;
 esac
 
 setup_packages
+if [ "${1:-}" = mutants ]; then
+  setup_build mutants
+  exec "$root/tests/sim/mutants.sh" "$root" "$root/build-mutants/bin/gtstore-sim" "${@:2}"
+fi
 setup_build asan
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}

@@ -8,7 +8,7 @@ source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 scratch_begin
 build=$(cd "$bin/.." && pwd)
 command -v pkg-config >/dev/null || skip "the installed library: needs pkg-config"
-make -n -C "$source_dir" install PREFIX=/opt/gtstore | grep -qx 'cmake --install build --prefix /opt/gtstore' ||
+make -n -C "$source_dir" install PREFIX=/opt/gtstore | grep -x 'cmake --install build --prefix /opt/gtstore' >/dev/null ||
   fail "make install does not pass PREFIX on"
 
 for place in "$scratch/stage /opt/gtstore" " $scratch/prefix"; do
