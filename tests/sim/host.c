@@ -706,6 +706,8 @@ void host_free(struct sim *s, uint32_t host)
     machine_free(h);
     free(h->dialings);
     free(h->puts);
+    memdisk_snapshot_free(h->disk_kept);
+    memindex_snapshot_free(h->index_kept);
     free(h->log.sink_arg);
     if (h->disk) {
         h->disk->destroy(h->disk);
@@ -751,6 +753,40 @@ void sim_disk_full(struct sim *s, uint32_t host, bool full)
     h->full = full;
     memdisk_capacity(h->disk, full ? 1 : (uint64_t)1 << 40);
     sim_say(s, (int)host, full ? "disk full" : "disk has room again");
+}
+
+void sim_disk_wipe(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    gt_assert(!h->engine);
+    if (!h->disk)
+        return;
+    memdisk_wipe(h->disk);
+    memindex_wipe(h->index);
+    sim_say(s, (int)host, "disk is empty");
+}
+
+void sim_disk_keep(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    if (!h->disk)
+        return;
+    memdisk_snapshot_free(h->disk_kept);
+    memindex_snapshot_free(h->index_kept);
+    h->disk_kept = memdisk_snapshot(h->disk);
+    h->index_kept = memindex_snapshot(h->index);
+    sim_say(s, (int)host, "disk is copied");
+}
+
+void sim_disk_put_back(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    gt_assert(!h->engine);
+    if (!h->disk_kept)
+        return;
+    memdisk_restore(h->disk, h->disk_kept);
+    memindex_restore(h->index, h->index_kept);
+    sim_say(s, (int)host, "an old copy of the disk is put back");
 }
 
 void sim_disk_slow(struct sim *s, uint32_t host, uint32_t sync_us)

@@ -1,5 +1,7 @@
 #include "tests/sim/plan.h"
 
+#include "tests/sim/pending.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -147,6 +149,8 @@ static void fault_fill(struct plan *p, struct prng *d, struct fault *f)
         f->value = scaled(d, 5000, 400000);
         break;
     case FAULT_FLIP:
+    case FAULT_WIPE:
+    case FAULT_ROLLBACK:
         f->a = 1 + (uint32_t)(p->seed % p->nodes); /* one owner alone may be rotten */
         f->value = prng_next(d);
         f->b = 1 + (uint32_t)prng_below(d, 8); /* so many records */
@@ -173,6 +177,10 @@ static void fault_fill(struct plan *p, struct prng *d, struct fault *f)
 static bool fault_fits(const struct plan *p, enum fault_kind kind)
 {
     const struct settings *s = &p->settings;
+    if (pending("fault", fault_name(kind)))
+        return false;
+    if (kind == FAULT_WIPE || kind == FAULT_ROLLBACK) /* the others must have it all */
+        return s->write_quorum > 1;
     /* With a record unknown at one owner the others must be enough for a read. */
     return kind != FAULT_FLIP || s->read_quorum < s->replicas;
 }

@@ -31,7 +31,9 @@
     X(FLIP, "bit_flip", "one bit of a record at rest")                                             \
     X(CLOCK_JUMP, "clock_jump", "a wall clock jumps")                                              \
     X(CLOCK_DRIFT, "clock_drift", "a wall clock runs fast or slow")                                \
-    X(CLIENT, "client", "a client dies, and another session takes its place")
+    X(CLIENT, "client", "a client dies, and another session takes its place")                      \
+    X(WIPE, "disk_wiped", "a machine comes back with an empty disk")                               \
+    X(ROLLBACK, "disk_rolled_back", "an old copy of a disk is put back")
 
 enum fault_kind {
 #define PLAN_FAULT_ENUM(name, text, what) FAULT_##name,

@@ -142,6 +142,10 @@ void sim_disk_read_error(struct sim *s, uint32_t host);      /* one later read o
 void sim_disk_errors_end(struct sim *s, uint32_t host);      /* those not yet met */
 void sim_disk_full(struct sim *s, uint32_t host, bool full); /* no file may grow */
 void sim_disk_slow(struct sim *s, uint32_t host, uint32_t sync_us); /* 0 = as configured */
+/* Of a host whose process has ended: nothing is left; and what was kept is there again. */
+void sim_disk_wipe(struct sim *s, uint32_t host);
+void sim_disk_keep(struct sim *s, uint32_t host); /* a copy of the disk as it is now */
+void sim_disk_put_back(struct sim *s, uint32_t host);
 bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed); /* one bit of a record at rest */
 /* One bit of this record; false when it is not at rest: in the log alone, or absent. */
 bool sim_disk_flip_key(struct sim *s, uint32_t host, uint32_t partition, struct slice key,

@@ -351,6 +351,16 @@ static void all_end(struct swarm *w, const struct fault *f, enum sim_end how)
                         f->value);
 }
 
+static void roll_back(void *arg, struct sim *sim, uint64_t value)
+{
+    struct swarm *w = arg;
+    if (!w->working)
+        return;
+    sim_end(sim, (uint32_t)value, SIM_POWER);
+    sim_disk_put_back(sim, (uint32_t)value);
+    sim_start(sim, (uint32_t)value, 0);
+}
+
 static void fault_strike(void *arg, struct sim *sim, uint64_t value)
 {
     struct swarm *w = arg;
@@ -418,6 +428,15 @@ static void fault_strike(void *arg, struct sim *sim, uint64_t value)
         break;
     case FAULT_CLIENT:
         client_dies(w, f->a);
+        break;
+    case FAULT_WIPE:
+        sim_end(sim, f->a, SIM_POWER);
+        sim_disk_wipe(sim, f->a);
+        sim_at(sim, until_us, restart, w, f->a);
+        break;
+    case FAULT_ROLLBACK:
+        sim_disk_keep(sim, f->a);
+        sim_at(sim, until_us, roll_back, w, f->a);
         break;
     case FAULT_KINDS:
         break;

@@ -116,6 +116,8 @@ struct host {
     uint32_t dialing_count, dialing_capacity;
     uint64_t booted_us, power; /* power: how often it was lost, so which boot this is */
     struct memcut cut;
+    struct memdisk_snapshot *disk_kept;
+    struct memindex_snapshot *index_kept;
     bool full, rotten;
     bool error_armed; /* one call of its disk or index will fail, or has failed since it started */
     uint32_t boots_failed;

@@ -2,6 +2,7 @@
  * What the simulator promises of itself: a seed is a run, a fault that is left out changes nothing
  * before it, what may never be is found, and the seeds of the short suite meet every kind of fault.
  */
+#include "tests/sim/pending.h"
 #include "tests/sim/swarm.h"
 
 #include <setjmp.h>
@@ -174,7 +175,8 @@ static void test_every_fault_strikes_in_some_seed(void **state)
     }
     for (int kind = 0; kind < FAULT_KINDS; kind++) {
         print_message("%-14s %u\n", fault_name((enum fault_kind)kind), strikes[kind]);
-        assert_true(strikes[kind] > 0);
+        /* What the product cannot stand yet strikes nobody. */
+        assert_int_equal(strikes[kind] > 0, !pending("fault", fault_name((enum fault_kind)kind)));
     }
 }
 
