@@ -233,20 +233,15 @@ static int key_check(const struct store_request *r)
 
 /* ---- put ------------------------------------------------------------------------------------- */
 
-/* The known sibling's dot, then those of what was replaced and of the other siblings. */
-static struct blob *known_dots(const struct engine *e, const struct state *s, struct dot known,
-                               uint32_t replaced)
+/* The known sibling's dot, then those of the other siblings. */
+static struct blob *known_dots(const struct state *s, const struct sibling *known)
 {
-    struct blob *b = blob_new(((size_t)s->sibling_count + replaced) * DOT_BYTES);
-    uint32_t at = 0;
-    if (!b)
-        return NULL;
-    dots_put(b->data, known);
-    for (uint32_t i = 0; i < replaced; i++)
-        dots_put(b->data + (size_t)++at * DOT_BYTES, e->dots[i]);
-    for (uint32_t i = 0; i < s->sibling_count; i++)
-        if (dot_compare(s->siblings[i].dot, known) != 0)
-            dots_put(b->data + (size_t)++at * DOT_BYTES, s->siblings[i].dot);
+    struct blob *b = blob_new((size_t)s->sibling_count * DOT_BYTES);
+    uint32_t at = 1;
+    for (uint32_t i = 0; b && i < s->sibling_count; i++) {
+        uint32_t place = &s->siblings[i] == known ? 0 : at++;
+        dots_put(b->data + (size_t)place * DOT_BYTES, s->siblings[i].dot);
+    }
     return b;
 }
 
@@ -257,66 +252,48 @@ static struct blob *context_blob(struct engine *e, const struct history *h, uint
     return buf_blob(&e->scratch);
 }
 
-static const struct sibling *sibling_of_op(const struct state *s, const uint8_t op[OP_ID_BYTES])
+/*
+ * The sibling that the operation left here, NULL when it is to be minted. Where a first piece of
+ * its large state arrived and the rest did not, a sibling that its client had seen is still live
+ * beside it: then it is minted once more, under a dot that replaces that one.
+ */
+static const struct sibling *sibling_of_op(const struct state *s, const uint8_t op[OP_ID_BYTES],
+                                           const struct history *context)
 {
     static const uint8_t none[OP_ID_BYTES];
+    const struct sibling *known = NULL;
     if (memcmp(op, none, OP_ID_BYTES) == 0)
         return NULL;
-    for (uint32_t i = 0; i < s->sibling_count; i++)
+    for (uint32_t i = 0; i < s->sibling_count; i++) {
         if (memcmp(s->siblings[i].op, op, OP_ID_BYTES) == 0)
-            return &s->siblings[i];
-    return NULL;
-}
-
-/* Makes the state here what the known operation left, if it is not. *lsn is what the result waits
- * for; w->record is the state, one reference. */
-static int known_write(struct engine *e, struct write *w, bool parked, uint64_t *lsn)
-{
-    const struct store_request *r = w->request;
-    *lsn = w->view->lsn;
-    if (state_equal(&e->merged, &e->local)) {
-        w->record = blob_ref(w->view->record);
-        return 0;
+            known = known ? known : &s->siblings[i];
+        else if (history_covers(context, s->siblings[i].dot))
+            return NULL;
     }
-    int error = record_encode_blob(&e->merged, r->partition, r->key, &w->record);
-    if (error)
-        return error;
-    w->now = presence_of(&e->merged, w->record);
-    fresh_dots_count(e, w);
-    error = state_write(e, w, parked, lsn);
-    if (error)
-        blob_unref(w->record);
-    else
-        blob_ref(w->record);
-    return error;
+    return known;
 }
 
 /* The operation is known here: its dot is finished, nothing is minted (RULES 10). */
-static int put_known(struct engine *e, struct write *w, const struct sibling *known, bool parked)
+static int put_known(struct engine *e, const struct store_request *r, uint64_t hash,
+                     const struct view *view, const struct sibling *known)
 {
-    const struct store_request *r = w->request;
-    struct store_result result = {
-        .kind = STORE_PUT, .tag = r->tag, .stamp = known->stamp, .known_op = true};
-    struct dot dot = known->dot;
-    uint64_t lsn;
-    int error = dots_reserve(e, e->local.sibling_count);
+    int error = history_copy(&e->returned, &e->context);
     if (!error)
-        error = version_cover(&e->local, &e->context, r->op, &e->merged, e->dots, &w->dot_count);
-    if (!error)
-        error = history_copy(&e->returned, &e->context);
-    if (!error)
-        error = history_add(&e->returned, dot);
+        error = history_add(&e->returned, known->dot);
     if (error)
         return error;
-    result.dots = known_dots(e, &e->merged, dot, w->dot_count);
-    result.context = context_blob(e, &e->returned, w->hash);
-    error = result.dots && result.context ? known_write(e, w, parked, &lsn) : GT_ENOMEM;
-    if (error) {
+    struct store_result result = {.kind = STORE_PUT,
+                                  .tag = r->tag,
+                                  .record = blob_ref(view->record),
+                                  .dots = known_dots(&e->local, known),
+                                  .context = context_blob(e, &e->returned, hash),
+                                  .stamp = known->stamp,
+                                  .known_op = true};
+    if (!result.dots || !result.context) {
         store_result_release(&result);
-        return error;
+        return GT_ENOMEM;
     }
-    result.record = w->record;
-    engine_answer_at(e, &result, lsn);
+    engine_answer_at(e, &result, view->lsn);
     return 0;
 }
 
@@ -418,13 +395,13 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     w.view = &view;
     /* Looked up whether or not the sender knows that it tries again: a first attempt may arrive
      * after the second one was done through another coordinator. */
-    const struct sibling *known = MUTANT(forget_operation) ? NULL : sibling_of_op(&e->local, r->op);
+    const struct sibling *known =
+        MUTANT(forget_operation) ? NULL : sibling_of_op(&e->local, r->op, &e->context);
     if (known) {
-        error = put_known(e, &w, known, parked);
-        if (error && error != NO_ROOM) {
+        error = put_known(e, r, w.hash, &view, known);
+        if (error)
             answer_known(e, r, error);
-            error = 0;
-        }
+        error = 0;
     } else {
         error = put_write(e, &w, parked);
     }

@@ -583,31 +583,6 @@ static int context_returned(const struct history *context, const struct dot *rep
     return error;
 }
 
-int version_cover(const struct state *local, const struct history *context,
-                  const uint8_t op[OP_ID_BYTES], struct state *out, struct dot *replaced,
-                  uint32_t *replaced_count)
-{
-    gt_assert(out != local);
-    state_clear(out);
-    *replaced_count = 0;
-    int error = siblings_reserve(out, local->sibling_count);
-    if (!error)
-        error = history_copy(&out->history, &local->history);
-    if (!error)
-        error = history_join(&out->history, context);
-    if (error)
-        return error;
-    out->unknown = local->unknown;
-    for (uint32_t i = 0; i < local->sibling_count; i++) {
-        const struct sibling *old = &local->siblings[i];
-        if (memcmp(old->op, op, OP_ID_BYTES) != 0 && context_replaces(local, context, old))
-            replaced[(*replaced_count)++] = old->dot;
-        else
-            out->siblings[out->sibling_count++] = *old;
-    }
-    return 0;
-}
-
 int version_put(const struct state *local, const struct history *context, bool plain,
                 const struct sibling *sibling, struct state *out, struct dot *replaced,
                 uint32_t *replaced_count, struct history *returned)

@@ -141,17 +141,6 @@ int version_put(const struct state *local, const struct history *context, bool p
                 uint32_t *replaced_count, struct history *returned);
 
 /*
- * The operation `op` is live in local and is finished there (RULES 10): out is local with the
- * client's context in its history and without the siblings that the context covers, but for the
- * operation's own. Where the operation came whole, that is local; where only a first piece of its
- * state has arrived, what it replaced is still there. replaced must hold local->sibling_count dots.
- * 0 or GT_ENOMEM.
- */
-int version_cover(const struct state *local, const struct history *context,
-                  const uint8_t op[OP_ID_BYTES], struct state *out, struct dot *replaced,
-                  uint32_t *replaced_count);
-
-/*
  * The context of a read (RULES 11): all of H(s) when every sibling was shown; otherwise, when only
  * `winner` was shown, H(s) without the dots of siblings that were not: a vector entry that covers
  * an unshown dot (a, q) is lowered to q-1, and shown dots above it are added exactly. Siblings with
