@@ -178,12 +178,17 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
     error = log_reserve(e, payload_bytes);
     if (error)
         return error;
+    struct blob *log_key;
+    error = engine_log_prepare(e, w->partition, r->key, &log_key);
+    if (error)
+        return error;
     struct overlay_entry *entry = w->view->entry, *added = NULL;
     if (!entry) {
         added = overlay_entry_new(r->partition, w->hash, r->key, &w->view->presence);
         error = added ? overlay_reserve(e->active, r->partition) : GT_ENOMEM;
         if (error) {
             overlay_entry_free(added);
+            blob_unref(log_key);
             return error;
         }
     }
@@ -194,6 +199,7 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
         /* The record is in the batch: without its dots the clock would be wrong for ever. */
         gt_assert(error == 0);
     }
+    engine_log_update(e, w->partition, log_key);
     if (added)
         overlay_insert(e->active, added, w->record, &w->now, *lsn);
     else
@@ -203,24 +209,14 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
     return 0;
 }
 
-/* A dot of this node's present life, or of one still to come, that it has not minted: whoever sent
- * that is mistaken, and accepting it would let the same dot be minted for something else. */
-static bool dot_unminted(const struct engine *e, const struct partition *p, struct dot d)
-{
-    if (d.actor.node != e->identity.node_id || d.actor.incarnation < e->identity.incarnation)
-        return false;
-    return d.actor.incarnation > e->identity.incarnation ||
-           d.seq > clock_highest(&p->clock, d.actor);
-}
-
 static bool history_unminted(const struct engine *e, const struct partition *p,
                              const struct history *h)
 {
     for (uint32_t i = 0; i < h->vector_count; i++)
-        if (dot_unminted(e, p, h->vector[i]))
+        if (engine_dot_unminted(e, p, h->vector[i]))
             return true;
     for (uint32_t i = 0; i < h->exact_count; i++)
-        if (dot_unminted(e, p, h->exact[i]))
+        if (engine_dot_unminted(e, p, h->exact[i]))
             return true;
     return false;
 }
@@ -416,10 +412,26 @@ static int dot_order(const void *left, const void *right)
     return dot_compare(*(const struct dot *)left, *(const struct dot *)right);
 }
 
+/* Of a pulled state what is live in it is set in the clock: if the pull breaks, that is what was
+ * brought. */
+static int pulled_dots(struct engine *e, struct write *w)
+{
+    int error = dots_reserve(e, e->incoming.sibling_count);
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < e->incoming.sibling_count; i++)
+        e->dots[i] = e->incoming.siblings[i].dot;
+    w->dot_count = e->incoming.sibling_count;
+    fresh_dots_count(e, w);
+    return 0;
+}
+
 /* The dots of the message into e->dots; they must be dots of this key (RULES 1). */
 static int merge_dots(struct engine *e, struct write *w)
 {
     const struct store_request *r = w->request;
+    if (r->clock.bytes > 0)
+        return pulled_dots(e, w);
     uint32_t count = dots_count(r->dots);
     if (r->dots.bytes % DOT_BYTES != 0)
         return GT_ECORRUPT;
@@ -476,7 +488,8 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
 {
     const struct store_request *r = w->request;
     struct store_result result = {.kind = STORE_MERGE, .tag = r->tag};
-    int error = version_merge(&e->local, &w->partition->clock, &e->incoming, NULL, &e->merged);
+    const struct clock *sender = r->clock.bytes > 0 ? &e->incoming_clock : NULL;
+    int error = version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
     if (!error)
         error = merge_dots(e, w);
     if (error)
@@ -522,6 +535,8 @@ static int admit_merge(struct engine *e, const struct store_request *r, bool par
         log_warn(e->log, "merge refused: names a dot never minted here partition=%u", r->partition);
         error = GT_ECORRUPT;
     }
+    if (!error && r->clock.bytes > 0)
+        error = engine_clock_read(e, w.partition, r->clock);
     if (error)
         return error;
     struct view view;
@@ -585,6 +600,42 @@ static int admit_meta(struct engine *e, const struct store_request *r, bool park
     return 0;
 }
 
+/* ---- a cut clock ----------------------------------------------------------------------------- */
+
+/* Everything that the clock speaks of is stored here, so it is merged whole, in one commit. */
+static int admit_clock(struct engine *e, const struct store_request *r, bool parked)
+{
+    struct partition *p =
+        r->partition < PARTITIONS_MAX ? engine_partition_get(e, r->partition) : NULL;
+    if (!p)
+        return r->partition < PARTITIONS_MAX ? GT_ENOMEM : GT_ELIMIT;
+    int error = engine_clock_read(e, p, r->clock);
+    if (error)
+        return error;
+    struct store_result result = {.kind = STORE_CLOCK, .tag = r->tag};
+    if (clock_includes(&p->clock, &e->incoming_clock)) {
+        engine_answer_at(e, &result, e->next_lsn - 1);
+        return 0;
+    }
+    size_t payload_bytes = varint_bytes(r->partition) + slice_bytes(r->clock.bytes);
+    error = room_check(e, payload_bytes, parked);
+    if (!error)
+        error = log_reserve(e, payload_bytes);
+    if (!error)
+        error = overlay_reserve(e->active, r->partition);
+    if (!error)
+        error = clock_merge(&p->clock, &e->incoming_clock);
+    if (error)
+        return error;
+    uint64_t lsn = log_append(e, LOG_CLOCK, r, payload_bytes);
+    buf_varint(&e->forming->body, r->partition);
+    buf_bytes(&e->forming->body, r->clock);
+    overlay_touch(e->active, r->partition);
+    e->metrics.clocks_merged_count++;
+    engine_answer_at(e, &result, lsn);
+    return 0;
+}
+
 bool engine_admit(struct engine *e, const struct store_request *r, bool parked)
 {
     /* A swap of the overlays moves entries from one to the other, so it comes before they are
@@ -593,6 +644,7 @@ bool engine_admit(struct engine *e, const struct store_request *r, bool parked)
         checkpoint_freeze(e);
     int error = r->kind == STORE_PUT     ? admit_put(e, r, parked)
                 : r->kind == STORE_MERGE ? admit_merge(e, r, parked)
+                : r->kind == STORE_CLOCK ? admit_clock(e, r, parked)
                                          : admit_meta(e, r, parked);
     if (error == NO_ROOM)
         return false;

@@ -74,15 +74,17 @@ static int each_meta(void *arg, struct slice name, struct slice value)
 static int each_partition(void *arg, struct slice key, struct slice value)
 {
     struct check *c = arg;
-    struct clock clock;
+    struct clock clock, floor;
     if (key.bytes != 2) {
         problem(c, "partition", "(no number)", GT_ECORRUPT);
         return 0;
     }
     struct tally *t = &c->tallies[be16_get(key.data)];
     clock_init(&clock);
-    int error = partition_value_decode(value, &t->lsn, &t->expected, &clock);
+    clock_init(&floor);
+    int error = partition_value_decode(value, &t->lsn, &t->expected, &clock, &floor);
     clock_close(&clock);
+    clock_close(&floor);
     t->known = true;
     t->bad_value = error != 0;
     return error == GT_ENOMEM ? error : 0;
@@ -154,7 +156,7 @@ static int each_logged(void *arg, const struct wal_record *r)
     char text[64];
     c->log_records++;
     if (r->type != LOG_STATE) {
-        if (r->type == LOG_META || r->type >= LOG_OPTIONAL_MIN)
+        if (r->type == LOG_META || r->type == LOG_CLOCK || r->type >= LOG_OPTIONAL_MIN)
             return 0;
         snprintf(text, sizeof(text), "lsn %llu type %u", (unsigned long long)r->lsn, r->type);
         problem(c, "log record", text, GT_EFORMAT);

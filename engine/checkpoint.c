@@ -40,6 +40,45 @@ static int number_compare(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
+/* What changed in the dot log since the last checkpoint: what went first, since it may be back. */
+static bool freeze_log(struct checkpoint *cp, struct dotlog *log, struct frozen_partition *f)
+{
+    uint32_t fresh = 0;
+    for (uint32_t i = 0; i < log->count; i++)
+        fresh += !log->entries[i].stored;
+    if (cp->log_capacity - cp->log_count < fresh + log->gone_count) {
+        uint32_t capacity = 2 * (cp->log_count + fresh + log->gone_count);
+        void *grown = realloc(cp->log, capacity * sizeof(*cp->log));
+        if (!grown)
+            return false;
+        cp->log = grown;
+        cp->log_capacity = capacity;
+    }
+    f->log_at = cp->log_count;
+    for (uint32_t i = 0; i < log->gone_count; i++)
+        cp->log[cp->log_count++] = (struct frozen_dot){.dot = log->gone[i]};
+    for (uint32_t i = 0; i < log->count; i++)
+        if (!log->entries[i].stored)
+            cp->log[cp->log_count++] =
+                (struct frozen_dot){log->entries[i].dot, blob_ref(log->entries[i].key)};
+    f->log_count = cp->log_count - f->log_at;
+    return true;
+}
+
+static void log_frozen(struct dotlog *log)
+{
+    log->gone_count = 0;
+    for (uint32_t i = 0; i < log->count; i++)
+        log->entries[i].stored = true;
+}
+
+static void frozen_log_release(struct checkpoint *cp)
+{
+    for (uint32_t i = 0; i < cp->log_count; i++)
+        blob_unref(cp->log[i].key);
+    cp->log_count = 0;
+}
+
 static bool freeze_partitions(struct engine *e, uint64_t cut)
 {
     struct checkpoint *cp = &e->checkpoint;
@@ -54,14 +93,20 @@ static bool freeze_partitions(struct engine *e, uint64_t cut)
     if (o->dirty_count > 1)
         qsort(o->dirty, o->dirty_count, sizeof(*o->dirty), number_compare);
     buf_clear(&cp->values);
-    for (uint32_t i = 0; i < o->dirty_count; i++) {
-        const struct partition *p = e->partitions[o->dirty[i]];
+    bool done = true;
+    for (uint32_t i = 0; i < o->dirty_count && done; i++) {
+        struct partition *p = e->partitions[o->dirty[i]];
         size_t at = cp->values.bytes;
-        partition_value_encode(cut, &p->counts, &p->clock, &cp->values);
-        cp->partitions[i] = (struct frozen_partition){o->dirty[i], at, cp->values.bytes - at};
+        partition_value_encode(cut, &p->counts, &p->clock, &p->floor, &cp->values);
+        cp->partitions[i] = (struct frozen_partition){o->dirty[i], at, cp->values.bytes - at, 0, 0};
+        done = freeze_log(cp, &p->log, &cp->partitions[i]);
     }
     cp->partition_count = o->dirty_count;
-    return !cp->values.failed;
+    if (!done || cp->values.failed) {
+        frozen_log_release(cp);
+        return false;
+    }
+    return true;
 }
 
 static bool freeze_metas(struct engine *e)
@@ -90,8 +135,14 @@ bool checkpoint_freeze(struct engine *e)
     if (cp->overlay || !e->spare || e->poisoned)
         return false;
     uint64_t cut = e->next_lsn - 1;
-    if (!freeze_partitions(e, cut) || !freeze_metas(e))
+    if (!freeze_partitions(e, cut))
         return false;
+    if (!freeze_metas(e)) {
+        frozen_log_release(cp);
+        return false;
+    }
+    for (uint32_t i = 0; i < cp->partition_count; i++)
+        log_frozen(&e->partitions[cp->partitions[i].partition]->log);
     cp->overlay = e->active;
     e->active = e->spare;
     e->spare = NULL;
@@ -151,6 +202,25 @@ struct engine_job *checkpoint_job(struct engine *e)
     return j;
 }
 
+static int dotlog_write(struct engine_job *j, struct index_write *w, const struct frozen_partition *p)
+{
+    struct checkpoint *cp = j->checkpoint;
+    int error = 0;
+    for (uint32_t i = 0; i < p->log_count && !error; i++) {
+        const struct frozen_dot *d = &cp->log[p->log_at + i];
+        uint8_t at[DOTLOG_KEY_BYTES];
+        struct slice key = dotlog_index_key(at, p->partition, d->dot);
+        buf_clear(&cp->scratch);
+        if (d->key)
+            meta_value_encode(key, slice_blob(d->key), &cp->scratch);
+        if (cp->scratch.failed)
+            return GT_ENOMEM;
+        error = d->key ? j->index->put(w, INDEX_LOG, key, buf_slice(&cp->scratch))
+                       : j->index->remove(w, INDEX_LOG, key);
+    }
+    return error;
+}
+
 static int partition_write(struct engine_job *j, struct index_write *w,
                            const struct frozen_partition *p)
 {
@@ -169,6 +239,9 @@ static int partition_write(struct engine_job *j, struct index_write *w,
         if (error)
             return error;
     }
+    error = dotlog_write(j, w, p);
+    if (error)
+        return error;
     return j->index->put(w, INDEX_PARTITION, index_partition_key(at, p->partition),
                          slice_of(cp->values.data + p->value_at, p->value_bytes));
 }
@@ -265,6 +338,7 @@ static void chunk_finished(struct engine *e, const struct engine_job *j)
     cp->retired = cp->overlay;
     cp->overlay = NULL;
     metas_release(cp);
+    frozen_log_release(cp);
     e->metrics.checkpoints_count++;
     if (cp->values.capacity > BODY_KEEP_BYTES)
         buf_close(&cp->values);
@@ -296,6 +370,8 @@ void checkpoint_close(struct engine *e)
     overlay_free(cp->overlay);
     overlay_free(cp->retired);
     metas_release(cp);
+    frozen_log_release(cp);
+    free(cp->log);
     free(cp->partitions);
     buf_close(&cp->values);
     buf_close(&cp->scratch);

@@ -99,7 +99,8 @@ void store_result_release(struct store_result *r)
     blob_unref(r->dots);
     blob_unref(r->context);
     blob_unref(r->entries);
-    r->record = r->dots = r->context = r->entries = NULL;
+    blob_unref(r->clock);
+    r->record = r->dots = r->context = r->entries = r->clock = NULL;
 }
 
 /* ---- in and out ------------------------------------------------------------------------------ */
@@ -163,9 +164,19 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
     case STORE_SCAN:
         engine_scan(e, &request);
         break;
+    case STORE_CLOCKS:
+        engine_clocks(e, &request);
+        break;
+    case STORE_PULL:
+        engine_pull(e, &request);
+        break;
+    case STORE_CONFIRM:
+        engine_confirm(e, &request);
+        break;
     case STORE_PUT:
     case STORE_MERGE:
     case STORE_META:
+    case STORE_CLOCK:
         /* Behind those that wait, so that nobody is overtaken for ever. */
         if (e->parked.count > 0 || !engine_admit(e, &request, false)) {
             park(e, &request);
@@ -351,6 +362,8 @@ struct partition *engine_partition_get(struct engine *e, uint32_t partition)
     if (!p)
         return NULL;
     clock_init(&p->clock);
+    clock_init(&p->floor);
+    dotlog_init(&p->log);
     e->partitions[partition] = p;
     return p;
 }
@@ -358,7 +371,7 @@ struct partition *engine_partition_get(struct engine *e, uint32_t partition)
 void engine_partition(const struct engine *e, uint32_t partition, struct engine_partition *out)
 {
     const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
-    *out = (struct engine_partition){.clock = &e->empty_clock};
+    *out = (struct engine_partition){.clock = &e->empty_clock, .floor = &e->empty_clock};
     if (!p)
         return;
     out->records = p->counts.records;
@@ -366,6 +379,8 @@ void engine_partition(const struct engine *e, uint32_t partition, struct engine_
     out->bytes = p->counts.bytes;
     out->digest_sum = p->counts.digest_sum;
     out->clock = &p->clock;
+    out->floor = &p->floor;
+    out->log_entries = p->log.count;
 }
 
 void engine_totals(const struct engine *e, struct engine_totals *out)

@@ -22,7 +22,7 @@
  *   2 META   varint length, name; varint length, value (empty = removed); u64 stamp of the request
  *   3 DROP   reserved: a partition with its clock, log and floor
  *   4 REAP   reserved: one key without trace
- *   5 CLOCK  reserved: a cut clock merged whole
+ *   5 CLOCK  varint partition; varint length, clock: merged whole into the partition's
  * Trailing bytes of a payload are ignored, and a trailing stamp that is missing is 0.
  *
  * INDEX VALUES
@@ -30,8 +30,10 @@
  *   INDEX_PARTITION  u32 CRC32C of all that follows; u8 format 1; u64 LSN up to which the
  *                    partition's records are in the index; varint records, live records (a value
  *                    wins), bytes (keys + records); u64 sum of record digests (mod 2^64); varint
- *                    length, clock; varint length, log floor clock (reserved, empty); varint x 4:
- *                    write fence ballot, counter, read fence ballot, counter (reserved, 0)
+ *                    length, clock; varint length, floor of the dot log, a clock; varint x 4:
+ *                    write fence ballot, counter, read fence ballot, counter (reserved, 0);
+ *                    varint 1: the dot log is kept (absent: an earlier version kept none)
+ *   INDEX_LOG        the dot log: dotlog.h
  *   INDEX_META       u32 CRC32C of name and all that follows; u8 format 1; bytes. Names:
  *     "identity"  u64 node id, u64 incarnation, u64 previous incarnation, 16 B cluster id (zero
  *                 before one is joined), 16 B boot id, varint length, role; the mark of a damaged
@@ -91,7 +93,11 @@ enum store_kind {
     STORE_MERGE, /* a state from another replica */
     STORE_META,  /* a small named value, durable */
     STORE_LOAD,  /* one key */
-    STORE_SCAN   /* a run of keys of one partition */
+    STORE_SCAN,  /* a run of keys of one partition */
+    STORE_CLOCKS,  /* the clocks of some partitions */
+    STORE_PULL,    /* what a replica with this clock lacks (RULES 3) */
+    STORE_CLOCK,   /* merges a cut clock, when all that it speaks of is stored */
+    STORE_CONFIRM  /* every owner has what this clock covers: the dot log may forget it */
 };
 
 /* Slices borrow from `hold`, of which the request has a reference. */
@@ -117,6 +123,12 @@ struct store_request {
     /* MERGE */
     struct slice record;
     struct slice dots; /* what the message sets in the clock (RULES 1): a run of dots */
+    /* MERGE of a pulled state: the sender's clock, cut with it; what is set is then what is live in
+     * the record, and dots is empty. PULL: the asker's. CLOCK, CONFIRM: see store_kind. Encoded as
+     * clock.h says. */
+    struct slice clock;
+    /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
+    bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
     /* META: value above; empty removes */
     /* SCAN: keys strictly after (from_hash, from_key), or all when from_start */
     bool from_start;
@@ -138,7 +150,8 @@ struct store_result {
      *     hold, or names a dot of this node that was never minted; GT_EMISSING: a piece of the
      *     state is missing;
      *   META: GT_EARG: the name is reserved, empty or over 255 bytes;
-     *   SCAN: GT_EIO.
+     *   CLOCK: GT_ECORRUPT: it is none, or names dots of this node that were never minted;
+     *   SCAN, PULL: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
      * LOAD of an absent key is 0 with no record. */
     int result;
     struct blob *record;  /* PUT, MERGE: resulting state; LOAD: the state, NULL when absent */
@@ -151,6 +164,12 @@ struct store_result {
     struct blob *entries;
     uint32_t entry_count;
     bool more; /* keys remain behind the last entry */
+    /* CLOCKS: repeated varint partition; varint length, clock. PULL: as SCAN, in the order of dots
+     * or, when whole, of keys. */
+    struct blob *clock; /* PULL: cut with the entries; NULL: a record here is bad, so that it would
+                           claim more than is sent */
+    bool whole;         /* PULL: these are all keys of the range, not those that were lacking */
+    uint64_t lacking;   /* PULL: how many logged dots the asker lacked, those sent included */
 };
 
 void store_request_release(struct store_request *r); /* drops hold */
@@ -173,6 +192,7 @@ struct engine_config {
     uint64_t overlay_bytes_max; /* 0 = 64 MiB: active and frozen together */
     uint32_t parked_max;        /* 0 = 8192: requests that wait for room */
     uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
+    uint32_t log_entries_max;   /* 0 = 1,000,000: of all dot logs; above it one starts anew */
 };
 
 /* Of an incarnation: 40 bits of seconds since 1970 above as many random ones (RULES 8a). */
@@ -278,6 +298,8 @@ void engine_totals(const struct engine *e, struct engine_totals *out);
 struct engine_partition {
     uint64_t records, live, bytes, digest_sum;
     const struct clock *clock; /* borrowed, valid until the next call into the engine */
+    const struct clock *floor; /* of the dot log, likewise */
+    uint32_t log_entries;
 };
 /* Zeroes and an empty clock for a partition never written. */
 void engine_partition(const struct engine *e, uint32_t partition, struct engine_partition *out);

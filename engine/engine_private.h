@@ -12,6 +12,7 @@
 #define GT_ENGINE_PRIVATE_H
 
 #include "engine/base/prng.h"
+#include "engine/dotlog.h"
 #include "engine/engine.h"
 #include "engine/overlay.h"
 #include "engine/values.h"
@@ -25,6 +26,7 @@
 #define OVERLAY_BYTES_DEFAULT    (64u << 20)
 #define PARKED_DEFAULT           8192u
 #define SCAN_BYTES_MAX           (1u << 20)
+#define LOG_ENTRIES_DEFAULT      1000000u /* of all dot logs; then the largest one starts anew */
 #define METAS_MAX                64u
 #define META_NAME_MAX            255u
 #define CHUNK_RECORDS_DEFAULT    20000u
@@ -43,6 +45,8 @@ struct partition {
     uint64_t lsn; /* of its value in the index; used by recovery only */
     struct counts counts;
     struct clock clock;
+    struct dotlog log;
+    struct clock floor; /* of the log */
 };
 
 struct meta {
@@ -86,6 +90,13 @@ struct segment_file {
 struct frozen_partition {
     uint32_t partition;
     size_t value_at, value_bytes; /* its index value, in checkpoint.values */
+    uint32_t log_at, log_count;   /* what changed in its dot log, in checkpoint.log */
+};
+
+/* A change of a dot log, on its way into the index. */
+struct frozen_dot {
+    struct dot dot;
+    struct blob *key; /* NULL: it goes */
 };
 
 struct frozen_meta {
@@ -99,6 +110,8 @@ struct checkpoint {
     struct frozen_partition *partitions; /* ascending */
     uint32_t partition_count, partition_capacity;
     struct buf values;
+    struct frozen_dot *log;
+    uint32_t log_count, log_capacity;
     struct frozen_meta *metas;
     uint32_t meta_count;
     uint32_t next; /* the first partition that is not yet in the index */
@@ -148,13 +161,15 @@ struct engine {
     struct engine_identity identity;
     struct identity_value identity_value; /* as it stands in the index */
     uint64_t segment_bytes, value_bytes_max, overlay_half;
-    uint32_t parked_max, chunk_records;
+    uint32_t parked_max, chunk_records, log_entries_max;
     uint64_t now_us; /* the newest that a caller said */
     int poisoned;
 
     struct partition **partitions; /* by number; NULL when never written */
     uint32_t partition_count;      /* of that table, as far as one was written */
     struct clock empty_clock;
+    struct clock incoming_clock; /* scratch */
+    uint64_t log_entries;        /* of all dot logs */
     struct counts totals;
     struct meta metas[METAS_MAX];
     uint32_t meta_count;
@@ -237,8 +252,32 @@ void view_close(struct view *view);
 struct presence presence_of(const struct state *state, const struct blob *record);
 void engine_load(struct engine *e, const struct store_request *r);
 void engine_scan(struct engine *e, const struct store_request *r);
+/* A run of keys into e->scan; the newest LSN shown, and whether a bad record was met. 0, GT_EIO,
+ * GT_ENOMEM. */
+int engine_scan_run(struct engine *e, const struct store_request *r, struct store_result *result,
+                    uint64_t *lsn, bool *unknown);
 /* Queues a result for when `lsn` is durable: at once when it is. */
 void engine_answer_at(struct engine *e, struct store_result *result, uint64_t lsn);
+
+/* ---- exchange.c ------------------------------------------------------------------------------ */
+
+/* One entry of a partition's dot log. 0 or GT_ENOMEM. */
+int engine_dot_keep(struct engine *e, struct partition *p, struct dot d, struct slice key,
+                    bool stored);
+/* The dot log after e->local became e->merged; room was made by log_prepare. Cannot fail. */
+void engine_log_update(struct engine *e, struct partition *p, struct blob *key);
+/* Room for that, and the key to keep: 0 or GT_ENOMEM. *key is one reference, NULL when nothing new
+ * is live. */
+int engine_log_prepare(struct engine *e, struct partition *p, struct slice key, struct blob **out);
+/* A dot of this node's present life, or of one still to come, that it has not minted: whoever sent
+ * that is mistaken, and accepting it would let the same dot be minted for something else. */
+bool engine_dot_unminted(const struct engine *e, const struct partition *p, struct dot d);
+/* The request's clock into e->incoming_clock: 0, GT_ECORRUPT (none, or unminted dots of ours),
+ * GT_ENOMEM. */
+int engine_clock_read(struct engine *e, const struct partition *p, struct slice bytes);
+void engine_clocks(struct engine *e, const struct store_request *r);
+void engine_pull(struct engine *e, const struct store_request *r);
+void engine_confirm(struct engine *e, const struct store_request *r);
 
 /* ---- lanes.c --------------------------------------------------------------------------------- */
 

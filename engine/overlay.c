@@ -156,6 +156,16 @@ static uint64_t entry_memory(const struct overlay_entry *entry)
     return sizeof(*entry) + entry->key_bytes + entry->record->bytes + ENTRY_OVERHEAD;
 }
 
+void overlay_touch(struct overlay *o, uint32_t partition)
+{
+    gt_assert(partition < o->chain_count);
+    if (o->chains[partition].dirty)
+        return;
+    gt_assert(o->dirty_count < o->dirty_capacity);
+    o->chains[partition].dirty = true;
+    o->dirty[o->dirty_count++] = partition;
+}
+
 void overlay_insert(struct overlay *o, struct overlay_entry *entry, struct blob *record,
                     const struct presence *now, uint64_t lsn)
 {
@@ -165,10 +175,7 @@ void overlay_insert(struct overlay *o, struct overlay_entry *entry, struct blob 
     entry->lsn = lsn;
     slot_fill(o->slots, o->slot_count, entry);
     struct overlay_chain *chain = &o->chains[entry->partition];
-    if (!chain->first) {
-        gt_assert(o->dirty_count < o->dirty_capacity);
-        o->dirty[o->dirty_count++] = entry->partition;
-    }
+    overlay_touch(o, entry->partition);
     entry->next = chain->first;
     chain->first = entry;
     chain->records++;

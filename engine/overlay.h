@@ -43,6 +43,7 @@ struct overlay_chain {
     struct overlay_entry *first;
     uint64_t bytes; /* keys and records */
     uint32_t records;
+    bool dirty; /* in the list of dirty partitions */
 };
 
 struct overlay_slot {
@@ -80,6 +81,9 @@ struct overlay_entry *overlay_entry_new(uint32_t partition, uint64_t hash, struc
 void overlay_entry_free(struct overlay_entry *entry);
 void overlay_insert(struct overlay *o, struct overlay_entry *entry, struct blob *record,
                     const struct presence *now, uint64_t lsn);
+/* The partition's value has changed, though perhaps none of its records: it is dirty. After a
+ * reserve. */
+void overlay_touch(struct overlay *o, uint32_t partition);
 /* Replaces the record of an entry that is in o. The record is given; the base stays. */
 void overlay_replace(struct overlay *o, struct overlay_entry *entry, struct blob *record,
                      const struct presence *now, uint64_t lsn);

@@ -132,6 +132,7 @@ struct scan {
     uint64_t lsn;                       /* the newest shown */
     uint32_t count;
     bool more;
+    bool unknown; /* a bad record was met */
 };
 
 #define SCAN_END 1 /* ends the walk over the index */
@@ -143,6 +144,7 @@ static int scan_emit(struct scan *s, struct slice key, struct slice record)
     if (error) {
         bad_record(s->e, s->partition, key, error);
         record = slice_of(NULL, 0);
+        s->unknown = true;
     }
     struct buf *out = &s->e->scan;
     size_t bytes = key.bytes + record.bytes + 2 + 5;
@@ -218,29 +220,40 @@ static int scan_run(struct scan *s)
     return 0;
 }
 
-void engine_scan(struct engine *e, const struct store_request *r)
+int engine_scan_run(struct engine *e, const struct store_request *r, struct store_result *result,
+                    uint64_t *lsn, bool *unknown)
 {
-    struct store_result result = {.kind = STORE_SCAN, .tag = r->tag};
     struct overlay_cursor after = {r->from_hash, r->from_key};
     struct scan s = {.e = e,
                      .partition = r->partition,
                      .bytes_max = r->bytes_max < SCAN_BYTES_MAX ? r->bytes_max : SCAN_BYTES_MAX,
                      .after = r->from_start ? NULL : &after,
                      .list = &e->scan_list};
+    int error = scan_run(&s);
+    result->entry_count = s.count;
+    result->more = s.more;
+    *lsn = s.lsn;
+    *unknown = s.unknown;
+    return error;
+}
+
+void engine_scan(struct engine *e, const struct store_request *r)
+{
+    struct store_result result = {.kind = STORE_SCAN, .tag = r->tag};
+    uint64_t lsn = 0;
+    bool unknown;
     e->metrics.scans_count++;
     buf_clear(&e->scan);
     if (r->partition >= PARTITIONS_MAX || r->from_key.bytes > KEY_BYTES_MAX)
         result.result = GT_ELIMIT;
     else
-        result.result = scan_run(&s);
+        result.result = engine_scan_run(e, r, &result, &lsn, &unknown);
     if (result.result == 0) {
         result.entries = buf_blob(&e->scan);
-        result.entry_count = s.count;
-        result.more = s.more;
         if (!result.entries)
             result.result = GT_ENOMEM;
     }
     if (e->scan.capacity > BODY_KEEP_BYTES)
         buf_close(&e->scan);
-    engine_answer_at(e, &result, result.result ? 0 : s.lsn);
+    engine_answer_at(e, &result, result.result ? 0 : lsn);
 }

@@ -71,7 +71,7 @@ static int partition_load(void *arg, struct slice key, struct slice value)
     struct partition *p = number < PARTITIONS_MAX ? engine_partition_get(e, number) : NULL;
     int error = number < PARTITIONS_MAX ? GT_ENOMEM : GT_ECORRUPT;
     if (p)
-        error = partition_value_decode(value, &p->lsn, &p->counts, &p->clock);
+        error = partition_value_decode(value, &p->lsn, &p->counts, &p->clock, &p->floor);
     if (error) {
         log_error(e->log, "index value of a partition unreadable partition=%u cause=%s", number,
                   error_text(error));
@@ -81,6 +81,21 @@ static int partition_load(void *arg, struct slice key, struct slice value)
     return 0;
 }
 
+static int dot_load(void *arg, struct slice index_key, struct slice value)
+{
+    struct engine *e = ((struct loading *)arg)->e;
+    uint32_t number;
+    struct dot d;
+    struct slice key;
+    int error = dotlog_index_key_split(index_key, &number, &d);
+    if (!error)
+        error = meta_value_decode(index_key, value, &key);
+    struct partition *p = error ? NULL : engine_partition_get(e, number);
+    if (!error && !p)
+        error = GT_ENOMEM;
+    return error ? error : engine_dot_keep(e, p, d, key, true);
+}
+
 static int index_load(struct loading *l)
 {
     struct index *x = l->e->index;
@@ -88,6 +103,8 @@ static int index_load(struct loading *l)
     int error = x->scan(x, READ_LANE_LOOP, INDEX_META, all, meta_load, l);
     if (!error)
         error = x->scan(x, READ_LANE_LOOP, INDEX_PARTITION, all, partition_load, l);
+    if (!error)
+        error = x->scan(x, READ_LANE_LOOP, INDEX_LOG, all, dot_load, l);
     return error;
 }
 
@@ -193,6 +210,9 @@ static int state_install(struct replay *replay, struct partition *p, struct stat
     struct presence now;
     struct overlay_entry *entry = overlay_find(e->active, s->partition, hash, s->key);
     int error = presence_read(e, s, record, &now);
+    /* What it superseded stays in the dot log until somebody looks: nothing is read here. */
+    for (uint32_t i = 0; i < e->local.sibling_count && !error; i++)
+        error = engine_dot_keep(e, p, e->local.siblings[i].dot, s->key, false);
     if (!error && entry)
         s->previous = entry->now;
     else if (!error)
@@ -236,6 +256,28 @@ static int state_replay(struct replay *replay, const struct wal_record *r)
     return state_install(replay, p, &s, r->lsn);
 }
 
+static int clock_replay(struct replay *replay, const struct wal_record *r)
+{
+    struct engine *e = replay->e;
+    struct reader reader = reader_of(r->payload);
+    uint64_t number = read_varint(&reader);
+    struct reader bytes = reader_of(read_bytes(&reader));
+    if (reader.failed || number >= PARTITIONS_MAX)
+        return GT_ECORRUPT;
+    struct partition *p = engine_partition_get(e, (uint32_t)number);
+    int error = p ? overlay_reserve(e->active, (uint32_t)number) : GT_ENOMEM;
+    if (error || r->lsn <= p->lsn)
+        return error;
+    clock_clear(&e->incoming_clock);
+    error = clock_decode(&bytes, &e->incoming_clock);
+    if (!error)
+        error = clock_merge(&p->clock, &e->incoming_clock);
+    if (!error)
+        overlay_touch(e->active, (uint32_t)number);
+    replay->replayed += !error;
+    return error;
+}
+
 static int meta_replay(struct replay *replay, const struct wal_record *r)
 {
     struct reader reader = reader_of(r->payload);
@@ -268,6 +310,8 @@ static int deliver(void *arg, const struct wal_record *r)
         error = state_replay(replay, r);
     else if (r->type == LOG_META)
         error = meta_replay(replay, r);
+    else if (r->type == LOG_CLOCK)
+        error = clock_replay(replay, r);
     else if (r->type < LOG_OPTIONAL_MIN)
         error = GT_EFORMAT;
     if (error)
@@ -344,6 +388,8 @@ static struct engine *engine_alloc(const struct engine_config *config)
     engine_set_value_bytes_max(e, config->value_bytes_max ? config->value_bytes_max
                                                           : VALUE_BYTES_DEFAULT);
     clock_init(&e->empty_clock);
+    clock_init(&e->incoming_clock);
+    e->log_entries_max = config->log_entries_max ? config->log_entries_max : LOG_ENTRIES_DEFAULT;
     state_init(&e->local);
     state_init(&e->incoming);
     state_init(&e->merged);
@@ -683,6 +729,8 @@ static void partitions_close(struct engine *e)
     for (uint32_t i = 0; i < e->partition_count; i++)
         if (e->partitions[i]) {
             clock_close(&e->partitions[i]->clock);
+            clock_close(&e->partitions[i]->floor);
+            dotlog_close(&e->partitions[i]->log);
             free(e->partitions[i]);
         }
     free(e->partitions);
@@ -698,6 +746,7 @@ static void scratch_close(struct engine *e)
     history_close(&e->context);
     history_close(&e->returned);
     clock_close(&e->empty_clock);
+    clock_close(&e->incoming_clock);
     buf_close(&e->scratch);
     buf_close(&e->scan);
     overlay_list_close(&e->scan_list);

@@ -4,6 +4,7 @@
 #include "engine/base/crc.h"
 #include "engine/base/error.h"
 
+#define LOG_KEPT     1u /* the dot log of the partition is kept, above its floor */
 #define VALUE_FORMAT 1
 
 struct slice index_data_key(uint8_t at[INDEX_KEY_BYTES_MAX], uint32_t partition, uint64_t hash,
@@ -119,7 +120,7 @@ static void clock_bytes(const struct clock *clock, struct buf *out)
 }
 
 void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
-                            struct buf *out)
+                            const struct clock *floor, struct buf *out)
 {
     size_t start = out->bytes;
     buf_u32(out, 0);
@@ -130,14 +131,15 @@ void partition_value_encode(uint64_t lsn, const struct counts *counts, const str
     buf_varint(out, counts->bytes);
     buf_u64(out, counts->digest_sum);
     clock_bytes(clock, out);
-    buf_varint(out, 0); /* log floor */
+    clock_bytes(floor, out);
     for (int i = 0; i < 4; i++)
         buf_varint(out, 0); /* fences */
+    buf_varint(out, LOG_KEPT);
     checksum_fill(out, start, slice_of(NULL, 0));
 }
 
 int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *counts,
-                           struct clock *clock)
+                           struct clock *clock, struct clock *floor)
 {
     struct reader r;
     int error = checksum_open(value, slice_of(NULL, 0), &r);
@@ -149,12 +151,19 @@ int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *cou
     counts->bytes = read_varint(&r);
     counts->digest_sum = read_u64(&r);
     struct reader clock_reader = reader_of(read_bytes(&r));
-    read_bytes(&r);
+    struct reader floor_reader = reader_of(read_bytes(&r));
     for (int i = 0; i < 4; i++)
         read_varint(&r);
+    bool kept = !r.failed && reader_left(&r) > 0 && read_varint(&r) == LOG_KEPT;
     if (r.failed)
         return GT_ECORRUPT;
-    return clock_decode(&clock_reader, clock);
+    error = clock_decode(&clock_reader, clock);
+    if (error)
+        return error;
+    /* An earlier version kept no dot log: it may lack everything. */
+    if (!kept)
+        return clock_copy(floor, clock);
+    return reader_left(&floor_reader) > 0 ? clock_decode(&floor_reader, floor) : 0;
 }
 
 void meta_value_encode(struct slice name, struct slice bytes, struct buf *out)

@@ -13,6 +13,7 @@
 /* Types of log records. */
 #define LOG_STATE        1
 #define LOG_META         2
+#define LOG_CLOCK        5
 #define LOG_OPTIONAL_MIN 128 /* types from here on may be skipped by who does not know them */
 
 #define STAMP_BYTES 8 /* at the end of both */
@@ -49,10 +50,11 @@ bool counts_equal(const struct counts *a, const struct counts *b);
 
 /* Appends the value. A failure marks out. */
 void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
-                            struct buf *out);
-/* clock is initialised by the caller. 0, GT_ECORRUPT, GT_EFORMAT, GT_ENOMEM. */
+                            const struct clock *floor, struct buf *out);
+/* clock and floor (of the dot log) are initialised by the caller. 0, GT_ECORRUPT, GT_EFORMAT,
+ * GT_ENOMEM. */
 int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *counts,
-                           struct clock *clock);
+                           struct clock *clock, struct clock *floor);
 
 /* A named value: checksum and format around the bytes. */
 void meta_value_encode(struct slice name, struct slice bytes, struct buf *out);

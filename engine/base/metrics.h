@@ -10,6 +10,8 @@
 #define ENGINE_METRICS(X)                                                                          \
     X(puts_count, "puts minted here")                                                              \
     X(merges_count, "states merged from other replicas")                                           \
+    X(clocks_merged_count, "clocks merged whole at the end of a pull")                             \
+    X(floors_raised_count, "dot logs that were over their bound and started anew")                 \
     X(loads_count, "single-key reads")                                                             \
     X(loads_inline_count, "reads made on the loop thread, map resident")                           \
     X(loads_reader_count, "reads first warmed on the reader thread")                               \

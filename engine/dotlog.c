@@ -1,0 +1,144 @@
+#include "engine/dotlog.h"
+
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+
+void dotlog_init(struct dotlog *l)
+{
+    *l = (struct dotlog){0};
+}
+
+void dotlog_close(struct dotlog *l)
+{
+    for (uint32_t i = 0; i < l->count; i++)
+        blob_unref(l->entries[i].key);
+    free(l->entries);
+    free(l->gone);
+    *l = (struct dotlog){0};
+}
+
+/* An array with room for `more` items. 0 or GT_ENOMEM. */
+static int grow(void **items, uint32_t count, uint32_t *capacity, uint32_t more, size_t item_bytes)
+{
+    if (more <= *capacity - count)
+        return 0;
+    uint32_t larger = *capacity < 4 ? 8 : *capacity * 2;
+    if (larger - count < more)
+        larger = count + more;
+    void *grown = realloc(*items, larger * item_bytes);
+    if (!grown)
+        return GT_ENOMEM;
+    *items = grown;
+    *capacity = larger;
+    return 0;
+}
+
+int dotlog_reserve(struct dotlog *l, uint32_t additions, uint32_t drops)
+{
+    void *entries = l->entries, *gone = l->gone;
+    int error = grow(&entries, l->count, &l->capacity, additions, sizeof(*l->entries));
+    l->entries = entries;
+    if (!error)
+        error = grow(&gone, l->gone_count, &l->gone_capacity, drops, sizeof(*l->gone));
+    l->gone = gone;
+    return error;
+}
+
+uint32_t dotlog_place(const struct dotlog *l, struct dot d)
+{
+    uint32_t low = 0, high = l->count;
+    /* What is new is mostly the newest of its writer, and there is mostly one that writes. */
+    if (high > 0 && dot_compare(l->entries[high - 1].dot, d) < 0)
+        return high;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (dot_compare(l->entries[middle].dot, d) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool is_at(const struct dotlog *l, uint32_t at, struct dot d)
+{
+    return at < l->count && dot_compare(l->entries[at].dot, d) == 0;
+}
+
+void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored)
+{
+    uint32_t at = dotlog_place(l, d);
+    if (is_at(l, at, d))
+        return;
+    gt_assert(l->count < l->capacity);
+    memmove(&l->entries[at + 1], &l->entries[at], (l->count - at) * sizeof(*l->entries));
+    l->entries[at] = (struct dotlog_entry){d, blob_ref(key), stored};
+    l->count++;
+}
+
+/* The entry is to be overwritten or left out by the caller. */
+static void entry_end(struct dotlog *l, const struct dotlog_entry *entry)
+{
+    blob_unref(entry->key);
+    if (!entry->stored)
+        return;
+    gt_assert(l->gone_count < l->gone_capacity);
+    l->gone[l->gone_count++] = entry->dot;
+}
+
+void dotlog_drop(struct dotlog *l, struct dot d)
+{
+    uint32_t at = dotlog_place(l, d);
+    if (!is_at(l, at, d))
+        return;
+    entry_end(l, &l->entries[at]);
+    l->count--;
+    memmove(&l->entries[at], &l->entries[at + 1], (l->count - at) * sizeof(*l->entries));
+}
+
+int dotlog_confirm(struct dotlog *l, const struct clock *confirmed)
+{
+    int error = dotlog_reserve(l, 0, l->count);
+    uint32_t kept = 0;
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < l->count; i++)
+        if (clock_covers(confirmed, l->entries[i].dot))
+            entry_end(l, &l->entries[i]);
+        else
+            l->entries[kept++] = l->entries[i];
+    l->count = kept;
+    return 0;
+}
+
+int dotlog_clear(struct dotlog *l)
+{
+    int error = dotlog_reserve(l, 0, l->count);
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < l->count; i++)
+        entry_end(l, &l->entries[i]);
+    l->count = 0;
+    return 0;
+}
+
+struct slice dotlog_index_key(uint8_t at[DOTLOG_KEY_BYTES], uint32_t partition, struct dot d)
+{
+    be16_put(at, (uint16_t)partition);
+    be64_put(at + 2, d.actor.node);
+    be64_put(at + 10, d.actor.incarnation);
+    be64_put(at + 18, d.seq);
+    return slice_of(at, DOTLOG_KEY_BYTES);
+}
+
+int dotlog_index_key_split(struct slice index_key, uint32_t *partition, struct dot *d)
+{
+    if (index_key.bytes != DOTLOG_KEY_BYTES)
+        return GT_ECORRUPT;
+    *partition = be16_get(index_key.data);
+    *d = (struct dot){{be64_get(index_key.data + 2), be64_get(index_key.data + 10)},
+                      be64_get(index_key.data + 18)};
+    return d->seq > 0 ? 0 : GT_ECORRUPT;
+}

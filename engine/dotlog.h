@@ -1,0 +1,58 @@
+/*
+ * The dot log of one partition: which live siblings some owner has not durably confirmed (RULES 3).
+ * It answers "what does a replica with this clock lack?" without a walk over the keys, for hinted
+ * handoff, resync and the measure of lag alike.
+ *
+ *   entry  (dot, key): one for each live sibling, tombstones too. It goes with the sibling, so
+ * there is never one for each overwrite, or when every owner has confirmed the dot. floor  a clock
+ * below which entries may be missing: who does not cover it is sent every key. It is raised when
+ * the log is over its bound, and is empty otherwise.
+ *
+ * After a recovery entries of siblings that were superseded since the checkpoint may still be
+ * there: whoever meets one drops it. Missing is none.
+ *
+ * The checkpoint keeps the log in the index: an entry knows whether it is there, and of what was
+ * dropped the log remembers what must be taken out.
+ *
+ * Bytes in the index (INDEX_LOG): key = partition u16 BE, node u64 BE, incarnation u64 BE, seq u64
+ * BE; value = u32 CRC32C of key and all that follows, u8 format 1, the key's bytes.
+ */
+#ifndef GT_ENGINE_DOTLOG_H
+#define GT_ENGINE_DOTLOG_H
+
+#include "engine/base/blob.h"
+#include "engine/clock.h"
+
+struct dotlog_entry {
+    struct dot dot;
+    struct blob *key; /* one reference */
+    bool stored;      /* in the index */
+};
+
+struct dotlog {
+    struct dotlog_entry *entries; /* ascending by dot */
+    uint32_t count, capacity;
+    struct dot *gone; /* dropped here, and still in the index */
+    uint32_t gone_count, gone_capacity;
+};
+
+void dotlog_init(struct dotlog *l);
+void dotlog_close(struct dotlog *l);
+/* Forgets everything; what was stored is remembered as gone. 0 or GT_ENOMEM (unchanged). */
+int dotlog_clear(struct dotlog *l);
+/* Room for so many additions and drops, which then cannot fail. 0 or GT_ENOMEM. */
+int dotlog_reserve(struct dotlog *l, uint32_t additions, uint32_t drops);
+/* Takes a reference. Nothing changes when the dot is there. */
+void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored);
+void dotlog_drop(struct dotlog *l, struct dot d); /* nothing when it is not there */
+/* The first place whose dot is not below. */
+uint32_t dotlog_place(const struct dotlog *l, struct dot d);
+/* Drops every entry that the clock covers. 0 or GT_ENOMEM (some may be left). */
+int dotlog_confirm(struct dotlog *l, const struct clock *confirmed);
+
+#define DOTLOG_KEY_BYTES 26
+struct slice dotlog_index_key(uint8_t at[DOTLOG_KEY_BYTES], uint32_t partition, struct dot d);
+/* 0, or GT_ECORRUPT when it is none. */
+int dotlog_index_key_split(struct slice index_key, uint32_t *partition, struct dot *d);
+
+#endif

@@ -1,0 +1,422 @@
+/*
+ * Two replicas of one partition, engine against engine: what one lacks is pulled, and nothing else.
+ */
+#include "engine/engine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/prng.h"
+#include "tests/lib/memdisk.h"
+#include "tests/lib/memindex.h"
+
+#define PARTITION 7u
+
+struct replica {
+    struct disk *disk;
+    struct index *index;
+    struct engine *e;
+    uint32_t log_max;
+    uint64_t seed;
+};
+
+static void replica_open(struct replica *r)
+{
+    struct engine_config config = {.disk = r->disk,
+                                   .index = r->index,
+                                   .role = "node",
+                                   .seed = ++r->seed,
+                                   .wall_us = 1700000000000000,
+                                   .segment_bytes = 64u << 10,
+                                   .overlay_bytes_max = 16u << 10,
+                                   .chunk_records = 3,
+                                   .log_entries_max = r->log_max};
+    struct engine_report report;
+    assert_int_equal(engine_open(&config, &r->e, &report), 0);
+}
+
+static void replica_new(struct replica *r, uint64_t seed)
+{
+    *r = (struct replica){.disk = memdisk_new(), .index = memindex_new(), .seed = seed * 1000};
+    replica_open(r);
+}
+
+static void replica_free(struct replica *r)
+{
+    engine_close(r->e, false);
+    r->disk->destroy(r->disk);
+    r->index->destroy(r->index);
+}
+
+static void replica_restart(struct replica *r)
+{
+    engine_close(r->e, false);
+    replica_open(r);
+}
+
+/* Everything that is to be done: jobs until there are none. */
+static void settle(struct replica *r)
+{
+    for (bool any = true; any;) {
+        any = false;
+        for (int lane = 0; lane < ENGINE_LANES; lane++) {
+            struct engine_job *j = engine_job(r->e, (enum engine_lane)lane);
+            if (!j)
+                continue;
+            engine_job_run(j);
+            engine_job_done(r->e, j);
+            any = true;
+        }
+    }
+}
+
+static struct store_result call(struct replica *r, struct store_request request)
+{
+    struct store_result result;
+    request.partition = PARTITION;
+    engine_submit(r->e, &request, 1);
+    settle(r);
+    assert_true(engine_result(r->e, &result));
+    return result;
+}
+
+static void call_ok(struct replica *r, struct store_request request)
+{
+    struct store_result result = call(r, request);
+    assert_int_equal(result.result, 0);
+    store_result_release(&result);
+}
+
+static void put(struct replica *r, const char *key, const char *value)
+{
+    struct store_request request = {
+        .kind = STORE_PUT, .key = slice_text(key), .value = slice_text(value), .plain = true};
+    call_ok(r, request);
+}
+
+static struct blob *clock_of(struct replica *r)
+{
+    struct buf bytes;
+    struct engine_partition p;
+    buf_init(&bytes, 1u << 20);
+    engine_partition(r->e, PARTITION, &p);
+    clock_encode(p.clock, &bytes);
+    struct blob *b = buf_blob(&bytes);
+    buf_close(&bytes);
+    return b;
+}
+
+static uint32_t log_of(struct replica *r)
+{
+    struct engine_partition p;
+    engine_partition(r->e, PARTITION, &p);
+    return p.log_entries;
+}
+
+static void assert_same(struct replica *a, struct replica *b)
+{
+    struct engine_partition x, y;
+    engine_partition(a->e, PARTITION, &x);
+    engine_partition(b->e, PARTITION, &y);
+    assert_true(clock_equal(x.clock, y.clock));
+    assert_int_equal(x.records, y.records);
+    assert_int_equal(x.digest_sum, y.digest_sum);
+}
+
+/* One reply of the source, stored; true when more is lacking. states counts. */
+static bool pull_step(struct replica *to, struct replica *from, uint32_t bytes_max, bool *whole,
+                      uint32_t *states, struct blob **cursor)
+{
+    struct blob *clock = clock_of(to);
+    struct store_request request = {
+        .kind = STORE_PULL, .clock = slice_blob(clock), .bytes_max = bytes_max, .from_start = true};
+    if (*cursor) {
+        request.from_start = false;
+        request.from_key = slice_blob(*cursor);
+        request.from_hash = hash_bytes(request.from_key);
+        request.whole = true;
+    }
+    struct store_result reply = call(from, request);
+    assert_int_equal(reply.result, 0);
+    *whole = reply.whole;
+    struct reader r = reader_of(slice_blob(reply.entries));
+    while (reader_left(&r) > 0) {
+        struct store_request merge = {.kind = STORE_MERGE, .clock = slice_blob(reply.clock)};
+        merge.key = read_bytes(&r);
+        merge.record = read_bytes(&r);
+        assert_false(r.failed);
+        call_ok(to, merge);
+        (*states)++;
+        blob_unref(*cursor);
+        *cursor = reply.whole ? blob_copy(merge.key.data, merge.key.bytes) : NULL;
+    }
+    bool more = reply.more;
+    if (!more) {
+        struct store_request merge = {.kind = STORE_CLOCK, .clock = slice_blob(reply.clock)};
+        call_ok(to, merge);
+    }
+    store_result_release(&reply);
+    blob_unref(clock);
+    return more;
+}
+
+static uint32_t pull(struct replica *to, struct replica *from, uint32_t bytes_max, bool *whole)
+{
+    uint32_t states = 0;
+    struct blob *cursor = NULL;
+    while (pull_step(to, from, bytes_max, whole, &states, &cursor))
+        ;
+    blob_unref(cursor);
+    return states;
+}
+
+static void confirm(struct replica *r, struct replica *other)
+{
+    struct blob *clock = clock_of(other);
+    call_ok(r, (struct store_request){.kind = STORE_CONFIRM, .clock = slice_blob(clock)});
+    blob_unref(clock);
+}
+
+/* ---- stories --------------------------------------------------------------------------------- */
+
+static void test_what_was_missed_crosses_and_nothing_else(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole;
+    char key[16];
+    replica_new(&a, 1);
+    replica_new(&b, 2);
+    for (int i = 0; i < 50; i++) {
+        snprintf(key, sizeof(key), "old%d", i);
+        put(&a, key, "x");
+    }
+    assert_int_equal(pull(&b, &a, 0, &whole), 50);
+    assert_false(whole);
+    assert_same(&a, &b);
+    for (int i = 0; i < 9; i++) /* three keys, three times: three states */
+        put(&a, i % 3 == 0 ? "new1" : i % 3 == 1 ? "new2" : "old3", "y");
+    assert_int_equal(pull(&b, &a, 0, &whole), 3);
+    assert_same(&a, &b);
+    assert_int_equal(pull(&b, &a, 0, &whole), 0);
+    assert_int_equal(pull(&a, &b, 0, &whole), 0);
+    replica_free(&a);
+    replica_free(&b);
+}
+
+static void test_a_long_list_comes_in_pieces_and_a_break_keeps_what_came(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole;
+    char key[16];
+    replica_new(&a, 1);
+    replica_new(&b, 2);
+    for (int i = 0; i < 40; i++) {
+        snprintf(key, sizeof(key), "key%d", i);
+        put(&a, key, "some value of some length");
+    }
+    uint32_t states = 0;
+    struct blob *cursor = NULL;
+    assert_true(pull_step(&b, &a, 1000, &whole, &states, &cursor));
+    assert_true(states > 3 && states < 40);
+    replica_restart(&b);
+    assert_int_equal(pull(&b, &a, 1000, &whole) + states, 40);
+    assert_same(&a, &b);
+    replica_restart(&b);
+    assert_same(&a, &b);
+    replica_free(&a);
+    replica_free(&b);
+}
+
+static void test_the_log_is_of_live_siblings_and_survives(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole;
+    char value[16], key[16];
+    replica_new(&a, 1);
+    replica_new(&b, 2);
+    for (int i = 0; i < 500; i++) { /* enough for some checkpoints */
+        snprintf(key, sizeof(key), "key%d", i % 10);
+        snprintf(value, sizeof(value), "value%d", i);
+        put(&a, key, value);
+    }
+    assert_int_equal(log_of(&a), 10);
+    replica_restart(&a);
+    assert_true(log_of(&a) >= 10);
+    assert_int_equal(pull(&b, &a, 0, &whole), 10);
+    assert_false(whole);
+    assert_same(&a, &b);
+    assert_int_equal(log_of(&a), 10); /* what a recovery had left over has gone */
+    confirm(&a, &b);
+    assert_int_equal(log_of(&a), 0);
+    confirm(&b, &a);
+    assert_int_equal(log_of(&b), 0);
+    replica_free(&a);
+    replica_free(&b);
+}
+
+static void test_both_sides_have_news_and_siblings_meet(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole;
+    replica_new(&a, 1);
+    replica_new(&b, 2);
+    put(&a, "k", "from a");
+    put(&b, "k", "from b");
+    put(&b, "l", "only b");
+    assert_int_equal(pull(&a, &b, 0, &whole), 2);
+    assert_int_equal(pull(&b, &a, 0, &whole), 1);
+    assert_same(&a, &b);
+    put(&a, "k", "after both");
+    assert_int_equal(pull(&b, &a, 0, &whole), 1);
+    assert_same(&a, &b);
+    replica_free(&a);
+    replica_free(&b);
+}
+
+static void test_below_the_floor_every_key_is_sent(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole;
+    char key[16];
+    replica_new(&a, 1);
+    replica_new(&b, 2);
+    a.log_max = 5;
+    replica_restart(&a);
+    for (int i = 0; i < 30; i++) {
+        snprintf(key, sizeof(key), "key%d", i);
+        put(&a, key, "some value of some length");
+    }
+    assert_true(log_of(&a) <= 5);
+    assert_true(engine_metrics(a.e)->floors_raised_count > 0);
+    assert_int_equal(pull(&b, &a, 300, &whole), 30);
+    assert_true(whole);
+    assert_same(&a, &b);
+    put(&a, "one more", "x");
+    assert_int_equal(pull(&b, &a, 300, &whole), 1); /* above the floor again */
+    assert_false(whole);
+    replica_free(&a);
+    replica_free(&b);
+}
+
+static void test_a_bad_record_gives_no_clock(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    char key[16];
+    replica_new(&a, 1);
+    replica_new(&b, 2);
+    for (int i = 0; i < 300; i++) {
+        snprintf(key, sizeof(key), "key%d", i);
+        put(&a, key, "some value of some length, so that it is in the index soon");
+    }
+    settle(&a);
+    assert_true(memindex_flip(a.index, 4).bytes > 0);
+    struct blob *clock = clock_of(&b);
+    struct store_result reply =
+        call(&a, (struct store_request){.kind = STORE_PULL, .clock = slice_blob(clock)});
+    assert_int_equal(reply.result, 0);
+    assert_null(reply.clock);
+    assert_int_equal(reply.entry_count, 299);
+    store_result_release(&reply);
+    blob_unref(clock);
+    replica_free(&a);
+    replica_free(&b);
+}
+
+static void test_clocks_that_lie_are_refused(void **state)
+{
+    (void)state;
+    struct replica a;
+    struct clock clock;
+    struct buf bytes;
+    replica_new(&a, 1);
+    put(&a, "k", "v");
+    const struct engine_identity *id = engine_identity(a.e);
+    clock_init(&clock);
+    buf_init(&bytes, 1000);
+    clock_add(&clock, (struct dot){{id->node_id, id->incarnation}, 99});
+    clock_encode(&clock, &bytes);
+    struct store_result r =
+        call(&a, (struct store_request){.kind = STORE_CLOCK, .clock = buf_slice(&bytes)});
+    assert_int_equal(r.result, GT_ECORRUPT);
+    r = call(&a, (struct store_request){.kind = STORE_CLOCK, .clock = slice_text("\xff\xff\xff")});
+    assert_int_equal(r.result, GT_ECORRUPT);
+    r = call(&a, (struct store_request){.kind = STORE_PULL, .clock = slice_text("\xff\xff\xff")});
+    assert_int_equal(r.result, GT_ECORRUPT);
+    buf_close(&bytes);
+    clock_close(&clock);
+    replica_free(&a);
+}
+
+/* Random writes on both sides, pulls that break anywhere, crashes: in the end both are the same. */
+static void test_random_exchanges_converge(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct replica r[2];
+        struct prng dice;
+        bool whole;
+        char key[16], value[24];
+        prng_init(&dice, seed);
+        replica_new(&r[0], seed);
+        replica_new(&r[1], seed + 1000);
+        if (seed % 3 == 0)
+            r[0].log_max = 6;
+        replica_restart(&r[0]);
+        for (int i = 0; i < 200; i++) {
+            uint32_t who = (uint32_t)prng_below(&dice, 2);
+            uint32_t states = 0;
+            struct blob *cursor = NULL;
+            switch (prng_below(&dice, 10)) {
+            case 0:
+                pull_step(&r[who], &r[!who], 200, &whole, &states, &cursor);
+                blob_unref(cursor);
+                break;
+            case 1:
+                pull(&r[who], &r[!who], (uint32_t)prng_below(&dice, 500) + 1, &whole);
+                break;
+            case 2:
+                confirm(&r[who], &r[!who]);
+                break;
+            case 3:
+                replica_restart(&r[who]);
+                break;
+            default:
+                snprintf(key, sizeof(key), "key%d", (int)prng_below(&dice, 12));
+                snprintf(value, sizeof(value), "value%d", i);
+                put(&r[who], key, value);
+            }
+        }
+        pull(&r[0], &r[1], 300, &whole);
+        pull(&r[1], &r[0], 300, &whole);
+        assert_same(&r[0], &r[1]);
+        replica_free(&r[0]);
+        replica_free(&r[1]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_was_missed_crosses_and_nothing_else),
+        cmocka_unit_test(test_a_long_list_comes_in_pieces_and_a_break_keeps_what_came),
+        cmocka_unit_test(test_the_log_is_of_live_siblings_and_survives),
+        cmocka_unit_test(test_both_sides_have_news_and_siblings_meet),
+        cmocka_unit_test(test_below_the_floor_every_key_is_sent),
+        cmocka_unit_test(test_a_bad_record_gives_no_clock),
+        cmocka_unit_test(test_clocks_that_lie_are_refused),
+        cmocka_unit_test(test_random_exchanges_converge),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
