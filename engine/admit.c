@@ -318,10 +318,11 @@ static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
     if (e->merged.sibling_count > SIBLINGS_MAX ||
         state_value_bytes(&e->merged) > STATE_VALUE_LIMITS * e->value_bytes_max)
         return GT_ELIMIT;
-    /* Beside what was replaced, the siblings that stay: the message carries them too (RULES 1). */
+    /* Beside what was replaced, the siblings that stay: the message carries them too (RULES 1). But
+     * for one of which only a piece arrived here: whoever has that lacks it still. */
     uint32_t listed = replaced;
     for (uint32_t i = 0; i < e->merged.sibling_count; i++)
-        if (dot_compare(e->merged.siblings[i].dot, sibling->dot) != 0)
+        if (clock_covers(&w->partition->clock, e->merged.siblings[i].dot))
             e->dots[listed++] = e->merged.siblings[i].dot;
     e->dots[listed] = sibling->dot;
     w->dot_count = listed + 1;
@@ -413,15 +414,16 @@ static int dot_order(const void *left, const void *right)
 }
 
 /* Of a pulled state what is live in it is set in the clock: if the pull breaks, that is what was
- * brought. */
+ * brought. But for what the sender's own clock does not cover: of that it has a piece alone. */
 static int pulled_dots(struct engine *e, struct write *w)
 {
     int error = dots_reserve(e, e->incoming.sibling_count);
     if (error)
         return error;
+    w->dot_count = 0;
     for (uint32_t i = 0; i < e->incoming.sibling_count; i++)
-        e->dots[i] = e->incoming.siblings[i].dot;
-    w->dot_count = e->incoming.sibling_count;
+        if (clock_covers(&e->incoming_clock, e->incoming.siblings[i].dot))
+            e->dots[w->dot_count++] = e->incoming.siblings[i].dot;
     fresh_dots_count(e, w);
     return 0;
 }
@@ -430,7 +432,7 @@ static int pulled_dots(struct engine *e, struct write *w)
 static int merge_dots(struct engine *e, struct write *w)
 {
     const struct store_request *r = w->request;
-    if (r->clock.bytes > 0)
+    if (r->pulled)
         return pulled_dots(e, w);
     uint32_t count = dots_count(r->dots);
     if (r->dots.bytes % DOT_BYTES != 0)
@@ -488,7 +490,7 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
 {
     const struct store_request *r = w->request;
     struct store_result result = {.kind = STORE_MERGE, .tag = r->tag};
-    const struct clock *sender = r->clock.bytes > 0 ? &e->incoming_clock : NULL;
+    const struct clock *sender = r->pulled ? &e->incoming_clock : NULL;
     int error = version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
     if (!error)
         error = merge_dots(e, w);
@@ -535,7 +537,7 @@ static int admit_merge(struct engine *e, const struct store_request *r, bool par
         log_warn(e->log, "merge refused: names a dot never minted here partition=%u", r->partition);
         error = GT_ECORRUPT;
     }
-    if (!error && r->clock.bytes > 0)
+    if (!error && r->pulled)
         error = engine_clock_read(e, w.partition, r->clock);
     if (error)
         return error;

@@ -202,7 +202,8 @@ struct engine_job *checkpoint_job(struct engine *e)
     return j;
 }
 
-static int dotlog_write(struct engine_job *j, struct index_write *w, const struct frozen_partition *p)
+static int dotlog_write(struct engine_job *j, struct index_write *w,
+                        const struct frozen_partition *p)
 {
     struct checkpoint *cp = j->checkpoint;
     int error = 0;

@@ -98,14 +98,22 @@ void dotlog_drop(struct dotlog *l, struct dot d)
     memmove(&l->entries[at], &l->entries[at + 1], (l->count - at) * sizeof(*l->entries));
 }
 
-int dotlog_confirm(struct dotlog *l, const struct clock *confirmed)
+static bool all_cover(const struct clock *clocks, uint32_t count, struct dot d)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (!clock_covers(&clocks[i], d))
+            return false;
+    return true;
+}
+
+int dotlog_confirm(struct dotlog *l, const struct clock *clocks, uint32_t count)
 {
     int error = dotlog_reserve(l, 0, l->count);
     uint32_t kept = 0;
     if (error)
         return error;
     for (uint32_t i = 0; i < l->count; i++)
-        if (clock_covers(confirmed, l->entries[i].dot))
+        if (all_cover(clocks, count, l->entries[i].dot))
             entry_end(l, &l->entries[i]);
         else
             l->entries[kept++] = l->entries[i];

@@ -47,8 +47,8 @@ void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored);
 void dotlog_drop(struct dotlog *l, struct dot d); /* nothing when it is not there */
 /* The first place whose dot is not below. */
 uint32_t dotlog_place(const struct dotlog *l, struct dot d);
-/* Drops every entry that the clock covers. 0 or GT_ENOMEM (some may be left). */
-int dotlog_confirm(struct dotlog *l, const struct clock *confirmed);
+/* Drops every entry that all of these clocks cover. 0 or GT_ENOMEM (unchanged). */
+int dotlog_confirm(struct dotlog *l, const struct clock *clocks, uint32_t count);
 
 #define DOTLOG_KEY_BYTES 26
 struct slice dotlog_index_key(uint8_t at[DOTLOG_KEY_BYTES], uint32_t partition, struct dot d);

@@ -97,7 +97,7 @@ enum store_kind {
     STORE_CLOCKS,  /* the clocks of some partitions */
     STORE_PULL,    /* what a replica with this clock lacks (RULES 3) */
     STORE_CLOCK,   /* merges a cut clock, when all that it speaks of is stored */
-    STORE_CONFIRM  /* every owner has what this clock covers: the dot log may forget it */
+    STORE_CONFIRM  /* every owner has what all these clocks cover: the dot log may forget it */
 };
 
 /* Slices borrow from `hold`, of which the request has a reference. */
@@ -123,9 +123,11 @@ struct store_request {
     /* MERGE */
     struct slice record;
     struct slice dots; /* what the message sets in the clock (RULES 1): a run of dots */
-    /* MERGE of a pulled state: the sender's clock, cut with it; what is set is then what is live in
-     * the record, and dots is empty. PULL: the asker's. CLOCK, CONFIRM: see store_kind. Encoded as
-     * clock.h says. */
+    /* MERGE of a pulled state: what is set is what is live in the record and in clock; dots is empty. */
+    bool pulled;
+    /* MERGE of a pulled state: the sender's clock, cut with it. PULL: the asker's. CLOCK:
+     * the one to merge. Encoded as clock.h says. CONFIRM: those of all other owners, repeated varint
+     * length, clock. */
     struct slice clock;
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
@@ -164,10 +166,12 @@ struct store_result {
     struct blob *entries;
     uint32_t entry_count;
     bool more; /* keys remain behind the last entry */
-    /* CLOCKS: repeated varint partition; varint length, clock. PULL: as SCAN, in the order of dots
+    /* CLOCKS: repeated varint partition; varint length, clock; varint records; u64 sum of their
+     * digests: all of one moment. PULL: as SCAN, in the order of dots
      * or, when whole, of keys. */
-    struct blob *clock; /* PULL: cut with the entries; NULL: a record here is bad, so that it would
-                           claim more than is sent */
+    struct blob *clock; /* PULL: cut with the entries */
+    bool unknown;       /* PULL: a record here is bad: the clock claims more than is sent, and must
+                           not be merged whole */
     bool whole;         /* PULL: these are all keys of the range, not those that were lacking */
     uint64_t lacking;   /* PULL: how many logged dots the asker lacked, those sent included */
 };

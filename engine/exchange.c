@@ -16,6 +16,8 @@
 #include "engine/base/hash.h"
 #include "engine/engine_private.h"
 
+#define CONFIRMS_MAX 32 /* owners of one partition, both lists of a move */
+
 /* ---- the log, kept --------------------------------------------------------------------------- */
 
 int engine_dot_keep(struct engine *e, struct partition *p, struct dot d, struct slice key,
@@ -134,6 +136,8 @@ static void clock_put(struct engine *e, uint32_t partition)
     clock_encode(p ? &p->clock : &e->empty_clock, &e->scratch);
     buf_varint(&e->scan, partition);
     buf_bytes(&e->scan, buf_slice(&e->scratch));
+    buf_varint(&e->scan, p ? p->counts.records : 0);
+    buf_u64(&e->scan, p ? p->counts.digest_sum : 0);
     if (e->scratch.failed)
         e->scan.failed = true;
 }
@@ -159,17 +163,35 @@ void engine_clocks(struct engine *e, const struct store_request *r)
     engine_answer_at(e, &result, result.result ? 0 : e->next_lsn - 1);
 }
 
+/* Repeated varint length, clock. The number of clocks, or GT_ECORRUPT, GT_ENOMEM. */
+static int clocks_decode(struct slice bytes, struct clock *clocks, int capacity)
+{
+    struct reader r = reader_of(bytes);
+    int count = 0, error = 0;
+    while (reader_left(&r) > 0 && !error) {
+        struct reader one = reader_of(read_bytes(&r));
+        if (r.failed || count == capacity)
+            return GT_ECORRUPT;
+        error = clock_decode(&one, &clocks[count++]);
+    }
+    return error ? error : count;
+}
+
 void engine_confirm(struct engine *e, const struct store_request *r)
 {
     struct partition *p = r->partition < e->partition_count ? e->partitions[r->partition] : NULL;
-    struct reader bytes = reader_of(r->clock);
-    clock_clear(&e->incoming_clock);
-    int error = p ? clock_decode(&bytes, &e->incoming_clock) : 0;
+    struct clock clocks[CONFIRMS_MAX];
+    for (int i = 0; i < CONFIRMS_MAX; i++)
+        clock_init(&clocks[i]);
+    int count = clocks_decode(r->clock, clocks, CONFIRMS_MAX);
+    int error = count < 0 ? count : 0;
     if (!error && p) {
         uint32_t before = p->log.count;
-        error = dotlog_confirm(&p->log, &e->incoming_clock);
+        error = dotlog_confirm(&p->log, clocks, (uint32_t)count);
         e->log_entries -= before - p->log.count;
     }
+    for (int i = 0; i < CONFIRMS_MAX; i++)
+        clock_close(&clocks[i]);
     answer_error(e, r, error);
 }
 
@@ -250,8 +272,7 @@ static void pull_lacking(struct pull *u)
 static int pull_clock(struct pull *u)
 {
     struct engine *e = u->e;
-    if (u->unknown)
-        return 0;
+    u->result->unknown = u->unknown;
     buf_clear(&e->scratch);
     clock_encode(&u->partition->clock, &e->scratch);
     u->result->clock = buf_blob(&e->scratch);

@@ -345,6 +345,34 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, m->scan_reply.entries);
         put_u(w, m->scan_reply.entry_count);
         return;
+    case MSG_CLOCKS:
+        put_start(w, m, 1);
+        put_bin(w, m->clocks.clocks);
+        return;
+    case MSG_CLOCKS_REPLY:
+        put_start(w, m, 2);
+        put_reply_head(w, &m->clocks.head);
+        put_bin(w, m->clocks.clocks);
+        return;
+    case MSG_PULL:
+        put_start(w, m, 8);
+        put_request_head(w, &m->pull.head);
+        put_u(w, m->pull.partition);
+        put_bin(w, m->pull.clock);
+        put_u(w, m->pull.whole);
+        put_u(w, m->pull.from_start);
+        put_u(w, m->pull.from_hash);
+        put_bin(w, m->pull.from_key);
+        put_u(w, m->pull.bytes_max);
+        return;
+    case MSG_PULL_REPLY:
+        put_start(w, m, 5);
+        put_reply_head(w, &m->pull_reply.head);
+        put_bin(w, m->pull_reply.entries);
+        put_u(w, m->pull_reply.entry_count);
+        put_bin(w, m->pull_reply.clock);
+        put_u(w, m->pull_reply.lacking);
+        return;
     case MSG_STATE:
         put_start(w, m, 5);
         put_request_head(w, &m->state.head);
@@ -428,6 +456,13 @@ static size_t body_bytes_expected(const struct msg *m)
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
         return bytes + m->scan_reply.entries.bytes;
+    case MSG_CLOCKS:
+    case MSG_CLOCKS_REPLY:
+        return bytes + m->clocks.clocks.bytes;
+    case MSG_PULL:
+        return bytes + m->pull.clock.bytes + m->pull.from_key.bytes;
+    case MSG_PULL_REPLY:
+        return bytes + m->pull_reply.entries.bytes + m->pull_reply.clock.bytes;
     case MSG_STATE:
         return bytes + m->state.key.bytes + m->state.record.bytes + m->state.dots.bytes;
     case MSG_FETCH:
@@ -1051,6 +1086,32 @@ static void get_body(struct fields *f, struct msg *m)
     case MSG_RANGE_REPLY:
         get_scan_reply(f, m);
         return;
+    case MSG_CLOCKS:
+        m->clocks.clocks = get_bytes(f);
+        return;
+    case MSG_CLOCKS_REPLY:
+        get_reply_head(f, &m->clocks.head);
+        m->clocks.clocks = get_bytes(f);
+        return;
+    case MSG_PULL:
+        get_request_head(f, &m->pull.head);
+        m->pull.partition = get_partition(f);
+        m->pull.clock = get_bytes(f);
+        m->pull.whole = get_u(f, UINT32_MAX) & 1;
+        m->pull.from_start = get_u(f, UINT32_MAX) & 1;
+        m->pull.from_hash = get_u(f, UINT64_MAX);
+        m->pull.from_key = get_bytes(f);
+        m->pull.bytes_max = (uint32_t)get_u(f, UINT32_MAX);
+        return;
+    case MSG_PULL_REPLY:
+        get_reply_head(f, &m->pull_reply.head);
+        m->pull_reply.entries = get_bytes(f);
+        m->pull_reply.entry_count = (uint32_t)get_u(f, UINT32_MAX);
+        if (m->pull_reply.entry_count > m->pull_reply.entries.bytes / 2) /* two lengths each */
+            wrong(f);
+        m->pull_reply.clock = get_bytes(f);
+        m->pull_reply.lacking = get_u(f, UINT64_MAX);
+        return;
     case MSG_STATE:
         get_request_head(f, &m->state.head);
         m->state.partition = get_partition(f);
@@ -1181,6 +1242,10 @@ static const char *type_name(enum msg_type type)
         NAME(GET_REPLY);
         NAME(SCAN);
         NAME(SCAN_REPLY);
+        NAME(CLOCKS);
+        NAME(CLOCKS_REPLY);
+        NAME(PULL);
+        NAME(PULL_REPLY);
         NAME(STATE);
         NAME(STATE_REPLY);
         NAME(FETCH);
@@ -1228,6 +1293,10 @@ static int error_in(const struct msg *m)
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
         return m->scan_reply.head.error;
+    case MSG_CLOCKS_REPLY:
+        return m->clocks.head.error;
+    case MSG_PULL_REPLY:
+        return m->pull_reply.head.error;
     case MSG_STATE_REPLY:
         return m->state_reply.head.error;
     case MSG_FETCH_REPLY:

@@ -30,6 +30,8 @@ enum msg_type {
     MSG_STATE = 20, MSG_STATE_REPLY = 21, /* coordinator -> replica: merge this state */
     MSG_FETCH = 22, MSG_FETCH_REPLY = 23, /* coordinator -> replica: lend your state */
     MSG_RANGE = 24, MSG_RANGE_REPLY = 25, /* coordinator -> replica: lend a run of states */
+    MSG_CLOCKS = 28, MSG_CLOCKS_REPLY = 29, /* owner -> owner: my clocks; and what are yours? */
+    MSG_PULL = 32, MSG_PULL_REPLY = 33,   /* owner -> owner: send what this clock lacks */
     MSG_MAP_GET = 30, MSG_MAP = 31,       /* MAP is also pushed, with id 0 */
     MSG_REGISTER = 40, MSG_REGISTER_REPLY = 41,
     MSG_HEARTBEAT = 42, MSG_HEARTBEAT_REPLY = 43,
@@ -58,9 +60,10 @@ enum reply_flag {
     REPLY_OUTRANKED = 4,  /* reserved: a concurrent sibling has a stamp at least as high (RULES 12) */
     REPLY_WEAK = 8,       /* r or w below the cluster's was asked for and used */
     REPLY_KNOWN = 16,     /* the operation id was known: this is its outcome */
-    REPLY_UNKNOWN = 32,   /* FETCH: the record here is bad */
+    REPLY_UNKNOWN = 32,   /* FETCH: the record here is bad; PULL: one of them is */
     REPLY_ABSENT = 64,    /* FETCH: the key is absent here */
-    REPLY_MORE = 128      /* SCAN, RANGE: keys remain behind the last entry */
+    REPLY_MORE = 128,     /* SCAN, RANGE: keys remain behind the last entry; PULL: more is lacking */
+    REPLY_WHOLE = 256     /* PULL: the entries are all keys of their range, not those lacking */
 };
 
 /* What every request about data carries. */
@@ -197,6 +200,26 @@ struct msg {
             struct reply_head head;
             struct slice record; /* empty with ABSENT or UNKNOWN */
         } fetch_reply;
+        struct { /* CLOCKS, CLOCKS_REPLY */
+            struct reply_head head; /* reply */
+            struct slice clocks;    /* as store_result.entries of CLOCKS */
+        } clocks;
+        struct {
+            struct request_head head;
+            uint32_t partition;
+            struct slice clock; /* what the asker has */
+            bool whole, from_start; /* whole: go on with every key, behind from_hash, from_key */
+            uint64_t from_hash;
+            struct slice from_key;
+            uint32_t bytes_max;
+        } pull;
+        struct {
+            struct reply_head head;
+            struct slice entries; /* as store_result.entries; an empty record = unknown there */
+            uint32_t entry_count;
+            struct slice clock; /* of the sender, cut with the entries; with UNKNOWN not to be merged whole */
+            uint64_t lacking;   /* logged dots that the asker lacked */
+        } pull_reply;
         struct { /* MAP: ring is NULL when the sender has none, or the asker's epoch is current */
             struct ring *ring; /* encode: borrowed. decode: one reference, given to the caller */
         } map;

@@ -33,6 +33,9 @@ void answer(struct node *n, const struct origin *o, int error, enum outcome outc
     case MSG_FETCH_REPLY:
         m.fetch_reply.head = head;
         break;
+    case MSG_PULL_REPLY:
+        m.pull_reply.head = head;
+        break;
     default:
         gt_unreachable("no data reply %d", m.type);
     }
@@ -345,6 +348,20 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_META:
         n->metas--;
         break;
+    case SLOT_CLOCKS:
+        blob_unref(s->clocks.sent);
+        n->replicating--;
+        break;
+    case SLOT_CLOCKS_ASKED:
+    case SLOT_CONFIRM:
+        n->replicating--;
+        break;
+    case SLOT_PULL:
+        blob_unref(s->pull.cut);
+        blob_unref(s->pull.last_key);
+        n->pulls--;
+        n->replicating--;
+        break;
     }
     slots_release(n->slots, id);
 }
@@ -425,8 +442,16 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     case SLOT_PIECE:
         coord_end(n, id, s);
         break;
+    case SLOT_CLOCKS:
+        clocks_timeout(n, id, s);
+        break;
+    case SLOT_PULL:
+        pull_timeout(n, id, s, fx);
+        break;
     case SLOT_REPLICA:
     case SLOT_META:
+    case SLOT_CLOCKS_ASKED:
+    case SLOT_CONFIRM:
         gt_unreachable("slot of kind %d has no deadline", s->kind);
     }
 }
@@ -446,6 +471,10 @@ static void slot_link_down(void *arg, uint64_t id, void *slot)
             forward_fail(d->n, id, s, GT_EUNREACHABLE, d->fx);
         return;
     }
+    if (s->kind == SLOT_CLOCKS)
+        clocks_link_down(d->n, id, s, d->peer);
+    else if (s->kind == SLOT_PULL)
+        pull_link_down(d->n, id, s, d->peer, d->fx);
     if (s->kind != SLOT_PUT && s->kind != SLOT_GET && s->kind != SLOT_SCAN)
         return;
     int i = coord_owner(s, d->peer);

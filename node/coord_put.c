@@ -261,6 +261,7 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
         put_refused(n, id, s, r, fx);
         return;
     }
+    watch_changed(n, s->partition);
     s->put.bytes += r->record->bytes;
     n->put_bytes += r->record->bytes;
     s->put.stored = true;

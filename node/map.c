@@ -110,6 +110,7 @@ void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
     log_info(n->log, "map epoch=%llu.%llu members=%u %s", (unsigned long long)r->epoch.ballot,
              (unsigned long long)r->epoch.counter, r->member_count,
              r->formed ? "formed" : "forming");
+    watches_rebuild(n);
     peers_rebuild(n, fx);
     members_changed(n, fx);
 }
@@ -126,6 +127,7 @@ int map_restore(struct node *n, const struct blob *bytes)
     if (error)
         return error;
     n->member = ring_member_by_id(n->ring, n->identity.node_id);
+    watches_rebuild(n);
     return 0;
 }
 

@@ -10,8 +10,8 @@
  *   joining    manager up -> REGISTER -> accepted: the cluster id and the label to be stored, which
  *              node.c does when storage is free
  *
- * A hello or registration that is not answered is said again with the next heartbeat, until its link
- * ends: the answer may have been lost on a link that stands.
+ * A hello or registration that is not answered is said again with the next heartbeat, until its
+ * link ends: the answer may have been lost on a link that stands.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,7 +215,8 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
 static void fail_reply(struct node *n, int error, const char *who, struct slice why,
                        struct gt_effects *fx)
 {
-    /* Once its own manager has accepted it a node serves on, whoever answers at that address now. */
+    /* Once its own manager has accepted it a node serves on, whoever answers at that address now.
+     */
     if (n->registered) {
         log_error(n->log, "%s refuses this node, which goes on serving cause=%s", who,
                   error_text(error));
@@ -304,6 +305,8 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
         if (!p->manager && seen_raise(n, p->id, m->hello.incarnation) != 0)
             log_warn(n->log, "incarnation not remembered of=%s", who);
         p->up = true;
+        if (!p->manager)
+            watch_greeted(n, p->id);
         if (p->manager)
             register_send(n, p->id, fx);
     }

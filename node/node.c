@@ -159,6 +159,18 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     case SLOT_META:
         meta_stored(n, r->tag, s, r, fx);
         break;
+    case SLOT_CLOCKS:
+        clocks_stored(n, r->tag, s, r, fx);
+        break;
+    case SLOT_CLOCKS_ASKED:
+        clocks_asked_stored(n, r->tag, s, r, fx);
+        break;
+    case SLOT_CONFIRM:
+        coord_end(n, r->tag, s);
+        break;
+    case SLOT_PULL:
+        pull_stored(n, r->tag, s, r, fx);
+        break;
     default:
         gt_unreachable("storage answers a slot of kind %d", s->kind);
     }
@@ -178,7 +190,8 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
         return;
     }
     const struct inbound *l = node_inbound(n, ev->link);
-    bool among_nodes = m->type == MSG_STATE || m->type == MSG_FETCH || m->type == MSG_RANGE;
+    bool among_nodes = m->type == MSG_STATE || m->type == MSG_FETCH || m->type == MSG_RANGE ||
+                       m->type == MSG_CLOCKS || m->type == MSG_PULL;
     if (!l || l->role == 0 || (among_nodes && l->role != ROLE_NODE)) {
         log_warn(n->log, "link closed: request before its hello type=%d", m->type);
         effects_close_link(fx, ev->link);
@@ -207,6 +220,12 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
         break;
     case MSG_RANGE:
         replica_range(n, ev, fx);
+        break;
+    case MSG_CLOCKS:
+        replica_clocks(n, ev, fx);
+        break;
+    case MSG_PULL:
+        replica_pull(n, ev, fx);
         break;
     case MSG_MAP_GET:
         map_give(n, ev, fx);
@@ -239,6 +258,12 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
         break;
     case MSG_RANGE_REPLY:
         scan_ranged(n, ev, fx);
+        break;
+    case MSG_CLOCKS_REPLY:
+        clocks_replied(n, ev, fx);
+        break;
+    case MSG_PULL_REPLY:
+        pull_replied(n, ev, fx);
         break;
     case MSG_MAP:
         map_take(n, ev);
@@ -285,7 +310,7 @@ static void link_down(struct node *n, const struct gt_event *ev, struct gt_effec
         return;
     if (p->up)
         log_info(n->log, "link down to=%s", p->manager ? "manager" : node_label_of(n, p->id));
-    p->connected = p->up = p->registered = false;
+    p->connected = p->up = p->registered = p->comparing = false;
     coord_link_down(n, ev->peer, fx);
 }
 
@@ -318,6 +343,8 @@ static void timeout(struct node *n, struct gt_effects *fx)
         return;
     if (n->heartbeat_at_us <= n->now_us)
         heartbeats_send(n, fx);
+    if (n->exchange_at_us <= n->now_us)
+        clocks_exchange(n, fx);
     if (!n->ready && n->join_deadline_us <= n->now_us)
         join_fail(n, fx);
 }
@@ -408,6 +435,8 @@ uint64_t node_deadline_us(const struct node *n)
         return at;
     if (n->heartbeat_at_us < at)
         at = n->heartbeat_at_us;
+    if (n->exchange_at_us < at)
+        at = n->exchange_at_us;
     if (!n->ready && n->join_deadline_us < at)
         at = n->join_deadline_us;
     if (renewal_deadline_us(n) < at)
@@ -447,6 +476,9 @@ int node_new(const struct node_config *c, struct node **out)
     state_init(&n->local);
     state_init(&n->incoming);
     state_init(&n->merged);
+    clock_init(&n->clock_ours);
+    clock_init(&n->clock_theirs);
+    prng_init(&n->prng, c->seed);
     history_init(&n->history);
     history_init(&n->wanted);
     buf_init(&n->bytes, BLOB_BYTES_MAX / 2);
@@ -485,6 +517,9 @@ void node_free(struct node *n)
     state_close(&n->local);
     state_close(&n->incoming);
     state_close(&n->merged);
+    clock_close(&n->clock_ours);
+    clock_close(&n->clock_theirs);
+    watches_free(n);
     history_close(&n->history);
     history_close(&n->wanted);
     buf_close(&n->bytes);

@@ -19,12 +19,12 @@
 #include "node/node.h"
 #include "node/quorum.h"
 
-#define INFLIGHT_DEFAULT    4096u
-#define META_SLOTS          16u     /* the node's own small durable values under way */
-#define LINKS_MAX           8192u   /* inbound links that have spoken */
+#define INFLIGHT_DEFAULT 4096u
+#define META_SLOTS       16u   /* the node's own small durable values under way */
+#define LINKS_MAX        8192u /* inbound links that have spoken */
 /* Bodies of puts in flight here; above it a put is refused as busy. Half of what a link's queue
  * takes, so that a slow replica slows the writers before its link is cut. */
-#define PUT_BYTES_MAX       (32ull << 20)
+#define PUT_BYTES_MAX (32ull << 20)
 /* A new incarnation, or another hello to who refused one, after the one before; doubles. */
 #define RENEW_PAUSE_MIN_US  1000000u
 #define RENEW_PAUSE_MAX_US  60000000u
@@ -37,10 +37,31 @@ struct peer {
     uint64_t id; /* peer number: 1..managers, or the member's node id */
     struct address address;
     bool manager;
-    bool connected;  /* LINK_UP */
-    bool up;         /* and our hello was accepted: it can be asked */
-    bool registered; /* manager: it knows us */
+    bool connected;        /* LINK_UP */
+    bool up;               /* and our hello was accepted: it can be asked */
+    bool registered;       /* manager: it knows us */
+    bool comparing;        /* a comparison of clocks is under way */
+    uint32_t compare_next; /* the partition at which it goes on, 0: it was the last message */
 };
+
+/* What is known of one other owner of a partition (clocks.c). */
+struct watch_other {
+    uint64_t node;
+    bool unsure;        /* clocks may differ: to be compared */
+    uint64_t lacking;   /* dots of theirs that we lacked when compared last */
+    struct blob *clock; /* theirs, durable, as heard last; NULL: not yet */
+    bool differs;       /* every key is to be pulled: our clocks are equal, our records are not */
+    uint64_t differs_us, differs_again_us; /* the pause after that, and its end */
+};
+
+/* One partition that we own. */
+struct watch {
+    bool wanted, pulling; /* a pull is, and one is under way (pull.c) */
+    uint32_t count;
+    struct watch_other others[];
+};
+
+enum pull_stage { PULL_READING = 1, PULL_ASKED, PULL_STORING, PULL_PAUSED, PULL_MERGING };
 
 struct inbound {
     uint64_t link, node, incarnation;
@@ -76,7 +97,11 @@ enum slot_kind {
     SLOT_FORWARD, /* waits for the owner to whom the request was passed */
     SLOT_PIECE,   /* one piece of a large state at one replica */
     SLOT_REPLICA, /* a peer's STATE, FETCH or RANGE in our storage */
-    SLOT_META
+    SLOT_META,
+    SLOT_CLOCKS,       /* our clocks are read, and compared with a peer's */
+    SLOT_CLOCKS_ASKED, /* a peer's CLOCKS: ours are read for the answer */
+    SLOT_CONFIRM,      /* the dot log is told what all have */
+    SLOT_PULL
 };
 
 enum meta_kind { META_MAP, META_PEERS, META_LABEL };
@@ -137,6 +162,20 @@ struct slot {
             enum meta_kind kind;
             uint64_t version;
         } meta;
+        struct {
+            uint64_t peer;
+            struct blob *sent;
+            struct slice theirs;
+        } clocks;
+        struct {
+            uint64_t source;
+            enum pull_stage stage;
+            uint32_t outstanding; /* states, or the clock, in our storage */
+            bool failed, more, whole;
+            bool uncut;            /* a record there is bad: no clock is to be merged */
+            struct blob *cut;      /* to be merged in the end; NULL: none yet, or none at all */
+            struct blob *last_key; /* whole: the cursor */
+        } pull;
     };
 };
 
@@ -172,12 +211,20 @@ struct node {
     bool registered; /* a manager has accepted us, in this life */
     bool rehello;    /* the identity changed: say hello again */
     struct renewal renewal;
-    bool joining;    /* the cluster id was asked to be stored */
+    bool joining; /* the cluster id was asked to be stored */
     bool cluster_wanted;
     uint8_t cluster_id[CLUSTER_ID_BYTES]; /* to be joined, with cluster_wanted */
     bool label_known;                     /* our label is stored, or its storing is wanted */
     bool label_wanted, label_storing;     /* the manager gave a label that is not stored yet */
     uint64_t meta_retry_us;               /* storage refused a small value: not before */
+
+    struct prng prng;
+    struct watch **watches; /* by partition; NULL where we are no owner */
+    uint32_t watch_count;
+    uint64_t exchange_at_us;
+    uint32_t pulls, pulls_wanted, pull_next;
+    uint64_t pull_free_us;                 /* no more is asked for before: the rate of pulls */
+    struct clock clock_ours, clock_theirs; /* scratch of comparing */
 
     struct state local, incoming, merged; /* scratch of merging */
     struct history history, wanted;
@@ -346,8 +393,53 @@ void scan_scanned(struct node *n, uint64_t id, struct slot *s, const struct stor
 void scan_ranged(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void scan_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 
+/* ---- clocks.c -------------------------------------------------------------------------------- */
+
+struct watch *watch_of(const struct node *n, uint32_t partition); /* NULL: no owner */
+/* After a new map: what we own, and with whom. */
+void watches_rebuild(struct node *n);
+void watches_free(struct node *n);
+/* Our clock of the partition has moved: the others' may lack it. */
+void watch_changed(struct node *n, uint32_t partition);
+/* A peer can be asked again: everything that is shared with it is compared, at once. */
+void watch_greeted(struct node *n, uint64_t peer);
+/* The next round of comparisons comes early. */
+void watch_soon(struct node *n);
+/* How many writes we are known to lack; known: every owner that is reachable was compared with. */
+uint64_t watch_lag(const struct node *n, bool *known);
+/* One round: compares what is unsure with every peer that can be asked. */
+void clocks_exchange(struct node *n, struct gt_effects *fx);
+void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                   struct gt_effects *fx);
+void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void clocks_timeout(struct node *n, uint64_t id, struct slot *s);
+void clocks_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer);
+void replica_clocks(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void clocks_asked_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                         struct gt_effects *fx);
+
+/* ---- pull.c ---------------------------------------------------------------------------------- */
+
+/* Another owner has dots of the partition that we lack. */
+void pull_want(struct node *n, uint32_t partition);
+/* Starts what is wanted, as far as the bound goes. */
+void pulls_begin(struct node *n, struct gt_effects *fx);
+void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                 struct gt_effects *fx);
+void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void pull_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+void pull_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
+                    struct gt_effects *fx);
+void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* Answers a peer's PULL with what storage gave. */
+void pull_give(struct node *n, const struct slot *s, const struct store_result *r,
+               struct gt_effects *fx);
+
 /* ---- replica.c ------------------------------------------------------------------------------- */
 
+/* A slot that remembers who asked; NULL when it was refused: not ours, or busy. */
+struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t partition,
+                           uint64_t *id, struct gt_effects *fx);
 void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_range(struct node *n, const struct gt_event *ev, struct gt_effects *fx);

@@ -21,9 +21,8 @@ static bool owned(const struct node *n, uint32_t partition)
            ring_slot(r, partition, (uint32_t)n->member) >= 0;
 }
 
-/* A slot that remembers who asked; NULL when it was refused. */
-static struct slot *begin(struct node *n, const struct gt_event *ev, uint32_t partition,
-                          uint64_t *id, struct gt_effects *fx)
+struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t partition,
+                           uint64_t *id, struct gt_effects *fx)
 {
     if (!owned(n, partition)) {
         refuse(n, ev, GT_ENOTOWNER, fx);
@@ -78,7 +77,7 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
 {
     const struct msg *m = ev->message.msg;
     uint64_t id;
-    struct slot *s = begin(n, ev, m->state.partition, &id, fx);
+    struct slot *s = replica_begin(n, ev, m->state.partition, &id, fx);
     if (!s)
         return;
     if (!key_of(n, m->state.key, m->state.partition) || m->state.dots.bytes % DOT_BYTES != 0) {
@@ -104,7 +103,7 @@ void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects 
 {
     const struct msg *m = ev->message.msg;
     uint64_t id;
-    struct slot *s = begin(n, ev, m->fetch.partition, &id, fx);
+    struct slot *s = replica_begin(n, ev, m->fetch.partition, &id, fx);
     if (!s)
         return;
     if (!key_of(n, m->fetch.key, m->fetch.partition)) {
@@ -126,7 +125,7 @@ void replica_range(struct node *n, const struct gt_event *ev, struct gt_effects 
 {
     const struct msg *m = ev->message.msg;
     uint64_t id;
-    if (!begin(n, ev, m->scan.partition, &id, fx))
+    if (!replica_begin(n, ev, m->scan.partition, &id, fx))
         return;
     n->metrics.replica_reads_count++;
     struct store_request r = {.kind = STORE_SCAN,
@@ -176,7 +175,11 @@ void replica_done(struct node *n, uint64_t id, struct slot *s, const struct stor
         fetch_done(n, s, r, fx);
     } else if (s->origin.type == MSG_RANGE) {
         range_done(n, s, r, fx);
+    } else if (s->origin.type == MSG_PULL) {
+        pull_give(n, s, r, fx);
     } else {
+        if (!error)
+            watch_changed(n, s->partition);
         if (!error && s->replica.stale)
             error = GT_EINCARNATION;
         answer(n, &s->origin, error, error ? OUTCOME_NOT_APPLIED : OUTCOME_DONE,

@@ -47,7 +47,12 @@ struct engine_metrics {
     X(deadlines_count, "requests that passed their deadline")                                      \
     X(busy_count, "requests refused because a table was full")                                     \
     X(stale_count, "requests that carried another epoch")                                          \
-    X(expired_count, "replica work dropped after its deadline")
+    X(expired_count, "replica work dropped after its deadline")                                    \
+    X(pulls_count, "pulls that ended with the other's clock")                                      \
+    X(pulls_broken_count, "pulls that broke and are made again")                                   \
+    X(pulled_states_count, "states brought by pulls")                                              \
+    X(pulled_bytes_count, "bytes brought by pulls")                                                \
+    X(partitions_differ_count, "comparisons with equal clocks and unequal records")
 
 struct node_metrics {
 #define METRIC_FIELD(name, text) uint64_t name;

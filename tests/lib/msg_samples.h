@@ -19,6 +19,8 @@ static const enum msg_type sample_types[] = {
     MSG_STATE,     MSG_STATE_REPLY,
     MSG_FETCH,     MSG_FETCH_REPLY,
     MSG_RANGE,     MSG_RANGE_REPLY,
+    MSG_CLOCKS,    MSG_CLOCKS_REPLY,
+    MSG_PULL,      MSG_PULL_REPLY,
     MSG_MAP_GET,   MSG_MAP,
     MSG_REGISTER,  MSG_REGISTER_REPLY,
     MSG_HEARTBEAT, MSG_HEARTBEAT_REPLY,
@@ -272,6 +274,30 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->scan_reply.entries = sample_slice(s, SAMPLE_BYTES);
         m->scan_reply.entry_count = (uint32_t)sample_u(s, m->scan_reply.entries.bytes / 2);
         break;
+    case MSG_CLOCKS_REPLY:
+        sample_reply_head(s, &m->clocks.head);
+        m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
+        break;
+    case MSG_CLOCKS:
+        m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
+        break;
+    case MSG_PULL:
+        sample_request_head(s, &m->pull.head);
+        m->pull.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
+        m->pull.clock = sample_slice(s, 500);
+        m->pull.whole = sample_u(s, 1);
+        m->pull.from_start = sample_u(s, 1);
+        m->pull.from_hash = sample_u(s, UINT64_MAX);
+        m->pull.from_key = sample_slice(s, KEY_BYTES_MAX);
+        m->pull.bytes_max = (uint32_t)sample_u(s, UINT32_MAX);
+        break;
+    case MSG_PULL_REPLY:
+        sample_reply_head(s, &m->pull_reply.head);
+        m->pull_reply.entries = sample_slice(s, SAMPLE_BYTES);
+        m->pull_reply.entry_count = (uint32_t)sample_u(s, m->pull_reply.entries.bytes / 2);
+        m->pull_reply.clock = sample_slice(s, 500);
+        m->pull_reply.lacking = sample_u(s, UINT64_MAX);
+        break;
     case MSG_STATE:
         sample_request_head(s, &m->state.head);
         m->state.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
@@ -466,6 +492,25 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
         return same_reply_head(&a->scan_reply.head, &b->scan_reply.head) &&
                slice_equal(a->scan_reply.entries, b->scan_reply.entries) &&
                a->scan_reply.entry_count == b->scan_reply.entry_count;
+    case MSG_CLOCKS:
+        return slice_equal(a->clocks.clocks, b->clocks.clocks);
+    case MSG_CLOCKS_REPLY:
+        return same_reply_head(&a->clocks.head, &b->clocks.head) &&
+               slice_equal(a->clocks.clocks, b->clocks.clocks);
+    case MSG_PULL:
+        return same_request_head(&a->pull.head, &b->pull.head) &&
+               a->pull.partition == b->pull.partition &&
+               slice_equal(a->pull.clock, b->pull.clock) && a->pull.whole == b->pull.whole &&
+               a->pull.from_start == b->pull.from_start &&
+               a->pull.from_hash == b->pull.from_hash &&
+               slice_equal(a->pull.from_key, b->pull.from_key) &&
+               a->pull.bytes_max == b->pull.bytes_max;
+    case MSG_PULL_REPLY:
+        return same_reply_head(&a->pull_reply.head, &b->pull_reply.head) &&
+               slice_equal(a->pull_reply.entries, b->pull_reply.entries) &&
+               a->pull_reply.entry_count == b->pull_reply.entry_count &&
+               slice_equal(a->pull_reply.clock, b->pull_reply.clock) &&
+               a->pull_reply.lacking == b->pull_reply.lacking;
     case MSG_STATE:
         return same_request_head(&a->state.head, &b->state.head) &&
                a->state.partition == b->state.partition &&

@@ -309,8 +309,7 @@ bool superseded_back(const struct story *story, enum op_kind kind, const char *c
     }
     for (uint32_t i = 0; i < run->replica_count && !found; i++) {
         const struct replica *r = &run->replicas[i];
-        found = r->owner && !run->apart &&
-                replica_back(run, &story->keys[r->key], kind, r, checker, out);
+        found = r->owner && replica_back(run, &story->keys[r->key], kind, r, checker, out);
     }
     return found;
 }

@@ -16,7 +16,7 @@ bool check_convergence(const struct run *run, struct finding *out)
     bool found = false;
     for (uint32_t i = 0; i < run->replica_count && !found; i++) {
         const struct replica *r = &run->replicas[i], *f = first[r->key];
-        if (!r->owner)
+        if (!r->owner || (r->unknown && run->rots))
             continue;
         if (r->unknown)
             found = finding_set(out, "convergence",

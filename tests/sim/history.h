@@ -76,8 +76,7 @@ struct run {
     /* Of each key, from malloc, freed by run_close. seq counts up per partition, so that a dot may
      * name one write in each; NULL: not told, and dots are compared within their key alone. */
     uint32_t *partitions;
-    bool apart; /* owners that missed writes stay behind (no pull): their last states prove nothing
-                 */
+    bool rots;    /* a bad record stays bad where it is (no RULES 16) */
     bool forgets; /* a superseded operation that is tried again is minted anew (no RULES 10) */
     bool reaps;   /* tombstones are reaped (RULES 19): with a deleted key its history may go */
 };

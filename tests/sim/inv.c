@@ -21,7 +21,9 @@
 struct inv_dot {
     struct dot dot;
     uint32_t key;
-    uint32_t held; /* bit of a host: seen to be held in its present life */
+    uint32_t held;     /* bit of a host: seen to be held in its present life */
+    struct dot *heirs; /* live where it was first seen to be superseded; NULL: not seen yet */
+    uint32_t heir_count;
 };
 
 struct inv_key {
@@ -54,6 +56,8 @@ void inv_free(struct sim *s)
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         for (uint32_t i = 0; i < s->keys[p].key_count; i++)
             blob_unref(s->keys[p].keys[i].key);
+        for (uint32_t i = 0; i < s->keys[p].dot_count; i++)
+            free(s->keys[p].dots[i].heirs);
         free(s->keys[p].keys);
         free(s->keys[p].dots);
     }
@@ -108,6 +112,33 @@ static void state_learn(struct sim *s, struct inv_keys *k, const struct state *s
         dot_learn(s, k, state->siblings[i].dot, key);
     for (uint32_t i = 0; i < state->history.exact_count; i++)
         dot_learn(s, k, state->history.exact[i], key);
+    for (uint32_t i = 0; i < k->dot_count; i++) {
+        struct inv_dot *d = &k->dots[i];
+        if (d->key != key || d->heirs || !history_covers(&state->history, d->dot) ||
+            state_find(state, d->dot))
+            continue;
+        d->heirs = malloc((state->sibling_count + 1) * sizeof(*d->heirs));
+        gt_assert(d->heirs);
+        for (uint32_t j = 0; j < state->sibling_count; j++)
+            d->heirs[d->heir_count++] = state->siblings[j].dot;
+    }
+}
+
+#define HEIRS_DEPTH 16
+
+/* The state includes the dot, or all that came of it. */
+static bool includes(const struct inv_keys *k, const struct state *state, struct dot d, int depth)
+{
+    if (history_covers(&state->history, d))
+        return true;
+    uint32_t at = dot_place(k, d);
+    const struct inv_dot *known = at < k->dot_count ? &k->dots[at] : NULL;
+    if (!known || dot_compare(known->dot, d) != 0 || !known->heirs || depth == HEIRS_DEPTH)
+        return false;
+    for (uint32_t i = 0; i < known->heir_count; i++)
+        if (!includes(k, state, known->heirs[i], depth + 1))
+            return false;
+    return true;
 }
 
 /* What the replica holds of a key now, learnt from; false when it cannot be known there. */
@@ -149,7 +180,7 @@ static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t
             struct inv_dot *d = &k->dots[i];
             if (d->key != key || !clock_covers(p.clock, d->dot))
                 continue;
-            if (!history_covers(&state.history, d->dot))
+            if (!includes(k, &state, d->dot, 0))
                 not_held(s, host, partition, d, "whose state there does not include it");
             d->held |= 1u << host;
         }

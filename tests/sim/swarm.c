@@ -499,6 +499,25 @@ static void last_reads(struct swarm *w)
         sim_step(w->sim);
 }
 
+/* A line of the trace for what a replica holds in the end. */
+static void replica_say(struct swarm *w, const struct replica *r, const struct history *h)
+{
+    char text[600];
+    size_t at = 0;
+    for (uint32_t i = 0; i < h->vector_count && at < sizeof(text); i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, " %04llx.%06llx<=%llu",
+                               (unsigned long long)h->vector[i].actor.node >> 48,
+                               (unsigned long long)h->vector[i].actor.incarnation & 0xffffff,
+                               (unsigned long long)h->vector[i].seq);
+    for (uint32_t i = 0; i < h->exact_count && at < sizeof(text); i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, " %04llx.%06llx=%llu",
+                               (unsigned long long)h->exact[i].actor.node >> 48,
+                               (unsigned long long)h->exact[i].actor.incarnation & 0xffffff,
+                               (unsigned long long)h->exact[i].seq);
+    sim_say(w->sim, (int)sim_node_host(w->sim, r->node), "key%u%s siblings=%u history:%s", r->key,
+            r->owner ? "" : " (no owner)", r->sibling_count, at > 0 ? text : " none");
+}
+
 static void replica_take(struct swarm *w, uint32_t node, uint32_t key)
 {
     char name[KEY_BYTES_ALL];
@@ -529,6 +548,8 @@ static void replica_take(struct swarm *w, uint32_t node, uint32_t key)
                 shown_of(w, from->dot, from->stamp, from->flags & SIBLING_TOMBSTONE, from->value);
             replica_show(r, &s);
         }
+        if (sim_tracing(w->sim))
+            replica_say(w, r, &state.history);
     }
     blob_unref(record);
     state_close(&state);
@@ -580,7 +601,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     w.run.n = p->settings.replicas;
     w.run.r = p->settings.read_quorum;
     w.run.w = p->settings.write_quorum;
-    w.run.apart = pending("checker", "convergence");
+    w.run.rots = pending("rule", "rot");
     w.run.forgets = pending("rule", "operations");
     w.run.partitions = calloc(p->keys, sizeof(*w.run.partitions));
     gt_assert(w.run.partitions);

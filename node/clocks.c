@@ -1,0 +1,413 @@
+/*
+ * What the owners of a partition know of one another (RULES 3): each compares its clock with those
+ * of the others, every two seconds and when a link is made, for partitions that changed since. From
+ * a comparison follows
+ *
+ *   we lack dots of theirs  -> a pull from them (pull.c); how many is our lag, exactly
+ *   they lack dots of ours  -> the answer shows them, and they pull
+ *   all others have it      -> the dot log forgets it: a confirmation is the newest durable clock
+ * of an owner, never a maximum of what was heard
+ *
+ *   unsure --own clocks read--> CLOCKS sent --CLOCKS_REPLY--> compared
+ *      ^                            |
+ *      '--- change here, silence of 500 ms, link lost ---'
+ *
+ * A comparison costs a message each way for up to 256 partitions; when nothing changes nothing is
+ * sent.
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "node/node_private.h"
+
+#define EXCHANGE_US      2000000u /* between two rounds, less up to a quarter */
+#define EXCHANGE_SOON_US 100000u  /* after a pull: the others hear that we have it now */
+#define CLOCKS_AT_ONCE   256u     /* partitions of one message */
+#define DIFFERS_FIRST_US 2000000u
+#define DIFFERS_LAST_US  300000000u
+#define CLOCKS_BYTES_MAX (16u << 20)
+
+/* ---- what is watched ------------------------------------------------------------------------- */
+
+static void watch_free(struct watch *w)
+{
+    for (uint32_t i = 0; w && i < w->count; i++)
+        blob_unref(w->others[i].clock);
+    free(w);
+}
+
+void watches_free(struct node *n)
+{
+    for (uint32_t i = 0; i < n->watch_count; i++)
+        watch_free(n->watches[i]);
+    free(n->watches);
+    n->watches = NULL;
+    n->watch_count = 0;
+}
+
+struct watch *watch_of(const struct node *n, uint32_t partition)
+{
+    return partition < n->watch_count ? n->watches[partition] : NULL;
+}
+
+/* One partition of a list of clocks. */
+struct told {
+    uint32_t partition;
+    struct slice clock;
+    uint64_t records, digest_sum;
+};
+
+/* False at the end, or where it cannot be read. */
+static bool told_next(struct reader *r, struct told *t)
+{
+    if (reader_left(r) == 0)
+        return false;
+    uint64_t partition = read_varint(r);
+    t->clock = read_bytes(r);
+    t->records = read_varint(r);
+    t->digest_sum = read_u64(r);
+    t->partition = partition < PARTITIONS_MAX ? (uint32_t)partition : PARTITIONS_MAX;
+    return !r->failed;
+}
+
+static struct watch_other *other_of(struct watch *w, uint64_t node)
+{
+    for (uint32_t i = 0; w && i < w->count; i++)
+        if (w->others[i].node == node)
+            return &w->others[i];
+    return NULL;
+}
+
+/* The other owners of an arc; what is known of those that stay is kept. */
+static struct watch *watch_make(const struct node *n, uint32_t partition, struct watch *before)
+{
+    const struct arc *arc = &n->ring->arcs[partition];
+    struct watch *w = calloc(1, sizeof(*w) + arc->owner_count * sizeof(w->others[0]));
+    gt_assert(w); /* a machine cannot fail for memory */
+    for (uint32_t i = 0; i < arc->owner_count; i++) {
+        if (arc->owners[i] == n->member)
+            continue;
+        struct watch_other *o = &w->others[w->count++];
+        *o = (struct watch_other){.node = n->ring->members[arc->owners[i]].id, .unsure = true};
+        struct watch_other *was = other_of(before, o->node);
+        if (was) {
+            *o = *was;
+            was->clock = NULL;
+        }
+    }
+    return w;
+}
+
+void watches_rebuild(struct node *n)
+{
+    const struct ring *r = n->ring;
+    uint32_t count = r && r->formed && n->member >= 0 ? r->settings.partitions : 0;
+    struct watch **watches = calloc(count + 1, sizeof(*watches));
+    gt_assert(watches);
+    for (uint32_t p = 0; p < count; p++)
+        if (ring_slot(r, p, (uint32_t)n->member) >= 0)
+            watches[p] = watch_make(n, p, watch_of(n, p));
+    watches_free(n);
+    n->watches = watches;
+    n->watch_count = count;
+}
+
+void watch_changed(struct node *n, uint32_t partition)
+{
+    struct watch *w = watch_of(n, partition);
+    for (uint32_t i = 0; w && i < w->count; i++)
+        w->others[i].unsure = true;
+}
+
+void watch_greeted(struct node *n, uint64_t peer)
+{
+    for (uint32_t p = 0; p < n->watch_count; p++) {
+        struct watch_other *o = other_of(n->watches[p], peer);
+        if (o)
+            o->unsure = true;
+    }
+    n->exchange_at_us = n->now_us;
+}
+
+void watch_soon(struct node *n)
+{
+    if (n->now_us + EXCHANGE_SOON_US < n->exchange_at_us)
+        n->exchange_at_us = n->now_us + EXCHANGE_SOON_US;
+}
+
+uint64_t watch_lag(const struct node *n, bool *known)
+{
+    uint64_t lag = 0;
+    *known = n->watch_count > 0;
+    for (uint32_t p = 0; p < n->watch_count; p++) {
+        const struct watch *w = n->watches[p];
+        uint64_t most = 0;
+        for (uint32_t i = 0; w && i < w->count; i++) {
+            const struct watch_other *o = &w->others[i];
+            most = o->lacking > most ? o->lacking : most;
+            *known = *known && (o->clock || !node_linked(n, o->node));
+        }
+        lag += most;
+    }
+    return lag;
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+/* Reads our own clocks of the partitions listed; SLOT_CLOCKS goes on when they are there. */
+static void clocks_read(uint64_t id, const uint8_t *numbers, uint32_t count, struct gt_effects *fx)
+{
+    struct blob *hold = blob_copy(numbers, (size_t)count * 2);
+    gt_assert(hold);
+    struct store_request r = {
+        .kind = STORE_CLOCKS, .tag = id, .hold = hold, .value = slice_blob(hold)};
+    effects_store(fx, &r);
+}
+
+static struct slot *slot_take(struct node *n, enum slot_kind kind, uint64_t peer, uint64_t *id)
+{
+    if (n->replicating >= n->inflight_max)
+        return NULL;
+    struct slot *s = slots_take(n->slots, UINT64_MAX, id);
+    gt_assert(s);
+    n->replicating++;
+    s->kind = kind;
+    s->clocks.peer = peer;
+    return s;
+}
+
+/* The partitions to compare with one peer, from one on, which then count as being compared. A
+ * message takes so many; the answer to it goes on. */
+static void compare_begin(struct node *n, struct peer *p, uint32_t from, struct gt_effects *fx)
+{
+    uint8_t numbers[CLOCKS_AT_ONCE * 2];
+    uint32_t count = 0;
+    uint64_t id;
+    uint32_t at = from;
+    for (; at < n->watch_count && count < CLOCKS_AT_ONCE; at++) {
+        struct watch_other *o = other_of(n->watches[at], p->id);
+        if (o && o->unsure)
+            le16_put(&numbers[2 * count++], (uint16_t)at);
+    }
+    p->compare_next = count == CLOCKS_AT_ONCE ? at : 0;
+    if (count == 0 || !slot_take(n, SLOT_CLOCKS, p->id, &id))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        other_of(n->watches[le16_get(&numbers[2 * i])], p->id)->unsure = false;
+    p->comparing = true;
+    clocks_read(id, numbers, count, fx);
+}
+
+void clocks_exchange(struct node *n, struct gt_effects *fx)
+{
+    n->exchange_at_us = n->now_us + EXCHANGE_US - prng_below(&n->prng, EXCHANGE_US / 4);
+    for (uint32_t i = 0; i < n->peer_count; i++) {
+        struct peer *p = &n->peers[i];
+        if (p->up && !p->manager && !p->comparing)
+            compare_begin(n, p, 0, fx);
+    }
+    pulls_begin(n, fx); /* those that found no room before */
+}
+
+/* The comparison did not come to an end: it is made again. */
+static void compare_lost(struct node *n, const struct slot *s)
+{
+    struct peer *p = node_peer(n, s->clocks.peer);
+    if (p)
+        p->comparing = false;
+    struct reader r = reader_of(slice_blob(s->clocks.sent));
+    struct told ours;
+    while (told_next(&r, &ours)) {
+        struct watch_other *o = other_of(watch_of(n, ours.partition), s->clocks.peer);
+        if (o)
+            o->unsure = true;
+    }
+}
+
+void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                   struct gt_effects *fx)
+{
+    struct peer *p = node_peer(n, s->clocks.peer);
+    if (r->result || !p || !p->up) {
+        if (p)
+            p->comparing = false;
+        watch_greeted(n, s->clocks.peer); /* all of it anew */
+        coord_end(n, id, s);
+        return;
+    }
+    s->clocks.sent = blob_ref(r->entries);
+    slots_set_deadline(n->slots, id, n->now_us + SILENCE_US);
+    struct msg m = node_message(n, MSG_CLOCKS, id);
+    m.clocks.clocks = slice_blob(r->entries);
+    effects_send(fx, p->id, &m);
+}
+
+void clocks_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer)
+{
+    if (s->clocks.peer == peer && s->clocks.sent)
+        clocks_timeout(n, id, s);
+}
+
+void clocks_timeout(struct node *n, uint64_t id, struct slot *s)
+{
+    compare_lost(n, s);
+    coord_end(n, id, s);
+}
+
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+/* All others have what their clocks cover. */
+static void confirm(struct node *n, uint32_t partition, const struct watch *w,
+                    struct gt_effects *fx)
+{
+    struct buf list;
+    uint64_t id;
+    for (uint32_t i = 0; i < w->count; i++)
+        if (!w->others[i].clock)
+            return;
+    buf_init(&list, CLOCKS_BYTES_MAX);
+    for (uint32_t i = 0; i < w->count; i++)
+        buf_bytes(&list, slice_blob(w->others[i].clock));
+    struct blob *hold = buf_blob(&list);
+    buf_close(&list);
+    if (!hold || !slot_take(n, SLOT_CONFIRM, 0, &id)) {
+        blob_unref(hold);
+        return; /* with the next comparison */
+    }
+    struct store_request r = {.kind = STORE_CONFIRM,
+                              .tag = id,
+                              .hold = hold,
+                              .partition = partition,
+                              .clock = slice_blob(hold)};
+    effects_store(fx, &r);
+}
+
+/*
+ * Equal clocks and unequal records: one of them may have learnt of a superseded dot in another
+ * form, or holds something bad. Every key is pulled then and joined; where that does not help it is
+ * tried again less and less often.
+ */
+static void differ(struct node *n, struct watch_other *o, uint32_t partition)
+{
+    if (n->now_us < o->differs_again_us)
+        return;
+    o->differs_us = o->differs_us ? o->differs_us * 2 : DIFFERS_FIRST_US;
+    if (o->differs_us > DIFFERS_LAST_US)
+        o->differs_us = DIFFERS_LAST_US;
+    o->differs_again_us = n->now_us + o->differs_us;
+    o->differs = true;
+    n->metrics.partitions_differ_count++;
+    log_info(n->log, "equal clocks, unequal records partition=%u with=%s", partition,
+             node_label_of(n, o->node));
+}
+
+/* What they durably have beside what we have. */
+static void compare(struct node *n, uint64_t peer, const struct told *ours,
+                    const struct told *theirs, struct gt_effects *fx)
+{
+    struct watch *w = watch_of(n, ours->partition);
+    struct watch_other *o = other_of(w, peer);
+    struct reader a = reader_of(ours->clock), b = reader_of(theirs->clock);
+    if (!o)
+        return;
+    clock_clear(&n->clock_ours);
+    clock_clear(&n->clock_theirs);
+    if (clock_decode(&a, &n->clock_ours) != 0 || clock_decode(&b, &n->clock_theirs) != 0) {
+        log_warn(n->log, "clock unreadable from=%s partition=%u", node_label_of(n, peer),
+                 ours->partition);
+        return;
+    }
+    blob_unref(o->clock);
+    o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
+    o->lacking = clock_missing(&n->clock_ours, &n->clock_theirs);
+    bool equal = o->lacking == 0 && clock_missing(&n->clock_theirs, &n->clock_ours) == 0;
+    bool same = ours->records == theirs->records && ours->digest_sum == theirs->digest_sum;
+    /* What they lack they pull; whether they have it is asked in the next round. */
+    o->unsure = !equal || !same;
+    if (equal && !same)
+        differ(n, o, ours->partition);
+    if (same)
+        o->differs_us = o->differs_again_us = 0;
+    if (o->lacking > 0 || o->differs)
+        pull_want(n, ours->partition);
+    confirm(n, ours->partition, w, fx);
+}
+
+/* Two lists of the same partitions in the same order; what is missing in theirs they do not own. */
+static void compare_all(struct node *n, uint64_t peer, struct slice ours, struct slice theirs,
+                        struct gt_effects *fx)
+{
+    struct reader a = reader_of(ours), b = reader_of(theirs);
+    struct told here, there;
+    while (told_next(&b, &there)) {
+        bool found = false;
+        while (!found && told_next(&a, &here))
+            found = here.partition == there.partition;
+        if (found)
+            compare(n, peer, &here, &there, fx);
+    }
+    pulls_begin(n, fx);
+}
+
+void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    struct slot *s = slots_find(n->slots, m->id);
+    if (!s || s->kind != SLOT_CLOCKS || s->clocks.peer != ev->peer || !s->clocks.sent)
+        return;
+    struct peer *p = node_peer(n, ev->peer);
+    struct blob *sent = blob_ref(s->clocks.sent);
+    if (m->clocks.head.error)
+        compare_lost(n, s);
+    else if (p)
+        p->comparing = false;
+    coord_end(n, m->id, s);
+    if (!m->clocks.head.error) {
+        compare_all(n, ev->peer, slice_blob(sent), m->clocks.clocks, fx);
+        if (p && p->compare_next > 0)
+            compare_begin(n, p, p->compare_next, fx);
+    }
+    blob_unref(sent);
+}
+
+/* ---- being asked ----------------------------------------------------------------------------- */
+
+void replica_clocks(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint8_t numbers[CLOCKS_AT_ONCE * 2];
+    uint32_t count = 0;
+    uint64_t id;
+    struct reader r = reader_of(m->clocks.clocks);
+    struct told theirs;
+    while (count < CLOCKS_AT_ONCE && told_next(&r, &theirs))
+        if (watch_of(n, theirs.partition))
+            le16_put(&numbers[2 * count++], (uint16_t)theirs.partition);
+    const struct inbound *l = node_inbound(n, ev->link);
+    struct msg reply = node_message(n, MSG_CLOCKS_REPLY, m->id);
+    struct slot *s = count > 0 ? slot_take(n, SLOT_CLOCKS_ASKED, l->node, &id) : NULL;
+    if (!s) {
+        if (count > 0)
+            reply.clocks.head.error = GT_EBUSY;
+        effects_reply(fx, ev->link, &reply);
+        return;
+    }
+    s->origin = (struct origin){ev->link, m->id, m->type};
+    s->body = blob_ref(ev->message.body);
+    s->clocks.theirs = m->clocks.clocks;
+    clocks_read(id, numbers, count, fx);
+}
+
+void clocks_asked_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                         struct gt_effects *fx)
+{
+    struct msg reply = node_message(n, MSG_CLOCKS_REPLY, s->origin.id);
+    reply.clocks.head.error = r->result;
+    if (!r->result)
+        reply.clocks.clocks = slice_blob(r->entries);
+    effects_reply(fx, s->origin.link, &reply);
+    if (!r->result)
+        compare_all(n, s->clocks.peer, slice_blob(r->entries), s->clocks.theirs, fx);
+    coord_end(n, id, s);
+}

@@ -1,0 +1,355 @@
+/*
+ * The pull (RULES 3): brings here what another owner has and we lack. It is hinted handoff when we
+ * come back from being away, resync after a crash, and how in-doubt writes of others reach us;
+ * there is no second way.
+ *
+ *   wanted --own clock read--> PULL sent --PULL_REPLY--> states stored, all of them
+ *      ^                           ^                          | more is lacking
+ *      |                           '-- paced, by a fresh clock'
+ *      '-- failed: silence, link lost, a state refused        | nothing more
+ *                                                             v
+ *                                                  the cut clock merged -> ended, told soon
+ *
+ * Invariant: the sender's clock is merged only when every state that it speaks of is durable here.
+ * A pull that breaks leaves what it stored, which the next one does not ask for.
+ *
+ * Bounds: PULLS_MAX at a time, PULL_BYTES each reply, PULL_BYTES_PER_S together. Every waiting
+ * state ends: storage by its answer, the rest by SILENT_US.
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "node/node_private.h"
+
+#define PULLS_MAX        8u
+#define PULL_BYTES       (256u << 10)
+#define PULL_BYTES_PER_S (64u << 20)
+#define PULL_SILENT_US   3000000u
+#define MERGE_US         10000000u
+
+void pull_want(struct node *n, uint32_t partition)
+{
+    struct watch *w = watch_of(n, partition);
+    if (w && !w->wanted) {
+        w->wanted = true;
+        n->pulls_wanted++;
+    }
+}
+
+static void want_no_more(struct node *n, struct watch *w)
+{
+    if (w->wanted)
+        n->pulls_wanted--;
+    w->wanted = false;
+}
+
+/* Who has most of what we lack, and can be asked. */
+static struct watch_other *source_of(const struct node *n, struct watch *w)
+{
+    struct watch_other *best = NULL;
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct watch_other *o = &w->others[i];
+        bool has = o->lacking > 0 || o->differs;
+        if (has && node_linked(n, o->node) && (!best || o->lacking > best->lacking))
+            best = o;
+    }
+    return best;
+}
+
+static void clock_read(uint64_t id, uint32_t partition, struct gt_effects *fx)
+{
+    uint8_t number[2];
+    le16_put(number, (uint16_t)partition);
+    struct blob *hold = blob_copy(number, sizeof(number));
+    gt_assert(hold);
+    struct store_request r = {
+        .kind = STORE_CLOCKS, .tag = id, .hold = hold, .value = slice_blob(hold)};
+    effects_store(fx, &r);
+}
+
+static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx)
+{
+    struct watch_other *source = source_of(n, w);
+    uint64_t id;
+    if (!source) { /* the next comparison wants it again */
+        want_no_more(n, w);
+        return true;
+    }
+    if (n->replicating >= n->inflight_max)
+        return false;
+    struct slot *s = slots_take(n->slots, UINT64_MAX, &id);
+    gt_assert(s);
+    n->replicating++;
+    n->pulls++;
+    want_no_more(n, w);
+    w->pulling = true;
+    s->kind = SLOT_PULL;
+    s->partition = partition;
+    s->pull.source = source->node;
+    s->pull.whole = source->differs && source->lacking == 0;
+    source->differs = false;
+    s->pull.stage = PULL_READING;
+    clock_read(id, partition, fx);
+    return true;
+}
+
+void pulls_begin(struct node *n, struct gt_effects *fx)
+{
+    for (uint32_t left = n->watch_count; left > 0 && n->pulls_wanted > 0 && n->pulls < PULLS_MAX;
+         left--) {
+        uint32_t at = n->pull_next++ % n->watch_count;
+        struct watch *w = n->watches[at];
+        if (w && w->wanted && !w->pulling && !pull_begin(n, at, w, fx))
+            return;
+    }
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void pull_end(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    struct watch *w = watch_of(n, s->partition);
+    if (w)
+        w->pulling = false;
+    watch_changed(n, s->partition); /* what we have now is told, and compared anew */
+    if (!s->pull.failed && !s->pull.uncut)
+        watch_soon(n);
+    coord_end(n, id, s);
+    pulls_begin(n, fx);
+}
+
+static void pull_fail(struct node *n, uint64_t id, struct slot *s, int error, struct gt_effects *fx)
+{
+    log_info(n->log, "pull broke partition=%u from=%s cause=%s", s->partition,
+             node_label_of(n, s->pull.source), error_text(error));
+    n->metrics.pulls_broken_count++;
+    s->pull.failed = true;
+    if (s->pull.outstanding == 0)
+        pull_end(n, id, s, fx); /* else with the last answer of storage */
+}
+
+void pull_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
+                    struct gt_effects *fx)
+{
+    if (s->pull.source == peer && s->pull.stage == PULL_ASKED)
+        pull_fail(n, id, s, GT_EUNREACHABLE, fx);
+}
+
+void pull_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    slots_set_deadline(n->slots, id, UINT64_MAX);
+    if (s->pull.stage == PULL_PAUSED) {
+        s->pull.stage = PULL_READING;
+        clock_read(id, s->partition, fx);
+        return;
+    }
+    pull_fail(n, id, s, GT_ETIMEOUT, fx);
+}
+
+/* ---- the way --------------------------------------------------------------------------------- */
+
+static void ask(struct node *n, uint64_t id, struct slot *s, struct slice clock,
+                struct gt_effects *fx)
+{
+    if (!node_linked(n, s->pull.source)) {
+        pull_fail(n, id, s, GT_EUNREACHABLE, fx);
+        return;
+    }
+    s->pull.stage = PULL_ASKED;
+    slots_set_deadline(n->slots, id, n->now_us + PULL_SILENT_US);
+    struct msg m = node_message(n, MSG_PULL, id);
+    m.pull.head.priority = 1;
+    m.pull.head.deadline_ms = PULL_SILENT_US / 1000;
+    m.pull.partition = s->partition;
+    m.pull.clock = clock;
+    m.pull.whole = s->pull.whole;
+    m.pull.from_start = !s->pull.last_key;
+    m.pull.from_key = slice_blob(s->pull.last_key);
+    m.pull.from_hash = s->pull.last_key ? hash_bytes(m.pull.from_key) : 0;
+    m.pull.bytes_max = PULL_BYTES;
+    effects_send(fx, s->pull.source, &m);
+}
+
+/* The reply is stored: on with what is lacking, or the clock, or the end. */
+static void reply_over(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    if (s->pull.failed) {
+        pull_end(n, id, s, fx);
+        return;
+    }
+    if (s->pull.more && n->pull_free_us > n->now_us) {
+        s->pull.stage = PULL_PAUSED;
+        slots_set_deadline(n->slots, id, n->pull_free_us);
+        return;
+    }
+    if (s->pull.more) {
+        s->pull.stage = PULL_READING;
+        clock_read(id, s->partition, fx);
+        return;
+    }
+    if (!s->pull
+             .cut) { /* the sender has a bad record: what it sent is stored, and no more is known */
+        pull_end(n, id, s, fx);
+        return;
+    }
+    s->pull.stage = PULL_MERGING;
+    struct store_request r = {.kind = STORE_CLOCK,
+                              .tag = id,
+                              .deadline_us = n->now_us + MERGE_US,
+                              .hold = blob_ref(s->pull.cut),
+                              .partition = s->partition,
+                              .clock = slice_blob(s->pull.cut),
+                              .stamp = n->hlc.last};
+    s->pull.outstanding = 1;
+    effects_store(fx, &r);
+}
+
+void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                 struct gt_effects *fx)
+{
+    if (r->kind == STORE_CLOCKS) {
+        struct reader entries = reader_of(slice_blob(r->entries));
+        read_varint(&entries);
+        struct slice clock = read_bytes(&entries);
+        if (r->result || entries.failed)
+            pull_fail(n, id, s, r->result ? r->result : GT_ECORRUPT, fx);
+        else
+            ask(n, id, s, clock, fx);
+        return;
+    }
+    s->pull.outstanding--;
+    /* A record here that is bad stays so; the rest is brought all the same, but not the clock. */
+    if (r->result && !s->pull.failed) {
+        log_info(n->log, "pulled state not stored partition=%u cause=%s", s->partition,
+                 error_text(r->result));
+        s->pull.failed = true;
+    }
+    if (s->pull.outstanding > 0)
+        return;
+    if (s->pull.stage != PULL_MERGING) {
+        reply_over(n, id, s, fx);
+        return;
+    }
+    if (!s->pull.failed) {
+        n->metrics.pulls_count++;
+        struct watch *w = watch_of(n, s->partition);
+        for (uint32_t i = 0; w && i < w->count; i++)
+            if (w->others[i].node == s->pull.source)
+                w->others[i].lacking = 0;
+    }
+    pull_end(n, id, s, fx);
+}
+
+/* One state of the reply into storage. False when the entries end here. */
+static bool entry_store(struct node *n, uint64_t id, struct slot *s, struct reader *entries,
+                        struct blob *body, struct slice clock, struct gt_effects *fx)
+{
+    struct slice key = read_bytes(entries), record = read_bytes(entries);
+    if (entries->failed)
+        return false;
+    if (s->pull.whole) {
+        blob_unref(s->pull.last_key);
+        s->pull.last_key = blob_copy(key.data, key.bytes);
+        gt_assert(s->pull.last_key);
+    }
+    if (record.bytes == 0) /* unknown there */
+        return reader_left(entries) > 0;
+    if (key.bytes < 1 || key.bytes > KEY_BYTES_MAX ||
+        ring_partition(n->ring, key) != s->partition) {
+        s->pull.failed = true;
+        return false;
+    }
+    struct store_request r = {.kind = STORE_MERGE,
+                              .tag = id,
+                              .deadline_us = n->now_us + MERGE_US,
+                              .hold = blob_ref(body),
+                              .partition = s->partition,
+                              .key = key,
+                              .record = record,
+                              .pulled = true,
+                              .clock = clock,
+                              .stamp = n->hlc.last};
+    s->pull.outstanding++;
+    n->metrics.pulled_states_count++;
+    effects_store(fx, &r);
+    return reader_left(entries) > 0;
+}
+
+/* The first cut speaks of every key of a run, a later one does not; of a list the last one does. */
+static void cut_keep(struct slot *s, struct slice clock, bool unknown)
+{
+    s->pull.uncut = s->pull.uncut || unknown;
+    if (s->pull.whole && s->pull.cut)
+        return;
+    blob_unref(s->pull.cut);
+    s->pull.cut = blob_copy(clock.data, clock.bytes);
+    gt_assert(s->pull.cut);
+}
+
+void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t id = m->id;
+    struct slot *s = slots_find(n->slots, id);
+    if (!s || s->kind != SLOT_PULL || s->pull.stage != PULL_ASKED || s->pull.source != ev->peer)
+        return;
+    slots_set_deadline(n->slots, id, UINT64_MAX);
+    if (m->pull_reply.head.error || !watch_of(n, s->partition)) {
+        pull_fail(n, id, s, m->pull_reply.head.error ? m->pull_reply.head.error : GT_ENOTOWNER, fx);
+        return;
+    }
+    s->pull.stage = PULL_STORING;
+    s->pull.whole = s->pull.whole || m->pull_reply.head.flags & REPLY_WHOLE;
+    s->pull.more = m->pull_reply.head.flags & REPLY_MORE;
+    cut_keep(s, m->pull_reply.clock, m->pull_reply.head.flags & REPLY_UNKNOWN);
+    struct reader entries = reader_of(m->pull_reply.entries);
+    /* Held until all are asked for: an answer does not come inside the step. */
+    bool any = reader_left(&entries) > 0;
+    while (any)
+        any = entry_store(n, id, s, &entries, ev->message.body, m->pull_reply.clock, fx);
+    if (entries.failed)
+        s->pull.failed = true;
+    n->metrics.pulled_bytes_count += m->pull_reply.entries.bytes;
+    if (n->pull_free_us < n->now_us)
+        n->pull_free_us = n->now_us;
+    n->pull_free_us += m->pull_reply.entries.bytes * 1000000 / PULL_BYTES_PER_S;
+    if (s->pull.outstanding == 0)
+        reply_over(n, id, s, fx);
+}
+
+/* ---- being asked ----------------------------------------------------------------------------- */
+
+void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t id;
+    if (!replica_begin(n, ev, m->pull.partition, &id, fx))
+        return;
+    struct store_request r = {.kind = STORE_PULL,
+                              .tag = id,
+                              .hold = blob_ref(ev->message.body),
+                              .partition = m->pull.partition,
+                              .clock = m->pull.clock,
+                              .whole = m->pull.whole,
+                              .from_start = m->pull.from_start,
+                              .from_hash = m->pull.from_hash,
+                              .from_key = m->pull.from_key,
+                              .bytes_max = m->pull.bytes_max};
+    effects_store(fx, &r);
+}
+
+void pull_give(struct node *n, const struct slot *s, const struct store_result *r,
+               struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_PULL_REPLY, s->origin.id);
+    m.pull_reply.head.error = r->result;
+    m.pull_reply.head.flags = (r->more ? REPLY_MORE : 0) | (r->whole ? REPLY_WHOLE : 0) |
+                              (r->unknown ? REPLY_UNKNOWN : 0);
+    m.pull_reply.entries = slice_blob(r->entries);
+    m.pull_reply.entry_count = r->entry_count;
+    m.pull_reply.clock = slice_blob(r->clock);
+    m.pull_reply.lacking = r->lacking;
+    effects_reply(fx, s->origin.link, &m);
+}
