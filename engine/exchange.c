@@ -14,6 +14,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/mutant.h"
 #include "engine/engine_private.h"
 
 #define CONFIRMS_MAX 32 /* owners of one partition, both lists of a move */
@@ -89,7 +90,7 @@ void engine_log_update(struct engine *e, struct partition *p, struct blob *key)
         if (!live_in(&e->merged, e->local.siblings[i].dot))
             dotlog_drop(&p->log, e->local.siblings[i].dot);
     for (uint32_t i = 0; i < e->merged.sibling_count; i++)
-        if (!live_in(&e->local, e->merged.siblings[i].dot))
+        if (!live_in(&e->local, e->merged.siblings[i].dot) && !MUTANT(log_forgets))
             dotlog_add(&p->log, e->merged.siblings[i].dot, key, false);
     blob_unref(key);
     e->log_entries += p->log.count; /* modulo 2^64 */

@@ -19,6 +19,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "node/node_private.h"
 
 #define EXCHANGE_US      2000000u /* between two rounds, less up to a quarter */
@@ -85,6 +86,10 @@ static struct watch *watch_make(const struct node *n, uint32_t partition, struct
     const struct arc *arc = &n->ring->arcs[partition];
     struct watch *w = calloc(1, sizeof(*w) + arc->owner_count * sizeof(w->others[0]));
     gt_assert(w); /* a machine cannot fail for memory */
+    if (before) {
+        w->wanted = before->wanted;
+        w->pulling = before->pulling;
+    }
     for (uint32_t i = 0; i < arc->owner_count; i++) {
         if (arc->owners[i] == n->member)
             continue;
@@ -105,9 +110,12 @@ void watches_rebuild(struct node *n)
     uint32_t count = r && r->formed && n->member >= 0 ? r->settings.partitions : 0;
     struct watch **watches = calloc(count + 1, sizeof(*watches));
     gt_assert(watches);
+    n->pulls_wanted = 0;
     for (uint32_t p = 0; p < count; p++)
-        if (ring_slot(r, p, (uint32_t)n->member) >= 0)
+        if (ring_slot(r, p, (uint32_t)n->member) >= 0) {
             watches[p] = watch_make(n, p, watch_of(n, p));
+            n->pulls_wanted += watches[p]->wanted;
+        }
     watches_free(n);
     n->watches = watches;
     n->watch_count = count;
@@ -264,11 +272,12 @@ static void confirm(struct node *n, uint32_t partition, const struct watch *w,
     struct buf list;
     uint64_t id;
     for (uint32_t i = 0; i < w->count; i++)
-        if (!w->others[i].clock)
+        if (!w->others[i].clock && !MUTANT(confirm_unheard))
             return;
     buf_init(&list, CLOCKS_BYTES_MAX);
     for (uint32_t i = 0; i < w->count; i++)
-        buf_bytes(&list, slice_blob(w->others[i].clock));
+        if (w->others[i].clock)
+            buf_bytes(&list, slice_blob(w->others[i].clock));
     struct blob *hold = buf_blob(&list);
     buf_close(&list);
     if (!hold || !slot_take(n, SLOT_CONFIRM, 0, &id)) {
@@ -329,7 +338,7 @@ static void compare(struct node *n, uint64_t peer, const struct told *ours,
         differ(n, o, ours->partition);
     if (same)
         o->differs_us = o->differs_again_us = 0;
-    if (o->lacking > 0 || o->differs)
+    if ((o->lacking > 0 || o->differs) && !MUTANT(no_pull))
         pull_want(n, ours->partition);
     confirm(n, ours->partition, w, fx);
 }

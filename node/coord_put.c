@@ -140,7 +140,7 @@ static bool piece_send(struct node *n, uint64_t id, struct slot *s, uint32_t own
     uint64_t piece_id;
     struct slot *p = NULL;
     if (n->replicating < n->inflight_max)
-        p = slots_take(n->slots, n->now_us + DEADLINE_MAX_MS * 1000ull, &piece_id);
+        p = slots_take(n->slots, s->deadline_us, &piece_id); /* the put does not wait longer */
     if (!p)
         return false;
     n->replicating++;

@@ -18,12 +18,21 @@
 #include "engine/engine_private.h"
 #include "tests/sim/world.h"
 
+/* What was live in a state. */
+struct heirs {
+    struct heirs *next;
+    uint32_t count;
+    struct dot dots[];
+};
+
+#define HEIRS_KEPT 8
+
 struct inv_dot {
     struct dot dot;
     uint32_t key;
-    uint32_t held;     /* bit of a host: seen to be held in its present life */
-    struct dot *heirs; /* live where it was first seen to be superseded; NULL: not seen yet */
-    uint32_t heir_count;
+    uint32_t held;                   /* bit of a host: seen to be held in its present life */
+    struct heirs *heirs[HEIRS_KEPT]; /* where it was seen to be superseded, the last few times */
+    uint32_t heirs_seen;
 };
 
 struct inv_key {
@@ -37,6 +46,7 @@ struct inv_keys {
     uint32_t key_count, key_capacity;
     struct inv_dot *dots; /* ascending */
     uint32_t dot_count, dot_capacity;
+    struct heirs *heirs; /* all that were seen, the newest first */
 };
 
 _Static_assert(SIM_HOSTS_MAX <= 32, "a bit for each host");
@@ -56,8 +66,11 @@ void inv_free(struct sim *s)
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         for (uint32_t i = 0; i < s->keys[p].key_count; i++)
             blob_unref(s->keys[p].keys[i].key);
-        for (uint32_t i = 0; i < s->keys[p].dot_count; i++)
-            free(s->keys[p].dots[i].heirs);
+        while (s->keys[p].heirs) {
+            struct heirs *next = s->keys[p].heirs->next;
+            free(s->keys[p].heirs);
+            s->keys[p].heirs = next;
+        }
         free(s->keys[p].keys);
         free(s->keys[p].dots);
     }
@@ -106,25 +119,53 @@ static void dot_learn(struct sim *s, struct inv_keys *k, struct dot d, uint32_t 
     k->dot_count++;
 }
 
+static bool heirs_are(const struct heirs *h, const struct state *state)
+{
+    uint32_t i = 0;
+    while (i < h->count && i < state->sibling_count &&
+           dot_compare(h->dots[i], state->siblings[i].dot) == 0)
+        i++;
+    return i == h->count && i == state->sibling_count;
+}
+
+/* What is live in the state, once for all the states that are alike. */
+static struct heirs *heirs_of(struct inv_keys *k, const struct state *state)
+{
+    for (struct heirs *h = k->heirs; h; h = h->next)
+        if (heirs_are(h, state))
+            return h;
+    struct heirs *h = malloc(sizeof(*h) + state->sibling_count * sizeof(h->dots[0]));
+    gt_assert(h);
+    h->count = state->sibling_count;
+    for (uint32_t i = 0; i < h->count; i++)
+        h->dots[i] = state->siblings[i].dot;
+    h->next = k->heirs;
+    k->heirs = h;
+    return h;
+}
+
 static void state_learn(struct sim *s, struct inv_keys *k, const struct state *state, uint32_t key)
 {
     for (uint32_t i = 0; i < state->sibling_count; i++)
         dot_learn(s, k, state->siblings[i].dot, key);
     for (uint32_t i = 0; i < state->history.exact_count; i++)
         dot_learn(s, k, state->history.exact[i], key);
+    struct heirs *heirs = NULL;
     for (uint32_t i = 0; i < k->dot_count; i++) {
         struct inv_dot *d = &k->dots[i];
-        if (d->key != key || d->heirs || !history_covers(&state->history, d->dot) ||
-            state_find(state, d->dot))
+        if (d->key != key || !history_covers(&state->history, d->dot) || state_find(state, d->dot))
             continue;
-        d->heirs = malloc((state->sibling_count + 1) * sizeof(*d->heirs));
-        gt_assert(d->heirs);
-        for (uint32_t j = 0; j < state->sibling_count; j++)
-            d->heirs[d->heir_count++] = state->siblings[j].dot;
+        if (!heirs)
+            heirs = heirs_of(k, state);
+        bool told = false;
+        for (uint32_t j = 0; j < HEIRS_KEPT; j++)
+            told |= d->heirs[j] == heirs;
+        if (!told)
+            d->heirs[d->heirs_seen++ % HEIRS_KEPT] = heirs;
     }
 }
 
-#define HEIRS_DEPTH 16
+#define HEIRS_DEPTH 6
 
 /* The state includes the dot, or all that came of it. */
 static bool includes(const struct inv_keys *k, const struct state *state, struct dot d, int depth)
@@ -133,12 +174,17 @@ static bool includes(const struct inv_keys *k, const struct state *state, struct
         return true;
     uint32_t at = dot_place(k, d);
     const struct inv_dot *known = at < k->dot_count ? &k->dots[at] : NULL;
-    if (!known || dot_compare(known->dot, d) != 0 || !known->heirs || depth == HEIRS_DEPTH)
+    if (!known || dot_compare(known->dot, d) != 0 || depth == HEIRS_DEPTH)
         return false;
-    for (uint32_t i = 0; i < known->heir_count; i++)
-        if (!includes(k, state, known->heirs[i], depth + 1))
-            return false;
-    return true;
+    for (uint32_t j = 0; j < HEIRS_KEPT && known->heirs[j]; j++) {
+        const struct heirs *heirs = known->heirs[j];
+        uint32_t i = 0;
+        while (i < heirs->count && includes(k, state, heirs->dots[i], depth + 1))
+            i++;
+        if (i == heirs->count)
+            return true;
+    }
+    return false;
 }
 
 /* What the replica holds of a key now, learnt from; false when it cannot be known there. */

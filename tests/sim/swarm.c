@@ -10,7 +10,7 @@
 
 #define SECOND             1000000ull
 #define TIMEOUT_US         (5 * SECOND) /* of a call */
-#define FINISH_US          (7 * SECOND) /* from healing until all is quiet: calls end, links are made */
+#define FINISH_US          (15 * SECOND) /* from healing until all is quiet: calls end, links are made */
 #define READ_US            (7 * SECOND) /* for the last reads */
 #define LAST_READS_AT_ONCE 4
 #define KEY_BYTES_ALL      16
