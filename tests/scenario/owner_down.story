@@ -1,6 +1,5 @@
-# An owner is down while a key is written. The write needs two of three owners and is done. What the
-# owner missed it still lacks when it is back, until the key is written again; a strict read asks
-# two owners and answers rightly meanwhile.
+# An owner is down while a key is written. The write needs two of three owners and is done. When the
+# owner is back the others' clocks tell it what it lacks, and it pulls that, and nothing else.
 
 cluster of 3 nodes, 3 copies, R=2, W=2
 anna puts apple = green
@@ -25,12 +24,11 @@ status
 what is where: apple
   node1: red
   node2: red
-  node3: green
+  node3: red
 ben gets apple
   red
 
-# Even when the stale owner is asked: with node1 away the other two answer, and the newer state
-# wins. A read from one owner alone promises nothing, and says so.
+# So it can answer for the others: with node1 away it is one of the two that are asked.
 node1 is killed
 ben gets apple
   red

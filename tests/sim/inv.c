@@ -296,7 +296,7 @@ void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
     k->keys[key].unknown &= ~(1u << host);
     key_check(s, host, r->partition, key);
     clock_check(s, host, r->partition);
-    if (s->events % 8 == 0)
+    if (s->stores++ % 8 == 0)
         foreign_check(s, host, r->partition);
 }
 

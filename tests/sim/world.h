@@ -129,6 +129,7 @@ struct sim {
     struct sim_config config;
     struct sim_network network;
     uint64_t now_us, order, events, hash;
+    uint64_t stores; /* writes asked for: inv.c looks at everything at every eighth */
     struct item *heap;
     uint32_t heap_count, heap_capacity;
     struct host hosts[SIM_HOSTS_MAX];

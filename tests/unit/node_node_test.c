@@ -974,6 +974,30 @@ static void test_a_read_of_r_finds_what_a_replica_missed(void **state)
 }
 
 /* INV, and that a replica knows what it has: the clocks of all owners are the coordinator's. */
+/* Both ways, and exactly: three keys were missed, however often they were written. */
+static void test_an_owner_that_was_away_pulls_what_it_missed(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    put(w, 0, "untouched", "v");
+    host_kill(w, 2);
+    for (int i = 0; i < 5; i++) {
+        put(w, 0, "k", i == 4 ? "newest" : "newer");
+        put(w, 1, "l", "also");
+    }
+    host_restart(w, 2);
+    pass(w, 3000000);
+    assert_int_equal(node_metrics(w->hosts[2].n)->pulled_states_count, 2);
+    host_kill(w, 0);
+    host_kill(w, 1);
+    struct msg m = get_of(w, "k");
+    m.get.head.quorum = 1;
+    struct answer a = *call(w, 2, m);
+    assert_value(&a, "newest");
+    world_free(w);
+}
+
 static void test_every_owner_has_the_dots_of_a_put_in_its_clock(void **state)
 {
     (void)state;
@@ -1966,6 +1990,7 @@ int main(void)
         cmocka_unit_test(test_a_replica_lost_in_the_middle_counts_at_once),
         cmocka_unit_test(test_a_silent_owner_makes_a_get_ask_the_next_one),
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
+        cmocka_unit_test(test_an_owner_that_was_away_pulls_what_it_missed),
         cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
         cmocka_unit_test(test_a_retry_is_the_same_write),
