@@ -23,12 +23,16 @@ for place in "$scratch/stage /opt/gtstore" " $scratch/prefix"; do
   # shellcheck disable=SC2046
   "${CC:-cc}" $sanitize -Wall -Werror "$source_dir/client/examples/first.c" -o "$scratch/first" \
     $(pkg-config --cflags --libs gtstore) || fail "first.c does not compile against $root"
+  # shellcheck disable=SC2046
+  "${CC:-cc}" $sanitize -Wall -Werror "$source_dir"/client/examples/{shopping_cart,cart}.c -o "$scratch/cart" \
+    $(pkg-config --cflags --libs gtstore) || fail "shopping_cart.c does not compile against $root"
 done
 
 library=$(dirname "$(find "$scratch/prefix" -name libgtstore.so)")
 bin=$scratch/prefix/bin
 cluster_start 1 --replicas 1 || fail "the installed programs do not serve"
 LD_LIBRARY_PATH=$library expect 'name = Ada, from node1' "$scratch/first" "$manager"
+LD_LIBRARY_PATH=$library expect '0 siblings, from node1: empty' "$scratch/cart" cart anna "$manager" <<<read
 for program in gtstore gtstore-admin gtstore-bench gtstore-check gtstore-node gtstore-manager; do
   [ "$("$bin/$program" --version)" = "$program $(pkg-config --modversion gtstore)" ] || fail "$program --version"
 done
