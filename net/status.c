@@ -14,7 +14,7 @@ void status_count(const struct ring *r, const bool *up, struct status *out)
     out->verdict = VERDICT_UNAVAILABLE;
     if (!r || !r->formed)
         return;
-    bool edge = false; /* a partition that stands on exactly its quorum */
+    bool edge = false; /* a partition that stands on exactly its quorum, be its list short or not */
     for (uint32_t p = 0; p < r->settings.partitions; p++) {
         uint32_t n, w, read;
         ring_quorums(r, p, &n, &w, &read);
@@ -26,7 +26,7 @@ void status_count(const struct ring *r, const bool *up, struct status *out)
             out->partitions_full++;
         else
             out->partitions_quorum++;
-        edge |= have == need && have < n;
+        edge |= have == need;
     }
     if (out->partitions_below > 0)
         out->verdict = VERDICT_UNAVAILABLE;

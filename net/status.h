@@ -2,9 +2,10 @@
  * The verdict on a cluster, as one pure function of a map and of who is up: the manager computes it
  * from heartbeats, a node (when the manager is away) from its own links.
  *
- *   healthy      every partition has all its owners up
+ *   healthy      every partition has all its owners up, as many as the settings ask for
  *   degraded     every partition has its quorum for R and W
- *   at_risk      so too, but some partition would lose it by one more failure
+ *   at_risk      so too, but some partition would lose it by one more failure; a list that is
+ *                shorter than the settings ask for may need all of its owners
  *   unavailable  some partition has lost it, or the cluster is forming
  */
 #ifndef GT_NET_STATUS_H

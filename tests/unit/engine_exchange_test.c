@@ -245,7 +245,7 @@ static void test_the_log_is_of_live_siblings_and_survives(void **state)
     (void)state;
     struct replica a, b;
     bool whole;
-    char value[16], key[16];
+    char value[24], key[16];
     replica_new(&a, 1);
     replica_new(&b, 2);
     for (int i = 0; i < 500; i++) { /* enough for some checkpoints */
