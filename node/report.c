@@ -30,6 +30,14 @@ static enum member_state state_seen(const struct node *n, uint32_t i)
     return up ? MEMBER_UP : MEMBER_DOWN;
 }
 
+static bool manager_reachable(const struct node *n)
+{
+    for (uint32_t i = 0; i < n->peer_count; i++)
+        if (n->peers[i].manager && n->peers[i].up)
+            return true;
+    return false;
+}
+
 static void status_nodes(const struct node *n, struct status *st, bool *up)
 {
     for (uint32_t i = 0; i < st->node_count; i++) {
@@ -58,6 +66,7 @@ void status_give(struct node *n, const struct gt_event *ev, struct gt_effects *f
         m.status_reply.error = GT_ENOMEM;
     } else {
         snprintf(st.source, sizeof(st.source), "%s", node_label(n));
+        st.manager_reachable = manager_reachable(n);
         memcpy(st.cluster_id, n->identity.cluster_id, CLUSTER_ID_BYTES);
         if (n->ring) {
             st.epoch = n->ring->epoch;

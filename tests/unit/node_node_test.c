@@ -1672,6 +1672,30 @@ static struct world *fresh_node(bool with_manager)
     return w;
 }
 
+static bool manager_is_reachable(struct world *w)
+{
+    struct msg m = {.type = MSG_STATUS, .id = ++w->next_id}, reply;
+    const struct answer *a = call(w, 0, m);
+    assert_int_equal(msg_decode(w->decoder, slice_blob(a->body), &reply), 0);
+    return reply.status_reply.status->manager_reachable;
+}
+
+static void test_status_says_whether_a_manager_has_accepted_this_node(void **state)
+{
+    (void)state;
+    struct world *w = fresh_node(true);
+    assert_false(manager_is_reachable(w)); /* a link stands, and nobody has spoken on it */
+    struct msg m = {.type = MSG_HELLO_REPLY, .id = 1};
+    m.hello.role = ROLE_MANAGER;
+    m.hello.protocol_min = m.hello.protocol_max = 1;
+    memcpy(m.hello.cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    manager_says(w, &m);
+    assert_true(manager_is_reachable(w));
+    conn_close(w, w->manager_conn);
+    assert_false(manager_is_reachable(w));
+    world_free(w);
+}
+
 static void test_a_fresh_node_joins_takes_label_and_cluster_and_is_ready(void **state)
 {
     (void)state;
@@ -2018,6 +2042,7 @@ int main(void)
         cmocka_unit_test(test_a_map_of_another_cluster_is_ignored),
         cmocka_unit_test(test_the_map_is_given_to_who_asks_with_another_epoch),
         cmocka_unit_test(test_status_without_a_manager_is_of_own_links),
+        cmocka_unit_test(test_status_says_whether_a_manager_has_accepted_this_node),
         cmocka_unit_test(test_a_fresh_node_joins_takes_label_and_cluster_and_is_ready),
         cmocka_unit_test(test_a_hello_of_a_stranger_waits_for_a_map_that_names_it),
         cmocka_unit_test(test_strangers_remembered_by_an_earlier_version_are_forgotten),
