@@ -108,7 +108,8 @@ typedef struct {
     size_t key_bytes;
     const void *value; /* put */
     size_t value_bytes;
-    const void *context; /* put, delete: replace exactly this; NULL: what the session has seen */
+    /* put, delete: replace exactly this, with 0 bytes nothing; NULL: what the session has seen */
+    const void *context;
     size_t context_bytes;
     const void *min_context; /* get: demand a state at least this new */
     size_t min_context_bytes;

@@ -55,10 +55,14 @@ static int fail(int error, const char *text)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
+/* The empty context, that of a key nobody has written, has no letters; it is typed and printed as
+ * a dash. */
+#define TOKEN_EMPTY "-"
+
 static void set_token(struct buf *to, const char *option, const char *text)
 {
     buf_clear(to);
-    if (base64_decode(slice_text(text), to) != 0 || to->bytes == 0)
+    if (strcmp(text, TOKEN_EMPTY) != 0 && base64_decode(slice_text(text), to) != 0)
         program_usage("%s: '%s' is no token", option, text);
 }
 
@@ -128,7 +132,8 @@ static const struct argp_option global_options[] = {
     {"timeout", OPTION_TIMEOUT, "DURATION", 0, "give up after this long (5s)", 0},
     {0}};
 static const struct argp_option write_options[] = {
-    {"context", OPTION_CONTEXT, "TOKEN", 0, "replace exactly what was read with this context", 0},
+    {"context", OPTION_CONTEXT, "TOKEN", 0,
+     "replace exactly what was read with this context; - is that of an absent key", 0},
     {"sloppy", OPTION_SLOPPY, NULL, 0, "let guests stand in for owners", 0},
     {"write-quorum", 'w', "N", 0, "owners that must have it (the cluster's W)", 0},
     {0}};
@@ -143,11 +148,11 @@ static const struct argp_option get_options[] = {
 
 /* ---- put, get, delete ------------------------------------------------------------------------ */
 
-static struct buf token_text(const void *context, size_t bytes)
+static struct buf token_text(const gtstore_result *r)
 {
     struct buf text;
     buf_init(&text, 2 * CONTEXT_BYTES_MAX);
-    base64url_encode(slice_of(context, bytes), &text);
+    base64url_encode(slice_of(r->context, r->context_bytes), &text);
     buf_u8(&text, '\0');
     return text;
 }
@@ -170,7 +175,7 @@ static json_t *result_json(const struct options *o, const gtstore_result *r)
     json_object_set_new(object, "guests", json_integer(r->guests));
     json_object_set_new(object, "weak", json_boolean(r->flags & GTSTORE_WEAK));
     json_object_set_new(object, "latency_s", json_real((double)r->latency_us / 1e6));
-    struct buf token = token_text(r->context, r->context_bytes);
+    struct buf token = token_text(r);
     json_object_set_new(object, "context", json_string((const char *)token.data));
     buf_close(&token);
     return object;
@@ -200,18 +205,20 @@ static void show_write(void *arg, const gtstore_result *r)
     }
 }
 
-static void print_siblings(const gtstore_result *r)
+static void print_siblings(const struct options *o, const gtstore_result *r)
 {
     gtstore_sibling s;
-    struct buf line;
+    struct buf line, token = token_text(r);
+    bool with_context = o->show_context && o->output == OUTPUT_JSON;
     buf_init(&line, BLOB_BYTES_MAX);
     for (unsigned i = 0; gtstore_result_sibling(r, i, &s) == 0; i++) {
         struct json_value v = {slice_of(s.value, s.value_bytes), s.deleted};
         buf_clear(&line);
-        if (json_value_format(&v, &line) == 0)
+        if (json_value_format(&v, with_context ? (const char *)token.data : NULL, &line) == 0)
             fwrite(line.data, 1, line.bytes, stdout);
     }
     buf_close(&line);
+    buf_close(&token);
 }
 
 static void print_value(const struct options *o, const gtstore_result *r)
@@ -237,24 +244,26 @@ static void show_get(void *arg, const gtstore_result *r)
 {
     struct run *run = arg;
     const struct options *o = run->options;
-    if (o->show_context && o->output != OUTPUT_JSON && (r->error == 0 || r->context_bytes)) {
-        struct buf token = token_text(r->context, r->context_bytes);
-        fprintf(stderr, "context %s\n", (const char *)token.data);
+    bool readable = r->error == 0 || r->error == GT_ENOTFOUND;
+    if (o->show_context && o->output != OUTPUT_JSON && readable) {
+        struct buf token = token_text(r);
+        fprintf(stderr, "context %s\n", r->context_bytes ? (char *)token.data : TOKEN_EMPTY);
         buf_close(&token);
     }
-    bool readable = r->error == 0 || r->error == GT_ENOTFOUND;
     if (readable && o->strict_one && r->siblings > 1) { /* also when the newest is a tombstone */
         program_say("%s has %u siblings; see: gtstore get --all", o->args[0], r->siblings);
         run->code = error_exit_code(GT_ECONFLICT);
     } else if (r->error == GT_ENOTFOUND && o->all && r->siblings > 1) {
-        print_siblings(r); /* the newest is a tombstone, and is not alone */
+        print_siblings(o, r); /* the newest is a tombstone, and is not alone */
     } else if (r->error == GT_ENOTFOUND) {
+        if (o->show_context && o->output == OUTPUT_JSON)
+            print_json(result_json(o, r)); /* what to read, modify and write begins with */
         program_line("not found: %s", o->args[0]);
         run->code = error_exit_code(GT_ENOTFOUND);
     } else if (r->error) {
         run->code = fail(r->error, r->text);
     } else if (o->all) {
-        print_siblings(r);
+        print_siblings(o, r);
     } else {
         print_value(o, r);
     }

@@ -189,10 +189,12 @@ static int dump(const json_t *object, struct buf *out)
     return out->failed ? GT_ENOMEM : 0;
 }
 
-int json_value_format(const struct json_value *v, struct buf *out)
+int json_value_format(const struct json_value *v, const char *context, struct buf *out)
 {
     json_t *object = value_object(v);
-    int error = object ? dump(object, out) : GT_ENOMEM;
+    int failed =
+        !object || (context && json_object_set_new(object, "context", json_string(context)));
+    int error = failed ? GT_ENOMEM : dump(object, out);
     json_decref(object);
     return error;
 }

@@ -36,8 +36,9 @@ void json_line_close(struct json_line *l);
 int json_line_parse(struct json_line *l, struct slice text, char why[JSON_LINE_TEXT_BYTES]);
 /* Appends the line of l->key and l->values (bytes is not used), with a newline. GT_ENOMEM. */
 int json_line_format(const struct json_line *l, struct buf *out);
-/* Appends one sibling as `get --all` prints it: the object of the siblings form, one line. */
-int json_value_format(const struct json_value *v, struct buf *out);
+/* Appends one sibling as `get --all` prints it: the object of the siblings form, one line, with the
+ * read's context as another member unless it is NULL. */
+int json_value_format(const struct json_value *v, const char *context, struct buf *out);
 /* Sets member `name` of a JSON object to the bytes as text, or `name64` when they are no UTF-8. 0,
  * or not 0 when out of memory. */
 struct json_t;

@@ -33,6 +33,25 @@ gt put gone value >/dev/null && gt delete gone >/dev/null || fail "delete"
 expect_exit 3 gt get gone
 expect_exit 0 gt delete gone
 
+echo "the first read, modify and write of a key goes by a context too: the empty one"
+same "$(context_of fresh)" -
+same "$(gt get --all --context fresh 2>&1 | head -n 1)" "context -"
+same "$(gt -o json get --context fresh 2>/dev/null | jq -c '[.v, .key, .context]')" '[1,"fresh",""]'
+same "$(gt -o json get --all --context fresh 2>/dev/null | jq -c .context)" '""'
+same "$(gt -o json get fresh 2>/dev/null)" ""
+expect_exit 3 gt -o json get --all --context fresh
+gt put --context - fresh one >/dev/null && gt put --context "" fresh other >/dev/null || fail "put with the empty context"
+same "$(gt get --all fresh | jq -r .value | sort | tr '\n' ' ')" "one other " # it replaces nothing
+context=$(gt get --all --context fresh 2>&1 >/dev/null | sed -n 's/^context //p')
+same "$(gt -o json get --all --context fresh | jq -r .context | uniq)" "$context"
+gt delete --context "$context" fresh >/dev/null || fail "delete with the context of all"
+context=$(context_of fresh)
+[ ${#context} -gt 1 ] || fail "expected the context of a tombstone, saw '$context'"
+same "$(gt -o json get --context fresh 2>/dev/null | jq -r .context)" "$context"
+gt put --context "$context" fresh again >/dev/null || fail "put over the tombstone"
+same "$(gt get --all fresh | jq -r .value)" again
+expect_exit 2 gt put --context 'no token!' fresh value
+
 echo "quorums of one request"
 expect_exit 0 gt put -w 3 k v
 expect_exit 0 gt get -r 3 k
