@@ -380,7 +380,7 @@ static int conclude(struct bench *b, struct buf *text, double seconds)
     report_table(&b->report, seconds, text);
     printf("%.*s", (int)text->bytes, (const char *)text->data);
     buf_clear(text);
-    int code = fflush(stdout) == 0 ? 0 : 1;
+    int code = program_flush(0);
     uint64_t unsent = sessions_unsent(&b->sessions), errors = report_errors(&b->report);
     if (unsent)
         program_say(

@@ -63,10 +63,7 @@ static const struct ring *ring_or_die(const struct options *o, struct ask_reply 
 
 static void json_show(json_t *answer)
 {
-    if (json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12)) != 0)
-        program_die(1, "cannot write the answer");
-    fputc('\n', stdout);
-    json_decref(answer);
+    tool_json_print(answer, JSON_COMPACT | JSON_REAL_PRECISION(12));
 }
 
 static void grid_show(struct grid *g, bool headings)
@@ -86,7 +83,11 @@ static void grid_show(struct grid *g, bool headings)
         if (!line)
             program_die(1, "out of memory");
     }
-    scols_print_table(table);
+    char *text = NULL;
+    if (scols_print_table_to_string(table, &text) != 0)
+        program_die(1, "out of memory");
+    program_print(text, strlen(text));
+    free(text);
     scols_unref_table(table);
     grid_close(g);
 }

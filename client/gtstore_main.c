@@ -159,9 +159,7 @@ static struct buf token_text(const gtstore_result *r)
 
 static void print_json(json_t *object)
 {
-    json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(object);
+    tool_json_print(object, JSON_REAL_PRECISION(6));
 }
 
 /* The members that every answer has. */
@@ -215,7 +213,7 @@ static void print_siblings(const struct options *o, const gtstore_result *r)
         struct json_value v = {slice_of(s.value, s.value_bytes), s.deleted};
         buf_clear(&line);
         if (json_value_format(&v, with_context ? (const char *)token.data : NULL, &line) == 0)
-            fwrite(line.data, 1, line.bytes, stdout);
+            program_print(line.data, line.bytes);
     }
     buf_close(&line);
     buf_close(&token);
@@ -233,7 +231,7 @@ static void print_value(const struct options *o, const gtstore_result *r)
     }
     if (o->verbose)
         printf("%s, ", o->args[0]);
-    fwrite(r->value, 1, r->value_bytes, stdout);
+    program_print(r->value, r->value_bytes);
     if (o->verbose)
         printf(", %s\n", r->coordinator);
     else if (o->output != OUTPUT_RAW && isatty(STDOUT_FILENO))
@@ -308,9 +306,11 @@ static int run_op(const struct options *o, int verb, gtstore_done_fn *show)
         op.value = o->args[1];
         op.value_bytes = strlen(o->args[1]);
     }
-    if (error) {
-        run.code = fail(error, error == GT_EIO ? "cannot read the value from stdin"
-                                               : "the value on stdin is over the limit");
+    if (error == GT_EIO) {
+        program_say("cannot read the value from stdin: %s", strerror(errno));
+        run.code = error_exit_code(error);
+    } else if (error) {
+        run.code = fail(error, "the value on stdin is over the limit");
     } else {
         error = gtstore_run(o->env, &op, show, &run);
         /* Refused before it was sent: nobody has shown it. */
@@ -514,8 +514,7 @@ static int export_line(struct exporter *ex, struct json_line *line)
     int error = json_line_format(line, &ex->line);
     if (error)
         return error;
-    if (fwrite(ex->line.data, 1, ex->line.bytes, stdout) != ex->line.bytes)
-        return GT_EIO;
+    program_print(ex->line.data, ex->line.bytes);
     ex->records++;
     return 0;
 }

@@ -6,6 +6,7 @@
 #define GT_CLIENT_TOOL_H
 
 #include <argp.h>
+#include <jansson.h>
 
 #define TOOL_ARGUMENTS_MAX 2
 
@@ -32,5 +33,8 @@ const struct tool_verb *tool_parse(const struct tool *t, int argc, char **argv, 
                                    const char *arguments[TOOL_ARGUMENTS_MAX]);
 /* -m, else GTSTORE_MANAGER, else 127.0.0.1:5000. */
 const char *tool_managers(const char *flag);
+/* Writes the object to stdout as one line, dumped with these flags of jansson's, and releases it.
+ * What cannot be written ends the program. */
+void tool_json_print(json_t *object, size_t flags);
 
 #endif

@@ -106,3 +106,14 @@ const char *tool_managers(const char *flag)
     const char *text = flag ? flag : getenv("GTSTORE_MANAGER");
     return text && text[0] ? text : "127.0.0.1:5000";
 }
+
+void tool_json_print(json_t *object, size_t flags)
+{
+    char *text = json_dumps(object, flags);
+    if (!text)
+        program_die(1, "out of memory");
+    program_print(text, strlen(text));
+    program_print("\n", 1);
+    free(text);
+    json_decref(object);
+}

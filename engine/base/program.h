@@ -7,6 +7,8 @@
 #ifndef GT_ENGINE_BASE_PROGRAM_H
 #define GT_ENGINE_BASE_PROGRAM_H
 
+#include <stddef.h>
+
 #define EXIT_USAGE 2
 
 /* The first call of a main: opens descriptors 0, 1 and 2 that are closed (stdio.h), sets the name,
@@ -22,6 +24,9 @@ __attribute__((noreturn, format(printf, 2, 3))) void program_die(int status, con
                                                                  ...);
 /* The same with a hint at --help and EXIT_USAGE. */
 __attribute__((noreturn, format(printf, 1, 2))) void program_usage(const char *format, ...);
+/* Writes to stdout what may be longer than its buffer. A failure is said, with its cause, where it
+ * happens, and ends the program with 1. */
+void program_print(const void *data, size_t bytes);
 /* What was printed must have been written: a full disk behind stdout is a failure, and makes of
  * status 0 a 1. */
 int program_flush(int status);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/printable.h"
 #include "engine/base/stdio.h"
@@ -79,6 +80,12 @@ void program_usage(const char *format, ...)
     line(program_invocation_short_name, format, args, "--help");
     va_end(args);
     exit(EXIT_USAGE);
+}
+
+void program_print(const void *data, size_t bytes)
+{
+    if (fwrite(data, 1, bytes, stdout) != bytes)
+        program_die(1, "stdout: %s", strerror(errno));
 }
 
 int program_flush(int status)

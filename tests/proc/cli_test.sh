@@ -128,5 +128,26 @@ same "$(jq -c 'if .siblings then .siblings |= sort_by(.value) else . end' "$scra
 
 echo "a program that was started with a closed descriptor keeps it out of its files"
 expect_exit 0 bash -c '"$0" get half --all <&-' "$bin/gtstore"
-expect_exit 0 bash -c '"$0" ping >&-' "$bin/gtstore"
 expect_exit 0 bash -c '"$0" status 2>&-' "$bin/gtstore-admin"
+echo "and what it cannot read or write is a failure, said with its cause in one line"
+# says CODE LINE SHELL-COMMAND: with $b as the folder of the programs.
+says() {
+  local code=0 seen
+  seen=$(b=$bin bash -c "$3" 2>&1) || code=$?
+  printf '%-48s saw exit %s: %s\n' "$3" "$code" "$seen"
+  [ "$code" = "$1" ] && [ "$seen" = "$2" ] || fail "expected exit $1 and: $2"
+}
+gt put half whole >/dev/null || fail "put"
+says 1 'gtstore: cannot read the value from stdin: Bad file descriptor' '$b/gtstore put half - <&-'
+says 1 'gtstore: cannot read the value from stdin: Is a directory' '$b/gtstore put half - </'
+same "$(gt get half)" whole
+says 1 'gtstore: stdin: Bad file descriptor' '$b/gtstore import - <&-'
+head -c 100000 /dev/zero | gt put large - >/dev/null || fail "put" # more than a stream buffers
+for verb in "get half" "get large" "-o json get half" "-o json get large" export ping; do
+  says 1 'gtstore: stdout: Bad file descriptor' "\$b/gtstore $verb >&-"
+  says 1 'gtstore: stdout: No space left on device' "\$b/gtstore $verb >/dev/full"
+done
+for verb in ring "-o json ring" status "-o json status" "locate half" version; do
+  says 1 'gtstore-admin: stdout: Bad file descriptor' "\$b/gtstore-admin $verb >&-"
+  says 1 'gtstore-admin: stdout: No space left on device' "\$b/gtstore-admin $verb >/dev/full"
+done
