@@ -235,7 +235,9 @@ struct engine_report {
 
 /*
  * Recovers the folder, draws a fresh incarnation (RULES 8a: max(stored + 1, seconds since 1970) in
- * the high 40 bits, 24 random bits below) and makes it durable, makes the first segment. Blocking.
+ * the high 40 bits, 24 random bits below) and makes it durable, makes the first segment. When there
+ * is no room for that one in a folder that had a log before, it opens all the same: reads go on, and
+ * writes are refused with GT_ENOSPACE, each of which tries again to make it. Blocking.
  * 0; GT_EFORMAT (newer format, or another role: logged with the cause); GT_ECORRUPT; GT_EIO;
  * GT_ENOSPACE; GT_ENOMEM; GT_ELIMIT: there is no higher incarnation.
  */

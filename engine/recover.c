@@ -604,14 +604,21 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     return 0;
 }
 
-static int segment_first(struct engine *e)
+/* A disk without room for it keeps nobody from reading: writes are refused, and each one asks for
+ * the segment again. But a folder that never had a log has nothing to read. */
+static int segment_first(struct engine *e, bool fresh)
 {
     struct engine_job *j = segment_job(e);
     if (!j || j->kind != JOB_SEGMENT_MAKE)
         return 0; /* very much live log: the checkpoint comes first */
     segment_job_run(j);
     segment_job_done(e, j);
-    return e->segment_error;
+    if (e->segment_error != GT_ENOSPACE || fresh)
+        return e->segment_error;
+    log_warn(e->log,
+             "no room for the log: reads go on, writes are refused until there is bytes=%llu",
+             (unsigned long long)e->segment_bytes);
+    return 0;
 }
 
 int engine_open(const struct engine_config *config, struct engine **out,
@@ -635,7 +642,7 @@ int engine_open(const struct engine_config *config, struct engine **out,
     if (!error)
         error = identity_renew(e, config, &loading.found, report);
     if (!error)
-        error = segment_first(e);
+        error = segment_first(e, e->file_count == 0);
     if (error) {
         engine_close(e, false);
         return error;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A full disk: puts are refused with a clear error, reads go on, and when there is room again so do
-# the puts. Needs root for a small tmpfs.
+# A full disk: puts are refused with a clear error, reads go on, also after a restart on it, and when
+# there is room again so do the puts. Needs root for a small tmpfs.
 set -uo pipefail
 bin=$1
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/cluster.sh"
@@ -25,12 +25,26 @@ for ((i = 0; i < stored; i++)); do
   gt get "k$i" | cmp -s - "$scratch/value" || fail "k$i does not read back on the full disk"
 done
 
-echo "kill -9 and restart on the full disk: everything stored is there"
+echo "kill -9 and restart on the full disk: everything stored is there, and nothing new"
 daemon_kill node1
-mount -o remount,size=64m "$scratch/node1"
-node_start node1 || fail "node1 did not come back"
+dd if=/dev/zero of="$scratch/node1/ballast" bs=4096 2>/dev/null # to the last block
+node_start node1 || fail "node1 did not come back on the full disk"
 cluster_wait || fail "not well"
 for ((i = 0; i < stored; i++)); do
   gt get "k$i" | cmp -s - "$scratch/value" || fail "k$i is lost"
 done
+err=$(gt --timeout 10s put new value 2>&1) && fail "a put on the full disk succeeded"
+grep -q 'space' <<<"$err" || fail "expected a word about space, saw: $err"
+grep -q 'no room for the log' "$scratch/node1.log" || fail "node1 does not say that it has no log"
+expect_exit 3 gt get new
+
+echo "with room again, puts go on without a restart"
+mount -o remount,size=64m "$scratch/node1"
 expect 'OK, node1' gt -v put again yes
+daemon_kill node1
+node_start node1 || fail "node1 did not come back"
+cluster_wait || fail "not well"
+expect yes gt get again
+for ((i = 0; i < stored; i++)); do
+  gt get "k$i" | cmp -s - "$scratch/value" || fail "k$i is lost"
+done

@@ -933,6 +933,38 @@ static void test_a_full_disk_refuses_and_recovers(void **unused)
     rig_free(&rig);
 }
 
+static void test_a_full_disk_does_not_keep_a_node_from_starting(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_init(&rig, 71);
+    memdisk_capacity(rig.disk, 0);
+    assert_int_equal(rig_try_open(&rig), GT_ENOSPACE); /* there is nothing to read yet */
+    memdisk_capacity(rig.disk, 1u << 30);
+    rig_open(&rig);
+    put_large(&rig, "before", 1000, 1, 0);
+    for (int settled = 0; settled < 2; settled++) { /* the log was not applied, and was */
+        if (settled)
+            rig_settle(&rig);
+        rig_kill(&rig);
+        memdisk_capacity(rig.disk, 0);
+        rig_open(&rig);
+        assert_large(&rig, "before", 1000, 1);
+        put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, GT_ENOSPACE);
+        assert_int_equal(engine_poisoned(rig.e), 0);
+        assert_large(&rig, "before", 1000, 1);
+        memdisk_capacity(rig.disk, 1u << 30);
+        put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, 0);
+        assert_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9);
+        assert_counts(&rig);
+    }
+    /* Another cause than room is not waited out. */
+    rig_kill(&rig);
+    memdisk_fail(rig.disk, MEMDISK_RENAME, 1, GT_EIO, true);
+    assert_int_equal(rig_try_open(&rig), GT_EIO);
+    rig_free(&rig);
+}
+
 static void test_a_full_index_refuses_beyond_the_overlay(void **unused)
 {
     (void)unused;
@@ -1723,6 +1755,7 @@ int main(void)
         cmocka_unit_test(test_a_record_larger_than_a_segment),
         cmocka_unit_test(test_a_small_overlay_slows_and_drops_nothing),
         cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
+        cmocka_unit_test(test_a_full_disk_does_not_keep_a_node_from_starting),
         cmocka_unit_test(test_a_full_index_refuses_beyond_the_overlay),
         cmocka_unit_test(test_waiting_requests_end_at_their_deadline),
         cmocka_unit_test(test_restarts_without_writes_do_not_grow_the_log),
