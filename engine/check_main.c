@@ -38,7 +38,7 @@ struct check {
     struct tally *tallies; /* by partition */
     struct overlay *newer; /* records of the log that the index does not have */
     struct applied_value applied;
-    bool identity_found;
+    bool identity_found, log_made;
     uint64_t records, log_records, problems, salvaged;
     FILE *out;
 };
@@ -61,6 +61,7 @@ static int each_meta(void *arg, struct slice name, struct slice value)
     if (!error && slice_equal(name, slice_text("identity"))) {
         error = identity_decode(bytes, &identity);
         c->identity_found = true;
+        c->log_made = !error && identity.log_made;
     }
     if (!error && slice_equal(name, slice_text("applied")))
         error = applied_decode(bytes, &c->applied);
@@ -195,6 +196,10 @@ static int log_check(struct check *c)
         c->problems++;
         printf("damaged: log wal/: ends before lsn %llu, which was durable\n",
                (unsigned long long)c->applied.highest_lsn);
+    }
+    if (c->log_made && report.last_segment == 0) {
+        c->problems++;
+        printf("damaged: log wal/: it is gone, and what the index lacks of it\n");
     }
     if (report.tail)
         printf("note: the log ends in an unfinished batch, as it does after a crash\n");

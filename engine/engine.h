@@ -39,7 +39,8 @@
  *                 before one is joined), 16 B boot id, varint length, role; the mark of a damaged
  *                 log (missing = none): u8 enum engine_damage_kind, u64 first and u64 last lost
  *                 LSN, u64 wall clock in seconds since 1970 when it was found last, u64 starts
- *                 since then
+ *                 since then; u8 1: wal/ holds at least one segment from now on, so that none at a
+ *                 start means that the log was lost (missing = 0)
  *     "applied"   u64 applied LSN, u64 floor segment, u32 chain of the newest batch known,
  *                 u64 highest LSN known durable: a log that ends before it has lost something;
  *                 u64 highest stamp of a request (missing = 0), see engine_stamp_max
@@ -214,7 +215,7 @@ struct engine_identity {
  */
 enum engine_damage_kind {
     DAMAGE_MIDDLE = 1, /* batches in the middle of the log are bad or gone */
-    DAMAGE_END = 2,    /* the log ends before what the index knows to have been durable */
+    DAMAGE_END = 2,    /* the log ends before what the index knows to have been durable, or is gone */
     DAMAGE_TAIL = 4    /* it ended in a batch that was not whole, and the machine had restarted:
                           never acknowledged, or rot; which of the two cannot be told */
 };

@@ -264,7 +264,8 @@ struct engine_job *segment_job(struct engine *e)
         return j;
     }
     j->kind = JOB_SEGMENT_REMOVE;
-    for (uint32_t i = 0; i < e->file_count && j->number_count < REMOVE_BATCH; i++)
+    /* The newest stays, needed or not: a start that finds none takes the log for lost. */
+    for (uint32_t i = 0; i + 1 < e->file_count && j->number_count < REMOVE_BATCH; i++)
         if (e->files[i].use == SEGMENT_DEAD)
             j->numbers[j->number_count++] = e->files[i].number;
     return j->number_count > 0 ? j : NULL;

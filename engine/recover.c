@@ -444,6 +444,12 @@ static bool records_missing(const struct loading *l, const struct wal_report *wa
     return l->applied.highest_lsn > l->applied.lsn && l->applied.highest_lsn > wal->last_lsn;
 }
 
+/* Not one segment is left of a log that there was: whatever the index lacks of it is gone. */
+static bool log_gone(const struct engine *e, const struct wal_report *wal)
+{
+    return e->identity_value.log_made && wal->last_segment == 0;
+}
+
 /* ---- damage ---------------------------------------------------------------------------------- */
 
 /* The hull of both; 0 is not known. */
@@ -467,6 +473,11 @@ static struct engine_damage damage_found(struct engine *e, const struct loading 
         log_warn(e->log, "log ends too early: acknowledged writes are lost lsn=%llu..%llu",
                  (unsigned long long)last + 1, (unsigned long long)l->applied.highest_lsn);
         damage_add(&d, DAMAGE_END, last + 1, l->applied.highest_lsn);
+    } else if (log_gone(e, wal)) {
+        log_warn(e->log,
+                 "log gone, wal/ holds no segment: acknowledged writes may be lost lsn=%llu..",
+                 (unsigned long long)last + 1);
+        damage_add(&d, DAMAGE_END, 0, 0);
     }
     if (wal->middle) {
         log_warn(e->log,
@@ -587,6 +598,7 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     memcpy(identity.boot_id, config->boot_id, sizeof(identity.boot_id));
     memcpy(identity.role, config->role, strlen(config->role) + 1);
     damage_mark(e, &identity.damage, found, config->wall_us);
+    identity.log_made |= e->file_count > 0; /* a folder of an earlier version has no such flag */
     if (report->replayed > 0) {
         e->checkpoint_wanted = true;
         return identity_commit(e, &identity, NULL);
@@ -604,16 +616,27 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     return 0;
 }
 
+/* The log of this folder begins: from here on wal/ is never empty (lanes.c keeps the last segment),
+ * and nothing was written before. */
+static int log_begin(struct engine *e)
+{
+    struct identity_value identity = e->identity_value;
+    if (identity.log_made)
+        return 0;
+    identity.log_made = true;
+    return identity_commit(e, &identity, NULL);
+}
+
 /* A disk without room for it keeps nobody from reading: writes are refused, and each one asks for
  * the segment again. But a folder that never had a log has nothing to read. */
-static int segment_first(struct engine *e, bool fresh)
+static int segment_first(struct engine *e)
 {
     struct engine_job *j = segment_job(e);
     if (!j || j->kind != JOB_SEGMENT_MAKE)
         return 0; /* very much live log: the checkpoint comes first */
     segment_job_run(j);
     segment_job_done(e, j);
-    if (e->segment_error != GT_ENOSPACE || fresh)
+    if (e->segment_error != GT_ENOSPACE || !e->identity_value.log_made)
         return e->segment_error;
     log_warn(e->log,
              "no room for the log: reads go on, writes are refused until there is bytes=%llu",
@@ -642,7 +665,9 @@ int engine_open(const struct engine_config *config, struct engine **out,
     if (!error)
         error = identity_renew(e, config, &loading.found, report);
     if (!error)
-        error = segment_first(e, e->file_count == 0);
+        error = segment_first(e);
+    if (!error)
+        error = log_begin(e);
     if (error) {
         engine_close(e, false);
         return error;

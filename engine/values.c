@@ -198,6 +198,7 @@ void identity_encode(const struct identity_value *v, struct buf *out)
     buf_u64(out, v->damage.last_lsn);
     buf_u64(out, v->damage.found_s);
     buf_u64(out, v->damage.starts);
+    buf_u8(out, v->log_made);
 }
 
 int identity_decode(struct slice bytes, struct identity_value *v)
@@ -217,6 +218,7 @@ int identity_decode(struct slice bytes, struct identity_value *v)
         v->damage.found_s = read_u64(&r);
         v->damage.starts = read_u64(&r);
     }
+    v->log_made = !r.failed && reader_left(&r) > 0 && read_u8(&r) != 0;
     if (r.failed || role.bytes >= ROLE_BYTES_MAX)
         return GT_ECORRUPT;
     memcpy(v->cluster_id, cluster.data, cluster.bytes);

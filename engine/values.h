@@ -65,6 +65,7 @@ struct identity_value {
     uint8_t cluster_id[16], boot_id[16];
     char role[ROLE_BYTES_MAX];
     struct engine_damage damage;
+    bool log_made; /* wal/ has held a segment ever since, or the log was lost */
 };
 void identity_encode(const struct identity_value *v, struct buf *out);
 int identity_decode(struct slice bytes, struct identity_value *v);

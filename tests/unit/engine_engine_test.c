@@ -780,14 +780,18 @@ static void test_values_of_an_earlier_version_are_read(void **unused)
     assert_true(old.lsn == 7 && old.highest_lsn == 9 && old.stamp_max == 0);
     assert_int_equal(applied_decode(buf_slice(&bytes), &old), 0);
     assert_int_equal(old.stamp_max, 5);
-    struct identity_value identity = {.node_id = 3, .role = "node", .damage = {.kinds = 1}}, was;
+    struct identity_value was;
+    struct identity_value identity = {
+        .node_id = 3, .role = "node", .damage = {.kinds = 1}, .log_made = true};
     buf_clear(&bytes);
     identity_encode(&identity, &bytes);
     assert_int_equal(identity_decode(slice_of(bytes.data, 56 + 5), &was), 0);
     assert_true(was.node_id == 3 && was.damage.kinds == 0);
-    assert_int_equal(identity_decode(slice_of(bytes.data, bytes.bytes - 1), &was), GT_ECORRUPT);
+    assert_int_equal(identity_decode(slice_of(bytes.data, bytes.bytes - 2), &was), GT_ECORRUPT);
+    assert_int_equal(identity_decode(slice_of(bytes.data, bytes.bytes - 1), &was), 0);
+    assert_true(was.damage.kinds == 1 && !was.log_made);
     assert_int_equal(identity_decode(buf_slice(&bytes), &was), 0);
-    assert_int_equal(was.damage.kinds, 1);
+    assert_true(was.damage.kinds == 1 && was.log_made);
     buf_close(&bytes);
 }
 
@@ -1220,6 +1224,78 @@ static void test_a_damaged_log_is_marked_until_it_is_cleared(void **unused)
     assert_mark(&rig, 0, 0, 0, 0);
     rig_kill(&rig);
     open_with_warning(&rig, false);
+    assert_mark(&rig, 0, 0, 0, 0);
+    rig_free(&rig);
+}
+
+static int remove_segment(void *arg, const char *name)
+{
+    struct disk *d = arg;
+    char path[DISK_NAME_BYTES];
+    snprintf(path, sizeof(path), "wal/%s", name);
+    return d->remove(d, path);
+}
+
+static void test_a_log_of_which_nothing_is_left_is_marked(void **unused)
+{
+    (void)unused;
+    for (int applied = 0; applied < 2; applied++) {
+        struct rig rig;
+        rig_new(&rig, 25);
+        assert_int_equal(put(&rig, "k", "v"), 0);
+        if (applied) { /* the index is all that there is, but who knows what came after */
+            rig_reopen(&rig);
+            rig_settle(&rig);
+        }
+        rig_kill(&rig);
+        assert_int_equal(rig.disk->list(rig.disk, "wal", remove_segment, rig.disk), 0);
+        open_with_warning(&rig, true);
+        assert_true(rig.report.doubtful && !rig.report.fresh);
+        assert_mark(&rig, DAMAGE_END, 0, 0, 0);
+        assert_value(&rig, "k", applied ? "v" : NULL);
+        assert_int_equal(put(&rig, "k", "new"), 0);
+        rig_kill(&rig);
+        open_with_warning(&rig, true);
+        assert_false(rig.report.doubtful);
+        assert_mark(&rig, DAMAGE_END, 0, 0, 1);
+        assert_value(&rig, "k", "new");
+        rig_free(&rig);
+    }
+}
+
+/* No segment of the right size, no room for one, and none that is needed: the last one stays. */
+static void test_a_log_that_is_not_needed_is_not_taken_for_lost(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 26);
+    assert_int_equal(put(&rig, "k", "v"), 0);
+    rig_reopen(&rig);
+    rig_settle(&rig);
+    rig_close(&rig);
+    rig.config.segment_bytes = 2 * WAL_SEGMENT_BYTES_MIN;
+    memdisk_capacity(rig.disk, 0);
+    for (int starts = 0; starts < 3; starts++) {
+        rig_open(&rig);
+        rig_settle(&rig); /* what is not needed is removed */
+        assert_int_equal(put(&rig, "k", "new"), GT_ENOSPACE);
+        assert_value(&rig, "k", "v");
+        assert_mark(&rig, 0, 0, 0, 0);
+        rig_kill(&rig);
+    }
+    rig_free(&rig);
+}
+
+/* A start that ended before there was a log: the next one is the first. */
+static void test_a_folder_whose_log_has_not_begun_is_whole(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_init(&rig, 27);
+    memdisk_fail(rig.disk, MEMDISK_WRITE, 1, GT_EIO, true);
+    assert_int_equal(rig_try_open(&rig), GT_EIO);
+    memdisk_fail(rig.disk, MEMDISK_WRITE, 0, 0, false);
+    rig_open(&rig);
     assert_mark(&rig, 0, 0, 0, 0);
     rig_free(&rig);
 }
@@ -1762,6 +1838,9 @@ int main(void)
         cmocka_unit_test(test_a_bad_record_is_unknown),
         cmocka_unit_test(test_damage_in_the_middle_is_reported_and_counted),
         cmocka_unit_test(test_a_damaged_log_is_marked_until_it_is_cleared),
+        cmocka_unit_test(test_a_log_of_which_nothing_is_left_is_marked),
+        cmocka_unit_test(test_a_log_that_is_not_needed_is_not_taken_for_lost),
+        cmocka_unit_test(test_a_folder_whose_log_has_not_begun_is_whole),
         cmocka_unit_test(test_an_end_that_is_not_whole_is_marked_after_a_restart_of_the_machine),
         cmocka_unit_test(test_a_failed_sync_poisons_the_log),
         cmocka_unit_test(test_random_lives_lose_nothing_acknowledged),
