@@ -35,6 +35,7 @@ struct peer {
     char label[UNITS_LABEL_BYTES];
     enum link_state link;
     uint64_t greeted_us;
+    uint64_t stamp, stamp_us; /* the highest heard of it on this link, 0 = none, and when */
 };
 
 enum call_state { CALL_QUEUED, CALL_WAIT_MAP, CALL_WAIT_LINK, CALL_SENT, CALL_BACKOFF };
@@ -80,8 +81,7 @@ struct session {
     struct session_config config;
     struct log *log;
     struct prng prng;
-    struct hlc clock;  /* only what was heard: a client's wall clock decides nothing */
-    uint64_t heard_us; /* when it was raised last */
+    uint64_t stamp; /* the highest heard: a client's wall clock decides nothing */
     struct ring *ring;
     struct peer *peers; /* seeds first, then members met */
     uint32_t peer_count, peer_capacity;
@@ -336,6 +336,7 @@ static struct peer *peer_add(struct session *s, uint64_t number, const struct ad
 static void peer_connect(struct session *s, struct peer *p)
 {
     p->link = LINK_CONNECTING;
+    p->stamp = 0;
     effects_connect(s->out, p->number, &p->address);
 }
 
@@ -344,7 +345,7 @@ static void message_begin(struct session *s, struct msg *m, enum msg_type type, 
     memset(m, 0, sizeof(*m));
     m->type = type;
     m->id = id;
-    m->stamp = s->clock.last;
+    m->stamp = s->stamp;
     if (s->ring)
         m->epoch = s->ring->epoch;
 }
@@ -550,15 +551,16 @@ static struct request_head *request_head(struct msg *m)
     }
 }
 
-/* What the cluster's clock will show after so long, by what was heard of it; 0 when nothing was. */
-static uint64_t stamp_after(const struct session *s, uint64_t us)
+/* What the clock of the peer will show after so long, by what was heard of it; 0 when nothing was.
+ * Of itself, since the clock of another node may be far off. */
+static uint64_t stamp_after(const struct session *s, const struct peer *p, uint64_t us)
 {
-    if (s->clock.last == 0)
+    if (p->stamp == 0)
         return 0;
-    return s->clock.last + ((s->now_us - s->heard_us + us + 999) / 1000 << 16);
+    return p->stamp + ((s->now_us - p->stamp_us + us + 999) / 1000 << 16);
 }
 
-static void call_send(struct session *s, struct call *c, uint64_t peer)
+static void call_send(struct session *s, struct call *c, const struct peer *p)
 {
     uint64_t id;
     struct attempt *a = NULL;
@@ -569,13 +571,13 @@ static void call_send(struct session *s, struct call *c, uint64_t peer)
         return;
     }
     a->call = c->id;
-    a->peer = peer;
+    a->peer = p->number;
     c->attempts[c->attempt_count++] = c->newest_attempt = id;
-    call_mark_tried(c, peer);
+    call_mark_tried(c, p->number);
 
     struct msg m = c->request;
     m.id = id;
-    m.stamp = s->clock.last;
+    m.stamp = s->stamp;
     m.epoch = s->ring ? s->ring->epoch : (struct epoch){0, 0};
     struct request_head *head = request_head(&m);
     if (head) {
@@ -589,10 +591,10 @@ static void call_send(struct session *s, struct call *c, uint64_t peer)
     if (m.type == MSG_PUT && c->context)
         m.put.context = slice_blob(c->context);
     if (m.type == MSG_PUT)
-        m.put.valid_until = stamp_after(s, SESSION_ATTEMPT_US);
+        m.put.valid_until = stamp_after(s, p, SESSION_ATTEMPT_US);
     if (!c->sent_us)
         c->sent_us = s->now_us ? s->now_us : 1;
-    effects_send(s->out, peer, &m);
+    effects_send(s->out, p->number, &m);
     call_wait(s, c, CALL_SENT, c->deadline_us);
 }
 
@@ -635,7 +637,7 @@ static void call_route(struct session *s, struct call *c)
         if (!p || p->link == LINK_BROKEN || p->link == LINK_REFUSED)
             continue;
         if (p->link == LINK_READY) {
-            call_send(s, c, p->number);
+            call_send(s, c, p);
             return;
         }
         if (p->link == LINK_NONE)
@@ -875,6 +877,7 @@ static void on_link_down(struct session *s, uint64_t number, enum link_state lin
         return;
     bool was_ready = p->link == LINK_READY;
     p->link = link;
+    p->stamp = 0;
     if (was_ready) {
         attempts_lose(s, number);
         if (s->map_ask)
@@ -995,8 +998,10 @@ static void on_reply(struct session *s, const struct msg *m, struct blob *body, 
     bool in_doubt = c->request.type == MSG_PUT && head->outcome != OUTCOME_NOT_APPLIED;
     enum advice advice = advice_of(error);
     /* The coordinator has stored it and could not reach its quorum: it knows best. One whose log
-     * failed does not: the same operation through another owner is the same write. */
-    if (advice == ADVICE_FINAL || (in_doubt && error != GT_EPOISONED && error != GT_ECLOSED)) {
+     * failed does not, nor one that took too long: the same operation through another owner is the
+     * same write. */
+    if (advice == ADVICE_FINAL ||
+        (in_doubt && error != GT_EPOISONED && error != GT_ECLOSED && error != GT_ESTALE)) {
         if (in_doubt)
             call_answer(s, c, body);
         else
@@ -1027,9 +1032,11 @@ static void on_message(struct session *s, const struct gt_event *ev)
         return;
     if (p->link == LINK_REFUSED)
         return;
-    if (m->stamp > s->clock.last) {
-        s->clock.last = m->stamp;
-        s->heard_us = s->now_us;
+    if (m->stamp > s->stamp)
+        s->stamp = m->stamp;
+    if (m->stamp > p->stamp) {
+        p->stamp = m->stamp;
+        p->stamp_us = s->now_us;
     }
     if (m->type == MSG_HELLO_REPLY) {
         on_hello_reply(s, p, m);

@@ -241,6 +241,23 @@ static struct blob *known_dots(const struct state *s, const struct sibling *know
     return b;
 }
 
+/* What a get answers rather than the sibling d of the state, into the result (RULES 12). */
+static int outranking_tell(const struct state *s, struct dot d, struct store_result *result)
+{
+    if (s->sibling_count < 2)
+        return 0;
+    struct dot *dots = malloc(s->sibling_count * sizeof(*dots));
+    if (!dots)
+        return GT_ENOMEM;
+    uint32_t count = state_outranking(s, d, dots, &result->outranking_stamp);
+    if (count > 0)
+        result->outranking = blob_new((size_t)count * DOT_BYTES);
+    for (uint32_t i = 0; result->outranking && i < count; i++)
+        dots_put(result->outranking->data + (size_t)i * DOT_BYTES, dots[i]);
+    free(dots);
+    return count > 0 && !result->outranking ? GT_ENOMEM : 0;
+}
+
 static struct blob *context_blob(struct engine *e, const struct history *h, uint64_t hash)
 {
     buf_clear(&e->scratch);
@@ -285,29 +302,46 @@ static int put_known(struct engine *e, const struct store_request *r, uint64_t h
                                   .context = context_blob(e, &e->returned, hash),
                                   .stamp = known->stamp,
                                   .known_op = true};
-    if (!result.dots || !result.context) {
+    error = result.dots && result.context ? 0 : GT_ENOMEM;
+    if (!error && r->plain)
+        error = outranking_tell(&e->local, known->dot, &result);
+    if (error) {
         store_result_release(&result);
-        return GT_ENOMEM;
+        return error;
     }
     engine_answer_at(e, &result, view->lsn);
     return 0;
 }
 
-static uint64_t stamp_above(const struct state *local, uint64_t lowest)
+static uint64_t stamp_raised(uint64_t lowest, uint64_t above)
 {
-    for (uint32_t i = 0; i < local->sibling_count; i++) {
-        uint64_t stamp = local->siblings[i].stamp;
-        if (stamp >= lowest)
-            lowest = stamp == UINT64_MAX ? stamp : stamp + 1;
-    }
-    return lowest;
+    if (above < lowest)
+        return lowest;
+    return above == UINT64_MAX ? above : above + 1;
+}
+
+static uint64_t stamp_to_mint(const struct store_request *r, const struct state *local)
+{
+    uint64_t stamp = r->again ? stamp_raised(r->stamp, r->above) : r->stamp;
+    for (uint32_t i = 0; i < local->sibling_count; i++)
+        stamp = stamp_raised(stamp, local->siblings[i].stamp);
+    return stamp;
+}
+
+static bool dots_have(const struct dot *dots, uint32_t count, struct dot d)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (dot_compare(dots[i], d) == 0)
+            return true;
+    return false;
 }
 
 /* The state after the put is in e->merged, its dots in e->dots: the replaced ones, then the new. */
 static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
 {
     const struct store_request *r = w->request;
-    int error = dots_reserve(e, e->local.sibling_count + 1);
+    uint32_t outranking = dots_count(r->outranking);
+    int error = dots_reserve(e, e->local.sibling_count + outranking + 1);
     if (error)
         return error;
     uint32_t replaced = 0;
@@ -324,6 +358,9 @@ static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
     for (uint32_t i = 0; i < e->merged.sibling_count; i++)
         if (clock_covers(&w->partition->clock, e->merged.siblings[i].dot))
             e->dots[listed++] = e->merged.siblings[i].dot;
+    for (uint32_t i = 0; i < outranking; i++)
+        if (!dots_have(e->dots, listed, dots_at(r->outranking, i)))
+            e->dots[listed++] = dots_at(r->outranking, i);
     e->dots[listed] = sibling->dot;
     w->dot_count = listed + 1;
     fresh_dots_count(e, w);
@@ -338,7 +375,7 @@ static int put_write(struct engine *e, struct write *w, bool parked)
     const struct store_request *r = w->request;
     struct actor self = {e->identity.node_id, e->identity.incarnation};
     struct sibling sibling = {.dot = {self, clock_highest(&w->partition->clock, self) + 1},
-                              .stamp = stamp_above(&e->local, r->stamp),
+                              .stamp = stamp_to_mint(r, &e->local),
                               .flags = r->tombstone ? SIBLING_TOMBSTONE : 0,
                               .value = r->tombstone ? slice_of(NULL, 0) : r->value};
     memcpy(sibling.op, r->op, OP_ID_BYTES);
@@ -366,6 +403,24 @@ static int put_write(struct engine *e, struct write *w, bool parked)
     return 0;
 }
 
+/* What the new sibling is to replace wherever it is: the client's context, and the dots that
+ * outrank what it wrote before. */
+static int put_context(struct engine *e, const struct store_request *r, uint64_t hash,
+                       const struct partition *p)
+{
+    int error = 0;
+    history_clear(&e->context);
+    if (r->context.bytes > 0)
+        error = context_decode(r->context, hash, &e->context);
+    for (uint32_t i = 0; !error && i < dots_count(r->outranking); i++) {
+        struct dot d = dots_at(r->outranking, i);
+        error = d.seq > 0 ? history_add(&e->context, d) : GT_ECONTEXT;
+    }
+    if (!error && history_unminted(e, p, &e->context))
+        error = GT_ECONTEXT;
+    return error == 0 || error == GT_ENOMEM ? error : GT_ECONTEXT;
+}
+
 static int admit_put(struct engine *e, const struct store_request *r, bool parked)
 {
     int error = key_check(r);
@@ -377,14 +432,9 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     w.partition = engine_partition_get(e, r->partition);
     if (!w.partition)
         return GT_ENOMEM;
-    history_clear(&e->context);
-    if (r->context.bytes > 0) {
-        error = context_decode(r->context, w.hash, &e->context);
-        if (error)
-            return error == GT_ENOMEM ? error : GT_ECONTEXT;
-        if (history_unminted(e, w.partition, &e->context))
-            return GT_ECONTEXT;
-    }
+    error = put_context(e, r, w.hash, w.partition);
+    if (error)
+        return error;
     struct view view;
     error = view_read(e, r->partition, w.hash, r->key, &e->local, &view);
     if (error)
@@ -392,8 +442,9 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     w.view = &view;
     /* Looked up whether or not the sender knows that it tries again: a first attempt may arrive
      * after the second one was done through another coordinator. */
-    const struct sibling *known =
-        MUTANT(forget_operation) ? NULL : sibling_of_op(&e->local, r->op, &e->context);
+    const struct sibling *known = NULL;
+    if (!r->again && !MUTANT(forget_operation))
+        known = sibling_of_op(&e->local, r->op, &e->context);
     if (known) {
         error = put_known(e, r, w.hash, &view, known);
         if (error)
@@ -495,6 +546,8 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
     int error = version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
     if (!error)
         error = merge_dots(e, w);
+    if (!error && r->plain && dots_count(r->dots) > 0)
+        error = outranking_tell(&e->merged, dots_at(r->dots, 0), &result);
     if (error)
         return error;
     for (uint32_t i = 0; MUTANT(clock_from_vector) && i < e->incoming.history.vector_count; i++) {
@@ -507,11 +560,13 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         result.record = blob_ref(w->view->record);
     } else {
         error = merge_record(e, w, as_local);
-        if (error)
-            return error;
-        error = state_write(e, w, parked, &lsn);
+        if (!error) {
+            error = state_write(e, w, parked, &lsn);
+            if (error)
+                blob_unref(w->record);
+        }
         if (error) {
-            blob_unref(w->record);
+            store_result_release(&result);
             return error;
         }
         result.record = blob_ref(w->record);

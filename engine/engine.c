@@ -100,7 +100,8 @@ void store_result_release(struct store_result *r)
     blob_unref(r->context);
     blob_unref(r->entries);
     blob_unref(r->clock);
-    r->record = r->dots = r->context = r->entries = r->clock = NULL;
+    blob_unref(r->outranking);
+    r->record = r->dots = r->context = r->entries = r->clock = r->outranking = NULL;
 }
 
 /* ---- in and out ------------------------------------------------------------------------------ */

@@ -121,7 +121,12 @@ struct store_request {
      * kept for engine_stamp_max. PUT: also the lowest timestamp to use, raised above those of
      * replaced siblings. */
     uint64_t stamp;
-    /* MERGE */
+    /* PUT of an operation that stands here and is outranked elsewhere: it is minted once more,
+     * covering and listing the dots of `outranking`, with a stamp above `above` (RULES 12). */
+    bool again;
+    uint64_t above;
+    struct slice outranking; /* a run of dots of this key */
+    /* MERGE: with `plain` the result says what outranks the first of `dots`. */
     struct slice record;
     struct slice dots; /* what the message sets in the clock (RULES 1): a run of dots */
     /* MERGE of a pulled state: what is set is what is live in the record and in clock; dots is empty. */
@@ -162,6 +167,10 @@ struct store_result {
     struct blob *context; /* PUT: for the client */
     uint64_t stamp;       /* PUT: of the new sibling */
     bool known_op;        /* PUT with retry: the operation was found, nothing minted */
+    /* PUT, MERGE, plain: the siblings that a get answers rather than the one written, a run of dots
+     * and the highest of their stamps; NULL: none. */
+    struct blob *outranking;
+    uint64_t outranking_stamp;
     /* SCAN: varint length, key; varint length, record; repeated. Ascending by (hash, key). An empty
      * record: what is stored for the key here is bad, so its state is unknown (RULES 16). */
     struct blob *entries;

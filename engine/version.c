@@ -428,6 +428,27 @@ uint32_t state_shown_count(const struct state *s)
     return count;
 }
 
+uint32_t state_outranking(const struct state *s, struct dot d, struct dot *out, uint64_t *stamp)
+{
+    const struct sibling *own = state_find(s, d), *best = own;
+    uint32_t count = 0;
+    *stamp = 0;
+    if (!own)
+        return 0;
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (same_operation(&s->siblings[i], own) && sibling_outranks(&s->siblings[i], best))
+            best = &s->siblings[i];
+    for (uint32_t i = 0; i < s->sibling_count; i++) {
+        const struct sibling *other = &s->siblings[i];
+        if (!sibling_outranks(other, best))
+            continue;
+        out[count++] = other->dot;
+        if (other->stamp > *stamp)
+            *stamp = other->stamp;
+    }
+    return count;
+}
+
 static bool sibling_equal(const struct sibling *a, const struct sibling *b)
 {
     return dot_equal(a->dot, b->dot) && a->stamp == b->stamp &&

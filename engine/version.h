@@ -103,6 +103,10 @@ size_t state_value_bytes(const struct state *s);
 uint32_t state_shown_count(const struct state *s);
 /* Whether sibling i is shown: no sibling with the same operation id has a higher (stamp, dot). */
 bool state_shown(const struct state *s, uint32_t i);
+/* The siblings of other operations that a plain get would answer rather than the operation of the
+ * live sibling d (RULES 12): their dots into out, which has room for sibling_count, and the highest
+ * of their stamps. Returns how many; 0 when d is not live. */
+uint32_t state_outranking(const struct state *s, struct dot d, struct dot *out, uint64_t *stamp);
 bool state_equal(const struct state *a, const struct state *b);
 
 /*

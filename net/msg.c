@@ -305,10 +305,13 @@ static void put_body(struct writer *w, const struct msg *m)
         put_hello(w, m);
         return;
     case MSG_PING:
-    case MSG_PING_REPLY:
     case MSG_MAP_GET:
     case MSG_STATUS:
         put_start(w, m, 0);
+        return;
+    case MSG_PING_REPLY:
+        put_start(w, m, 1);
+        put_u(w, m->ping_reply.wall_us);
         return;
     case MSG_PUT:
         put_start(w, m, 5);
@@ -382,8 +385,10 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, m->state.dots);
         return;
     case MSG_STATE_REPLY:
-        put_start(w, m, 1);
+        put_start(w, m, 3);
         put_reply_head(w, &m->state_reply.head);
+        put_u(w, m->state_reply.outranking_stamp);
+        put_bin(w, m->state_reply.outranking);
         return;
     case MSG_FETCH:
         put_start(w, m, 3);
@@ -465,6 +470,8 @@ static size_t body_bytes_expected(const struct msg *m)
         return bytes + m->pull_reply.entries.bytes + m->pull_reply.clock.bytes;
     case MSG_STATE:
         return bytes + m->state.key.bytes + m->state.record.bytes + m->state.dots.bytes;
+    case MSG_STATE_REPLY:
+        return bytes + m->state_reply.outranking.bytes;
     case MSG_FETCH:
         return bytes + m->fetch.key.bytes;
     case MSG_FETCH_REPLY:
@@ -1021,6 +1028,15 @@ static void get_get_reply(struct fields *f, struct msg *m)
     m->get_reply.sibling_total = (uint32_t)get_u(f, UINT32_MAX);
 }
 
+/* A run of whole dots. */
+static struct slice get_dots(struct fields *f)
+{
+    struct slice dots = get_bytes(f);
+    if (dots.bytes % DOT_BYTES != 0)
+        wrong(f);
+    return dots;
+}
+
 static uint32_t get_partition(struct fields *f)
 {
     return (uint32_t)get_u(f, PARTITIONS_MAX - 1);
@@ -1053,9 +1069,11 @@ static void get_body(struct fields *f, struct msg *m)
         get_hello(f, m);
         return;
     case MSG_PING:
-    case MSG_PING_REPLY:
     case MSG_MAP_GET:
     case MSG_STATUS:
+        return;
+    case MSG_PING_REPLY:
+        m->ping_reply.wall_us = get_u(f, UINT64_MAX);
         return;
     case MSG_PUT:
         get_request_head(f, &m->put.head);
@@ -1117,12 +1135,12 @@ static void get_body(struct fields *f, struct msg *m)
         m->state.partition = get_partition(f);
         m->state.key = get_bytes(f);
         m->state.record = get_bytes(f);
-        m->state.dots = get_bytes(f);
-        if (m->state.dots.bytes % DOT_BYTES != 0)
-            wrong(f);
+        m->state.dots = get_dots(f);
         return;
     case MSG_STATE_REPLY:
         get_reply_head(f, &m->state_reply.head);
+        m->state_reply.outranking_stamp = get_u(f, UINT64_MAX);
+        m->state_reply.outranking = get_dots(f);
         return;
     case MSG_FETCH:
         get_request_head(f, &m->fetch.head);

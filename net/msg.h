@@ -57,7 +57,8 @@ enum request_flag {
 enum reply_flag {
     REPLY_DEGRADED = 1,   /* fewer than the asked-for voting owners answered */
     REPLY_UNSETTLED = 2,  /* reserved: replies differed and the merge is not yet at w owners */
-    REPLY_OUTRANKED = 4,  /* reserved: a concurrent sibling has a stamp at least as high (RULES 12) */
+    REPLY_OUTRANKED = 4,  /* PUT: a concurrent sibling ranked above it; it was stored again, above
+                             that one (RULES 12) */
     REPLY_WEAK = 8,       /* r or w below the cluster's was asked for and used */
     REPLY_KNOWN = 16,     /* the operation id was known: this is its outcome */
     REPLY_UNKNOWN = 32,   /* FETCH: the record here is bad; PULL: one of them is */
@@ -190,7 +191,14 @@ struct msg {
         } state;
         struct {
             struct reply_head head;
+            /* Of a plain put: the siblings here that a get answers rather than the one sent, a run
+             * of dots and the highest of their stamps; empty: none. */
+            uint64_t outranking_stamp;
+            struct slice outranking;
         } state_reply;
+        struct {
+            uint64_t wall_us; /* of a node: its wall clock, since 1970; 0 = not told */
+        } ping_reply;
         struct {
             struct request_head head;
             uint32_t partition;

@@ -155,6 +155,14 @@ void slots_release(struct slots *s, uint64_t id)
     s->free = index;
 }
 
+uint64_t slots_renew(struct slots *s, uint64_t id)
+{
+    uint32_t index = index_of(s, id);
+    gt_assert(index != NOWHERE);
+    s->slots[index].generation++;
+    return id_of(s, index);
+}
+
 void slots_set_deadline(struct slots *s, uint64_t id, uint64_t deadline_us)
 {
     uint32_t index = index_of(s, id);

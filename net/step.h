@@ -198,6 +198,8 @@ void slots_free(struct slots *s);
 void *slots_take(struct slots *s, uint64_t deadline_us, uint64_t *id);
 void *slots_find(struct slots *s, uint64_t id); /* NULL when ended */
 void slots_release(struct slots *s, uint64_t id);
+/* The same slot under a new id, which is returned: late answers to the old one find nothing. */
+uint64_t slots_renew(struct slots *s, uint64_t id);
 void slots_set_deadline(struct slots *s, uint64_t id, uint64_t deadline_us);
 uint64_t slots_deadline_us(const struct slots *s); /* earliest; UINT64_MAX when none */
 /* The id of a slot whose deadline has passed, 0 when none; the caller releases or re-dates it. */

@@ -311,6 +311,23 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
     return s;
 }
 
+struct blob *slices_join(struct slice **slices, uint32_t count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += slices[i]->bytes;
+    struct blob *b = blob_new(bytes);
+    uint8_t *at = b ? b->data : NULL;
+    for (uint32_t i = 0; b && i < count; i++) {
+        struct slice *s = slices[i];
+        if (s->bytes > 0)
+            memcpy(at, s->data, s->bytes);
+        *s = slice_of(at, s->bytes);
+        at += s->bytes;
+    }
+    return b;
+}
+
 static void shares_close(struct share *shares)
 {
     for (int i = 0; i < REPLICAS_MAX; i++)
@@ -324,9 +341,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_PUT:
         blob_unref(s->put.context);
         blob_unref(s->put.dots);
-        for (uint32_t i = 0; i < s->put.piece_count; i++)
-            blob_unref(s->put.pieces[i]);
-        free(s->put.pieces);
+        put_pieces_drop(s);
         n->put_bytes -= s->put.bytes;
         n->coordinated--;
         break;

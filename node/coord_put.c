@@ -74,10 +74,34 @@ static bool value_bad(struct node *n, const struct gt_event *ev, struct gt_effec
 static bool late(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     uint64_t until = ev->message.msg->put.valid_until;
-    if (until == 0 || MUTANT(late_put) || hlc_now(&n->hlc, n->wall_us) <= until)
+    if (until == 0 || MUTANT(late_put) || clock_stamp(n) <= until)
         return false;
     n->metrics.expired_count++;
     refuse(n, ev, GT_ESTALE, "the attempt arrived too late; not applied", fx);
+    return true;
+}
+
+/* Until when the attempt may be minted, on the monotonic clock: stamps jump with what is heard. */
+static uint64_t valid_until_us(struct node *n, uint64_t valid_until)
+{
+    uint64_t stamp = clock_stamp(n);
+    if (valid_until == 0 || MUTANT(late_put))
+        return UINT64_MAX;
+    return valid_until > stamp ? n->now_us + ((valid_until - stamp) >> 16) * 1000 : n->now_us;
+}
+
+/* The wall clock here is too far off to mint by. */
+static bool clock_bad(struct node *n, const struct gt_event *ev, const struct slot *s,
+                      struct gt_effects *fx)
+{
+    int64_t apart_us = clock_apart_us(n, s);
+    if (apart_us == 0)
+        return false;
+    char text[MSG_TEXT_BYTES];
+    snprintf(text, sizeof(text), "the clock of %s is %lld s %s the other owners'; not applied",
+             node_label(n), (long long)(apart_us < 0 ? -apart_us : apart_us) / 1000000,
+             apart_us < 0 ? "behind" : "ahead of");
+    refuse(n, ev, GT_ECLOCK, text, fx);
     return true;
 }
 
@@ -92,12 +116,13 @@ void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     struct slot *s = coord_begin(n, ev, SLOT_PUT, &m->put.head, partition, &id, fx);
     if (!s)
         return;
-    if (context_bad(n, ev, fx)) {
+    if (context_bad(n, ev, fx) || clock_bad(n, ev, s, fx)) {
         coord_end(n, id, s);
         return;
     }
     n->metrics.client_puts_count++;
     s->key = m->put.key;
+    s->put.valid_until_us = valid_until_us(n, m->put.valid_until);
     struct store_request r = {.kind = STORE_PUT,
                               .tag = id,
                               .deadline_us = s->deadline_us,
@@ -109,7 +134,7 @@ void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
                               .tombstone = m->put.head.flags & REQUEST_TOMBSTONE,
                               .plain = m->put.head.flags & REQUEST_PLAIN,
                               .retry = m->put.head.flags & REQUEST_RETRY,
-                              .stamp = hlc_now(&n->hlc, n->wall_us)};
+                              .stamp = clock_stamp(n)};
     memcpy(r.op, m->put.head.op, OP_ID_BYTES);
     effects_store(fx, &r);
     coord_asked(n, id, s, s->self);
@@ -122,7 +147,9 @@ static struct msg state_message(struct node *n, uint64_t id, const struct slot *
 {
     struct msg m = node_message(n, MSG_STATE, id);
     m.state.head = (struct request_head){.deadline_ms = coord_left_ms(n, s),
-                                         .flags = s->put.known ? REQUEST_RETRY : 0};
+                                         .flags = s->head.flags & REQUEST_PLAIN};
+    if (s->put.known && !s->put.again) /* a dot of any life is finished */
+        m.state.head.flags |= REQUEST_RETRY;
     memcpy(m.state.head.op, s->head.op, OP_ID_BYTES);
     m.state.partition = s->partition;
     m.state.key = s->key;
@@ -152,6 +179,15 @@ static bool piece_send(struct node *n, uint64_t id, struct slot *s, uint32_t own
     struct msg m = state_message(n, piece_id, s, s->put.pieces[number], last);
     effects_send(fx, s->owners[owner], &m);
     return true;
+}
+
+void put_pieces_drop(struct slot *s)
+{
+    for (uint32_t i = 0; i < s->put.piece_count; i++)
+        blob_unref(s->put.pieces[i]);
+    free(s->put.pieces);
+    s->put.pieces = NULL;
+    s->put.piece_count = 0;
 }
 
 struct cutting {
@@ -226,7 +262,7 @@ static void put_refused(struct node *n, uint64_t id, struct slot *s, const struc
     struct origin o = s->origin;
     int error = r->result;
     /* An operation that is known was applied, whatever went wrong with its answer. */
-    bool doubt = error == GT_EPOISONED || r->known_op;
+    bool doubt = error == GT_EPOISONED || r->known_op || s->put.again;
     if (s->answered) {
         coord_end(n, id, s);
         return;
@@ -240,7 +276,7 @@ static void put_refused(struct node *n, uint64_t id, struct slot *s, const struc
 /* What is stored here for the key is bad: another owner must coordinate. */
 static bool put_pass_on(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
-    if (s->answered || s->head.flags & REQUEST_FORWARDED || !s->body)
+    if (s->answered || s->put.again || s->head.flags & REQUEST_FORWARDED || !s->body)
         return false;
     struct msg_decoder *d = msg_decoder_new();
     struct msg m;
@@ -251,6 +287,102 @@ static bool put_pass_on(struct node *n, uint64_t id, struct slot *s, struct gt_e
         coord_end(n, id, s);
     return passed;
 }
+
+/* ---- stored again, above what outranks it ---------------------------------------------------- */
+
+static void put_doubt(struct node *n, struct slot *s, int error, const char *text,
+                      struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_PUT_REPLY, s->origin.id);
+    m.put_reply.head.error = error;
+    m.put_reply.head.outcome = MUTANT(doubt_as_refusal) ? OUTCOME_NOT_APPLIED : OUTCOME_IN_DOUBT;
+    m.put_reply.head.owners = (uint8_t)quorum_count(&s->quorum, QUORUM_ANSWERED);
+    m.put_reply.head.text = slice_text(text);
+    m.put_reply.stamp = s->put.stamp;
+    m.put_reply.context = slice_blob(s->put.context);
+    m.put_reply.label = slice_text(node_label(n));
+    effects_reply(fx, s->origin.link, &m);
+    s->answered = true;
+}
+
+/* What the first round has made goes; nobody is counted any more. */
+static void put_round_clear(struct node *n, struct slot *s)
+{
+    blob_unref(s->put.context);
+    blob_unref(s->put.dots);
+    put_pieces_drop(s);
+    s->put.context = s->put.dots = NULL;
+    s->put.stored = false;
+    quorum_init(&s->quorum, s->quorum.total, s->quorum.need);
+    for (uint32_t i = 0; i < s->quorum.total; i++)
+        if (i != s->self && !node_linked(n, s->owners[i]))
+            quorum_fail(&s->quorum, i);
+}
+
+/*
+ * Another owner answers something else rather than this put. So that a plain put which began after
+ * that was acknowledged wins, the operation is minted once more: a new dot, a later stamp, over its
+ * first dot and over those. Only what then reached w counts, so the slot gets a new id, and late
+ * acknowledgements of the first dot find nothing.
+ */
+static void put_again(struct node *n, uint64_t id, struct slot *s, uint64_t above,
+                      struct slice outranking, struct gt_effects *fx)
+{
+    struct msg_decoder *d = msg_decoder_new();
+    struct msg m;
+    if (!d || msg_decode(d, slice_blob(s->body), &m) != 0 || m.type != MSG_PUT) {
+        msg_decoder_free(d);
+        put_doubt(n, s, GT_ENOMEM, error_text(GT_ENOMEM), fx);
+        return;
+    }
+    struct slice key = m.put.key, value = m.put.value, context = m.put.context;
+    struct slice *parts[] = {&key, &value, &context, &outranking};
+    struct blob *hold = slices_join(parts, sizeof(parts) / sizeof(parts[0]));
+    msg_decoder_free(d);
+    if (!hold) {
+        put_doubt(n, s, GT_ENOMEM, error_text(GT_ENOMEM), fx);
+        return;
+    }
+    n->metrics.puts_outranked_count++;
+    put_round_clear(n, s);
+    s->put.again = true;
+    id = slots_renew(n->slots, id);
+    struct store_request r = {.kind = STORE_PUT,
+                              .tag = id,
+                              .deadline_us = s->deadline_us,
+                              .hold = hold,
+                              .partition = s->partition,
+                              .key = key,
+                              .value = value,
+                              .context = context,
+                              .tombstone = s->head.flags & REQUEST_TOMBSTONE,
+                              .plain = true,
+                              .stamp = clock_stamp(n),
+                              .again = true,
+                              .above = above,
+                              .outranking = outranking};
+    memcpy(r.op, s->head.op, OP_ID_BYTES);
+    effects_store(fx, &r);
+    coord_asked(n, id, s, s->self);
+}
+
+/* True when the slot goes on, under another id, or was answered: the caller is done with it. */
+static bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t above,
+                          struct slice outranking, struct gt_effects *fx)
+{
+    if (outranking.bytes == 0 || s->answered || !(s->head.flags & REQUEST_PLAIN) ||
+        MUTANT(stay_outranked))
+        return false;
+    if (n->now_us > s->put.valid_until_us) {
+        /* Its sender has gone on, and what outranks it may be newer. */
+        put_doubt(n, s, GT_ESTALE, "the attempt took too long; in doubt", fx);
+        return false;
+    }
+    put_again(n, id, s, above, outranking, fx);
+    return true;
+}
+
+/* ---- what was stored, and who has it --------------------------------------------------------- */
 
 void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                 struct gt_effects *fx)
@@ -265,20 +397,27 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
     s->put.bytes += r->record->bytes;
     n->put_bytes += r->record->bytes;
     s->put.stored = true;
-    s->put.known = r->known_op;
+    s->put.known |= r->known_op;
     s->put.stamp = r->stamp;
     s->put.context = blob_ref(r->context);
     s->put.dots = blob_ref(r->dots);
     hlc_observe(&n->hlc, r->stamp, n->wall_us);
+    if (put_outranked(n, id, s, r->outranking_stamp, slice_blob(r->outranking), fx))
+        return;
     quorum_answer(&s->quorum, s->self);
     state_send(n, id, s, r->record, fx);
     coord_date(n, id, s);
     put_progress(n, id, s, fx);
 }
 
+/* reply: NULL when there was none. */
 static void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
-                        struct gt_effects *fx)
+                        const struct msg *reply, struct gt_effects *fx)
 {
+    if (!error && reply &&
+        put_outranked(n, id, s, reply->state_reply.outranking_stamp, reply->state_reply.outranking,
+                      fx))
+        return;
     if (error)
         quorum_fail(&s->quorum, owner);
     else
@@ -287,11 +426,12 @@ static void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t ow
     put_progress(n, id, s, fx);
 }
 
-static void piece_acked(struct node *n, uint64_t piece_id, struct slot *p, int error,
+static void piece_acked(struct node *n, uint64_t piece_id, struct slot *p, const struct msg *reply,
                         struct gt_effects *fx)
 {
     uint64_t id = p->piece.put;
     uint32_t owner = p->piece.owner, next = p->piece.number + 1;
+    int error = reply->state_reply.head.error;
     coord_end(n, piece_id, p);
     struct slot *s = slots_find(n->slots, id);
     if (!s)
@@ -304,7 +444,7 @@ static void piece_acked(struct node *n, uint64_t piece_id, struct slot *p, int e
         }
         error = GT_EBUSY;
     }
-    put_counted(n, id, s, owner, error, fx);
+    put_counted(n, id, s, owner, error, reply, fx);
 }
 
 void put_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
@@ -318,14 +458,14 @@ void put_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     if (s && s->kind == SLOT_PIECE) {
         struct slot *put = slots_find(n->slots, s->piece.put);
         if (!put || put->owners[s->piece.owner] == ev->peer)
-            piece_acked(n, m->id, s, error, fx);
+            piece_acked(n, m->id, s, m, fx);
         return;
     }
     if (!s || s->kind != SLOT_PUT || !s->put.stored || s->put.piece_count > 0)
         return;
     int owner = coord_owner(s, ev->peer);
     if (owner >= 0)
-        put_counted(n, m->id, s, (uint32_t)owner, error, fx);
+        put_counted(n, m->id, s, (uint32_t)owner, error, m, fx);
 }
 
 /* ---- judging --------------------------------------------------------------------------------- */
@@ -334,7 +474,8 @@ static void put_reply(struct node *n, struct slot *s, struct gt_effects *fx)
 {
     struct msg m = node_message(n, MSG_PUT_REPLY, s->origin.id);
     m.put_reply.head.outcome = OUTCOME_DONE;
-    m.put_reply.head.flags = coord_reply_flags(s) | (s->put.known ? REPLY_KNOWN : 0);
+    m.put_reply.head.flags = coord_reply_flags(s) | (s->put.known ? REPLY_KNOWN : 0) |
+                             (s->put.again ? REPLY_OUTRANKED : 0);
     m.put_reply.head.owners = (uint8_t)quorum_count(&s->quorum, QUORUM_ANSWERED);
     m.put_reply.stamp = s->put.stamp;
     m.put_reply.context = slice_blob(s->put.context);
@@ -343,21 +484,12 @@ static void put_reply(struct node *n, struct slot *s, struct gt_effects *fx)
     s->answered = true;
 }
 
-static void put_doubt(struct node *n, struct slot *s, struct gt_effects *fx)
+static void put_quorum_missed(struct node *n, struct slot *s, struct gt_effects *fx)
 {
     char text[MSG_TEXT_BYTES];
     coord_quorum_text(n, s, "in doubt", text);
     n->metrics.quorum_failures_count++;
-    struct msg m = node_message(n, MSG_PUT_REPLY, s->origin.id);
-    m.put_reply.head.error = GT_EQUORUM;
-    m.put_reply.head.outcome = MUTANT(doubt_as_refusal) ? OUTCOME_NOT_APPLIED : OUTCOME_IN_DOUBT;
-    m.put_reply.head.owners = (uint8_t)quorum_count(&s->quorum, QUORUM_ANSWERED);
-    m.put_reply.head.text = slice_text(text);
-    m.put_reply.stamp = s->put.stamp;
-    m.put_reply.context = slice_blob(s->put.context);
-    m.put_reply.label = slice_text(node_label(n));
-    effects_reply(fx, s->origin.link, &m);
-    s->answered = true;
+    put_doubt(n, s, GT_EQUORUM, text, fx);
 }
 
 void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
@@ -372,7 +504,7 @@ void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
     if (!s->answered && verdict == QUORUM_MET)
         put_reply(n, s, fx);
     else if (!s->answered && (verdict == QUORUM_LOST || s->expired))
-        put_doubt(n, s, fx);
+        put_quorum_missed(n, s, fx);
     /* What was sent whole needs nobody to wait for it; pieces are sent one after the other. */
     bool over = s->expired || quorum_count(&s->quorum, QUORUM_ASKED) == 0 ||
                 (s->answered && s->put.piece_count == 0);

@@ -210,6 +210,7 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
         m.heartbeat.report = r;
         effects_send(fx, p->id, &m);
     }
+    clock_ask_next(n, fx);
 }
 
 static void fail_reply(struct node *n, int error, const char *who, struct slice why,
@@ -309,6 +310,8 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
             watch_greeted(n, p->id);
         if (p->manager)
             register_send(n, p->id, fx);
+        else
+            clock_ask(n, p, fx);
     }
 }
 

@@ -29,7 +29,7 @@ struct msg node_message(struct node *n, enum msg_type type, uint64_t id)
     m.id = id;
     if (n->ring)
         m.epoch = n->ring->epoch;
-    m.stamp = hlc_now(&n->hlc, n->wall_us);
+    m.stamp = clock_stamp(n);
     return m;
 }
 
@@ -179,6 +179,7 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
 static void ping(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     struct msg m = node_message(n, MSG_PING_REPLY, ev->message.msg->id);
+    m.ping_reply.wall_us = n->wall_us;
     effects_reply(fx, ev->link, &m);
 }
 
@@ -244,6 +245,9 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
     switch (ev->message.msg->type) {
     case MSG_HELLO_REPLY:
         hello_reply(n, ev, fx);
+        break;
+    case MSG_PING_REPLY:
+        clock_told(n, ev);
         break;
     case MSG_PUT_REPLY:
     case MSG_GET_REPLY:

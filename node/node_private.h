@@ -42,6 +42,9 @@ struct peer {
     bool registered;       /* manager: it knows us */
     bool comparing;        /* a comparison of clocks is under way */
     uint32_t compare_next; /* the partition at which it goes on, 0: it was the last message */
+    uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
+    bool clock_known;
+    int64_t clock_us; /* its wall clock less our monotonic one, at least, as the last ping showed */
 };
 
 /* What is known of one other owner of a partition (clocks.c). */
@@ -131,8 +134,10 @@ struct slot {
     union {
         struct {
             bool stored, known;
+            bool again; /* it was outranked, and is or was stored once more above (RULES 12) */
             struct blob *context, *dots;
             uint64_t stamp;
+            uint64_t valid_until_us; /* not minted later: its sender has given it up */
             uint64_t bytes;       /* its share of node.put_bytes */
             struct blob **pieces; /* of a state above a frame; piece_count references */
             uint32_t piece_count;
@@ -202,6 +207,12 @@ struct node {
     struct slots *slots;
     uint32_t inflight_max, coordinated, replicating, metas;
     uint64_t put_bytes; /* of puts not yet answered: bounds what waits for one peer */
+
+    uint64_t pinged;  /* the peer asked last for its clock */
+    bool clock_apart; /* as judged last */
+    /* The highest clock_us of all peers that are not too far ahead to be followed. */
+    bool clock_lead_known;
+    int64_t clock_lead_us;
 
     struct hlc hlc;
     uint64_t now_us, wall_us; /* of the event being handled */
@@ -361,6 +372,9 @@ void coord_end(struct node *n, uint64_t id, struct slot *s);
 void coord_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 void coord_link_down(struct node *n, uint64_t peer, struct gt_effects *fx);
+/* Copies what the slices name into one blob, one reference, and lets them name it there: a request
+ * to storage has one hold. NULL when out of memory. */
+struct blob *slices_join(struct slice **slices, uint32_t count);
 uint32_t coord_reply_flags(const struct slot *s);
 /* Asks owners of a read until enough are asked. ask: SLOT_GET's or SLOT_SCAN's. */
 void coord_read_more(struct node *n, uint64_t id, struct slot *s, bool all,
@@ -369,12 +383,26 @@ void coord_read_more(struct node *n, uint64_t id, struct slot *s, bool all,
                                       struct gt_effects *),
                      struct gt_effects *fx);
 
+/* ---- clocks.c -------------------------------------------------------------------------------- */
+
+/* Asks a linked node for its wall clock. */
+void clock_ask(struct node *n, struct peer *p, struct gt_effects *fx);
+/* The same of the next one in turn; with every heartbeat. */
+void clock_ask_next(struct node *n, struct gt_effects *fx);
+void clock_told(struct node *n, const struct gt_event *ev);
+/* A fresh stamp: above all that was heard, and not behind the wall clocks of the others. */
+uint64_t clock_stamp(struct node *n);
+/* Whether this node, an owner of the slot's key, may not mint: by how much its wall clock is ahead
+ * of the other owners' (behind: negative), 0 when it may. */
+int64_t clock_apart_us(struct node *n, const struct slot *s);
+
 /* ---- coord_put.c ----------------------------------------------------------------------------- */
 
 void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                 struct gt_effects *fx);
 void put_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void put_pieces_drop(struct slot *s);
 void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 
 /* ---- coord_get.c ----------------------------------------------------------------------------- */

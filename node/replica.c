@@ -95,6 +95,7 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
                               .key = m->state.key,
                               .record = m->state.record,
                               .dots = m->state.dots,
+                              .plain = m->state.head.flags & REQUEST_PLAIN,
                               .stamp = n->hlc.last};
     effects_store(fx, &r);
 }
@@ -154,6 +155,21 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
     effects_reply(fx, s->origin.link, &m);
 }
 
+static void state_done(struct node *n, const struct slot *s, const struct store_result *r,
+                       struct gt_effects *fx)
+{
+    int error = r->result;
+    if (!error && s->replica.stale)
+        error = GT_EINCARNATION;
+    struct msg m = node_message(n, MSG_STATE_REPLY, s->origin.id);
+    m.state_reply.head.error = error;
+    m.state_reply.head.outcome = error ? OUTCOME_NOT_APPLIED : OUTCOME_DONE;
+    m.state_reply.head.text = slice_text(error ? error_text(error) : "");
+    m.state_reply.outranking = slice_blob(r->outranking);
+    m.state_reply.outranking_stamp = r->outranking_stamp;
+    effects_reply(fx, s->origin.link, &m);
+}
+
 static void range_done(struct node *n, const struct slot *s, const struct store_result *r,
                        struct gt_effects *fx)
 {
@@ -168,8 +184,7 @@ static void range_done(struct node *n, const struct slot *s, const struct store_
 void replica_done(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                   struct gt_effects *fx)
 {
-    int error = r->result;
-    if (error == GT_ETIMEOUT) {
+    if (r->result == GT_ETIMEOUT) {
         n->metrics.expired_count++; /* whoever asked has given up long ago */
     } else if (s->origin.type == MSG_FETCH) {
         fetch_done(n, s, r, fx);
@@ -180,10 +195,7 @@ void replica_done(struct node *n, uint64_t id, struct slot *s, const struct stor
     } else {
         if (!error)
             watch_changed(n, s->partition);
-        if (!error && s->replica.stale)
-            error = GT_EINCARNATION;
-        answer(n, &s->origin, error, error ? OUTCOME_NOT_APPLIED : OUTCOME_DONE,
-               error ? error_text(error) : NULL, fx);
+        state_done(n, s, r, fx);
     }
     coord_end(n, id, s);
 }

@@ -40,6 +40,7 @@ struct engine_metrics {
     X(client_puts_count, "puts and deletes coordinated")                                           \
     X(client_gets_count, "gets coordinated")                                                       \
     X(client_scans_count, "scan chunks coordinated")                                               \
+    X(puts_outranked_count, "plain puts stored again above what outranked them")                   \
     X(forwards_count, "requests passed on to an owner")                                            \
     X(replica_writes_count, "states received from coordinators")                                   \
     X(replica_reads_count, "states lent to coordinators")                                          \

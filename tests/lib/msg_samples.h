@@ -307,6 +307,8 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         break;
     case MSG_STATE_REPLY:
         sample_reply_head(s, &m->state_reply.head);
+        m->state_reply.outranking_stamp = sample_u(s, UINT64_MAX);
+        m->state_reply.outranking = slice_of(s->bytes, sample_u(s, 4) * DOT_BYTES);
         break;
     case MSG_FETCH:
         sample_request_head(s, &m->fetch.head);
@@ -342,8 +344,10 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->status_reply.error = sample_error(s);
         m->status_reply.status = sample_status(s);
         break;
-    case MSG_PING:
     case MSG_PING_REPLY:
+        m->ping_reply.wall_us = sample_u(s, UINT64_MAX);
+        break;
+    case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:
         break;
@@ -465,8 +469,7 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_PUT:
         return same_request_head(&a->put.head, &b->put.head) &&
                slice_equal(a->put.key, b->put.key) && slice_equal(a->put.context, b->put.context) &&
-               slice_equal(a->put.value, b->put.value) &&
-               a->put.valid_until == b->put.valid_until;
+               slice_equal(a->put.value, b->put.value) && a->put.valid_until == b->put.valid_until;
     case MSG_PUT_REPLY:
         return same_reply_head(&a->put_reply.head, &b->put_reply.head) &&
                a->put_reply.stamp == b->put_reply.stamp &&
@@ -518,7 +521,9 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->state.record, b->state.record) &&
                slice_equal(a->state.dots, b->state.dots);
     case MSG_STATE_REPLY:
-        return same_reply_head(&a->state_reply.head, &b->state_reply.head);
+        return same_reply_head(&a->state_reply.head, &b->state_reply.head) &&
+               a->state_reply.outranking_stamp == b->state_reply.outranking_stamp &&
+               slice_equal(a->state_reply.outranking, b->state_reply.outranking);
     case MSG_FETCH:
         return same_request_head(&a->fetch.head, &b->fetch.head) &&
                a->fetch.partition == b->fetch.partition && slice_equal(a->fetch.key, b->fetch.key);
@@ -545,8 +550,9 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_STATUS_REPLY:
         return a->status_reply.error == b->status_reply.error &&
                same_status(a->status_reply.status, b->status_reply.status);
-    case MSG_PING:
     case MSG_PING_REPLY:
+        return a->ping_reply.wall_us == b->ping_reply.wall_us;
+    case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:
         return true;

@@ -16,15 +16,15 @@ anna hears
 ben hears
   done, coordinated by node3, 2 owners
 cora gets all of list
-  milk, eggs | milk, bread
+  milk, bread | milk, eggs
 
 # A plain read answers one of them, and says that there are more.
 cora gets list
-  milk, eggs, one of 2 siblings
+  milk, bread, one of 2 siblings
 
 # The merge.
 ben gets all of list
-  milk, eggs | milk, bread
+  milk, bread | milk, eggs
 ben puts list = milk, bread, eggs, having seen what he read
   done, coordinated by node3, 2 owners
 anna gets all of list

@@ -192,7 +192,15 @@ static int fault_order(const void *left, const void *right)
 }
 
 /* Half of the seeds are about one thing, so that its faults meet one another. */
-enum theme { THEME_ANY, THEME_CRASHES, THEME_BLACKOUTS, THEME_NETWORK, THEME_DISKS, THEMES };
+enum theme {
+    THEME_ANY,
+    THEME_CRASHES,
+    THEME_BLACKOUTS,
+    THEME_NETWORK,
+    THEME_DISKS,
+    THEME_CLOCKS,
+    THEMES
+};
 
 static const uint32_t theme_kinds[THEMES] = {
     [THEME_ANY] = ~0u,
@@ -202,7 +210,9 @@ static const uint32_t theme_kinds[THEMES] = {
     [THEME_NETWORK] = 1u << FAULT_CUT | 1u << FAULT_CUT_ONE_WAY | 1u << FAULT_SPLIT |
                       1u << FAULT_SLOW_LINK | 1u << FAULT_PAUSE | 1u << FAULT_CLIENT,
     [THEME_DISKS] = 1u << FAULT_SYNC_FAILS | 1u << FAULT_READ_ERROR | 1u << FAULT_FULL |
-                    1u << FAULT_FLIP | 1u << FAULT_SLOW_DISK | 1u << FAULT_POWER};
+                    1u << FAULT_FLIP | 1u << FAULT_SLOW_DISK | 1u << FAULT_POWER,
+    [THEME_CLOCKS] = 1u << FAULT_CLOCK_JUMP | 1u << FAULT_CUT | 1u << FAULT_CUT_ONE_WAY |
+                     1u << FAULT_SPLIT | 1u << FAULT_SLOW_LINK};
 
 static void faults_make(struct plan *p, struct prng *d)
 {
@@ -216,6 +226,14 @@ static void faults_make(struct plan *p, struct prng *d)
         p->storage.sync_us = (uint32_t)PICK(d, 2000, 10000, 40000);
         p->keys = 1 + p->keys % 3;
         count = 10 + (uint32_t)prng_below(d, 30);
+    }
+    if (theme == THEME_CLOCKS) {
+        /* Plain puts of few keys, so that those follow one another which do not hear one another.
+         */
+        p->keys = 1 + p->keys % 2;
+        for (uint32_t i = 0; i < PLAN_KEYS_MAX; i++)
+            p->key_mode[i] = KEY_PLAIN;
+        count = 20 + (uint32_t)prng_below(d, 21);
     }
     for (uint32_t i = 0; i < FAULT_KINDS; i++) {
         weights[i] = chance(d, 50) || theme != THEME_ANY ? (uint32_t)scaled(d, 1, 20) : 0;

@@ -429,6 +429,43 @@ static void test_a_silent_owner_is_passed_after_500_ms_and_may_still_answer(void
     assert_int_equal(session_in_flight(w->session), 0);
 }
 
+/* An attempt's time is told in the clock of the node that gets it: others may be far off. */
+static void test_an_attempt_is_valid_by_the_clock_of_its_coordinator(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    struct msg pong = {.type = MSG_PING_REPLY, .stamp = 5000ull << 16};
+    say(w, NODE(2), &pong);
+    pong.stamp = 3600000ull << 16;
+    say(w, NODE(1), &pong);
+    w->now_us += 20000;
+    put(w, "k", "v");
+    struct msg m = expect_send(w, NODE(1), MSG_PUT);
+    assert_int_equal(m.put.valid_until, 3600520ull << 16);
+    reply_put(w, NODE(1), m.id, GT_ECLOCK, OUTCOME_NOT_APPLIED);
+    assert_int_equal(expect_send(w, NODE(2), MSG_PUT).put.valid_until, 5520ull << 16);
+    link_down(w, NODE(2));
+    assert_int_equal(expect_send(w, NODE(3), MSG_PUT).put.valid_until, 0); /* nothing heard */
+}
+
+/* It took too long to be stored again above what outranks it: the next owner is asked. */
+static void test_a_put_that_went_stale_in_doubt_goes_to_another_owner(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    uint64_t tag = put(w, "k", "v");
+    struct msg m = expect_send(w, NODE(1), MSG_PUT);
+    reply_put(w, NODE(1), m.id, GT_ESTALE, OUTCOME_IN_DOUBT);
+    expect_open(w, tag);
+    m = expect_send(w, NODE(2), MSG_PUT);
+    assert_true(m.put.head.flags & REQUEST_RETRY);
+    reply_put(w, NODE(2), m.id, GT_EQUORUM, OUTCOME_NOT_APPLIED);
+    m = expect_send(w, NODE(3), MSG_PUT);
+    reply_put(w, NODE(3), m.id, GT_EQUORUM, OUTCOME_NOT_APPLIED);
+    pass(w, 5000000);
+    expect_failed(w, tag, GT_EINDOUBT, "in doubt");
+}
+
 static void test_operation_ids_differ(void **state)
 {
     struct world *w = *state;
@@ -835,6 +872,8 @@ int main(void)
         STORY(test_members_shown_as_down_are_asked_last),
         STORY(test_a_broken_link_moves_a_put_on_at_once_with_its_operation_id),
         STORY(test_a_silent_owner_is_passed_after_500_ms_and_may_still_answer),
+        STORY(test_an_attempt_is_valid_by_the_clock_of_its_coordinator),
+        STORY(test_a_put_that_went_stale_in_doubt_goes_to_another_owner),
         STORY(test_operation_ids_differ),
         STORY(test_a_put_unanswered_at_its_deadline_is_in_doubt),
         STORY(test_a_put_whose_link_broke_stays_in_doubt_whatever_the_next_owner_refuses),

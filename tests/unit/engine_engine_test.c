@@ -570,8 +570,75 @@ static struct blob *foreign_record(const char *key, uint64_t seq, const char *va
     return record;
 }
 
-/* A first piece of a large state brought the operation and not what it replaced: a retry replaces what
- * its client had seen, under a new dot. */
+/* A merge of a plain put says what is answered rather than that; minted once more above it, and
+ * over it, the operation is the only one. */
+static void test_an_outranked_operation_is_minted_again_above(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 9);
+    struct store_request r = put_of("k", slice_text("mine"));
+    r.plain = true;
+    r.stamp = 5;
+    memset(r.op, 5, sizeof(r.op));
+    struct store_result first = call(&rig, r);
+    assert_null(first.outranking);
+    struct blob *record = foreign_record("k", 3, "theirs"); /* of stamp 10 */
+    uint8_t dot[DOT_BYTES], own[DOT_BYTES];
+    dots_put(dot, (struct dot){{77, 1 << 24}, 3});
+    struct store_request merge = {.kind = STORE_MERGE,
+                                  .partition = r.partition,
+                                  .key = r.key,
+                                  .record = slice_blob(record),
+                                  .dots = slice_of(dot, sizeof(dot)),
+                                  .plain = true};
+    struct store_result merged = call(&rig, merge);
+    assert_null(merged.outranking); /* theirs is the one that is answered */
+    store_result_release(&merged);
+
+    merge.record = slice_blob(first.record);
+    memcpy(own, first.dots->data, sizeof(own));
+    merge.dots = slice_of(own, sizeof(own));
+    merged = call(&rig, merge);
+    assert_true(slice_equal(slice_blob(merged.outranking), slice_of(dot, sizeof(dot))));
+    assert_int_equal(merged.outranking_stamp, 10);
+    store_result_release(&merged);
+    merge.plain = false;
+    merged = call(&rig, merge);
+    assert_null(merged.outranking);
+    store_result_release(&merged);
+    struct store_result known = call(&rig, r);
+    assert_true(known.known_op);
+    assert_true(slice_equal(slice_blob(known.outranking), slice_of(dot, sizeof(dot))));
+    store_result_release(&known);
+
+    uint8_t unseen[2 * DOT_BYTES];
+    dots_put(unseen, (struct dot){{77, 1 << 24}, 3});
+    dots_put(unseen + DOT_BYTES, (struct dot){{78, 1 << 24}, 1});
+    r.again = true;
+    r.above = 20;
+    r.outranking = slice_of(unseen, sizeof(unseen));
+    struct store_result again = call(&rig, r);
+    assert_int_equal(again.result, 0);
+    assert_false(again.known_op);
+    assert_int_equal(again.stamp, 21);
+    assert_int_equal(dots_count(slice_blob(again.dots)), 4);
+    assert_int_equal(sibling_count(&rig, "k"), 1);
+    assert_value(&rig, "k", "mine");
+    struct engine_partition p;
+    engine_partition(rig.e, r.partition, &p);
+    assert_true(clock_covers(p.clock, (struct dot){{78, 1 << 24}, 1}));
+    /* Dots that this node never minted are nothing to stand above. */
+    dots_put(unseen, (struct dot){{engine_identity(rig.e)->node_id, UINT64_MAX}, 1});
+    assert_int_equal(call_code(&rig, r), GT_ECONTEXT);
+    store_result_release(&first);
+    store_result_release(&again);
+    blob_unref(record);
+    rig_free(&rig);
+}
+
+/* A first piece of a large state brought the operation and not what it replaced: a retry replaces
+ * what its client had seen, under a new dot. */
 static void test_an_operation_of_which_a_piece_arrived_is_minted_again(void **unused)
 {
     (void)unused;
@@ -1820,6 +1887,7 @@ int main(void)
         cmocka_unit_test(test_a_context_of_dots_never_minted_is_refused),
         cmocka_unit_test(test_sibling_limits_bind_the_coordinator),
         cmocka_unit_test(test_a_retry_of_a_known_operation_mints_nothing),
+        cmocka_unit_test(test_an_outranked_operation_is_minted_again_above),
         cmocka_unit_test(test_an_operation_of_which_a_piece_arrived_is_minted_again),
         cmocka_unit_test(test_merge_keeps_bytes_and_raises_the_clock),
         cmocka_unit_test(test_named_values_survive),

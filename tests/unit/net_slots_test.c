@@ -104,6 +104,10 @@ static void a_random_life_agrees_with_the_model(void **state)
             } else if (dice < 98 && m.count > 0) {
                 m.used[i].deadline_us = prng_below(&prng, 1000);
                 slots_set_deadline(s, m.used[i].id, m.used[i].deadline_us);
+                if (dice < 80) {
+                    m.ended[m.ended_count++ % 64] = m.used[i].id;
+                    m.used[i].id = slots_renew(s, m.used[i].id);
+                }
             } else if (dice >= 98) {
                 expire_all(s, &m, prng_below(&prng, 500));
             }

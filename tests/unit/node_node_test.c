@@ -31,6 +31,7 @@ struct host {
     struct engine *e;
     struct node *n;
     bool alive, log_held;
+    int64_t clock_us; /* its wall clock, less that of the world */
     uint32_t inflight_max;
     size_t piece_bytes_max;
     /* What the machine told its program. */
@@ -235,7 +236,7 @@ static void feed(struct world *w, int host, struct gt_event *ev)
     struct gt_effects fx;
     effects_init(&fx);
     ev->now_us = w->now_us;
-    ev->wall_us = wall_us(w);
+    ev->wall_us = wall_us(w) + (uint64_t)w->hosts[host].clock_us;
     node_step(w->hosts[host].n, ev, &fx);
     carry_out(w, host, &fx);
 }
@@ -685,6 +686,12 @@ static const struct answer *put_context(struct world *w, int host, const char *k
     return call(w, host, m);
 }
 
+static struct actor actor_of(struct world *w, int host)
+{
+    const struct engine_identity *i = engine_identity(w->hosts[host].e);
+    return (struct actor){i->node_id, i->incarnation};
+}
+
 static struct msg get_of(struct world *w, const char *key)
 {
     struct msg m = {.type = MSG_GET, .id = ++w->next_id};
@@ -922,6 +929,187 @@ static void test_a_put_that_arrives_too_late_is_not_applied(void **state)
     m = put_of(w, "k", "newest");
     m.put.valid_until = newer.stamp + (60000ull << 16);
     assert_int_equal(call(w, 1, m)->error, 0);
+    world_free(w);
+}
+
+/* ---- plain puts in real-time order ----------------------------------------------------------- */
+
+/* Three hosts; 1 and 0 do not hear one another, and 1 has a fast clock, which nobody knows yet. */
+static struct world *cluster_with_a_fast_clock(void)
+{
+    struct world *w = cluster(3, 3, 2, 2);
+    cut(w, 0, 1);
+    w->hosts[1].clock_us = 30000000;
+    return w;
+}
+
+static void test_a_plain_put_that_is_outranked_is_stored_again_above(void **state)
+{
+    (void)state;
+    struct world *w = cluster_with_a_fast_clock();
+    struct answer first = *put(w, 1, "k", "first");
+    assert_int_equal(first.error, 0);
+    struct msg m = put_of(w, "k", "second");
+    m.put.head.flags |= REQUEST_PLAIN;
+    m.put.valid_until = (wall_us(w) / 1000 + 500) << 16; /* what is heard of 1 lies beyond that */
+    struct answer second = *call(w, 0, m);
+    assert_int_equal(second.error, 0);
+    assert_true(second.flags & REPLY_OUTRANKED);
+    assert_int_equal(second.owners, 2);
+    assert_true(second.stamp > first.stamp);
+    assert_int_equal(node_metrics(w->hosts[0].n)->puts_outranked_count, 1);
+    mend(w);
+    for (int i = 0; i < 3; i += 2) {
+        struct answer g = *get_all(w, i, "k");
+        assert_string_equal(g.values, "second");
+    }
+    /* What was replaced unseen is in the coordinator's clock, or it would count as missed. */
+    struct engine_partition p[2];
+    uint32_t partition = ring_partition(w->ring, slice_text("k"));
+    engine_partition(w->hosts[0].e, partition, &p[0]);
+    assert_int_equal(clock_highest(p[0].clock, actor_of(w, 1)), 1);
+    assert_int_equal(clock_highest(p[0].clock, actor_of(w, 0)), 2);
+    engine_partition(w->hosts[2].e, partition, &p[1]);
+    assert_int_equal(clock_highest(p[1].clock, actor_of(w, 0)), 2);
+    world_free(w);
+}
+
+static void test_a_large_plain_put_is_stored_again_too(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 16});
+    w->hosts[0].piece_bytes_max = 100;
+    world_start(w);
+    cut(w, 0, 1);
+    w->hosts[1].clock_us = 30000000;
+    assert_int_equal(put(w, 1, "k", "first")->error, 0);
+    char text[200];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = 0;
+    struct answer a = *put(w, 0, "k", text);
+    assert_int_equal(a.error, 0);
+    assert_true(a.flags & REPLY_OUTRANKED);
+    assert_string_equal(get_all(w, 2, "k")->values, text);
+    world_free(w);
+}
+
+/* With a context nothing is promised of the order: the other stays beside it, and may answer. */
+static void test_a_put_with_a_context_is_not_stored_again(void **state)
+{
+    (void)state;
+    struct world *w = cluster_with_a_fast_clock();
+    assert_int_equal(put(w, 1, "k", "first")->error, 0);
+    struct answer second = *put_context(w, 0, "k", "second", slice_of(NULL, 0));
+    assert_int_equal(second.error, 0);
+    assert_false(second.flags & REPLY_OUTRANKED);
+    assert_string_equal(get_all(w, 2, "k")->values, "second,first");
+    assert_value(get(w, 2, "k"), "first");
+    world_free(w);
+}
+
+/* Its sender has given it up meanwhile: what outranks it may have come later. It exists, so it is
+ * in doubt. */
+static void test_an_outranked_put_past_its_time_is_not_stored_again(void **state)
+{
+    (void)state;
+    struct world *w = cluster_with_a_fast_clock();
+    assert_int_equal(put(w, 1, "k", "first")->error, 0);
+    struct msg m = put_of(w, "k", "second");
+    m.put.head.flags |= REQUEST_PLAIN;
+    m.put.valid_until = (wall_us(w) / 1000 + 1000) << 16;
+    w->hosts[2].log_held = true;
+    uint64_t id = ask(w, 0, m);
+    pass(w, 1100000);
+    w->hosts[2].log_held = false;
+    run(w);
+    struct answer a = *answer_of(w, id);
+    assert_int_equal(a.error, GT_ESTALE);
+    assert_int_equal(a.outcome, OUTCOME_IN_DOUBT);
+    assert_value(get(w, 2, "k"), "first");
+    world_free(w);
+}
+
+static void test_what_cannot_be_stored_again_is_in_doubt(void **state)
+{
+    (void)state;
+    struct world *w = cluster_with_a_fast_clock();
+    assert_int_equal(put(w, 1, "k", "first")->error, 0);
+    struct msg m = put_of(w, "k", "second");
+    m.put.head.flags |= REQUEST_PLAIN;
+    w->hosts[2].log_held = true;
+    uint64_t id = ask(w, 0, m);
+    assert_null(answer_of(w, id));
+    engine_set_value_bytes_max(w->hosts[0].e, 1);
+    w->hosts[2].log_held = false;
+    run(w);
+    const struct answer *a = answer_of(w, id);
+    assert_non_null(a);
+    assert_int_equal(a->error, GT_ELIMIT);
+    assert_int_equal(a->outcome, OUTCOME_IN_DOUBT);
+    world_free(w);
+}
+
+/* ---- wall clocks ----------------------------------------------------------------------------- */
+
+static void test_a_clock_far_off_mints_nothing_and_another_owner_does(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    static const int64_t off_us[] = {3600000000, -3600000000};
+    for (int i = 0; i < 2; i++) {
+        w->hosts[1].clock_us = off_us[i];
+        struct answer a = *put(w, 1, "k", "mine");
+        assert_int_equal(a.error, GT_ECLOCK);
+        assert_int_equal(a.outcome, OUTCOME_NOT_APPLIED);
+        assert_non_null(strstr(a.text, i ? "3600 s behind the other owners'" : "3600 s ahead of"));
+        assert_int_equal(put(w, 0, "k", "of another")->error, 0);
+        assert_value(get(w, 1, "k"), "of another"); /* reads need no clock */
+        w->hosts[1].clock_us = 59000000 * (i ? -1 : 1);
+        assert_int_equal(put(w, 1, "k", "near enough")->error, 0);
+    }
+    world_free(w);
+}
+
+static void test_the_clock_of_another_is_heard_with_the_heartbeats(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    w->hosts[0].clock_us = w->hosts[1].clock_us = 3600000000; /* two of three: 2 is off */
+    assert_int_equal(put(w, 2, "k", "v")->error, 0);
+    pass(w, 1100000);
+    assert_int_equal(put(w, 2, "k", "v")->error, GT_ECLOCK);
+    assert_int_equal(put(w, 0, "k", "v")->error, 0);
+    world_free(w);
+}
+
+static void test_of_two_clocks_apart_the_earlier_mints(void **state)
+{
+    (void)state;
+    struct world *w = cluster(2, 2, 1, 2);
+    w->hosts[1].clock_us = 3600000000;
+    pass(w, 1100000);
+    assert_int_equal(put(w, 1, "k", "v")->error, GT_ECLOCK);
+    assert_int_equal(put(w, 0, "k", "v")->error, 0);
+    world_free(w);
+}
+
+/* A put that was given up arrives at a node that has heard nothing for a while and whose own clock
+ * is slow. By the clocks that it measured before it knows better. */
+static void test_time_goes_on_for_a_slow_clock_that_hears_nobody(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    w->hosts[1].clock_us = -50000000;
+    struct answer a = *put(w, 1, "k", "v");
+    assert_int_equal(a.error, 0);
+    assert_true(a.stamp >= (wall_us(w) / 1000 - 1000) << 16);
+    cut(w, 1, 0);
+    cut(w, 1, 2);
+    for (int i = 0; i < 200; i++)
+        pass(w, 10000);
+    struct msg m = put_of(w, "k", "late");
+    m.put.valid_until = a.stamp + (1000ull << 16);
+    assert_int_equal(call(w, 1, m)->error, GT_ESTALE);
     world_free(w);
 }
 
@@ -2011,6 +2199,15 @@ int main(void)
         cmocka_unit_test(test_one_owner_down_is_served_two_are_refused_before_anything_is_written),
         cmocka_unit_test(test_silent_replicas_leave_a_put_in_doubt_before_its_deadline),
         cmocka_unit_test(test_a_put_that_arrives_too_late_is_not_applied),
+        cmocka_unit_test(test_a_plain_put_that_is_outranked_is_stored_again_above),
+        cmocka_unit_test(test_a_large_plain_put_is_stored_again_too),
+        cmocka_unit_test(test_a_put_with_a_context_is_not_stored_again),
+        cmocka_unit_test(test_an_outranked_put_past_its_time_is_not_stored_again),
+        cmocka_unit_test(test_what_cannot_be_stored_again_is_in_doubt),
+        cmocka_unit_test(test_a_clock_far_off_mints_nothing_and_another_owner_does),
+        cmocka_unit_test(test_the_clock_of_another_is_heard_with_the_heartbeats),
+        cmocka_unit_test(test_of_two_clocks_apart_the_earlier_mints),
+        cmocka_unit_test(test_time_goes_on_for_a_slow_clock_that_hears_nobody),
         cmocka_unit_test(test_a_replica_lost_in_the_middle_counts_at_once),
         cmocka_unit_test(test_a_silent_owner_makes_a_get_ask_the_next_one),
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
