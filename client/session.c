@@ -43,7 +43,10 @@ enum call_state { CALL_QUEUED, CALL_WAIT_MAP, CALL_WAIT_LINK, CALL_SENT, CALL_BA
 /* In a uthash table, which keeps the order of insertion: whoever is used moves to the end. */
 struct key_entry {
     UT_hash_handle hh;
-    struct blob *context; /* NULL: nothing seen */
+    struct blob *context; /* what a put replaces; NULL: nothing seen */
+    /* What a get must be as new as: the same without what was shown UNSETTLED or DEGRADED, which
+     * later reads may not find (RULES 18); NULL: nothing. */
+    struct blob *least;
     uint64_t writer;      /* the put under way, 0 = none */
     uint64_t last_waiter; /* the tail of the puts behind it, 0 = none */
     uint32_t key_bytes;
@@ -70,7 +73,7 @@ struct call {
     int refusal_error;
     struct key_entry *key; /* puts, gets */
     uint64_t next_waiter;  /* behind this put */
-    struct blob *context;  /* a plain put's, the same in every attempt */
+    struct blob *context;  /* a plain put's, or what a get must be as new as; in every attempt */
 };
 
 struct attempt {
@@ -149,6 +152,7 @@ static void key_remove(struct session *s, struct key_entry *k)
 {
     HASH_DELETE(hh, s->keys, k);
     blob_unref(k->context);
+    blob_unref(k->least);
     free(k);
 }
 
@@ -283,27 +287,37 @@ static struct blob *context_join(uint64_t key_hash, struct slice a, struct slice
     return joined;
 }
 
-/* A reply shows what its context says. `sent` went with the request: a put's reply includes it. */
+/* What was remembered and what a reply shows, into one. `sent` went with the request: a put's reply
+ * includes it. */
+static void seen_add(struct blob **seen, struct slice key, struct slice context,
+                     const struct blob *sent)
+{
+    if (*seen && slice_equal(slice_blob(*seen), context))
+        return;
+    struct blob *both = NULL;
+    /* An older get's reply may come after a newer put's: joined, neither hides the other. */
+    if (*seen && *seen != sent)
+        both = context_join(hash_bytes(key), slice_blob(*seen), context);
+    if (!both)
+        both = blob_copy(context.data, context.bytes);
+    if (both) {
+        blob_unref(*seen);
+        *seen = both;
+    }
+}
+
+/* A reply shows what its context says; firm: also to whoever asks later. */
 static void key_learn(struct session *s, struct slice key, struct slice context,
-                      const struct blob *sent)
+                      const struct blob *sent, bool firm)
 {
     if (!context.bytes || context.bytes > CONTEXT_BYTES_MAX)
         return;
     struct key_entry *k = key_find(s, key, true);
     if (!k)
         return;
-    if (k->context && slice_equal(slice_blob(k->context), context))
-        return;
-    struct blob *seen = NULL;
-    /* An older get's reply may come after a newer put's: joined, neither hides the other. */
-    if (k->context && k->context != sent)
-        seen = context_join(hash_bytes(key), slice_blob(k->context), context);
-    if (!seen)
-        seen = blob_copy(context.data, context.bytes);
-    if (seen) {
-        blob_unref(k->context);
-        k->context = seen;
-    }
+    seen_add(&k->context, key, context, sent);
+    if (firm)
+        seen_add(&k->least, key, context, NULL);
     keys_trim(s);
 }
 
@@ -590,6 +604,10 @@ static void call_send(struct session *s, struct call *c, const struct peer *p)
     }
     if (m.type == MSG_PUT && c->context)
         m.put.context = slice_blob(c->context);
+    if (m.type == MSG_GET)
+        m.get.head.flags |= REQUEST_SESSION;
+    if (m.type == MSG_GET && c->context)
+        m.get.min_context = slice_blob(c->context);
     if (m.type == MSG_PUT)
         m.put.valid_until = stamp_after(s, p, SESSION_ATTEMPT_US);
     if (!c->sent_us)
@@ -612,6 +630,22 @@ static void call_round_over(struct session *s, struct call *c)
     call_back_off(s, c, false);
 }
 
+/* A get shows what this session wrote and was shown before, through whichever owner: what it must
+ * be as new as goes with it, joined with what the application demands. One that takes whoever
+ * answers demands nothing of itself. */
+static void get_demand(struct session *s, struct call *c)
+{
+    const struct key_entry *k = key_find(s, c->request.get.key, false);
+    struct slice given = c->request.get.min_context;
+    if (!k || !k->least || c->context || c->request.get.head.mode == MODE_AVAILABLE ||
+        MUTANT(forget_min_context))
+        return;
+    if (given.bytes > 0)
+        c->context = context_join(hash_bytes(c->request.get.key), slice_blob(k->least), given);
+    else
+        c->context = blob_ref(k->least);
+}
+
 /* Sends the call to the first target in line, or makes it wait for what must come first. */
 static void call_route(struct session *s, struct call *c)
 {
@@ -628,6 +662,8 @@ static void call_route(struct session *s, struct call *c)
     if (c->request.type == MSG_PUT && (c->request.put.head.flags & REQUEST_PLAIN) && c->key &&
         !c->sent_us && !c->context)
         c->context = blob_ref(c->key->context);
+    if (c->request.type == MSG_GET && !c->sent_us)
+        get_demand(s, c);
     uint64_t targets[TARGETS_MAX];
     uint32_t count = call_targets(s, c, targets);
     for (uint32_t i = 0; i < count; i++) {
@@ -962,9 +998,10 @@ static const struct reply_head *reply_head(const struct msg *m)
 static void call_learn(struct session *s, const struct call *c, const struct msg *m)
 {
     if (m->type == MSG_PUT_REPLY)
-        key_learn(s, c->request.put.key, m->put_reply.context, c->context);
+        key_learn(s, c->request.put.key, m->put_reply.context, c->context, true);
     else if (m->type == MSG_GET_REPLY)
-        key_learn(s, c->request.get.key, m->get_reply.context, NULL);
+        key_learn(s, c->request.get.key, m->get_reply.context, NULL,
+                  !(m->get_reply.head.flags & (REPLY_UNSETTLED | REPLY_DEGRADED)));
 }
 
 /* An error that is an answer. In doubt it says only that this attempt did not help. */

@@ -26,6 +26,11 @@
  * go one after the other, so that puts in a row never become siblings. The cache is bounded (least
  * recently used leaves first); a miss means no context, which is safe: it replaces less.
  *
+ * Own writes and monotonic reads. Apart from that it remembers what a get must be as new as: the
+ * contexts of its puts and of the gets that were settled (RULES 18), and sends them along as
+ * min_context, with what the application demands. So a get shows what this session wrote and was
+ * shown before, whichever owner answers, or fails. MODE_AVAILABLE takes what there is.
+ *
  * Invariant: a call holds at most SESSION_ATTEMPTS_MAX attempts without an answer; a late or
  * doubled reply finds no attempt and is dropped.
  */

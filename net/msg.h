@@ -44,19 +44,23 @@ enum outcome { OUTCOME_DONE = 0, OUTCOME_NOT_APPLIED = 1, OUTCOME_IN_DOUBT = 2 }
 
 enum request_mode { MODE_STRICT = 0, MODE_SLOPPY = 1, MODE_AVAILABLE = 2 };
 
+enum priority { PRIORITY_FOREGROUND = 0, PRIORITY_REPAIR = 1, PRIORITY_STREAM = 2 };
+
 enum request_flag {
     REQUEST_TOMBSTONE = 1, /* PUT: delete */
     REQUEST_PLAIN = 2,     /* PUT: overwrite what the coordinator and the context have seen */
     REQUEST_RETRY = 4,     /* the operation may have been tried before */
     REQUEST_FORWARDED = 8, /* passed on by a node already: do not pass on again */
     REQUEST_ALL = 16,      /* GET: every sibling */
-    REQUEST_BLOCKING = 32, /* GET: answer after read repair (reserved) */
-    REQUEST_KEYS_ONLY = 64 /* reserved */
+    REQUEST_BLOCKING = 32, /* GET: answer when what is shown is at w owners, or fail */
+    REQUEST_KEYS_ONLY = 64, /* reserved */
+    REQUEST_SESSION = 128  /* GET: of a session, which demands later what it is shown now: answer
+                              when that is at w owners, if it can be */
 };
 
 enum reply_flag {
     REPLY_DEGRADED = 1,   /* fewer than the asked-for voting owners answered */
-    REPLY_UNSETTLED = 2,  /* reserved: replies differed and the merge is not yet at w owners */
+    REPLY_UNSETTLED = 2,  /* GET: the owners differed, and what is shown is not known to be at w */
     REPLY_OUTRANKED = 4,  /* PUT: a concurrent sibling ranked above it; it was stored again, above
                              that one (RULES 12) */
     REPLY_WEAK = 8,       /* r or w below the cluster's was asked for and used */
@@ -72,7 +76,7 @@ struct request_head {
     uint32_t flags;       /* enum request_flag */
     uint32_t deadline_ms; /* left when it was sent; 0 = the receiver's default */
     uint32_t age_ms;      /* of the operation's first attempt, with RETRY */
-    uint8_t priority;     /* 0 foreground, 1 repair, 2 stream */
+    uint8_t priority;     /* enum priority */
     uint8_t mode;         /* enum request_mode */
     uint8_t quorum;       /* R or W wanted, 0 = the cluster's */
     uint8_t op[OP_ID_BYTES];

@@ -147,7 +147,8 @@ void coord_quorum_text(const struct node *n, const struct slot *s, const char *w
     }
     snprintf(text, MSG_TEXT_BYTES,
              "%u of %u owners unreachable (%s); %c=%u not met; %s%ssee: gtstore-admin status",
-             missing, s->quorum.total, names, s->kind == SLOT_PUT ? 'W' : 'R', s->quorum.need, what,
+             missing, s->quorum.total, names,
+             s->kind == SLOT_PUT || s->kind == SLOT_REPAIR ? 'W' : 'R', s->quorum.need, what,
              *what ? "; " : "");
 }
 
@@ -328,7 +329,7 @@ struct blob *slices_join(struct slice **slices, uint32_t count)
     return b;
 }
 
-static void shares_close(struct share *shares)
+void shares_close(struct share *shares)
 {
     for (int i = 0; i < REPLICAS_MAX; i++)
         blob_unref(shares[i].hold);
@@ -337,16 +338,19 @@ static void shares_close(struct share *shares)
 void coord_end(struct node *n, uint64_t id, struct slot *s)
 {
     blob_unref(s->body);
+    spread_drop(&s->spread);
     switch (s->kind) {
     case SLOT_PUT:
         blob_unref(s->put.context);
-        blob_unref(s->put.dots);
-        put_pieces_drop(s);
         n->put_bytes -= s->put.bytes;
         n->coordinated--;
         break;
     case SLOT_GET:
         shares_close(s->get.shares);
+        n->coordinated--;
+        break;
+    case SLOT_REPAIR:
+        repair_drop(n, s);
         n->coordinated--;
         break;
     case SLOT_SCAN:
@@ -413,6 +417,9 @@ void coord_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effec
     case SLOT_GET:
         get_progress(n, id, s, fx);
         break;
+    case SLOT_REPAIR:
+        repair_progress(n, id, s, fx);
+        break;
     case SLOT_SCAN:
         scan_progress(n, id, s, fx);
         break;
@@ -443,6 +450,7 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     switch (s->kind) {
     case SLOT_PUT:
     case SLOT_GET:
+    case SLOT_REPAIR:
     case SLOT_SCAN:
         silence_count(n, s);
         if (s->deadline_us <= n->now_us)
@@ -490,7 +498,8 @@ static void slot_link_down(void *arg, uint64_t id, void *slot)
         clocks_link_down(d->n, id, s, d->peer);
     else if (s->kind == SLOT_PULL)
         pull_link_down(d->n, id, s, d->peer, d->fx);
-    if (s->kind != SLOT_PUT && s->kind != SLOT_GET && s->kind != SLOT_SCAN)
+    if (s->kind != SLOT_PUT && s->kind != SLOT_GET && s->kind != SLOT_REPAIR &&
+        s->kind != SLOT_SCAN)
         return;
     int i = coord_owner(s, d->peer);
     if (i < 0 || s->quorum.state[i] != QUORUM_ASKED)

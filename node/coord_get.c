@@ -3,17 +3,22 @@
  *
  *   LOAD here, FETCH from the first r-1 linked owners in list order
  *     | failure, silence of 500 ms, lost link, bad record: the next owner is asked
- *     | r answered: one merge of all; min_context included -------> answer
+ *     | r answered: one merge of all; min_context included -------> answer; or first repair
  *     |                               not included: all others are asked, then refused
  *     | r out of reach, or the deadline: GT_EQUORUM, or with MODE_AVAILABLE what is there, degraded
  *
  * A bad record is "unknown": it does not count, and is never "not found".
+ *
+ * When the answers differ, the owners that lack part of the merged state are sent it
+ * (coord_repair.c). A session or blocking get is answered when it is at w owners, so that whoever
+ * reads later finds it; any other at once, UNSETTLED (RULES 18).
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "node/node_private.h"
 
 static void ask_self(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
@@ -108,35 +113,29 @@ void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *f
 /* All shares into n->local. 0; 1 when one of them proved bad and no longer counts; GT_ENOMEM. */
 static int get_merge(struct node *n, struct slot *s)
 {
+    const struct share *last = NULL;
     state_clear(&n->local);
-    bool first = true;
     for (uint32_t i = 0; i < s->quorum.total; i++) {
-        if (s->quorum.state[i] != QUORUM_ANSWERED || s->get.shares[i].bytes.bytes == 0)
+        const struct share *share = &s->get.shares[i];
+        if (s->quorum.state[i] != QUORUM_ANSWERED || share->bytes.bytes == 0 ||
+            (last && slice_equal(share->bytes, last->bytes)))
             continue;
-        struct state *into = first ? &n->local : &n->incoming;
+        struct state *into = last ? &n->incoming : &n->local;
         state_clear(into);
-        int error = record_decode(s->get.shares[i].bytes, s->partition, s->key, into);
+        int error = record_decode(share->bytes, s->partition, s->key, into);
+        if (!error && last) {
+            error = version_merge(&n->local, NULL, &n->incoming, NULL, &n->merged);
+            struct state swap = n->local;
+            n->local = n->merged;
+            n->merged = swap;
+        }
         if (error == GT_ENOMEM)
             return error;
         if (error) {
             quorum_spoil(&s->quorum, i);
             return 1;
         }
-        if (first) {
-            first = false;
-            continue;
-        }
-        state_clear(&n->merged);
-        error = version_merge(&n->local, NULL, &n->incoming, NULL, &n->merged);
-        if (error == GT_ENOMEM)
-            return error;
-        if (error) {
-            quorum_spoil(&s->quorum, i);
-            return 1;
-        }
-        struct state swap = n->local;
-        n->local = n->merged;
-        n->merged = swap;
+        last = share;
     }
     return 0;
 }
@@ -188,8 +187,8 @@ static int get_context(struct node *n, const struct slot *s, bool all, const str
     return error;
 }
 
-static void get_reply(struct node *n, uint64_t id, struct slot *s, bool degraded,
-                      struct gt_effects *fx)
+int get_answer(struct node *n, const struct slot *s, uint32_t owners, uint32_t flags,
+               struct gt_effects *fx)
 {
     const struct sibling *winner = state_winner(&n->local);
     bool all = s->head.flags & REQUEST_ALL, any_value;
@@ -197,21 +196,60 @@ static void get_reply(struct node *n, uint64_t id, struct slot *s, bool degraded
     if (!shown || get_context(n, s, all, winner) != 0) {
         free(shown);
         answer(n, &s->origin, GT_ENOMEM, OUTCOME_DONE, NULL, fx);
-        coord_end(n, id, s);
-        return;
+        return GT_ENOMEM;
     }
     struct msg m = node_message(n, MSG_GET_REPLY, s->origin.id);
     m.get_reply.siblings = shown;
     m.get_reply.sibling_count = siblings_fill(n, all, winner, shown, &any_value);
     m.get_reply.sibling_total = state_shown_count(&n->local);
     m.get_reply.head.error = any_value ? 0 : GT_ENOTFOUND;
-    m.get_reply.head.flags = coord_reply_flags(s) | (degraded ? REPLY_DEGRADED : 0);
-    m.get_reply.head.owners = (uint8_t)quorum_count(&s->quorum, QUORUM_ANSWERED);
+    m.get_reply.head.flags = coord_reply_flags(s) | flags;
+    m.get_reply.head.owners = (uint8_t)owners;
     m.get_reply.context = buf_slice(&n->context);
     m.get_reply.label = slice_text(node_label(n));
     effects_reply(fx, s->origin.link, &m);
     free(shown);
-    coord_end(n, id, s);
+    return 0;
+}
+
+/* How many owners are known to hold all of the merged state. */
+static uint32_t holders(const struct slot *s, struct slice record)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->quorum.total; i++)
+        count +=
+            s->quorum.state[i] == QUORUM_ANSWERED && slice_equal(s->get.shares[i].bytes, record);
+    return count;
+}
+
+/* The merged state is in n->local: answers, now or when it is settled, and repairs. */
+static void get_finish(struct node *n, uint64_t id, struct slot *s, bool degraded,
+                       struct gt_effects *fx)
+{
+    uint32_t total, w, r, answered = quorum_count(&s->quorum, QUORUM_ANSWERED);
+    struct blob *record = NULL;
+    ring_quorums(n->ring, s->partition, &total, &w, &r);
+    if (!state_absent(&n->local) &&
+        record_encode_blob(&n->local, s->partition, s->key, &record) != 0) {
+        answer(n, &s->origin, GT_ENOMEM, OUTCOME_DONE, NULL, fx);
+        coord_end(n, id, s);
+        return;
+    }
+    uint32_t held = holders(s, slice_blob(record));
+    bool differ = held < answered, blocking = s->head.flags & REQUEST_BLOCKING;
+    bool settled = !record || held >= w || (!differ && !blocking) || MUTANT(answer_unsettled);
+    bool waits = !settled && !degraded && (blocking || s->head.flags & REQUEST_SESSION);
+    s->answered = !waits;
+    n->metrics.unsettled_count += !settled && !waits;
+    if (!waits)
+        get_answer(n, s, answered,
+                   (degraded ? REPLY_DEGRADED : 0) | (settled ? 0 : REPLY_UNSETTLED), fx);
+    if (differ || waits) {
+        repair_begin(n, id, s, record, fx);
+    } else {
+        blob_unref(record);
+        coord_end(n, id, s);
+    }
 }
 
 static void get_fail(struct node *n, uint64_t id, struct slot *s, const char *text,
@@ -246,7 +284,7 @@ void get_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
             return;
         }
         if (get_new_enough(n, s)) {
-            get_reply(n, id, s, verdict == QUORUM_PART, fx);
+            get_finish(n, id, s, verdict == QUORUM_PART, fx);
             return;
         }
         if (!s->expired)

@@ -140,118 +140,6 @@ void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     coord_asked(n, id, s, s->self);
 }
 
-/* ---- sending the state ----------------------------------------------------------------------- */
-
-static struct msg state_message(struct node *n, uint64_t id, const struct slot *s,
-                                const struct blob *record, bool last)
-{
-    struct msg m = node_message(n, MSG_STATE, id);
-    m.state.head = (struct request_head){.deadline_ms = coord_left_ms(n, s),
-                                         .flags = s->head.flags & REQUEST_PLAIN};
-    if (s->put.known && !s->put.again) /* a dot of any life is finished */
-        m.state.head.flags |= REQUEST_RETRY;
-    memcpy(m.state.head.op, s->head.op, OP_ID_BYTES);
-    m.state.partition = s->partition;
-    m.state.key = s->key;
-    m.state.record = slice_blob(record);
-    /* Of a state in pieces the last one alone sets the clock: it has the whole history. */
-    if (last)
-        m.state.dots = slice_blob(s->put.dots);
-    return m;
-}
-
-/* Piece `number` to an owner; the one before is acknowledged. False when the table is full. */
-static bool piece_send(struct node *n, uint64_t id, struct slot *s, uint32_t owner, uint32_t number,
-                       struct gt_effects *fx)
-{
-    uint64_t piece_id;
-    struct slot *p = NULL;
-    if (n->replicating < n->inflight_max)
-        p = slots_take(n->slots, s->deadline_us, &piece_id); /* the put does not wait longer */
-    if (!p)
-        return false;
-    n->replicating++;
-    p->kind = SLOT_PIECE;
-    p->piece.put = id;
-    p->piece.owner = owner;
-    p->piece.number = number;
-    bool last = number + 1 == s->put.piece_count;
-    struct msg m = state_message(n, piece_id, s, s->put.pieces[number], last);
-    effects_send(fx, s->owners[owner], &m);
-    return true;
-}
-
-void put_pieces_drop(struct slot *s)
-{
-    for (uint32_t i = 0; i < s->put.piece_count; i++)
-        blob_unref(s->put.pieces[i]);
-    free(s->put.pieces);
-    s->put.pieces = NULL;
-    s->put.piece_count = 0;
-}
-
-struct cutting {
-    struct slot *s;
-    uint32_t capacity;
-};
-
-static int piece_keep(void *arg, const struct state *part, bool last)
-{
-    (void)last;
-    struct cutting *c = arg;
-    struct slot *s = c->s;
-    if (s->put.piece_count == c->capacity) {
-        uint32_t capacity = c->capacity ? c->capacity * 2 : 8;
-        void *grown = realloc(s->put.pieces, capacity * sizeof(*s->put.pieces));
-        if (!grown)
-            return GT_ENOMEM;
-        s->put.pieces = grown;
-        c->capacity = capacity;
-    }
-    int error = record_encode_blob(part, s->partition, s->key, &s->put.pieces[s->put.piece_count]);
-    s->put.piece_count += !error;
-    return error;
-}
-
-static int pieces_cut(struct node *n, struct slot *s, const struct blob *record, size_t bytes_max)
-{
-    struct cutting c = {.s = s};
-    state_clear(&n->local);
-    int error = record_decode(slice_blob(record), s->partition, s->key, &n->local);
-    return error ? error : record_pieces(&n->local, bytes_max, piece_keep, &c);
-}
-
-static void state_send(struct node *n, uint64_t id, struct slot *s, const struct blob *record,
-                       struct gt_effects *fx)
-{
-    uint64_t peers[REPLICAS_MAX];
-    uint32_t count = 0;
-    size_t bytes_max = n->config.piece_bytes_max;
-    if (bytes_max == 0)
-        bytes_max = STATE_VALUE_LIMITS * n->ring->settings.value_bytes_max + (1u << 19);
-    bool whole = !record || record->bytes <= bytes_max;
-    int error = whole ? 0 : pieces_cut(n, s, record, bytes_max);
-    if (error)
-        log_warn(n->log, "state not sent: cutting it failed cause=%s", error_text(error));
-    for (uint32_t i = 0; i < s->quorum.total; i++) {
-        if (i == s->self)
-            continue;
-        if (error || !node_linked(n, s->owners[i]) || (!whole && !piece_send(n, id, s, i, 0, fx))) {
-            quorum_fail(&s->quorum, i);
-            continue;
-        }
-        /* It may be linked again since it was counted as failed. */
-        s->quorum.state[i] = QUORUM_UNTRIED;
-        coord_asked(n, id, s, i);
-        if (whole)
-            peers[count++] = s->owners[i];
-    }
-    if (count == 0)
-        return;
-    struct msg m = state_message(n, id, s, record, true);
-    effects_send_many(fx, peers, count, &m);
-}
-
 /* ---- what happens on the way ----------------------------------------------------------------- */
 
 /* The engine did not store it. */
@@ -309,9 +197,8 @@ static void put_doubt(struct node *n, struct slot *s, int error, const char *tex
 static void put_round_clear(struct node *n, struct slot *s)
 {
     blob_unref(s->put.context);
-    blob_unref(s->put.dots);
-    put_pieces_drop(s);
-    s->put.context = s->put.dots = NULL;
+    spread_drop(&s->spread);
+    s->put.context = NULL;
     s->put.stored = false;
     quorum_init(&s->quorum, s->quorum.total, s->quorum.need);
     for (uint32_t i = 0; i < s->quorum.total; i++)
@@ -400,23 +287,28 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
     s->put.known |= r->known_op;
     s->put.stamp = r->stamp;
     s->put.context = blob_ref(r->context);
-    s->put.dots = blob_ref(r->dots);
+    s->spread.dots = blob_ref(r->dots);
+    s->spread.flags = s->head.flags & REQUEST_PLAIN;
+    if (s->put.known && !s->put.again) /* a dot of any life is finished */
+        s->spread.flags |= REQUEST_RETRY;
     hlc_observe(&n->hlc, r->stamp, n->wall_us);
     if (put_outranked(n, id, s, r->outranking_stamp, slice_blob(r->outranking), fx))
         return;
+    /* Others may be linked again since they were counted as failed. */
+    quorum_init(&s->quorum, s->quorum.total, s->quorum.need);
     quorum_answer(&s->quorum, s->self);
-    state_send(n, id, s, r->record, fx);
+    spread_send(n, id, s, r->record, fx);
     coord_date(n, id, s);
     put_progress(n, id, s, fx);
 }
 
-/* reply: NULL when there was none. */
-static void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
-                        const struct msg *reply, struct gt_effects *fx)
+void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
+                 const struct msg *reply, struct gt_effects *fx)
 {
-    if (!error && reply &&
-        put_outranked(n, id, s, reply->state_reply.outranking_stamp, reply->state_reply.outranking,
-                      fx))
+    if (!s->put.stored)
+        return;
+    if (!error && put_outranked(n, id, s, reply->state_reply.outranking_stamp,
+                                reply->state_reply.outranking, fx))
         return;
     if (error)
         quorum_fail(&s->quorum, owner);
@@ -424,48 +316,6 @@ static void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t ow
         quorum_answer(&s->quorum, owner);
     coord_date(n, id, s);
     put_progress(n, id, s, fx);
-}
-
-static void piece_acked(struct node *n, uint64_t piece_id, struct slot *p, const struct msg *reply,
-                        struct gt_effects *fx)
-{
-    uint64_t id = p->piece.put;
-    uint32_t owner = p->piece.owner, next = p->piece.number + 1;
-    int error = reply->state_reply.head.error;
-    coord_end(n, piece_id, p);
-    struct slot *s = slots_find(n->slots, id);
-    if (!s)
-        return;
-    if (!error && next < s->put.piece_count) {
-        if (piece_send(n, id, s, owner, next, fx)) {
-            s->asked_us[owner] = n->now_us; /* it speaks: the silence begins anew */
-            coord_date(n, id, s);
-            return;
-        }
-        error = GT_EBUSY;
-    }
-    put_counted(n, id, s, owner, error, reply, fx);
-}
-
-void put_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
-{
-    const struct msg *m = ev->message.msg;
-    struct slot *s = slots_find(n->slots, m->id);
-    int error = m->state_reply.head.error;
-    if (error)
-        log_debug(n->log, "state refused by=%s cause=%s", node_label_of(n, ev->peer),
-                  error_text(error));
-    if (s && s->kind == SLOT_PIECE) {
-        struct slot *put = slots_find(n->slots, s->piece.put);
-        if (!put || put->owners[s->piece.owner] == ev->peer)
-            piece_acked(n, m->id, s, m, fx);
-        return;
-    }
-    if (!s || s->kind != SLOT_PUT || !s->put.stored || s->put.piece_count > 0)
-        return;
-    int owner = coord_owner(s, ev->peer);
-    if (owner >= 0)
-        put_counted(n, m->id, s, (uint32_t)owner, error, m, fx);
 }
 
 /* ---- judging --------------------------------------------------------------------------------- */
@@ -507,7 +357,7 @@ void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
         put_quorum_missed(n, s, fx);
     /* What was sent whole needs nobody to wait for it; pieces are sent one after the other. */
     bool over = s->expired || quorum_count(&s->quorum, QUORUM_ASKED) == 0 ||
-                (s->answered && s->put.piece_count == 0);
+                (s->answered && s->spread.piece_count == 0);
     if (s->put.stored && over)
         coord_end(n, id, s);
 }

@@ -150,6 +150,9 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     case SLOT_GET:
         get_loaded(n, r->tag, s, r, fx);
         break;
+    case SLOT_REPAIR:
+        repair_stored(n, r->tag, s, r, fx);
+        break;
     case SLOT_SCAN:
         scan_scanned(n, r->tag, s, r, fx);
         break;
@@ -255,7 +258,7 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
         coord_relay(n, ev, fx);
         break;
     case MSG_STATE_REPLY:
-        put_acked(n, ev, fx);
+        spread_acked(n, ev, fx);
         break;
     case MSG_FETCH_REPLY:
         get_fetched(n, ev, fx);

@@ -30,6 +30,12 @@
 #define RENEW_PAUSE_MAX_US  60000000u
 #define SILENCE_US          500000u /* an unanswered replica counts as failed */
 #define HEARTBEAT_US        500000u
+/* Repairs in the background: keys at a time, and what they may send. Each owner that is sent to costs
+ * the record's bytes, a small one REPAIR_COST_MIN. */
+#define REPAIRS_MAX         256u
+#define REPAIR_BYTES_PER_S  (8u << 20)
+#define REPAIR_BYTES_BURST  (1u << 20)
+#define REPAIR_COST_MIN     4096u
 #define DEADLINE_DEFAULT_MS 5000u
 #define DEADLINE_MAX_MS     60000u
 
@@ -97,6 +103,7 @@ enum slot_kind {
     SLOT_PUT = 1,
     SLOT_GET,
     SLOT_SCAN,
+    SLOT_REPAIR,  /* a get that goes on: its merged state to the owners that lack it */
     SLOT_FORWARD, /* waits for the owner to whom the request was passed */
     SLOT_PIECE,   /* one piece of a large state at one replica */
     SLOT_REPLICA, /* a peer's STATE, FETCH or RANGE in our storage */
@@ -108,6 +115,15 @@ enum slot_kind {
 };
 
 enum meta_kind { META_MAP, META_PEERS, META_LABEL };
+
+/* A state on its way to owners, and who counts it is the slot's quorum (spread.c). */
+struct spread {
+    struct blob *dots;    /* what it sets in their clocks */
+    struct blob **pieces; /* of a state above a frame; piece_count references */
+    uint32_t piece_count;
+    uint32_t flags;   /* of its messages, enum request_flag */
+    uint8_t priority; /* enum priority */
+};
 
 /* An owner's share of a read: a record, or a run of entries. */
 struct share {
@@ -131,21 +147,25 @@ struct slot {
     struct quorum quorum;
     uint64_t owners[REPLICAS_MAX];   /* node ids */
     uint64_t asked_us[REPLICAS_MAX]; /* UINT64_MAX: by storage, whose silence has no limit */
+    struct spread spread;            /* of a put, of a repair */
     union {
         struct {
             bool stored, known;
             bool again; /* it was outranked, and is or was stored once more above (RULES 12) */
-            struct blob *context, *dots;
+            struct blob *context;
             uint64_t stamp;
             uint64_t valid_until_us; /* not minted later: its sender has given it up */
-            uint64_t bytes;       /* its share of node.put_bytes */
-            struct blob **pieces; /* of a state above a frame; piece_count references */
-            uint32_t piece_count;
+            uint64_t bytes; /* its share of node.put_bytes */
         } put;
         struct {
             struct slice min_context;
             struct share shares[REPLICAS_MAX];
         } get;
+        struct {
+            struct blob *record; /* the merged state */
+            uint8_t read_owners; /* that answered the get */
+            int place;           /* in node.repairs, -1 = none */
+        } repair;
         struct {
             bool from_start;
             uint64_t from_hash;
@@ -157,7 +177,7 @@ struct slot {
             uint64_t peer;
         } forward;
         struct {
-            uint64_t put; /* slot id */
+            uint64_t of; /* slot id of what is spread */
             uint32_t owner, number;
         } piece;
         struct {
@@ -207,6 +227,12 @@ struct node {
     struct slots *slots;
     uint32_t inflight_max, coordinated, replicating, metas;
     uint64_t put_bytes; /* of puts not yet answered: bounds what waits for one peer */
+
+    struct {
+        uint64_t hashes[REPAIRS_MAX]; /* of the keys under repair, 0 = a free place */
+        int64_t bytes_left;           /* that repairs in the background may send now */
+        uint64_t filled_us;           /* when that was reckoned */
+    } repairs;
 
     uint64_t pinged;  /* the peer asked last for its clock */
     bool clock_apart; /* as judged last */
@@ -366,6 +392,7 @@ int coord_owner(const struct slot *s, uint64_t node);
 /* "2 of 3 owners unreachable (node2, node4); W=2 not met; what; see: gtstore-admin status" */
 void coord_quorum_text(const struct node *n, const struct slot *s, const char *what,
                        char text[MSG_TEXT_BYTES]);
+void shares_close(struct share *shares); /* REPLICAS_MAX of them */
 /* Ends the slot and what it holds. */
 void coord_end(struct node *n, uint64_t id, struct slot *s);
 /* Judges the slot again after something was counted. */
@@ -401,8 +428,9 @@ int64_t clock_apart_us(struct node *n, const struct slot *s);
 void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                 struct gt_effects *fx);
-void put_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
-void put_pieces_drop(struct slot *s);
+/* An owner has it, or (error) will not; reply: its STATE_REPLY. */
+void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
+                 const struct msg *reply, struct gt_effects *fx);
 void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 
 /* ---- coord_get.c ----------------------------------------------------------------------------- */
@@ -412,6 +440,34 @@ void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_
                 struct gt_effects *fx);
 void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void get_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+/* Answers the get with the state in n->local. 0; GT_ENOMEM: it was answered so. */
+int get_answer(struct node *n, const struct slot *s, uint32_t owners, uint32_t flags,
+               struct gt_effects *fx);
+
+/* ---- coord_repair.c -------------------------------------------------------------------------- */
+
+/*
+ * The owners that answered a get, or some of them, lack part of what it merged: n->local, whose
+ * record is given (one reference is taken over), to those. Unless s->answered the get waits for it.
+ * The slot goes on as SLOT_REPAIR or ends.
+ */
+void repair_begin(struct node *n, uint64_t id, struct slot *s, struct blob *record,
+                  struct gt_effects *fx);
+void repair_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                   struct gt_effects *fx);
+void repair_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
+                    struct gt_effects *fx);
+void repair_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+void repair_drop(struct node *n, struct slot *s);
+
+/* ---- spread.c -------------------------------------------------------------------------------- */
+
+/* Sends the record to every owner that is untried in the slot's quorum, and counts it as asked, or
+ * as failed where there is no link. s->spread has dots, flags and priority. */
+void spread_send(struct node *n, uint64_t id, struct slot *s, const struct blob *record,
+                 struct gt_effects *fx);
+void spread_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void spread_drop(struct spread *s);
 
 /* ---- coord_scan.c ---------------------------------------------------------------------------- */
 

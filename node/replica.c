@@ -57,7 +57,7 @@ static uint64_t deadline_us(const struct node *n, const struct request_head *hea
 /*
  * A put is acknowledged when its dot (the first one listed) was minted by the life of the node that
  * speaks on the link, and no later life was seen (RULES 8a, 8b). With RETRY it finishes a dot that
- * may be of any life; the live coordinator vouches for it.
+ * may be of any life; the live coordinator vouches for it. So may a repair's, which is no put.
  */
 static bool put_stale(const struct node *n, const struct gt_event *ev)
 {
@@ -67,7 +67,8 @@ static bool put_stale(const struct node *n, const struct gt_event *ev)
         return true;
     if (l->incarnation < node_seen(n, l->node))
         return true;
-    if (dots_count(m->state.dots) == 0 || m->state.head.flags & REQUEST_RETRY)
+    if (dots_count(m->state.dots) == 0 || m->state.head.flags & REQUEST_RETRY ||
+        m->state.head.priority == PRIORITY_REPAIR)
         return false;
     struct dot d = dots_at(m->state.dots, 0);
     return d.actor.node != l->node || d.actor.incarnation != l->incarnation;

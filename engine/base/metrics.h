@@ -41,6 +41,10 @@ struct engine_metrics {
     X(client_gets_count, "gets coordinated")                                                       \
     X(client_scans_count, "scan chunks coordinated")                                               \
     X(puts_outranked_count, "plain puts stored again above what outranked them")                   \
+    X(repairs_count, "states of gets sent to owners that lacked them")                             \
+    X(repairs_skipped_count, "such states not sent: one of the key under way, or the rate")        \
+    X(settled_count, "gets that waited until what they show was at w owners")                      \
+    X(unsettled_count, "gets answered although it was not known to be")                            \
     X(forwards_count, "requests passed on to an owner")                                            \
     X(replica_writes_count, "states received from coordinators")                                   \
     X(replica_reads_count, "states lent to coordinators")                                          \

@@ -43,6 +43,7 @@ struct op {
     bool plain;                /* write without a context of the application's */
     bool strict;               /* strict mode, no quorum below the cluster's, not flagged weak */
     bool all;                  /* read: every sibling was asked for */
+    bool blocking;             /* read: it waits until w owners have what it shows */
     bool degraded, unsettled, outranked, known;
     uint32_t guests;        /* that counted */
     uint64_t basis;         /* write: the op whose answer gave its context; 0 = none, or not told */
@@ -120,8 +121,8 @@ checker_fn check_realtime;
 /* A session reads what it wrote; what it once read it does not lose again (monotonic). */
 checker_fn check_sessions_own;
 checker_fn check_sessions_monotonic;
-/* Where every owner is asked, a read includes what any earlier read has shown. */
-checker_fn check_full_reads;
+/* A read includes what an earlier blocking read has shown; where every owner is asked, what any has. */
+checker_fn check_settled_reads;
 /* A strict read that began after an acknowledged strict write ended includes it. */
 checker_fn check_quorums;
 /* A deleted value is not shown again, by reads or by replicas. */

@@ -68,16 +68,18 @@ static struct op *op_begin(struct swarm *w, uint32_t host, enum op_kind kind, ui
     return op;
 }
 
-static void get_call(struct swarm *w, uint32_t host, uint32_t worker, uint32_t key, bool all)
+static void get_call(struct swarm *w, uint32_t host, uint32_t worker, uint32_t key, bool all,
+                     bool blocking)
 {
     char name[KEY_BYTES_ALL];
     struct op *op = op_begin(w, host, OP_GET, key);
     op->all = all;
+    op->blocking = blocking;
     struct msg m = {.type = MSG_GET};
     m.get.key = key_name(key, name);
-    m.get.head.flags = all ? REQUEST_ALL : 0;
-    sim_say(w->sim, (int)host, "call %llu: get%s %s", (unsigned long long)op->number,
-            all ? " --all" : "", name);
+    m.get.head.flags = (all ? REQUEST_ALL : 0) | (blocking ? REQUEST_BLOCKING : 0);
+    sim_say(w->sim, (int)host, "call %llu: get%s%s %s", (unsigned long long)op->number,
+            all ? " --all" : "", blocking ? " --blocking" : "", name);
     sim_call(w->sim, host, op->number << 8 | worker, &m);
 }
 
@@ -125,7 +127,7 @@ static void worker_turn(void *arg, struct sim *sim, uint64_t value)
     }
     uint32_t key = (uint32_t)prng_below(&w->dice, w->plan->keys);
     if (chance(w, w->plan->gets))
-        get_call(w, host, worker, key, chance(w, 80));
+        get_call(w, host, worker, key, chance(w, 80), chance(w, 20));
     else
         put_call(w, host, worker, key);
 }
@@ -227,7 +229,7 @@ static void context_keep(struct swarm *w, uint32_t host, const struct op *op, st
 static void last_read(struct swarm *w)
 {
     if (w->last_key < w->plan->keys)
-        get_call(w, sim_client_host(w->sim, w->plan->clients), 0, w->last_key++, true);
+        get_call(w, sim_client_host(w->sim, w->plan->clients), 0, w->last_key++, true, false);
 }
 
 static void done(void *arg, struct sim *sim, uint32_t host, uint64_t tag, int error,

@@ -706,6 +706,83 @@ static void test_what_a_late_get_shows_is_added_to_what_is_remembered(void **sta
     assert_true(context_covers(m.put.context, "k", 2));
 }
 
+static void reply_get_seen(struct world *w, uint64_t peer, uint64_t id, const char *key,
+                           uint64_t seq, uint32_t flags)
+{
+    struct blob *context = context_of(key, seq);
+    struct msg m = {.type = MSG_GET_REPLY, .id = id};
+    m.get_reply.head.flags = flags;
+    m.get_reply.context = slice_blob(context);
+    say(w, peer, &m);
+    blob_unref(context);
+}
+
+/* A get asks for what the session wrote and was shown, at whichever owner. */
+static void test_a_get_demands_what_the_session_has_seen(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    put(w, "k", "v");
+    struct msg m = expect_send(w, NODE(1), MSG_PUT);
+    reply_put_seen(w, NODE(1), m.id, "k", 5);
+    get(w, "k");
+    m = expect_send(w, NODE(1), MSG_GET);
+    assert_true(m.get.head.flags & REQUEST_SESSION);
+    assert_true(context_covers(m.get.min_context, "k", 5));
+    link_down(w, NODE(1));
+    m = expect_send(w, NODE(2), MSG_GET);
+    assert_true(context_covers(m.get.min_context, "k", 5));
+    reply_get_seen(w, NODE(2), m.id, "k", 6, 0);
+    get(w, "k");
+    m = expect_send(w, NODE(2), MSG_GET);
+    assert_true(context_covers(m.get.min_context, "k", 5));
+    assert_true(context_covers(m.get.min_context, "k", 6));
+    get(w, "other");
+    assert_int_equal(expect_send(w, NODE(2), MSG_GET).get.min_context.bytes, 0);
+}
+
+/* What later reads may not find is not demanded; a put replaces it all the same. */
+static void test_what_is_unsettled_or_degraded_is_not_demanded(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    static const uint32_t flags[] = {REPLY_UNSETTLED, REPLY_DEGRADED};
+    for (int i = 0; i < 2; i++) {
+        const char *key = i ? "a" : "b";
+        get(w, key);
+        struct msg m = expect_send(w, NODE(1), MSG_GET);
+        reply_get_seen(w, NODE(1), m.id, key, 4, flags[i]);
+        get(w, key);
+        assert_int_equal(expect_send(w, NODE(1), MSG_GET).get.min_context.bytes, 0);
+        put(w, key, "v");
+        assert_true(context_covers(expect_send(w, NODE(1), MSG_PUT).put.context, key, 4));
+    }
+}
+
+static void test_what_the_application_demands_is_joined_with_that(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    put(w, "k", "v");
+    struct msg m = expect_send(w, NODE(1), MSG_PUT);
+    reply_put_seen(w, NODE(1), m.id, "k", 5);
+    struct blob *given = context_of("k", 9);
+    struct msg asked = {.type = MSG_GET};
+    asked.get.key = slice_text("k");
+    asked.get.min_context = slice_blob(given);
+    call(w, &asked);
+    m = expect_send(w, NODE(1), MSG_GET);
+    assert_true(context_covers(m.get.min_context, "k", 5));
+    assert_true(context_covers(m.get.min_context, "k", 9));
+    /* Who takes what there is demands what he says, and nothing of himself. */
+    asked.get.head.mode = MODE_AVAILABLE;
+    call(w, &asked);
+    m = expect_send(w, NODE(1), MSG_GET);
+    assert_false(context_covers(m.get.min_context, "k", 5));
+    assert_true(context_covers(m.get.min_context, "k", 9));
+    blob_unref(given);
+}
+
 static void test_an_explicit_context_goes_as_it_is(void **state)
 {
     struct world *w = *state;
@@ -890,6 +967,9 @@ int main(void)
         STORY(test_an_older_map_and_one_of_another_cluster_are_ignored),
         STORY(test_a_plain_put_carries_what_the_one_before_has_seen),
         STORY(test_what_a_late_get_shows_is_added_to_what_is_remembered),
+        STORY(test_a_get_demands_what_the_session_has_seen),
+        STORY(test_what_is_unsettled_or_degraded_is_not_demanded),
+        STORY(test_what_the_application_demands_is_joined_with_that),
         STORY(test_an_explicit_context_goes_as_it_is),
         STORY(test_the_memory_of_contexts_is_bounded),
         STORY(test_puts_of_one_key_go_one_after_the_other),

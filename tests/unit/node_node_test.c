@@ -1217,23 +1217,229 @@ static void test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new
     pass(w, 3800000);
     struct answer fresh = *answer_of(w, id);
     assert_true(fresh.context_bytes > 0);
-    mend(w);
     int reader = owner(w, "k", 0) == 1 ? 2 : 1;
     struct msg m = get_of(w, "k");
+    m.get.min_context = context_of(&fresh);
+    id = ask(w, reader, m);
+    pass(w, 600000);
+    struct answer a = *answer_of(w, id);
+    assert_int_equal(a.error, GT_EQUORUM);
+    assert_non_null(strstr(a.text, "no reachable owner has a state that new"));
+    mend(w);
+    m = get_of(w, "k");
     m.get.head.quorum = 1;
     m.get.min_context = context_of(&fresh);
-    struct answer a = *call(w, reader, m);
+    a = *call(w, reader, m);
     assert_int_equal(a.error, 0);
     struct msg all = get_of(w, "k");
     all.get.head.flags = REQUEST_ALL;
     all.get.min_context = context_of(&fresh);
     assert_non_null(strstr(call(w, reader, all)->values, "new"));
-    host_kill(w, 0);
-    m = get_of(w, "k");
-    m.get.min_context = context_of(&fresh);
-    a = *call(w, reader, m);
-    assert_int_equal(a.error, GT_EQUORUM);
-    assert_non_null(strstr(a.text, "no reachable owner has a state that new"));
+    world_free(w);
+}
+
+/* ---- repair and settled reads ---------------------------------------------------------------- */
+
+/* Three hosts; what is "new" is at host 0 alone, the others have "old". */
+static struct world *cluster_apart(void)
+{
+    struct world *w = cluster(3, 3, 2, 2);
+    assert_int_equal(put(w, 0, "k", "old")->error, 0);
+    cut(w, 0, 1);
+    cut(w, 0, 2);
+    struct msg m = put_of(w, "k", "new");
+    m.put.head.flags |= REQUEST_PLAIN;
+    uint64_t id = ask(w, 0, m);
+    pass(w, 3800000);
+    assert_int_equal(answer_of(w, id)->outcome, OUTCOME_IN_DOUBT);
+    mend(w);
+    return w;
+}
+
+static bool holds(struct world *w, int host, const char *key, const char *value)
+{
+    struct store_request r = {.kind = STORE_LOAD,
+                              .tag = 1,
+                              .partition = ring_partition(w->ring, slice_text(key)),
+                              .key = slice_text(key)};
+    struct store_result result;
+    struct state s;
+    state_init(&s);
+    engine_submit(w->hosts[host].e, &r, w->now_us);
+    assert_true(engine_result(w->hosts[host].e, &result));
+    assert_int_equal(record_decode(slice_blob(result.record), r.partition, r.key, &s), 0);
+    bool same = s.sibling_count == 1 && slice_equal(s.siblings[0].value, slice_text(value));
+    struct engine_partition p;
+    engine_partition(w->hosts[host].e, r.partition, &p);
+    same = same && clock_covers(p.clock, s.siblings[0].dot);
+    state_close(&s);
+    store_result_release(&result);
+    return same;
+}
+
+static void test_a_read_repairs_who_lacks_what_it_shows(void **state)
+{
+    (void)state;
+    for (int reader = 0; reader < 2; reader++) {
+        struct world *w = cluster_apart();
+        struct msg m = get_of(w, "k");
+        m.get.head.quorum = 3;
+        struct answer a = *call(w, reader, m);
+        assert_value(&a, "new");
+        assert_true(a.flags & REPLY_UNSETTLED);
+        for (int i = 0; i < 3; i++)
+            assert_true(holds(w, i, "k", "new"));
+        const struct node_metrics *metrics = node_metrics(w->hosts[reader].n);
+        assert_int_equal(metrics->repairs_count, 1);
+        assert_int_equal(metrics->client_puts_count, reader == 0 ? 2 : 0);
+        assert_false(call(w, reader, get_of(w, "k"))->flags & REPLY_UNSETTLED);
+        assert_int_equal(metrics->repairs_count, 1);
+        world_free(w);
+    }
+}
+
+static void test_a_repair_of_a_large_state_goes_in_pieces(void **state)
+{
+    (void)state;
+    struct world *w = cluster_apart();
+    /* All start again, with small pieces. */
+    for (int i = 0; i < 3; i++) {
+        w->hosts[i].piece_bytes_max = 40;
+        host_restart(w, i);
+    }
+    struct msg m = get_of(w, "k");
+    m.get.head.quorum = 3;
+    assert_value(call(w, 1, m), "new");
+    for (int i = 0; i < 3; i++)
+        assert_true(holds(w, i, "k", "new"));
+    world_free(w);
+}
+
+static void test_one_repair_of_a_key_is_under_way_at_a_time(void **state)
+{
+    (void)state;
+    struct world *w = cluster_apart();
+    struct msg m = get_of(w, "k");
+    m.get.head.quorum = 3;
+    send_to(w, w->hosts[0].client, &m);
+    m.id = ++w->next_id;
+    call(w, 0, m);
+    const struct node_metrics *metrics = node_metrics(w->hosts[0].n);
+    assert_int_equal(metrics->repairs_count, 1);
+    assert_int_equal(metrics->repairs_skipped_count, 1);
+    assert_true(holds(w, 1, "k", "new"));
+    world_free(w);
+}
+
+/* An owner that is silent does not keep the key from the next repair. */
+static void test_a_repair_that_is_not_answered_ends(void **state)
+{
+    (void)state;
+    struct world *w = cluster_apart();
+    w->hosts[1].log_held = w->hosts[2].log_held = true;
+    struct msg m = get_of(w, "k");
+    m.get.head.quorum = 3;
+    assert_value(call(w, 0, m), "new");
+    pass(w, 600000);
+    for (int i = 1; i < 3; i++)
+        host_restart(w, i); /* what was held back is lost */
+    for (int i = 1; i < 3; i++)
+        w->hosts[i].log_held = false;
+    assert_true(holds(w, 1, "k", "old"));
+    m.id = ++w->next_id;
+    assert_value(call(w, 0, m), "new");
+    assert_int_equal(node_metrics(w->hosts[0].n)->repairs_count, 2);
+    assert_true(holds(w, 1, "k", "new"));
+    world_free(w);
+}
+
+/* What a session is shown it will ask for again: it waits until w owners have it. */
+static void test_a_session_or_blocking_read_is_answered_when_it_is_settled(void **state)
+{
+    (void)state;
+    static const uint32_t flags[] = {REQUEST_SESSION, REQUEST_BLOCKING};
+    for (int k = 0; k < 2; k++) {
+        struct world *w = cluster_apart();
+        w->hosts[1].log_held = w->hosts[2].log_held = true;
+        struct msg m = get_of(w, "k");
+        m.get.head.flags = flags[k];
+        uint64_t id = ask(w, 0, m);
+        assert_null(answer_of(w, id));
+        w->hosts[1].log_held = w->hosts[2].log_held = false;
+        run(w);
+        struct answer a = *answer_of(w, id);
+        assert_value(&a, "new");
+        assert_int_equal(a.flags, 0);
+        assert_true(holds(w, 1, "k", "new") || holds(w, 2, "k", "new"));
+        assert_int_equal(node_metrics(w->hosts[0].n)->settled_count, 1);
+        world_free(w);
+    }
+}
+
+/* When w owners cannot have it in time a session is told so, and who insists gets an error. */
+static void test_a_read_that_cannot_be_settled_says_so(void **state)
+{
+    (void)state;
+    static const uint32_t flags[] = {REQUEST_SESSION, REQUEST_BLOCKING};
+    for (int k = 0; k < 2; k++) {
+        struct world *w = cluster_apart();
+        w->hosts[1].log_held = w->hosts[2].log_held = true;
+        struct msg m = get_of(w, "k");
+        m.get.head.flags = flags[k];
+        uint64_t id = ask(w, 0, m);
+        pass(w, 600000);
+        struct answer a = *answer_of(w, id);
+        if (flags[k] == REQUEST_SESSION) {
+            assert_value(&a, "new");
+            assert_true(a.flags & REPLY_UNSETTLED);
+        } else {
+            assert_int_equal(a.error, GT_EQUORUM);
+            assert_non_null(strstr(a.text, "W=2 not met; what was read is not settled"));
+        }
+        world_free(w);
+    }
+}
+
+/* A blocking read that asks fewer than w owners goes on until w are known to have it. */
+static void test_a_blocking_read_of_few_owners_settles_among_more(void **state)
+{
+    (void)state;
+    struct world *w = cluster_apart();
+    struct msg m = get_of(w, "k");
+    m.get.head.quorum = 1;
+    m.get.head.flags = REQUEST_BLOCKING;
+    struct answer a = *call(w, 0, m);
+    assert_value(&a, "new");
+    assert_false(a.flags & REPLY_UNSETTLED);
+    for (int i = 0; i < 3; i++)
+        assert_true(holds(w, i, "k", "new"));
+    world_free(w);
+}
+
+static void test_repairs_keep_to_their_rate(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    char value[4000], key[16];
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = 0;
+    host_kill(w, 2);
+    for (int i = 0; i < 400; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(put(w, 0, key, value)->error, 0);
+    }
+    host_restart(w, 2);
+    const struct node_metrics *metrics = node_metrics(w->hosts[0].n);
+    for (int i = 0; i < 400; i++) {
+        struct msg m;
+        snprintf(key, sizeof(key), "k%d", i);
+        m = get_of(w, key);
+        m.get.head.quorum = 3;
+        call(w, 0, m);
+    }
+    /* The burst of a MiB at 4 KiB each. */
+    assert_in_range(metrics->repairs_count, 256, 257);
+    assert_int_equal(metrics->repairs_count + metrics->repairs_skipped_count, 400);
     world_free(w);
 }
 
@@ -2198,6 +2404,14 @@ int main(void)
         cmocka_unit_test(test_contexts_that_are_damaged_foreign_or_of_nobody_are_refused),
         cmocka_unit_test(test_one_owner_down_is_served_two_are_refused_before_anything_is_written),
         cmocka_unit_test(test_silent_replicas_leave_a_put_in_doubt_before_its_deadline),
+        cmocka_unit_test(test_a_read_repairs_who_lacks_what_it_shows),
+        cmocka_unit_test(test_a_repair_of_a_large_state_goes_in_pieces),
+        cmocka_unit_test(test_one_repair_of_a_key_is_under_way_at_a_time),
+        cmocka_unit_test(test_a_repair_that_is_not_answered_ends),
+        cmocka_unit_test(test_a_session_or_blocking_read_is_answered_when_it_is_settled),
+        cmocka_unit_test(test_a_read_that_cannot_be_settled_says_so),
+        cmocka_unit_test(test_a_blocking_read_of_few_owners_settles_among_more),
+        cmocka_unit_test(test_repairs_keep_to_their_rate),
         cmocka_unit_test(test_a_put_that_arrives_too_late_is_not_applied),
         cmocka_unit_test(test_a_plain_put_that_is_outranked_is_stored_again_above),
         cmocka_unit_test(test_a_large_plain_put_is_stored_again_too),
