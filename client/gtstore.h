@@ -84,8 +84,9 @@ typedef struct {
 } gtstore_value;
 
 enum gtstore_reply_flag {
-    GTSTORE_DEGRADED = 1,
-    GTSTORE_UNSETTLED = 2,
+    GTSTORE_DEGRADED = 1,  /* get: fewer than R owners answered */
+    GTSTORE_UNSETTLED = 2, /* get: not known to be at W owners; a later get may not find it */
+    GTSTORE_OUTRANKED = 4, /* put: a concurrent one ranked above it; it was stored again, above */
     GTSTORE_WEAK = 8,
     GTSTORE_KNOWN = 16
 };
@@ -97,7 +98,8 @@ enum gtstore_verb { GTSTORE_PUT = 1, GTSTORE_GET = 2, GTSTORE_DELETE = 3 };
 enum gtstore_op_flag {
     GTSTORE_SLOPPY = 1,    /* guests may stand in; this version has none, so it is as strict */
     GTSTORE_AVAILABLE = 2, /* get: fewer than R owners may answer; the reply is then degraded */
-    GTSTORE_ALL = 4        /* get: every sibling, see gtstore_result_sibling */
+    GTSTORE_ALL = 4,       /* get: every sibling, see gtstore_result_sibling */
+    GTSTORE_BLOCKING = 8   /* get: answer when what is shown is at W owners, or fail */
 };
 
 /* One operation with all its options. Zero means default. Set `size` to sizeof(gtstore_op). */

@@ -32,6 +32,7 @@ enum option_key {
     OPTION_ALL,
     OPTION_STRICT_ONE,
     OPTION_AVAILABLE,
+    OPTION_BLOCKING,
     OPTION_MIN_CONTEXT
 };
 
@@ -42,7 +43,7 @@ struct options {
     bool verbose;
     uint32_t timeout_ms;
     struct buf context, min_context;
-    bool context_given, show_context, sloppy, all, strict_one, available;
+    bool context_given, show_context, sloppy, all, strict_one, available, blocking;
     unsigned quorum;
     const char *args[TOOL_ARGUMENTS_MAX];
 };
@@ -119,6 +120,9 @@ static error_t take(struct options *o, int key, char *arg)
     case OPTION_AVAILABLE:
         o->available = true;
         return 0;
+    case OPTION_BLOCKING:
+        o->blocking = true;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -142,6 +146,7 @@ static const struct argp_option get_options[] = {
     {"context", OPTION_SHOW_CONTEXT, NULL, 0, "print the context on stderr", 0},
     {"strict-one", OPTION_STRICT_ONE, NULL, 0, "exit 4 when there are siblings", 0},
     {"available", OPTION_AVAILABLE, NULL, 0, "fewer than R owners may answer", 0},
+    {"blocking", OPTION_BLOCKING, NULL, 0, "wait until W owners have what is shown", 0},
     {"min-context", OPTION_MIN_CONTEXT, "TOKEN", 0, "demand a state at least this new", 0},
     {"read-quorum", 'r', "N", 0, "owners that must answer (the cluster's R)", 0},
     {0}};
@@ -184,6 +189,23 @@ struct run {
     int code;
 };
 
+/* With -v, beside the line of the course on stdout: what is particular about the answer. */
+static void say_worth(const gtstore_result *r)
+{
+    static const struct {
+        unsigned flag;
+        const char *text;
+    } worths[] = {
+        {GTSTORE_DEGRADED, "degraded: fewer than R owners answered"},
+        {GTSTORE_UNSETTLED, "unsettled: W owners are not known to have it"},
+        {GTSTORE_OUTRANKED, "outranked: stored again, above a concurrent write"},
+        {GTSTORE_WEAK, "weak: a quorum below the cluster's was used"},
+    };
+    for (size_t i = 0; i < sizeof(worths) / sizeof(worths[0]); i++)
+        if (r->flags & worths[i].flag)
+            program_say("%s", worths[i].text);
+}
+
 static void show_write(void *arg, const gtstore_result *r)
 {
     struct run *run = arg;
@@ -195,9 +217,11 @@ static void show_write(void *arg, const gtstore_result *r)
     if (o->output == OUTPUT_JSON) {
         json_t *object = result_json(o, r);
         json_object_set_new(object, "outcome", json_string("done"));
+        json_object_set_new(object, "outranked", json_boolean(r->flags & GTSTORE_OUTRANKED));
         print_json(object);
     } else if (o->verbose) {
         printf("OK, %s\n", r->coordinator);
+        say_worth(r);
     } else if (o->output == OUTPUT_TABLE) {
         puts("OK");
     }
@@ -226,15 +250,17 @@ static void print_value(const struct options *o, const gtstore_result *r)
         json_bytes_set(object, "value", "value64", slice_of(r->value, r->value_bytes));
         json_object_set_new(object, "siblings", json_integer(r->siblings));
         json_object_set_new(object, "degraded", json_boolean(r->flags & GTSTORE_DEGRADED));
+        json_object_set_new(object, "unsettled", json_boolean(r->flags & GTSTORE_UNSETTLED));
         print_json(object);
         return;
     }
     if (o->verbose)
         printf("%s, ", o->args[0]);
     program_print(r->value, r->value_bytes);
-    if (o->verbose)
+    if (o->verbose) {
         printf(", %s\n", r->coordinator);
-    else if (o->output != OUTPUT_RAW && isatty(STDOUT_FILENO))
+        say_worth(r);
+    } else if (o->output != OUTPUT_RAW && isatty(STDOUT_FILENO))
         putchar('\n');
 }
 
@@ -292,7 +318,7 @@ static int run_op(const struct options *o, int verb, gtstore_done_fn *show)
                      .quorum = o->quorum,
                      .timeout_ms = o->timeout_ms};
     op.flags = (o->sloppy ? GTSTORE_SLOPPY : 0) | (o->available ? GTSTORE_AVAILABLE : 0) |
-               (o->all ? GTSTORE_ALL : 0);
+               (o->all ? GTSTORE_ALL : 0) | (o->blocking ? GTSTORE_BLOCKING : 0);
     if (o->context_given) {
         op.context = o->context.bytes ? (const void *)o->context.data : "";
         op.context_bytes = o->context.bytes;

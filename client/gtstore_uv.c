@@ -128,7 +128,8 @@ static int deliver(struct library *l, struct msg_decoder *decoder, enum msg_type
         const struct reply_head *head = put ? &m.put_reply.head : &m.get_reply.head;
         result.error = head->error;
         result.outcome = head->outcome;
-        result.flags = head->flags & (REPLY_DEGRADED | REPLY_UNSETTLED | REPLY_WEAK | REPLY_KNOWN);
+        result.flags = head->flags & (REPLY_DEGRADED | REPLY_UNSETTLED | REPLY_OUTRANKED |
+                                      REPLY_WEAK | REPLY_KNOWN);
         result.owners = head->owners;
         result.guests = head->guests;
         struct slice context = put ? m.put_reply.context : m.get_reply.context;
@@ -410,7 +411,8 @@ static int op_request(const gtstore_op *op, struct msg *m, struct blob **hold)
     struct slice value = append(&at, op->value, value_bytes);
     struct slice token = append(&at, context, context_bytes);
     if (get) {
-        head.flags = op->flags & GTSTORE_ALL ? REQUEST_ALL : 0;
+        head.flags = (op->flags & GTSTORE_ALL ? REQUEST_ALL : 0) |
+                     (op->flags & GTSTORE_BLOCKING ? REQUEST_BLOCKING : 0);
         m->type = MSG_GET;
         m->get.head = head;
         m->get.key = key;

@@ -194,7 +194,7 @@ void replica_done(struct node *n, uint64_t id, struct slot *s, const struct stor
     } else if (s->origin.type == MSG_PULL) {
         pull_give(n, s, r, fx);
     } else {
-        if (!error)
+        if (!r->result)
             watch_changed(n, s->partition);
         state_done(n, s, r, fx);
     }

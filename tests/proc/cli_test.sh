@@ -61,6 +61,10 @@ daemon_kill node3
 expect_exit 5 gt --timeout 2s put -w 3 k v2
 expect_exit 5 gt --timeout 2s get -r 3 k
 expect_exit 0 gt --timeout 2s get --available -r 3 k
+same "$(gt --timeout 2s -o json get --available -r 3 k | jq -c '[.degraded, .unsettled]')" '[true,false]'
+same "$(gt --timeout 2s -v get --available -r 3 k 2>&1 >/dev/null)" "gtstore: degraded: fewer than R owners answered"
+expect_exit 0 gt get --blocking k
+same "$(gt -o json put k v | jq -c '[.outcome, .outranked]')" '["done",false]'
 expect_exit 0 gt get k
 daemon_kill node2
 expect_exit 5 gt --timeout 2s put k v3
