@@ -1241,9 +1241,9 @@ static void test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new
 /* ---- repair and settled reads ---------------------------------------------------------------- */
 
 /* Three hosts; what is "new" is at host 0 alone, the others have "old". */
-static struct world *cluster_apart(void)
+static struct world *cluster_apart(uint32_t wq)
 {
-    struct world *w = cluster(3, 3, 2, 2);
+    struct world *w = cluster(3, 3, 2, wq);
     assert_int_equal(put(w, 0, "k", "old")->error, 0);
     cut(w, 0, 1);
     cut(w, 0, 2);
@@ -1281,7 +1281,7 @@ static void test_a_read_repairs_who_lacks_what_it_shows(void **state)
 {
     (void)state;
     for (int reader = 0; reader < 2; reader++) {
-        struct world *w = cluster_apart();
+        struct world *w = cluster_apart(2);
         struct msg m = get_of(w, "k");
         m.get.head.quorum = 3;
         struct answer a = *call(w, reader, m);
@@ -1301,7 +1301,7 @@ static void test_a_read_repairs_who_lacks_what_it_shows(void **state)
 static void test_a_repair_of_a_large_state_goes_in_pieces(void **state)
 {
     (void)state;
-    struct world *w = cluster_apart();
+    struct world *w = cluster_apart(2);
     /* All start again, with small pieces. */
     for (int i = 0; i < 3; i++) {
         w->hosts[i].piece_bytes_max = 40;
@@ -1318,7 +1318,7 @@ static void test_a_repair_of_a_large_state_goes_in_pieces(void **state)
 static void test_one_repair_of_a_key_is_under_way_at_a_time(void **state)
 {
     (void)state;
-    struct world *w = cluster_apart();
+    struct world *w = cluster_apart(2);
     struct msg m = get_of(w, "k");
     m.get.head.quorum = 3;
     send_to(w, w->hosts[0].client, &m);
@@ -1335,7 +1335,7 @@ static void test_one_repair_of_a_key_is_under_way_at_a_time(void **state)
 static void test_a_repair_that_is_not_answered_ends(void **state)
 {
     (void)state;
-    struct world *w = cluster_apart();
+    struct world *w = cluster_apart(2);
     w->hosts[1].log_held = w->hosts[2].log_held = true;
     struct msg m = get_of(w, "k");
     m.get.head.quorum = 3;
@@ -1359,7 +1359,7 @@ static void test_a_session_or_blocking_read_is_answered_when_it_is_settled(void 
     (void)state;
     static const uint32_t flags[] = {REQUEST_SESSION, REQUEST_BLOCKING};
     for (int k = 0; k < 2; k++) {
-        struct world *w = cluster_apart();
+        struct world *w = cluster_apart(2);
         w->hosts[1].log_held = w->hosts[2].log_held = true;
         struct msg m = get_of(w, "k");
         m.get.head.flags = flags[k];
@@ -1376,13 +1376,28 @@ static void test_a_session_or_blocking_read_is_answered_when_it_is_settled(void 
     }
 }
 
+/* What is repaired was written by another node than the one that repairs; it counts all the same.
+ */
+static void test_a_read_settles_what_another_node_wrote(void **state)
+{
+    (void)state;
+    struct world *w = cluster_apart(3);
+    struct msg m = get_of(w, "k");
+    m.get.head.quorum = 3;
+    m.get.head.flags = REQUEST_SESSION;
+    struct answer a = *call(w, 1, m);
+    assert_value(&a, "new");
+    assert_int_equal(a.flags, 0);
+    world_free(w);
+}
+
 /* When w owners cannot have it in time a session is told so, and who insists gets an error. */
 static void test_a_read_that_cannot_be_settled_says_so(void **state)
 {
     (void)state;
     static const uint32_t flags[] = {REQUEST_SESSION, REQUEST_BLOCKING};
     for (int k = 0; k < 2; k++) {
-        struct world *w = cluster_apart();
+        struct world *w = cluster_apart(2);
         w->hosts[1].log_held = w->hosts[2].log_held = true;
         struct msg m = get_of(w, "k");
         m.get.head.flags = flags[k];
@@ -1404,7 +1419,7 @@ static void test_a_read_that_cannot_be_settled_says_so(void **state)
 static void test_a_blocking_read_of_few_owners_settles_among_more(void **state)
 {
     (void)state;
-    struct world *w = cluster_apart();
+    struct world *w = cluster_apart(2);
     struct msg m = get_of(w, "k");
     m.get.head.quorum = 1;
     m.get.head.flags = REQUEST_BLOCKING;
@@ -2409,6 +2424,7 @@ int main(void)
         cmocka_unit_test(test_one_repair_of_a_key_is_under_way_at_a_time),
         cmocka_unit_test(test_a_repair_that_is_not_answered_ends),
         cmocka_unit_test(test_a_session_or_blocking_read_is_answered_when_it_is_settled),
+        cmocka_unit_test(test_a_read_settles_what_another_node_wrote),
         cmocka_unit_test(test_a_read_that_cannot_be_settled_says_so),
         cmocka_unit_test(test_a_blocking_read_of_few_owners_settles_among_more),
         cmocka_unit_test(test_repairs_keep_to_their_rate),
