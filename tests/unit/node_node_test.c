@@ -77,6 +77,7 @@ struct world {
     struct packet packets[PACKETS_MAX];
     uint32_t head, tail;
     bool cut[HOSTS][HOSTS]; /* packets from a to b vanish */
+    bool mute;              /* nobody is asked for its clock: no pull repairs what a read shall */
     struct msg_decoder *decoder;
     struct prng prng;
     uint64_t now_us;
@@ -332,6 +333,8 @@ static void packet_deliver(struct world *w)
         assert_int_equal(msg_decode(w->decoder, slice_blob(p.body), &m), 0);
         if (to == TEST && p.back) {
             answer_take(w, &m, p.body);
+        } else if (w->mute && m.type == MSG_CLOCKS) {
+            /* lost */
         } else if (to == TEST) {
             assert_true(w->manager_count < 256);
             w->to_manager[w->manager_count++] = blob_ref(p.body);
@@ -1244,6 +1247,7 @@ static void test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new
 static struct world *cluster_apart(uint32_t wq)
 {
     struct world *w = cluster(3, 3, 2, wq);
+    w->mute = true;
     assert_int_equal(put(w, 0, "k", "old")->error, 0);
     cut(w, 0, 1);
     cut(w, 0, 2);
@@ -1435,6 +1439,7 @@ static void test_repairs_keep_to_their_rate(void **state)
 {
     (void)state;
     struct world *w = cluster(3, 3, 2, 2);
+    w->mute = true;
     char value[4000], key[16];
     memset(value, 'x', sizeof(value) - 1);
     value[sizeof(value) - 1] = 0;
