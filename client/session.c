@@ -35,7 +35,8 @@ struct peer {
     char label[UNITS_LABEL_BYTES];
     enum link_state link;
     uint64_t greeted_us;
-    uint64_t stamp, stamp_us; /* the highest heard of it on this link, 0 = none, and when */
+    uint64_t clock_us; /* its monotonic clock as its last reply on this link showed it, 0 = not */
+    uint64_t clock_heard_us; /* when that was */
 };
 
 enum call_state { CALL_QUEUED, CALL_WAIT_MAP, CALL_WAIT_LINK, CALL_SENT, CALL_BACKOFF };
@@ -350,7 +351,7 @@ static struct peer *peer_add(struct session *s, uint64_t number, const struct ad
 static void peer_connect(struct session *s, struct peer *p)
 {
     p->link = LINK_CONNECTING;
-    p->stamp = 0;
+    p->clock_us = 0;
     effects_connect(s->out, p->number, &p->address);
 }
 
@@ -565,13 +566,23 @@ static struct request_head *request_head(struct msg *m)
     }
 }
 
-/* What the clock of the peer will show after so long, by what was heard of it; 0 when nothing was.
- * Of itself, since the clock of another node may be far off. */
-static uint64_t stamp_after(const struct session *s, const struct peer *p, uint64_t us)
+/* What the monotonic clock of the peer will show after so long, by what was heard of it; 0 when
+ * nothing was. Stamps would not do: they stand still where a wall clock was set back. */
+static uint64_t clock_after(const struct session *s, const struct peer *p, uint64_t us)
 {
-    if (p->stamp == 0)
-        return 0;
-    return p->stamp + ((s->now_us - p->stamp_us + us + 999) / 1000 << 16);
+    return p->clock_us ? p->clock_us + (s->now_us - p->clock_heard_us) + us : 0;
+}
+
+static void clock_heard(struct session *s, struct peer *p, const struct msg *m)
+{
+    uint64_t clock_us = m->type == MSG_HELLO_REPLY ? m->hello.clock_us
+                        : m->type == MSG_PUT_REPLY ? m->put_reply.clock_us
+                        : m->type == MSG_GET_REPLY ? m->get_reply.clock_us
+                                                   : 0;
+    if (clock_us == 0)
+        return;
+    p->clock_us = clock_us;
+    p->clock_heard_us = s->now_us;
 }
 
 static void call_send(struct session *s, struct call *c, const struct peer *p)
@@ -609,7 +620,7 @@ static void call_send(struct session *s, struct call *c, const struct peer *p)
     if (m.type == MSG_GET && c->context)
         m.get.min_context = slice_blob(c->context);
     if (m.type == MSG_PUT)
-        m.put.valid_until = stamp_after(s, p, SESSION_ATTEMPT_US);
+        m.put.valid_until_us = clock_after(s, p, SESSION_ATTEMPT_US);
     if (!c->sent_us)
         c->sent_us = s->now_us ? s->now_us : 1;
     effects_send(s->out, p->number, &m);
@@ -913,7 +924,7 @@ static void on_link_down(struct session *s, uint64_t number, enum link_state lin
         return;
     bool was_ready = p->link == LINK_READY;
     p->link = link;
-    p->stamp = 0;
+    p->clock_us = 0;
     if (was_ready) {
         attempts_lose(s, number);
         if (s->map_ask)
@@ -1071,10 +1082,7 @@ static void on_message(struct session *s, const struct gt_event *ev)
         return;
     if (m->stamp > s->stamp)
         s->stamp = m->stamp;
-    if (m->stamp > p->stamp) {
-        p->stamp = m->stamp;
-        p->stamp_us = s->now_us;
-    }
+    clock_heard(s, p, m);
     if (m->type == MSG_HELLO_REPLY) {
         on_hello_reply(s, p, m);
         return;

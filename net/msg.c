@@ -252,7 +252,8 @@ static void put_start(struct writer *w, const struct msg *m, size_t fields)
 
 static void put_hello(struct writer *w, const struct msg *m)
 {
-    put_start(w, m, 11);
+    bool reply = m->type == MSG_HELLO_REPLY;
+    put_start(w, m, reply ? 12 : 11);
     put_i(w, m->hello.error);
     put_u(w, m->hello.role);
     put_u(w, m->hello.protocol_min);
@@ -264,11 +265,13 @@ static void put_hello(struct writer *w, const struct msg *m)
     put_u(w, m->hello.seen_incarnation);
     put_str(w, m->hello.label);
     put_str(w, m->hello.text);
+    if (reply)
+        put_u(w, m->hello.clock_us);
 }
 
 static void put_get_reply(struct writer *w, const struct msg *m)
 {
-    put_start(w, m, 5);
+    put_start(w, m, 6);
     put_reply_head(w, &m->get_reply.head);
     put_bin(w, m->get_reply.context);
     put_str(w, m->get_reply.label);
@@ -284,6 +287,7 @@ static void put_get_reply(struct writer *w, const struct msg *m)
         put_bin(w, s->value);
     }
     put_u(w, m->get_reply.sibling_total);
+    put_u(w, m->get_reply.clock_us);
 }
 
 static void put_scan(struct writer *w, const struct msg *m)
@@ -310,23 +314,26 @@ static void put_body(struct writer *w, const struct msg *m)
         put_start(w, m, 0);
         return;
     case MSG_PING_REPLY:
-        put_start(w, m, 1);
+        put_start(w, m, 2);
         put_u(w, m->ping_reply.wall_us);
+        put_u(w, m->ping_reply.clock_us);
         return;
     case MSG_PUT:
-        put_start(w, m, 5);
+        put_start(w, m, 6);
         put_request_head(w, &m->put.head);
         put_bin(w, m->put.key);
         put_bin(w, m->put.context);
         put_bin(w, m->put.value);
         put_u(w, m->put.valid_until);
+        put_u(w, m->put.valid_until_us);
         return;
     case MSG_PUT_REPLY:
-        put_start(w, m, 4);
+        put_start(w, m, 5);
         put_reply_head(w, &m->put_reply.head);
         put_u(w, m->put_reply.stamp);
         put_bin(w, m->put_reply.context);
         put_str(w, m->put_reply.label);
+        put_u(w, m->put_reply.clock_us);
         return;
     case MSG_GET:
         put_start(w, m, 3);
@@ -999,6 +1006,7 @@ static void get_hello(struct fields *f, struct msg *m)
     m->hello.seen_incarnation = get_u(f, UINT64_MAX);
     m->hello.label = get_bytes(f);
     m->hello.text = get_bytes(f);
+    m->hello.clock_us = get_u(f, UINT64_MAX);
 }
 
 static void get_sibling(struct fields *f, struct msg_sibling *s)
@@ -1026,6 +1034,7 @@ static void get_get_reply(struct fields *f, struct msg *m)
         get_sibling(&in, &m->get_reply.siblings[i]);
     end_array(f, &in);
     m->get_reply.sibling_total = (uint32_t)get_u(f, UINT32_MAX);
+    m->get_reply.clock_us = get_u(f, UINT64_MAX);
 }
 
 /* A run of whole dots. */
@@ -1074,6 +1083,7 @@ static void get_body(struct fields *f, struct msg *m)
         return;
     case MSG_PING_REPLY:
         m->ping_reply.wall_us = get_u(f, UINT64_MAX);
+        m->ping_reply.clock_us = get_u(f, UINT64_MAX);
         return;
     case MSG_PUT:
         get_request_head(f, &m->put.head);
@@ -1081,12 +1091,14 @@ static void get_body(struct fields *f, struct msg *m)
         m->put.context = get_bytes(f);
         m->put.value = get_bytes(f);
         m->put.valid_until = get_u(f, UINT64_MAX);
+        m->put.valid_until_us = get_u(f, UINT64_MAX);
         return;
     case MSG_PUT_REPLY:
         get_reply_head(f, &m->put_reply.head);
         m->put_reply.stamp = get_u(f, UINT64_MAX);
         m->put_reply.context = get_bytes(f);
         m->put_reply.label = get_bytes(f);
+        m->put_reply.clock_us = get_u(f, UINT64_MAX);
         return;
     case MSG_GET:
         get_request_head(f, &m->get.head);

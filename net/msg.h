@@ -148,6 +148,7 @@ struct msg {
             uint64_t node, incarnation, previous_incarnation;
             uint64_t seen_incarnation; /* reply with GT_EINCARNATION: the higher one seen */
             struct slice label, text;
+            uint64_t clock_us; /* reply of a node: its monotonic clock */
         } hello;
         struct {
             struct request_head head;
@@ -156,12 +157,16 @@ struct msg {
              * applied): an attempt that its sender has given up must not be minted late, above
              * what was acknowledged since. 0 = no bound. */
             uint64_t valid_until;
+            /* The same on the monotonic clock of the node to which the put goes, as its replies
+             * showed it; 0 = no bound. Stamps stand still where a wall clock was set back. */
+            uint64_t valid_until_us;
         } put;
         struct {
             struct reply_head head;
             uint64_t stamp;
             struct slice context;
             struct slice label; /* of the coordinator */
+            uint64_t clock_us;  /* monotonic, of the node that replies */
         } put_reply;
         struct {
             struct request_head head;
@@ -174,6 +179,7 @@ struct msg {
              * absent (error GT_ENOTFOUND). sibling_total: how many the state shows. */
             struct msg_sibling *siblings;
             uint32_t sibling_count, sibling_total;
+            uint64_t clock_us; /* monotonic, of the node that replies */
         } get_reply;
         struct {
             struct request_head head;
@@ -201,7 +207,8 @@ struct msg {
             struct slice outranking;
         } state_reply;
         struct {
-            uint64_t wall_us; /* of a node: its wall clock, since 1970; 0 = not told */
+            uint64_t wall_us;  /* of a node: its wall clock, since 1970; 0 = not told */
+            uint64_t clock_us; /* and its monotonic one */
         } ping_reply;
         struct {
             struct request_head head;

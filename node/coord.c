@@ -18,10 +18,12 @@ void answer(struct node *n, const struct origin *o, int error, enum outcome outc
     case MSG_PUT_REPLY:
         m.put_reply.head = head;
         m.put_reply.label = label;
+        m.put_reply.clock_us = n->now_us;
         break;
     case MSG_GET_REPLY:
         m.get_reply.head = head;
         m.get_reply.label = label;
+        m.get_reply.clock_us = n->now_us;
         break;
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
@@ -194,6 +196,8 @@ bool coord_forward(struct node *n, const struct origin *o, const struct msg *req
                                                                : &m.scan.head;
         head->flags |= REQUEST_FORWARDED;
         head->deadline_ms = coord_left_ms(n, s) * 7 / 8 + 1;
+        if (m.type == MSG_PUT && m.put.valid_until_us)
+            m.put.valid_until_us = clock_there_us(n, owner, m.put.valid_until_us);
         effects_send(fx, owner, &m);
         n->metrics.forwards_count++;
         return true;
@@ -225,6 +229,10 @@ void coord_relay(struct node *n, const struct gt_event *ev, struct gt_effects *f
     m.id = ours.id;
     m.epoch = ours.epoch;
     m.stamp = ours.stamp;
+    if (m.type == MSG_PUT_REPLY)
+        m.put_reply.clock_us = n->now_us;
+    else if (m.type == MSG_GET_REPLY)
+        m.get_reply.clock_us = n->now_us;
     effects_reply(fx, s->origin.link, &m);
     coord_end(n, reply->id, s);
 }

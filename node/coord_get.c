@@ -207,6 +207,7 @@ int get_answer(struct node *n, const struct slot *s, uint32_t owners, uint32_t f
     m.get_reply.head.owners = (uint8_t)owners;
     m.get_reply.context = buf_slice(&n->context);
     m.get_reply.label = slice_text(node_label(n));
+    m.get_reply.clock_us = n->now_us;
     effects_reply(fx, s->origin.link, &m);
     free(shown);
     return 0;

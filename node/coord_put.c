@@ -73,21 +73,14 @@ static bool value_bad(struct node *n, const struct gt_event *ev, struct gt_effec
  * would stand above them. */
 static bool late(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
-    uint64_t until = ev->message.msg->put.valid_until;
-    if (until == 0 || MUTANT(late_put) || clock_stamp(n) <= until)
+    const struct msg *m = ev->message.msg;
+    uint64_t until = m->put.valid_until, until_us = m->put.valid_until_us;
+    bool over = (until && clock_stamp(n) > until) || (until_us && n->now_us > until_us);
+    if (!over || MUTANT(late_put))
         return false;
     n->metrics.expired_count++;
     refuse(n, ev, GT_ESTALE, "the attempt arrived too late; not applied", fx);
     return true;
-}
-
-/* Until when the attempt may be minted, on the monotonic clock: stamps jump with what is heard. */
-static uint64_t valid_until_us(struct node *n, uint64_t valid_until)
-{
-    uint64_t stamp = clock_stamp(n);
-    if (valid_until == 0 || MUTANT(late_put))
-        return UINT64_MAX;
-    return valid_until > stamp ? n->now_us + ((valid_until - stamp) >> 16) * 1000 : n->now_us;
 }
 
 /* The wall clock here is too far off to mint by. */
@@ -122,7 +115,9 @@ void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     }
     n->metrics.client_puts_count++;
     s->key = m->put.key;
-    s->put.valid_until_us = valid_until_us(n, m->put.valid_until);
+    s->put.valid_until_us = m->put.valid_until_us;
+    if (m->put.valid_until_us == 0 || MUTANT(late_put))
+        s->put.valid_until_us = UINT64_MAX;
     struct store_request r = {.kind = STORE_PUT,
                               .tag = id,
                               .deadline_us = s->deadline_us,
@@ -189,6 +184,7 @@ static void put_doubt(struct node *n, struct slot *s, int error, const char *tex
     m.put_reply.stamp = s->put.stamp;
     m.put_reply.context = slice_blob(s->put.context);
     m.put_reply.label = slice_text(node_label(n));
+    m.put_reply.clock_us = n->now_us;
     effects_reply(fx, s->origin.link, &m);
     s->answered = true;
 }
@@ -330,6 +326,7 @@ static void put_reply(struct node *n, struct slot *s, struct gt_effects *fx)
     m.put_reply.stamp = s->put.stamp;
     m.put_reply.context = slice_blob(s->put.context);
     m.put_reply.label = slice_text(node_label(n));
+    m.put_reply.clock_us = n->now_us;
     effects_reply(fx, s->origin.link, &m);
     s->answered = true;
 }

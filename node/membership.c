@@ -367,6 +367,7 @@ static void hello_answer(struct node *n, uint64_t link, uint64_t id, int error, 
 {
     struct msg m = node_message(n, MSG_HELLO_REPLY, id);
     hello_fill(n, &m);
+    m.hello.clock_us = n->now_us;
     m.hello.error = error;
     m.hello.seen_incarnation = seen;
     m.hello.text = slice_text(text);

@@ -183,6 +183,7 @@ static void ping(struct node *n, const struct gt_event *ev, struct gt_effects *f
 {
     struct msg m = node_message(n, MSG_PING_REPLY, ev->message.msg->id);
     m.ping_reply.wall_us = n->wall_us;
+    m.ping_reply.clock_us = n->now_us;
     effects_reply(fx, ev->link, &m);
 }
 

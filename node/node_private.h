@@ -50,7 +50,8 @@ struct peer {
     uint32_t compare_next; /* the partition at which it goes on, 0: it was the last message */
     uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
     bool clock_known;
-    int64_t clock_us; /* its wall clock less our monotonic one, at least, as the last ping showed */
+    /* As the last ping showed: its wall clock, and its monotonic one, less our monotonic one, at least. */
+    int64_t clock_us, monotonic_us;
 };
 
 /* What is known of one other owner of a partition (clocks.c). */
@@ -417,6 +418,8 @@ void clock_ask(struct node *n, struct peer *p, struct gt_effects *fx);
 /* The same of the next one in turn; with every heartbeat. */
 void clock_ask_next(struct node *n, struct gt_effects *fx);
 void clock_told(struct node *n, const struct gt_event *ev);
+/* What the monotonic clock of the node will show at this time of ours; 0 when it is not known. */
+uint64_t clock_there_us(const struct node *n, uint64_t node, uint64_t at_us);
 /* A fresh stamp: above all that was heard, and not behind the wall clocks of the others. */
 uint64_t clock_stamp(struct node *n);
 /* Whether this node, an owner of the slot's key, may not mint: by how much its wall clock is ahead

@@ -13,10 +13,10 @@
  * our monotonic clock: a jump of our own wall clock shows at once, and a peer that is out of reach
  * still counts as it was when it was last heard.
  *
- * Stamps follow the fastest of these clocks, unless it is more than CLOCK_AHEAD_MAX_MS ahead. A
- * hybrid clock alone stands still at what it heard last until its own time has caught up; a node
- * that is cut off from the others would take puts that were given up long ago for fresh ones. Since
- * wall clocks are measured here, not stamps, nodes cannot push one another on.
+ * Stamps follow the fastest of these clocks, unless it is more than CLOCK_AHEAD_MAX_MS ahead, so
+ * that they agree also among nodes that hear nothing for a while: a hybrid clock alone stands still
+ * at what it heard last until its own time has caught up. Since wall clocks are measured here, not
+ * stamps, nodes cannot push one another on.
  */
 #include <stdlib.h>
 
@@ -75,7 +75,14 @@ void clock_told(struct node *n, const struct gt_event *ev)
         return;
     p->clock_known = true;
     p->clock_us = (int64_t)m->ping_reply.wall_us - (int64_t)n->now_us;
+    p->monotonic_us = (int64_t)(m->ping_reply.clock_us - n->now_us);
     lead_judge(n);
+}
+
+uint64_t clock_there_us(const struct node *n, uint64_t node, uint64_t at_us)
+{
+    const struct peer *p = node_peer(n, node);
+    return p && p->clock_known ? at_us + (uint64_t)p->monotonic_us : 0;
 }
 
 uint64_t clock_stamp(struct node *n)

@@ -234,6 +234,8 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->hello.seen_incarnation = sample_u(s, UINT64_MAX);
         m->hello.label = sample_slice(s, 63);
         m->hello.text = sample_slice(s, 100);
+        if (type == MSG_HELLO_REPLY)
+            m->hello.clock_us = sample_u(s, UINT64_MAX);
         break;
     case MSG_PUT:
         sample_request_head(s, &m->put.head);
@@ -241,12 +243,14 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->put.context = sample_slice(s, 500);
         m->put.value = sample_slice(s, SAMPLE_BYTES);
         m->put.valid_until = sample_u(s, UINT64_MAX);
+        m->put.valid_until_us = sample_u(s, UINT64_MAX);
         break;
     case MSG_PUT_REPLY:
         sample_reply_head(s, &m->put_reply.head);
         m->put_reply.stamp = sample_u(s, UINT64_MAX);
         m->put_reply.context = sample_slice(s, 500);
         m->put_reply.label = sample_slice(s, 63);
+        m->put_reply.clock_us = sample_u(s, UINT64_MAX);
         break;
     case MSG_GET:
         sample_request_head(s, &m->get.head);
@@ -257,6 +261,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         sample_reply_head(s, &m->get_reply.head);
         m->get_reply.context = sample_slice(s, 500);
         m->get_reply.label = sample_slice(s, 63);
+        m->get_reply.clock_us = sample_u(s, UINT64_MAX);
         sample_siblings(s, m);
         break;
     case MSG_SCAN:
@@ -346,6 +351,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         break;
     case MSG_PING_REPLY:
         m->ping_reply.wall_us = sample_u(s, UINT64_MAX);
+        m->ping_reply.clock_us = sample_u(s, UINT64_MAX);
         break;
     case MSG_PING:
     case MSG_MAP_GET:
@@ -465,15 +471,18 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                a->hello.previous_incarnation == b->hello.previous_incarnation &&
                a->hello.seen_incarnation == b->hello.seen_incarnation &&
                slice_equal(a->hello.label, b->hello.label) &&
-               slice_equal(a->hello.text, b->hello.text);
+               a->hello.clock_us == b->hello.clock_us && slice_equal(a->hello.text, b->hello.text);
     case MSG_PUT:
         return same_request_head(&a->put.head, &b->put.head) &&
                slice_equal(a->put.key, b->put.key) && slice_equal(a->put.context, b->put.context) &&
-               slice_equal(a->put.value, b->put.value) && a->put.valid_until == b->put.valid_until;
+               slice_equal(a->put.value, b->put.value) &&
+               a->put.valid_until == b->put.valid_until &&
+               a->put.valid_until_us == b->put.valid_until_us;
     case MSG_PUT_REPLY:
         return same_reply_head(&a->put_reply.head, &b->put_reply.head) &&
                a->put_reply.stamp == b->put_reply.stamp &&
                slice_equal(a->put_reply.context, b->put_reply.context) &&
+               a->put_reply.clock_us == b->put_reply.clock_us &&
                slice_equal(a->put_reply.label, b->put_reply.label);
     case MSG_GET:
         return same_request_head(&a->get.head, &b->get.head) &&
@@ -482,6 +491,7 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_GET_REPLY:
         return same_reply_head(&a->get_reply.head, &b->get_reply.head) &&
                slice_equal(a->get_reply.context, b->get_reply.context) &&
+               a->get_reply.clock_us == b->get_reply.clock_us &&
                slice_equal(a->get_reply.label, b->get_reply.label) && same_siblings(a, b);
     case MSG_SCAN:
     case MSG_RANGE:
@@ -551,7 +561,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
         return a->status_reply.error == b->status_reply.error &&
                same_status(a->status_reply.status, b->status_reply.status);
     case MSG_PING_REPLY:
-        return a->ping_reply.wall_us == b->ping_reply.wall_us;
+        return a->ping_reply.wall_us == b->ping_reply.wall_us &&
+               a->ping_reply.clock_us == b->ping_reply.clock_us;
     case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:

@@ -955,6 +955,7 @@ static void test_a_plain_put_that_is_outranked_is_stored_again_above(void **stat
     struct msg m = put_of(w, "k", "second");
     m.put.head.flags |= REQUEST_PLAIN;
     m.put.valid_until = (wall_us(w) / 1000 + 500) << 16; /* what is heard of 1 lies beyond that */
+    m.put.valid_until_us = w->now_us + 500000;
     struct answer second = *call(w, 0, m);
     assert_int_equal(second.error, 0);
     assert_true(second.flags & REPLY_OUTRANKED);
@@ -1019,7 +1020,7 @@ static void test_an_outranked_put_past_its_time_is_not_stored_again(void **state
     assert_int_equal(put(w, 1, "k", "first")->error, 0);
     struct msg m = put_of(w, "k", "second");
     m.put.head.flags |= REQUEST_PLAIN;
-    m.put.valid_until = (wall_us(w) / 1000 + 1000) << 16;
+    m.put.valid_until_us = w->now_us + 1000000;
     w->hosts[2].log_held = true;
     uint64_t id = ask(w, 0, m);
     pass(w, 1100000);
@@ -1113,6 +1114,39 @@ static void test_time_goes_on_for_a_slow_clock_that_hears_nobody(void **state)
     struct msg m = put_of(w, "k", "late");
     m.put.valid_until = a.stamp + (1000ull << 16);
     assert_int_equal(call(w, 1, m)->error, GT_ESTALE);
+    world_free(w);
+}
+
+/* Its wall clock jumped ahead and back, so that its stamps stand still: time goes on all the same.
+ */
+static void test_a_late_put_is_known_where_stamps_stand_still(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    w->hosts[0].clock_us = 3600000000;
+    assert_int_equal(put(w, 0, "k", "v")->error, 0);
+    w->hosts[0].clock_us = 0;
+    struct msg m = put_of(w, "k", "late");
+    m.put.valid_until_us = w->now_us + 500000;
+    pass(w, 510000);
+    assert_int_equal(call(w, 0, m)->error, GT_ESTALE);
+    m = put_of(w, "k", "in time");
+    m.put.valid_until_us = w->now_us;
+    assert_int_equal(call(w, 0, m)->error, 0);
+    world_free(w);
+}
+
+/* Who passes a put on tells its time on the clock of the owner. */
+static void test_a_put_that_is_passed_on_keeps_its_time(void **state)
+{
+    (void)state;
+    struct world *w = cluster(4, 3, 2, 2);
+    struct msg m = put_of(w, "k", "v");
+    m.put.valid_until_us = w->now_us + 500000;
+    assert_int_equal(call(w, stranger(w, "k"), m)->error, 0);
+    m = put_of(w, "k", "late");
+    m.put.valid_until_us = w->now_us - 1;
+    assert_int_equal(call(w, stranger(w, "k"), m)->error, GT_ESTALE);
     world_free(w);
 }
 
@@ -2434,6 +2468,8 @@ int main(void)
         cmocka_unit_test(test_a_blocking_read_of_few_owners_settles_among_more),
         cmocka_unit_test(test_repairs_keep_to_their_rate),
         cmocka_unit_test(test_a_put_that_arrives_too_late_is_not_applied),
+        cmocka_unit_test(test_a_late_put_is_known_where_stamps_stand_still),
+        cmocka_unit_test(test_a_put_that_is_passed_on_keeps_its_time),
         cmocka_unit_test(test_a_plain_put_that_is_outranked_is_stored_again_above),
         cmocka_unit_test(test_a_large_plain_put_is_stored_again_too),
         cmocka_unit_test(test_a_put_with_a_context_is_not_stored_again),
