@@ -64,8 +64,9 @@ struct peer {
     struct sockaddr_storage candidates[CANDIDATES_MAX];
     unsigned candidate, candidate_count;
     bool up;           /* LINK_UP was told */
+    uint64_t up_us;    /* when */
     bool moved;        /* the address changed: dial at once when conn is gone */
-    unsigned failures; /* in a row, for the back-off */
+    unsigned failures; /* in a row, for the back-off; a link that did not stand is one too */
     uint64_t due_us;   /* WAITING: retry; DIALING: give up */
 };
 
@@ -513,6 +514,7 @@ static void on_open(void *arg, struct conn *c)
     if (!p || p->conn != c)
         return;
     p->up = true;
+    p->up_us = l->now_us;
     p->due_us = UINT64_MAX;
     log_debug(l->config.log, "link up peer=%s", units_address_text(&p->address, text));
     struct gt_event ev = {.kind = GT_LINK_UP, .peer = c->id};
@@ -529,7 +531,8 @@ static void peer_conn_closed(struct loop *l, struct conn *c)
         peer_dial(l, p);
         return;
     }
-    if (c->spoken)
+    /* Who answers, and refuses, is no better than who does not answer. */
+    if (p->up && l->now_us - p->up_us >= BACKOFF_LAST_US)
         p->failures = 0;
     peer_down(l, p, c->error);
 }
@@ -845,7 +848,7 @@ static void config_defaults(struct loop_config *c)
         c->sockets_max = UINT32_MAX;
     if (c->link_queue_bytes == 0)
         c->link_queue_bytes = 2 * c->body_bytes_max > QUEUE_DEFAULT_BYTES ? 2 * c->body_bytes_max
-                                                                            : QUEUE_DEFAULT_BYTES;
+                                                                          : QUEUE_DEFAULT_BYTES;
 }
 
 int loop_new(const struct loop_config *c, struct loop **out)

@@ -3,7 +3,7 @@
  * effects out. It decides nothing about data.
  *
  * One timer, one listener, one connection for each CONNECTed peer (back-off 50 ms doubling to 2 s,
- * with jitter from the seed), inbound links up to a bound. Writes are coalesced: what a loop
+ * with jitter from the seed; it begins anew after a link that stood for 2 s), inbound links up to a bound. Writes are coalesced: what a loop
  * iteration produced for one connection leaves by one uv_try_write. A connection whose write queue
  * passes its bound is closed (the peer does not read); TCP_NODELAY always. A bad frame or message
  * closes its link with one log line.

@@ -2,7 +2,7 @@
  * The network: what TCP does, and what it may do at worst.
  *
  *   dial   CONNECT -> DIAL -> DIALED: LINK_UP | LINK_DOWN, then again after a back-off like that of
- *          the real loop (50 ms doubling to 2 s)
+ *          the real loop (50 ms doubling to 2 s, anew after a link that stood for 2 s)
  *   frame  from one side, after a delay, in order unless the fault of reordering says otherwise,
  * into the frame cutter of the other end    a side that closes, or whose process ended, makes the
  * other hear of it (BREAK), unless the machine is silent: then the first frame to a machine that is
@@ -117,7 +117,7 @@ static void side_ended(struct sim *s, uint32_t conn, uint32_t side, int error)
     struct dialing *d = dialing_find(&s->hosts[host], c->peer);
     if (!d || d->conn != conn)
         return;
-    if (spoken)
+    if (s->now_us - d->up_us >= BACKOFF_LAST_US)
         d->failures = 0;
     peer_down(s, host, d, error);
 }
@@ -266,6 +266,7 @@ void net_dialed(struct sim *s, const struct item *item)
         return;
     }
     d->conn = conn;
+    d->up_us = s->now_us;
     struct gt_event ev = {.kind = GT_LINK_UP, .peer = d->peer};
     host_feed(s, host, &ev);
 }

@@ -81,6 +81,7 @@ struct dialing {
     uint32_t conn; /* NONE: none stands */
     uint32_t dial; /* attempts so far */
     uint32_t failures;
+    uint64_t up_us; /* when the link of conn came to stand */
 };
 
 /* A PUT in the engine: which key the dots of its result are of. */

@@ -170,16 +170,18 @@ static void server_stop(struct server *s)
 
 /* ---- the client loop ------------------------------------------------------------------------- */
 
-enum plan { PLAN_PINGS, PLAN_RESTART, PLAN_LARGE, PLAN_NOBODY, PLAN_DISCONNECT, PLAN_STORE };
+enum plan { PLAN_PINGS, PLAN_RESTART, PLAN_LARGE, PLAN_NOBODY, PLAN_DISCONNECT, PLAN_STORE, PLAN_REFUSED };
 
 #define PINGS       5000u
 #define LARGE_BYTES (12u << 20)
+#define REFUSED_US  1000000u
 
 struct client {
     enum plan plan;
     struct server *server;
     struct address address;
     unsigned ups, downs, replies;
+    uint64_t end_us; /* PLAN_REFUSED */
     bool value_equal;
     struct blob *large;
 };
@@ -201,6 +203,11 @@ static void client_send(struct client *c, struct gt_effects *out)
         m.type = MSG_STATE;
         m.state.key = slice_text("key");
         m.state.record = slice_text("value");
+        effects_send(out, 1, &m);
+        break;
+    case PLAN_REFUSED:
+        m.type = MSG_GET;
+        m.get.key = slice_text("no");
         effects_send(out, 1, &m);
         break;
     default:
@@ -227,6 +234,8 @@ static void client_message(struct client *c, const struct msg *m, struct gt_effe
         effects_disconnect(out, 1);
         effects_ready(out);
         break;
+    case PLAN_REFUSED:
+        break;
     default:
         effects_ready(out);
         break;
@@ -238,7 +247,12 @@ static void client_step(void *self, const struct gt_event *ev, struct gt_effects
     struct client *c = self;
     switch (ev->kind) {
     case GT_START:
+        c->end_us = c->plan == PLAN_REFUSED ? ev->now_us + REFUSED_US : UINT64_MAX;
         effects_connect(out, 1, &c->address);
+        break;
+    case GT_TIMEOUT:
+        if (ev->now_us >= c->end_us)
+            effects_ready(out);
         break;
     case GT_LINK_UP:
         c->ups++;
@@ -259,8 +273,7 @@ static void client_step(void *self, const struct gt_event *ev, struct gt_effects
 
 static uint64_t client_deadline_us(const void *self)
 {
-    (void)self;
-    return UINT64_MAX;
+    return ((const struct client *)self)->end_us;
 }
 
 static void client_effect(void *arg, struct loop *l, const struct gt_effect *e)
@@ -403,6 +416,20 @@ static void a_peer_that_is_not_there_is_tried_again_and_again(void **state)
     client_run(&c);
     assert_int_equal(c.downs, 3);
     assert_int_equal(c.ups, 0);
+}
+
+/* The server answers with a whole message, and closes the link. The shortest pauses between dials
+ * are 25, 50, 100, 200, 400 and 800 ms. */
+static void a_peer_that_answers_and_closes_is_tried_less_and_less_often(void **state)
+{
+    (void)state;
+    struct server s = {.stop = 0};
+    server_start(&s);
+    struct client c = {.plan = PLAN_REFUSED, .address = s.address};
+    client_run(&c);
+    server_stop(&s);
+    assert_in_range(c.ups, 2, 7);
+    assert_true(c.replies >= 1);
 }
 
 static void a_disconnected_peer_is_not_heard_of_again(void **state)
@@ -647,6 +674,7 @@ int main(void)
         cmocka_unit_test(a_peer_by_name_is_found),
         cmocka_unit_test(a_peer_that_restarts_is_linked_again),
         cmocka_unit_test(a_peer_that_is_not_there_is_tried_again_and_again),
+        cmocka_unit_test(a_peer_that_answers_and_closes_is_tried_less_and_less_often),
         cmocka_unit_test(a_disconnected_peer_is_not_heard_of_again),
         cmocka_unit_test(a_large_value_goes_there_and_back),
         cmocka_unit_test(garbage_closes_its_link_alone),
