@@ -168,12 +168,19 @@ static void open_now(struct conn *c)
         conn_close(c, conn_error(rc));
 }
 
+void conn_trust(struct conn *c)
+{
+    frame_cutter_limit(&c->cutter, c->host->body_bytes_max);
+}
+
 struct conn *conn_accept(struct conn_host *host, uv_stream_t *listener)
 {
     struct conn *c = conn_new(host);
     if (!c)
         return NULL;
     c->inbound = true;
+    if (host->body_bytes_max > CONN_FIRST_BODY_BYTES)
+        frame_cutter_limit(&c->cutter, CONN_FIRST_BODY_BYTES);
     int rc = uv_accept(listener, (uv_stream_t *)&c->tcp);
     if (rc != 0)
         conn_close(c, conn_error(rc));

@@ -24,7 +24,8 @@
 #include "engine/base/metrics.h"
 #include "net/frame.h"
 
-#define CONN_READ_BYTES (64u << 10)
+#define CONN_READ_BYTES       (64u << 10)
+#define CONN_FIRST_BODY_BYTES (64u << 10)
 
 struct conn;
 
@@ -81,6 +82,9 @@ void conn_flush(struct conn *c);
  * dropped. The owner bounds the wait with conn_close. */
 void conn_finish(struct conn *c);
 void conn_stop_reading(struct conn *c);
+/* What comes in may be as long as the host allows: this one has shown that it speaks our protocol.
+ * Until then a connection that was accepted takes bodies of CONN_FIRST_BODY_BYTES. */
+void conn_trust(struct conn *c);
 /* Closes now. on_closed comes later, never inside the call. Once closing, does nothing. */
 void conn_close(struct conn *c, int error);
 /* "127.0.0.1:5000" of the other side, "?" when it is not known. Returns text. */

@@ -35,6 +35,11 @@ void frame_cutter_close(struct frame_cutter *c)
     c->body = NULL;
 }
 
+void frame_cutter_limit(struct frame_cutter *c, size_t body_bytes_max)
+{
+    c->body_bytes_max = body_bytes_max;
+}
+
 /* The length is looked at before the version: random bytes are nearly always over the limit, and
  * are not to be called a newer version. */
 static int header_check(const uint8_t *header, size_t body_bytes_max)

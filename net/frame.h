@@ -39,6 +39,8 @@ struct frame_cutter {
 };
 void frame_cutter_init(struct frame_cutter *c, size_t body_bytes_max);
 void frame_cutter_close(struct frame_cutter *c);
+/* Of the frames whose header has not been cut yet. */
+void frame_cutter_limit(struct frame_cutter *c, size_t body_bytes_max);
 /*
  * Consumes from *data,*bytes. 1: one whole, checked body is given in *body (one reference); 0: all
  * is consumed and no frame is complete; GT_EPROTO (bad length, version, flags, checksum),

@@ -43,6 +43,7 @@
 #define BACKOFF_FIRST_US    50000u
 #define BACKOFF_LAST_US     2000000u
 #define DIAL_US             500000u
+#define FIRST_MESSAGE_US    10000000u
 #define FINISH_US                                                                                  \
     1000000u /* for the replies of a link that is being closed, and of all at the end */
 #define CANDIDATES_MAX 4
@@ -88,7 +89,8 @@ struct loop {
     struct prng prng;
     struct msg_decoder *decoder;
     struct store *store;
-    struct slots *links; /* struct link; the deadline is when to close it by force */
+    struct slots *links; /* struct link; the deadline is when to close it by force: one that has
+                            said nothing whole yet, or does not let itself be closed in order */
     struct peer **peers; /* ascending by number */
     uint32_t peer_count, peer_capacity;
     struct conn *dirty;
@@ -306,6 +308,10 @@ static void on_body(void *arg, struct conn *c, struct blob *body)
                  conn_peer_text(c, peer), (int)m.type, error_name(error));
         conn_close(c, error);
         return;
+    }
+    if (c->inbound && !c->spoken) {
+        conn_trust(c);
+        slots_set_deadline(l->links, c->id, UINT64_MAX);
     }
     c->spoken = true;
     struct gt_event ev = {.kind = GT_MESSAGE, .message = {.msg = &m, .body = body}};
@@ -579,7 +585,8 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     bool room = slots_used(l->links) + l->peer_count < l->config.sockets_max;
-    struct link *link = room ? slots_take(l->links, UINT64_MAX, &c->id) : NULL;
+    uint64_t due_us = loop_now_us() + l->config.first_message_us;
+    struct link *link = room ? slots_take(l->links, due_us, &c->id) : NULL;
     if (!link) {
         c->id = 0;
         l->metrics.links_refused_count++;
@@ -588,6 +595,7 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     link->conn = c;
+    l->own_timer_stale = true;
     l->metrics.links_in_count++;
 }
 
@@ -842,6 +850,8 @@ static void config_defaults(struct loop_config *c)
 {
     if (c->body_bytes_max == 0)
         c->body_bytes_max = frame_limit(VALUE_BYTES_LIMIT);
+    if (c->first_message_us == 0)
+        c->first_message_us = FIRST_MESSAGE_US;
     if (c->links_max == 0)
         c->links_max = LINKS_DEFAULT;
     if (c->sockets_max == 0)

@@ -195,6 +195,7 @@ static void client_send(struct client *c, struct gt_effects *out)
             effects_send(out, 1, &m);
         break;
     case PLAN_LARGE:
+        effects_send(out, 1, &m); /* first something small, as everybody does */
         m.type = MSG_PUT;
         m.put.value = slice_blob(c->large);
         effects_send(out, 1, &m);
@@ -227,6 +228,8 @@ static void client_message(struct client *c, const struct msg *m, struct gt_effe
             effects_ready(out);
         break;
     case PLAN_LARGE:
+        if (m->type == MSG_PING_REPLY)
+            break;
         c->value_equal = slice_equal(m->get_reply.siblings[0].value, slice_blob(c->large));
         effects_ready(out);
         break;
@@ -504,6 +507,48 @@ static void a_frame_over_the_limit_closes_its_link_before_its_body_comes(void **
     server_stop(&s);
 }
 
+static void a_stranger_holds_no_link_for_long(void **state)
+{
+    (void)state;
+    struct server s = {.config = {.first_message_us = 50000}};
+    server_start(&s);
+    int good = dial(&s), silent = dial(&s), slow = dial(&s);
+    assert_still_answers(good);
+    write_all(slow, "\x05\x00\x00\x00\x01", 5);
+    assert_int_equal(next_type(silent), 0);
+    assert_int_equal(next_type(slow), 0);
+    assert_still_answers(good); /* it has spoken, and may be silent now */
+    close(good);
+    close(silent);
+    close(slow);
+    server_stop(&s);
+}
+
+static void a_stranger_is_given_little_memory(void **state)
+{
+    (void)state;
+    struct server s = {.stop = 0};
+    uint8_t header[FRAME_HEADER_BYTES] = {0};
+    header[4] = FRAME_VERSION;
+    server_start(&s);
+    struct msg put = {.type = MSG_PUT};
+    struct blob *value = blob_new((64u << 10) + 1);
+    memset(value->data, 0, value->bytes);
+    put.put.value = slice_blob(value);
+    int fd = dial(&s);
+    le32_put(header, (64u << 10) + 1);
+    write_all(fd, header, sizeof(header));
+    assert_int_equal(next_type(fd), 0);
+    close(fd);
+    fd = dial(&s);
+    assert_still_answers(fd);
+    write_msg(fd, &put); /* no stranger any more */
+    assert_int_equal(next_type(fd), MSG_GET_REPLY);
+    close(fd);
+    server_stop(&s);
+    blob_unref(value);
+}
+
 static void an_unknown_request_is_refused_and_its_link_stays(void **state)
 {
     (void)state;
@@ -567,6 +612,7 @@ static void a_peer_that_does_not_read_loses_its_link(void **state)
     struct msg put = {.type = MSG_PUT, .put.value = {value, sizeof(value)}};
     struct blob *frame = msg_frame(&put);
     int fd = dial(&s);
+    assert_still_answers(fd); /* only who has spoken may send so much */
     /* It ends when the server has had enough; until then the kernel holds us back. */
     for (;;) {
         ssize_t sent = send(fd, frame->data, frame->bytes, MSG_NOSIGNAL);
@@ -680,6 +726,8 @@ int main(void)
         cmocka_unit_test(garbage_closes_its_link_alone),
         cmocka_unit_test(a_bad_message_in_a_good_frame_closes_its_link),
         cmocka_unit_test(a_frame_over_the_limit_closes_its_link_before_its_body_comes),
+        cmocka_unit_test(a_stranger_holds_no_link_for_long),
+        cmocka_unit_test(a_stranger_is_given_little_memory),
         cmocka_unit_test(an_unknown_request_is_refused_and_its_link_stays),
         cmocka_unit_test(a_link_that_is_closed_gets_its_replies_first),
         cmocka_unit_test(links_over_the_bound_are_refused),
