@@ -226,7 +226,7 @@ static void on_effect(void *arg, const struct gt_effect *e)
 {
     struct program *p = arg;
     if (e->kind == GT_READY)
-        daemon_ready(&p->daemon, "manager");
+        daemon_ready(&p->daemon, MANAGER_LABEL);
 }
 
 /* The port of the first start is kept when any would do. */
@@ -244,7 +244,7 @@ static int listen_open(struct program *p)
 static int program_run(struct program *p)
 {
     struct daemon *d = &p->daemon;
-    int error = daemon_folder_open(d, "manager", SEGMENT_BYTES, INDEX_MAP_BYTES);
+    int error = daemon_folder_open(d, MANAGER_LABEL, SEGMENT_BYTES, INDEX_MAP_BYTES);
     if (!error)
         error = manager_open(p);
     if (!error)

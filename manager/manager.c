@@ -11,9 +11,9 @@
 #include "manager/placement.h"
 #include "manager/status.h"
 
-#define TAG_PORT 2
+#define TAG_PORT             2
 #define HEARTBEAT_US_DEFAULT 500000u
-#define RETRY_US 1000000u /* after a map that could not be written */
+#define RETRY_US             1000000u /* after a map that could not be written */
 
 /* An inbound connection whose HELLO was accepted. */
 struct greeted {
@@ -326,9 +326,8 @@ static int hello_check(struct manager *m, const struct msg *hello, uint64_t wall
 {
     if (hello->hello.protocol_min > MSG_PROTOCOL_MAX ||
         hello->hello.protocol_max < MSG_PROTOCOL_MIN) {
-        say(why, "protocol %u to %u wanted, the manager speaks %d to %d",
-            hello->hello.protocol_min, hello->hello.protocol_max, MSG_PROTOCOL_MIN,
-            MSG_PROTOCOL_MAX);
+        say(why, "protocol %u to %u wanted, the manager speaks %d to %d", hello->hello.protocol_min,
+            hello->hello.protocol_max, MSG_PROTOCOL_MIN, MSG_PROTOCOL_MAX);
         return GT_EFORMAT;
     }
     if (!m->cluster_id_durable || m->greeted_count == MANAGER_LINKS_MAX) {
@@ -365,7 +364,7 @@ static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_eff
     reply.hello.incarnation = m->identity.incarnation;
     reply.hello.previous_incarnation = m->identity.previous_incarnation;
     reply.hello.seen_incarnation = seen;
-    reply.hello.label = slice_text("manager");
+    reply.hello.label = slice_text(MANAGER_LABEL);
     reply.hello.text = slice_text(why);
     if (m->cluster_id_durable)
         memcpy(reply.hello.cluster_id, m->cluster_id, CLUSTER_ID_BYTES);
@@ -484,6 +483,10 @@ static int member_check(const struct ring *r, int known, const struct member *as
     if (asked->label[0] && units_label_check(asked->label) != 0) {
         say(why, "a label is 1 to 63 letters, digits, '.', '_' or '-'");
         return GT_EARG;
+    }
+    if (known < 0 && strcmp(asked->label, MANAGER_LABEL) == 0) {
+        say(why, "the label %s is the manager's", MANAGER_LABEL);
+        return GT_ELABEL;
     }
     if (asked->zone[0] && units_label_check(asked->zone) != 0) {
         say(why, "a zone is 1 to 63 letters, digits, '.', '_' or '-'");

@@ -16,7 +16,7 @@ int status_fill(const struct ring *r, const struct sighting *sightings, uint32_t
                 uint64_t now_us, struct status *out)
 {
     *out = (struct status){.manager_reachable = true,
-                           .source = "manager",
+                           .source = MANAGER_LABEL,
                            .epoch = r->epoch,
                            .formed = r->formed,
                            .settings = r->settings,

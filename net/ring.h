@@ -17,6 +17,8 @@
 #define MEMBERS_MAX 1024
 #define CLUSTER_ID_BYTES 16
 #define MEMBER_CAPACITY_MAX 1e12
+/* What the manager is called where nodes are called by their labels: no node may be. */
+#define MANAGER_LABEL "manager"
 
 /* Maps are ordered by (ballot, counter); a ballot is one manager's reign (RULES 17). */
 struct epoch {

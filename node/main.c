@@ -90,6 +90,8 @@ static error_t option_take(int key, char *text, struct argp_state *state)
         return 0;
     case OPTION_LABEL:
         o->label = label_take("label", text);
+        if (strcmp(text, MANAGER_LABEL) == 0)
+            program_usage("--label %s: that is what the manager is called", text);
         return 0;
     case OPTION_ZONE:
         o->zone = label_take("zone", text);

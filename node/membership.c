@@ -283,7 +283,7 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
     int error = m->hello.error;
     if (!p)
         return;
-    const char *who = p->manager ? "manager" : node_label_of(n, p->id);
+    const char *who = p->manager ? MANAGER_LABEL : node_label_of(n, p->id);
     bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
                  !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
     if (!error && other)

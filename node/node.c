@@ -317,7 +317,7 @@ static void link_down(struct node *n, const struct gt_event *ev, struct gt_effec
     if (!p)
         return;
     if (p->up)
-        log_info(n->log, "link down to=%s", p->manager ? "manager" : node_label_of(n, p->id));
+        log_info(n->log, "link down to=%s", p->manager ? MANAGER_LABEL : node_label_of(n, p->id));
     p->connected = p->up = p->registered = p->comparing = false;
     coord_link_down(n, ev->peer, fx);
 }

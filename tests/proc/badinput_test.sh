@@ -70,6 +70,7 @@ node_flag 'from 1.0 MiB to ' --map-size 1
 node_flag 'a time like ' --join-timeout never
 node_flag '1 to 63 letters' --label -x
 node_flag '1 to 63 letters' --zone ''
+node_flag 'what the manager is called' --label manager
 node_flag 'HOST:PORT' --listen nowhere
 node_flag 'error, warn, info or debug' --log-level loud
 node_flag 'unrecognized option' --no-such-flag

@@ -338,6 +338,19 @@ static void labels_are_given_to_those_who_bring_none(void **state)
                             slice_text("node3")));
 }
 
+static void the_managers_own_label_is_refused(void **state)
+{
+    struct world *w = *state;
+    greet(w, 1, 7);
+    enlist(w, 1, "manager", 7, 6001);
+    const struct msg *reply = last_heard(w, 1, MSG_REGISTER_REPLY);
+    assert_non_null(reply);
+    assert_int_equal(reply->register_reply.error, GT_ELABEL);
+    assert_true(slice_equal(reply->register_reply.text,
+                            slice_text("the label manager is the manager's")));
+    assert_int_equal(manager_ring(w->manager)->member_count, 0);
+}
+
 static void a_label_in_use_is_refused(void **state)
 {
     struct world *w = *state;
@@ -737,6 +750,7 @@ int main(void)
         STORY(a_cluster_waits_for_its_nodes),
         STORY(each_one_who_joins_prolongs_the_pause),
         STORY(labels_are_given_to_those_who_bring_none),
+        STORY(the_managers_own_label_is_refused),
         STORY(a_label_in_use_is_refused),
         STORY(a_late_node_is_joining_without_tokens),
         STORY(nothing_is_told_before_it_is_durable),
