@@ -981,6 +981,7 @@ static enum advice advice_of(int error)
     case GT_EUNKNOWN:
     case GT_EPOISONED:
     case GT_EIO:
+    case GT_EDESCRIPTORS:
     case GT_ENOSPACE:
     case GT_ECLOSED:
     case GT_ECLOCK:

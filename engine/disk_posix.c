@@ -44,6 +44,9 @@ static int error_of(int cause)
         return GT_ENOSPACE;
     case ENOMEM:
         return GT_ENOMEM;
+    case EMFILE:
+    case ENFILE:
+        return GT_EDESCRIPTORS;
     default:
         return GT_EIO;
     }
@@ -312,10 +315,16 @@ static int make_path(char *path, char holder[DISK_HOLDER_BYTES])
             continue;
         char end = *at;
         *at = 0;
-        int cause = mkdir(path, 0700) == 0 ? sync_parent(path) : errno;
+        bool made = mkdir(path, 0700) == 0;
+        int cause = made ? sync_parent(path) : errno;
+        if (made && cause != 0) {
+            rmdir(path); /* else the next start would take it for durable */
+            int error = refuse(holder, "sync the folder above", path, cause);
+            return cause == EIO ? GT_EPOISONED : error;
+        }
         /* A parent that exists may answer EACCES or EROFS to mkdir; what comes below decides. */
         struct stat facts;
-        if (cause != 0 && stat(path, &facts) != 0)
+        if (!made && stat(path, &facts) != 0)
             return refuse(holder, "create", path, cause);
         *at = end;
         if (end == 0)

@@ -151,7 +151,8 @@ struct store_result {
     uint64_t tag;
     /* 0, or:
      *   not applied, proved: GT_ELIMIT, GT_ECONTEXT, GT_ENOSPACE, GT_EBUSY (too many wait),
-     *     GT_ETIMEOUT, GT_ENOMEM, GT_EIO (no further log segment could be made);
+     *     GT_ETIMEOUT, GT_ENOMEM, GT_EIO, GT_EDESCRIPTORS (no further log segment
+     *     could be made);
      *   GT_EUNKNOWN: the record here is bad; nothing was done;
      *   GT_EPOISONED: in doubt;
      *   MERGE: GT_ECORRUPT, GT_EFORMAT: the incoming record is bad, lists a dot that it does not

@@ -253,7 +253,8 @@ int daemon_folder_open(struct daemon *d, const char *label, uint64_t segment_byt
     if (error == GT_ELOCKED)
         return daemon_fail(d, error, "data folder %s is in use by %s", folder, holder);
     if (error)
-        return daemon_fail(d, error, "data folder %s: %s", folder, holder);
+        return daemon_fail(d, error, "data folder %s: %s%s", folder, holder,
+                           error == GT_EPOISONED ? "; check the disk and start again" : "");
     error = index_lmdb_new(folder, map_bytes, &d->log, &d->index);
     if (error)
         return daemon_fail_storage(d, error, "index: ");

@@ -1,11 +1,14 @@
 /* The real disk, on files in a folder of its own. */
 #include "engine/disk.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -45,6 +48,48 @@ static struct disk *place_open(struct place *p)
     struct disk *d = NULL;
     assert_int_equal(disk_posix_new(p->folder, "gtstore-node node1", NULL, &d, p->holder), 0);
     return d;
+}
+
+/* In the place of libc's: fails when it is told to. */
+static unsigned fsync_fails_at; /* this call from now on, 1 is the next; 0: none */
+
+int fsync(int fd)
+{
+    if (fsync_fails_at > 0 && --fsync_fails_at == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static void a_folder_that_may_not_be_durable_is_refused(void **state)
+{
+    struct place *p = *state;
+    struct disk *d;
+    for (unsigned nth = 1; nth <= 2; nth++) { /* two folders are made */
+        fsync_fails_at = nth;
+        assert_int_equal(disk_posix_new(p->folder, "x", NULL, &d, p->holder), GT_EPOISONED);
+        assert_non_null(strstr(p->holder, "cannot sync the folder above"));
+        assert_int_equal(fsync_fails_at, 0);
+        assert_int_not_equal(access(p->folder, F_OK), 0); /* the next start makes it anew */
+    }
+    d = place_open(p);
+    d->destroy(d);
+}
+
+static void too_many_open_files_are_no_failed_disk(void **state)
+{
+    struct place *p = *state;
+    struct disk *d = place_open(p);
+    struct disk_file *f;
+    struct rlimit limit, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int error = d->open(d, "f", true, &f);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(error, GT_EDESCRIPTORS);
+    d->destroy(d);
 }
 
 static void the_folder_is_made_for_the_owner_alone(void **state)
@@ -238,6 +283,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_DISK(the_folder_is_made_for_the_owner_alone),
+        ON_DISK(a_folder_that_may_not_be_durable_is_refused),
+        ON_DISK(too_many_open_files_are_no_failed_disk),
         ON_DISK(a_second_user_is_told_who_holds_the_folder),
         ON_DISK(a_folder_that_cannot_be_made_is_named_with_the_cause),
         ON_DISK(an_unwritable_folder_is_refused_with_the_cause),
