@@ -502,7 +502,8 @@ static int run_import(const struct options *o)
         code = fail(error, place);
     }
     if (code == 0)
-        fprintf(stderr, "imported %llu records\n", (unsigned long long)records);
+        fprintf(stderr, "imported %llu record%s\n", (unsigned long long)records,
+                records == 1 ? "" : "s");
     json_line_close(&line);
     free(text);
     if (file != stdin)

@@ -412,14 +412,19 @@ static int check_run(struct check *c, const char *folder, const char *salvage_pa
     return error || c->problems ? 1 : 0;
 }
 
-static int usage(FILE *out, int code)
+static int usage(void)
 {
-    fputs("usage: gtstore-check DIR [--salvage OUT]\n"
-          "Verifies the data folder of a node that is not running.\n"
-          "  --salvage OUT   write every key that can be read, as lines for gtstore import\n"
-          "Exit: 0 sound, 1 damaged, 2 usage\n",
-          out);
-    return code;
+    return fputs("usage: gtstore-check DIR [--salvage OUT]\n"
+                 "Verifies the data folder of a node that is not running.\n"
+                 "  --salvage OUT   write every key that can be read, as lines for gtstore import\n"
+                 "Exit: 0 sound, 1 damaged, 2 usage\n",
+                 stdout) < 0;
+}
+
+static int wrong(const char *what, const char *which)
+{
+    fprintf(stderr, "gtstore-check: %s%s; see: gtstore-check --help\n", what, which);
+    return 2;
 }
 
 /* The index's pages point at each other by number, and a flipped bit can send LMDB outside of its
@@ -443,20 +448,24 @@ int main(int argc, char **argv)
     const char *folder = NULL, *salvage_path = NULL;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0)
-            return usage(stdout, 0);
+            return usage();
         if (strcmp(argv[i], "--version") == 0)
             return printf("gtstore-check %s\n", GT_VERSION) < 0;
         if (strcmp(argv[i], "--salvage") == 0 && i + 1 < argc)
             salvage_path = argv[++i];
         else if (strncmp(argv[i], "--salvage=", 10) == 0)
             salvage_path = argv[i] + 10;
-        else if (argv[i][0] == '-' || folder)
-            return usage(stderr, 2);
+        else if (strcmp(argv[i], "--salvage") == 0)
+            return wrong("--salvage needs a file", "");
+        else if (argv[i][0] == '-')
+            return wrong("unknown flag ", argv[i]);
+        else if (folder)
+            return wrong("unexpected argument ", argv[i]);
         else
             folder = argv[i];
     }
     if (!folder)
-        return usage(stderr, 2);
+        return wrong("the data folder of a node is needed", "");
     static struct check c;
     log_init(&c.log, LOG_WARN, log_sink_stderr, NULL);
     return check_run(&c, folder, salvage_path);

@@ -80,6 +80,16 @@ touch "$scratch/a-file"
 one_line 1 '.' "$n" --data-dir "$scratch/a-file" --manager "$manager"
 one_line 2 'advertise' "$n" --data-dir "$scratch/wild" --manager "$manager" --listen 0.0.0.0:0
 
+check_flag() { one_line 2 "$1" "$bin/gtstore-check" "${@:2}"; }
+check_flag 'unknown flag --bogus' --bogus
+check_flag 'unknown flag -x' "$scratch/node1" -x
+check_flag 'unexpected argument more' "$scratch/node1" more
+check_flag 'salvage needs a file' "$scratch/node1" --salvage
+check_flag 'data folder .* is needed'
+echo '{"key": "single", "value": "1"}' >"$scratch/single.jsonl"
+one_line 0 '^imported 1 record$' gt import "$scratch/single.jsonl"
+expect_exit 0 gt delete single
+
 echo "a node of another cluster is refused"
 mkdir "$scratch/second"
 (
