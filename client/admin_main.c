@@ -198,38 +198,69 @@ static int run_version(const struct options *o)
     return program_flush(0);
 }
 
-/* One look at the cluster for wait: the reason to go on waiting, "" when there is none. */
-static bool wait_look(const struct options *o, uint64_t began_us, uint64_t left_us,
+static uint64_t at_most(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A node knows only its own report: the others are asked for theirs, while there is time. */
+static void reports_gather(struct status *s, uint64_t began_us, uint64_t end_us)
+{
+    struct msg request = {.type = MSG_STATUS};
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        struct status_node *n = &s->nodes[i];
+        struct ask_reply reply;
+        uint64_t now_us = loop_now_us();
+        if (n->member.state != MEMBER_UP || now_us >= end_us ||
+            view_report_fresh(n, (now_us - began_us) / 1000))
+            continue;
+        int error =
+            ask(&n->member.address, 1, &request, at_most(end_us - now_us, REQUEST_US), &reply);
+        const struct status *told = error ? NULL : reply.msg.status_reply.status;
+        for (uint32_t k = 0; told && k < told->node_count; k++)
+            if (told->nodes[k].member.id == n->member.id && told->nodes[k].report_known) {
+                n->report = told->nodes[k].report;
+                n->report_known = true;
+                n->heard_ms = told->nodes[k].heard_ms;
+            }
+        ask_reply_close(&reply);
+    }
+}
+
+/* One look at the cluster for wait: the reason to go on waiting, "" when there is none. When nobody
+ * answers, the reason that was seen last stays, if there was one. True when somebody answered. */
+static bool wait_look(const struct options *o, uint64_t began_us, uint64_t end_us, bool reached,
                       char text[VIEW_TEXT_BYTES])
 {
     struct ask_reply reply;
     struct msg request = {.type = MSG_STATUS};
-    int error = ask(o->addresses, o->address_count, &request,
-                    left_us < REQUEST_US ? left_us : REQUEST_US, &reply);
-    if (error)
-        snprintf(text, VIEW_TEXT_BYTES, "%s", reply.text);
-    else if (reply.msg.status_reply.error || !reply.msg.status_reply.status)
-        snprintf(text, VIEW_TEXT_BYTES, "no status to be had yet");
-    else
-        view_wait_text(reply.msg.status_reply.status, (loop_now_us() - began_us) / 1000, text);
+    uint64_t now_us = loop_now_us(), left_us = end_us > now_us ? end_us - now_us : 1000;
+    int error = ask(o->addresses, o->address_count, &request, at_most(left_us, REQUEST_US), &reply);
+    struct status *s = error ? NULL : reply.msg.status_reply.status;
+    if (s && strcmp(s->source, MANAGER_LABEL) != 0)
+        reports_gather(s, began_us, end_us);
+    if (s)
+        view_wait_text(s, (loop_now_us() - began_us) / 1000, text);
+    else if (!reached)
+        snprintf(text, VIEW_TEXT_BYTES, "%s", error ? reply.text : "no status to be had yet");
     ask_reply_close(&reply);
     return error == 0;
 }
 
 static int run_wait(const struct options *o)
 {
-    char text[VIEW_TEXT_BYTES];
+    char text[VIEW_TEXT_BYTES] = "";
     bool reached = false;
     uint64_t began_us = loop_now_us();
     uint64_t end_us = began_us + (o->timeout_us ? o->timeout_us : WAIT_US);
-    for (uint64_t now_us = began_us;; now_us = loop_now_us()) {
-        reached |= wait_look(o, began_us, end_us > now_us ? end_us - now_us : 1000, text);
+    for (;;) {
+        reached |= wait_look(o, began_us, end_us, reached, text);
         if (!text[0])
             return 0;
-        now_us = loop_now_us();
+        uint64_t now_us = loop_now_us();
         if (now_us >= end_us)
             program_die(reached ? EXIT_NOT_WELL : EXIT_UNREACHABLE, "%s", text);
-        uint64_t pause_us = end_us - now_us < WAIT_PAUSE_US ? end_us - now_us : WAIT_PAUSE_US;
+        uint64_t pause_us = at_most(end_us - now_us, WAIT_PAUSE_US);
         nanosleep(&(struct timespec){.tv_nsec = (long)pause_us * 1000}, NULL);
     }
 }

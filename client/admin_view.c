@@ -125,32 +125,42 @@ const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES]
     return text;
 }
 
+/* What one node's report lacks. */
+static void node_wait_text(const struct status_node *n, uint64_t waited_ms,
+                           char text[VIEW_TEXT_BYTES])
+{
+    const char *label = n->member.label;
+    if (!view_report_fresh(n, waited_ms))
+        snprintf(text, VIEW_TEXT_BYTES, "%s has not reported yet", label);
+    else if (!n->report.lag_known)
+        snprintf(text, VIEW_TEXT_BYTES, "lag_writes of %s is not known yet", label);
+    else if (n->report.lag_writes > 0)
+        snprintf(text, VIEW_TEXT_BYTES, "lag_writes of %s is %llu", label,
+                 (unsigned long long)n->report.lag_writes);
+    else if (n->report.hints > 0)
+        snprintf(text, VIEW_TEXT_BYTES, "hints of %s is %llu", label,
+                 (unsigned long long)n->report.hints);
+}
+
+bool view_report_fresh(const struct status_node *n, uint64_t waited_ms)
+{
+    return n->report_known && n->heard_ms <= waited_ms;
+}
+
 const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text[VIEW_TEXT_BYTES])
 {
     char names[200];
-    view_verdict_text(s, text);
-    if (text[0])
-        return text;
+    text[0] = '\0';
+    if (!s->formed)
+        return view_verdict_text(s, text);
     if (names_not_up(s, names, sizeof(names))) {
-        snprintf(text, VIEW_TEXT_BYTES, "not every member is up: %s", names);
+        if (!view_verdict_text(s, text)[0]) /* it names them too */
+            snprintf(text, VIEW_TEXT_BYTES, "not every member is up: %s", names);
         return text;
     }
-    for (uint32_t i = 0; i < s->node_count; i++) {
-        const struct status_node *n = &s->nodes[i];
-        const char *label = n->member.label;
-        if (n->member.state == MEMBER_REMOVED)
-            continue;
-        if (s->manager_reachable && (!n->report_known || n->heard_ms > waited_ms))
-            snprintf(text, VIEW_TEXT_BYTES, "%s has not reported yet", label);
-        else if (n->report_known && n->report.hints > 0)
-            snprintf(text, VIEW_TEXT_BYTES, "%s holds %llu hints", label,
-                     (unsigned long long)n->report.hints);
-        else if (n->report_known && n->report.lag_known && n->report.lag_writes > 0)
-            snprintf(text, VIEW_TEXT_BYTES, "%s is %llu writes behind", label,
-                     (unsigned long long)n->report.lag_writes);
-        if (text[0])
-            return text;
-    }
+    for (uint32_t i = 0; i < s->node_count && !text[0]; i++)
+        if (s->nodes[i].member.state != MEMBER_REMOVED)
+            node_wait_text(&s->nodes[i], waited_ms, text);
     return text;
 }
 
@@ -208,8 +218,8 @@ void view_summary_grid(const struct status *s, struct grid *g)
 
 void view_nodes_grid(const struct status *s, struct grid *g)
 {
-    static const char *const headers[] = {"LABEL", "ID",   "ADDRESS", "ZONE",  "CAPACITY", "STATE",
-                                          "TOKENS", "KEYS", "LAG",    "HINTS", "RSS",      "DATA"};
+    static const char *const headers[] = {"LABEL",  "ID",   "ADDRESS", "ZONE",  "CAPACITY", "STATE",
+                                          "TOKENS", "KEYS", "LAG",     "HINTS", "RSS",      "DATA"};
     for (uint32_t i = 0; i < 12; i++)
         column(g, headers[i], i == 4 || i > 5);
     for (uint32_t i = 0; i < s->node_count; i++) {

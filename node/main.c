@@ -188,6 +188,21 @@ static void meta_text(const struct engine *e, const char *name, char *text, size
 
 /* ---- callbacks of loop and node -------------------------------------------------------------- */
 
+/* Entries of the dot logs that another owner still needs. A partition with one owner has nobody who
+ * could confirm them. */
+static uint64_t hints_count(const struct program *p)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; p->ring && p->ring->formed && i < p->ring->settings.partitions; i++) {
+        struct engine_partition part;
+        if (p->ring->arcs[i].owner_count < 2)
+            continue;
+        engine_partition(p->daemon.engine, i, &part);
+        count += part.log_entries;
+    }
+    return count;
+}
+
 static void report_fill(void *arg, struct node_report *out)
 {
     struct program *p = arg;
@@ -196,6 +211,7 @@ static void report_fill(void *arg, struct node_report *out)
     out->keys = totals.live;
     out->records = totals.records;
     out->data_bytes = totals.index_file_bytes + totals.log_file_bytes;
+    out->hints = hints_count(p);
     out->damage = *engine_damage(p->daemon.engine);
     out->uptime_s = (loop_now_us() - p->started_us) / 1000000;
     unsigned long pages = 0, resident = 0;

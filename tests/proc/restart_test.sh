@@ -16,6 +16,14 @@ node_start node2 || fail "node2 did not come back"
 [ "${daemon_address[node2]}" = "$before" ] || fail "expected node2 on $before again, saw ${daemon_address[node2]}"
 cluster_wait || fail "not well after node2 came back"
 
+echo "wait at its limit says what it saw last, and that somebody answered"
+daemon_kill node2
+expect '*node[123] *' admin wait --timeout 300ms # down, or not heard of yet
+expect_exit 7 admin wait --timeout 300ms
+node_start node2 || fail "node2 did not come back"
+cluster_wait || fail "not well"
+[ "$(admin -o json nodes | jq -c '[.nodes[] | .lag_writes, .hints] | unique')" = '[0]' ] || fail "expected neither lag nor hints after wait"
+
 echo "the manager dies: reads and writes go on, a node restarts from its own map"
 daemon_kill manager
 expect 'k1, v2, node*' gt -m "${daemon_address[node1]}" -v get k1
@@ -24,6 +32,14 @@ daemon_kill node3
 node_start node3 || fail "node3 did not come back without the manager"
 [ "$(admin -m "${daemon_address[node1]}" -o json status | jq -r .manager)" = unreachable ] || fail "expected the manager to be unreachable"
 expect 'k2, v1, node*' gt -m "${daemon_address[node3]}" -v get k2
+
+echo "wait goes by what the nodes say themselves when the manager is away"
+expect_exit 0 admin -m "${daemon_address[node1]}" wait --timeout 60s
+daemon_kill node3
+expect '*node3 down*' admin -m "${daemon_address[node1]}" wait --timeout 1s
+expect_exit 7 admin -m "${daemon_address[node1]}" wait --timeout 1s
+expect_exit 6 admin wait --timeout 300ms
+node_start node3 || fail "node3 did not come back"
 
 echo "the manager comes back on its folder and port, with the same map"
 manager_start || fail "the manager did not come back"

@@ -55,11 +55,54 @@ static void json_has_a_flag_for_every_node(void **state)
     json_decref(answer);
 }
 
+static void assert_waits_for(const struct status *s, const char *reason)
+{
+    char text[VIEW_TEXT_BYTES];
+    assert_string_equal(view_wait_text(s, 1000, text), reason);
+}
+
+static void wait_is_for_members_lag_and_hints_as_told_since_it_began(void **state)
+{
+    (void)state;
+    struct status s = snapshot;
+    s.registered = 1;
+    s.settings.form_nodes = 2;
+    s.verdict = VERDICT_UNAVAILABLE;
+    nodes_set((struct engine_damage){0});
+    for (int i = 0; i < 2; i++) {
+        nodes[i].report.lag_known = true;
+        nodes[i].heard_ms = 1000;
+    }
+    assert_waits_for(&s, "unavailable: forming: 1 of 2 nodes");
+    s.formed = true;
+    s.verdict = VERDICT_AT_RISK; /* three copies of two nodes: nothing that would pass by waiting */
+    assert_waits_for(&s, "");
+    nodes[0].member.state = MEMBER_DOWN;
+    assert_waits_for(&s, "at_risk: of 0 partitions 0 lack an owner and 0 their quorum (node1 down)");
+    s.verdict = VERDICT_HEALTHY; /* it owns nothing */
+    assert_waits_for(&s, "not every member is up: node1 down");
+    nodes[0].member.state = MEMBER_UP;
+    nodes[1].report.hints = 7;
+    assert_waits_for(&s, "hints of node2 is 7");
+    nodes[1].report.lag_writes = 3;
+    assert_waits_for(&s, "lag_writes of node2 is 3");
+    nodes[1].report.lag_known = false;
+    assert_waits_for(&s, "lag_writes of node2 is not known yet");
+    nodes[1].heard_ms = 1001;
+    assert_waits_for(&s, "node2 has not reported yet");
+    nodes[1].heard_ms = 0;
+    nodes[1].report_known = false;
+    assert_waits_for(&s, "node2 has not reported yet");
+    nodes[1].member.state = MEMBER_REMOVED;
+    assert_waits_for(&s, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_names_the_node_and_what_may_be_lost),
         cmocka_unit_test(json_has_a_flag_for_every_node),
+        cmocka_unit_test(wait_is_for_members_lag_and_hints_as_told_since_it_began),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
