@@ -39,8 +39,8 @@ const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES]
 /* The node has reported within the last waited_ms. */
 bool view_report_fresh(const struct status_node *n, uint64_t waited_ms);
 /* One line: what `wait` waits for, "" when for nothing more: every member is up, and every node has
- * reported since the wait began (within the last waited_ms) that it is 0 writes behind and that
- * nobody needs anything of it. Returns text. */
+ * reported since the wait began (within the last waited_ms) that it is 0 writes behind and
+ * keeps nothing for one that is away. Returns text. */
 const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text[VIEW_TEXT_BYTES]);
 /* One line: that writes may be missing at the node, "" when nothing says so. Returns text. */
 const char *view_damage_text(const struct status_node *n, char text[VIEW_TEXT_BYTES]);

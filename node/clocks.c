@@ -161,6 +161,15 @@ uint64_t watch_lag(const struct node *n, bool *known)
     return lag;
 }
 
+bool node_owner_away(const struct node *n, uint32_t partition)
+{
+    const struct watch *w = watch_of(n, partition);
+    for (uint32_t i = 0; w && i < w->count; i++)
+        if (!w->others[i].clock || !node_linked(n, w->others[i].node))
+            return true;
+    return false;
+}
+
 /* ---- asking ---------------------------------------------------------------------------------- */
 
 /* Reads our own clocks of the partitions listed; SLOT_CLOCKS goes on when they are there. */

@@ -188,14 +188,14 @@ static void meta_text(const struct engine *e, const char *name, char *text, size
 
 /* ---- callbacks of loop and node -------------------------------------------------------------- */
 
-/* Entries of the dot logs that another owner still needs. A partition with one owner has nobody who
- * could confirm them. */
+/* What the dot logs hold for owners who are away. What those lack who are here is their lag. */
 static uint64_t hints_count(const struct program *p)
 {
+    const struct ring *ring = node_ring(p->node);
     uint64_t count = 0;
-    for (uint32_t i = 0; p->ring && p->ring->formed && i < p->ring->settings.partitions; i++) {
+    for (uint32_t i = 0; ring && ring->formed && i < ring->settings.partitions; i++) {
         struct engine_partition part;
-        if (p->ring->arcs[i].owner_count < 2)
+        if (!node_owner_away(p->node, i))
             continue;
         engine_partition(p->daemon.engine, i, &part);
         count += part.log_entries;

@@ -43,6 +43,9 @@ struct gt_machine node_machine(struct node *n);
 /* After a GT_IDENTITY effect was carried out. */
 void node_set_identity(struct node *n, const struct engine_identity *identity);
 const struct ring *node_ring(const struct node *n); /* NULL before there is one */
+/* We own the partition, and another owner is not linked or has not told yet what it has: what the dot
+ * log of the partition holds is kept for it. */
+bool node_owner_away(const struct node *n, uint32_t partition);
 const char *node_label(const struct node *n);
 const struct node_metrics *node_metrics(const struct node *n);
 

@@ -20,6 +20,13 @@ echo "wait at its limit says what it saw last, and that somebody answered"
 daemon_kill node2
 expect '*node[123] *' admin wait --timeout 300ms # down, or not heard of yet
 expect_exit 7 admin wait --timeout 300ms
+gt put k1 v3 >/dev/null && gt put k1 v2 >/dev/null || fail "puts with node2 away"
+for ((i = 0; i < 200; i++)); do # with the next heartbeats
+  hints=$(admin -o json nodes | jq '[.nodes[] | select(.label != "node2").hints] | add')
+  [ "$hints" = 0 ] || break
+  sleep 0.05 # nanosleep_seam: polls a condition with a bound
+done
+[ "$hints" -gt 0 ] || fail "nobody keeps anything for node2, which is away"
 node_start node2 || fail "node2 did not come back"
 cluster_wait || fail "not well"
 [ "$(admin -o json nodes | jq -c '[.nodes[] | .lag_writes, .hints] | unique')" = '[0]' ] || fail "expected neither lag nor hints after wait"

@@ -2091,6 +2091,23 @@ static void test_status_without_a_manager_is_of_own_links(void **state)
     world_free(w);
 }
 
+static void test_an_owner_is_away_until_it_is_linked_and_has_told_what_it_has(void **state)
+{
+    (void)state;
+    struct world *w = cluster(2, 2, 1, 2);
+    pass(w, 3000000); /* they compare */
+    assert_false(node_owner_away(w->hosts[0].n, 0));
+    host_kill(w, 1);
+    assert_true(node_owner_away(w->hosts[0].n, 0));
+    host_restart(w, 1);
+    pass(w, 3000000);
+    assert_false(node_owner_away(w->hosts[0].n, 0));
+    world_free(w);
+    w = cluster(1, 1, 1, 1); /* nobody else */
+    assert_false(node_owner_away(w->hosts[0].n, 0));
+    world_free(w);
+}
+
 /* ---- joining --------------------------------------------------------------------------------- */
 
 static bool manager_got(struct world *w, enum msg_type type, struct msg *m)
@@ -2510,6 +2527,7 @@ int main(void)
         cmocka_unit_test(test_a_map_of_another_cluster_is_ignored),
         cmocka_unit_test(test_the_map_is_given_to_who_asks_with_another_epoch),
         cmocka_unit_test(test_status_without_a_manager_is_of_own_links),
+        cmocka_unit_test(test_an_owner_is_away_until_it_is_linked_and_has_told_what_it_has),
         cmocka_unit_test(test_status_says_whether_a_manager_has_accepted_this_node),
         cmocka_unit_test(test_a_fresh_node_joins_takes_label_and_cluster_and_is_ready),
         cmocka_unit_test(test_a_hello_of_a_stranger_waits_for_a_map_that_names_it),
