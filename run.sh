@@ -11,7 +11,7 @@ usage() {
 usage: ./run.sh            the demonstration: 5 nodes, 3 copies, this machine's package database
        ./run.sh SCENARIO   one of: $scenarios
 The demonstration leaves a cluster running on port 5000 (data in data/demo); ./stop_service ends it.
-A scenario runs on a cluster of its own and stops it again; figures go to results/, logs to logs/.
+A scenario runs on a cluster of its own and stops it again; figures go to results/, logs to logs/SCENARIO/.
 EOF
 }
 
@@ -29,13 +29,12 @@ export bin=$root/build/bin
 if [ "$name" = demo ]; then
   exec bash "$root/tests/lib/demo.sh" "$root"
 fi
-mkdir -p "$root/results" "$root/logs"
-find "$root/logs" -mindepth 1 -delete
-export results=$root/results logs=$root/logs
+export results=$root/results logs=$root/logs/$name
+rm -rf "$logs" && mkdir -p "$results" "$logs" || die "run.sh: cannot make $logs anew"
 if bash "$root/tests/scenario/$name.sh"; then
   say "$name: every expectation held"
 else
   code=$?
-  say "$name: FAILED (logs in logs/)"
+  say "$name: FAILED (logs in logs/$name/)"
   exit "$code"
 fi

@@ -19,12 +19,13 @@ declare -A daemon_pid=() daemon_address=()
 manager=
 
 # daemon_start LABEL PROGRAM ARGUMENT...: starts it, waits for its ready line, records pid and
-# address. Its log is $scratch/LABEL.log. Returns 1 with the log's tail when it ends instead.
+# address. Its log is $scratch/LABEL.log. Returns 1 with the log's tail when it ends instead. A lock
+# that the script holds by lock_fd stays the script's.
 daemon_start() {
   local label=$1 line fd pid
   shift
   mkdir -p "$scratch"
-  exec {fd}< <(exec setsid "$@" 2>>"$scratch/$label.log")
+  exec {fd}< <([ -z "${lock_fd:-}" ] || exec {lock_fd}>&-; exec setsid "$@" 2>>"$scratch/$label.log")
   pid=$!
   while IFS= read -r -t "${ready_timeout_s:-60}" -u "$fd" line; do
     case $line in

@@ -6,9 +6,10 @@ root=$1
 . "$root/tests/lib/service.sh"
 data=$root/data/demo
 
+service_lock "$data" || { say "run.sh: nothing was started"; exit 1; }
+service_stop "$data" >&2
 if [ -e "$data" ]; then
   service_ours "$data" || { say "run.sh: $data was not made by run.sh; move it away first"; exit 1; }
-  service_stop "$data" >&2
   rm -rf "$data"
 fi
 mkdir -p "$data/expected"
@@ -17,7 +18,7 @@ trap 'code=$?; [ $code = 0 ] || { say "run.sh: stopping the cluster; logs are in
 
 echo "1. a manager on 127.0.0.1:5000 and five nodes, three copies of everything"
 service_start "$data" || fail "the cluster did not start"
-while read -r _ _ label address; do printf '   %-8s %s\n' "$label" "$address"; done <"$data/service.pids"
+while read -r _ _ label address; do printf '   %-8s %s\n' "$label" "$address"; done < <(service_daemons "$data")
 
 # Name -> stanza, exactly as dpkg has it; a foreign architecture's package has it in the name.
 awk -v RS= -v ORS= -v dir="$data/expected/" '
@@ -69,7 +70,6 @@ started=$(date +%s%N)
 segment=64MiB node_start "$victim" || fail "$victim did not come back"
 cluster_wait 60s || fail "the cluster is not well"
 back_ms=$((($(date +%s%N) - started) / 1000000))
-sed -i "/ $victim /d" "$data/service.pids"
 service_remember "$data" "$victim"
 read_back "with $victim back"
 

@@ -1,11 +1,19 @@
 # Sourced by start_service, stop_service and the demonstration: clusters that go on after the script.
 # A service is a folder with
 #   service.conf   nodes, replicas, profile, port: how it was made; also the mark that we made it
-#   service.pids   one line for each daemon: pid, start time of the process, label, address
-# and data/running lists the folders of services that were started and not stopped.
+# and beside it FOLDER.lock, held by the script that makes, starts or removes it. What was started and
+# not stopped stands in data/running, one line for each daemon: pid, start time of the process, label,
+# address, folder. It lies outside of the folder: what runs can be stopped when the folder is gone.
 
 . "$root/tests/lib/cluster.sh"
 running=$root/data/running
+
+# Holds the service until this script ends. Says so and returns 1 when another one holds it.
+service_lock() { # DIR
+  { mkdir -p -- "$(dirname -- "$1")" && : >>"$1.lock"; } 2>/dev/null || { say "cannot make $1.lock"; return 1; }
+  exec {lock_fd}>>"$1.lock"
+  flock -n "$lock_fd" || { say "another script starts $1 at this moment"; return 1; }
+}
 
 process_started() { # PID -> start time in clock ticks since boot, nothing when it is gone or a zombie
   local stat
@@ -31,22 +39,59 @@ process_gone() { # PID STARTED SECONDS
 
 service_ours() { [ -f "$1/service.conf" ]; }
 
-service_remember() { # DIR LABEL
-  local pid=${daemon_pid[$2]}
-  echo "$pid $(process_started "$pid") $2 ${daemon_address[$2]}" >>"$1/service.pids"
+# The process still is the daemon that we started, and not another with its number.
+daemon_ours() { # PID STARTED
+  local program
+  [ -n "$2" ] && [ "$(process_started "$1")" = "$2" ] || return 1
+  program=$(readlink "/proc/$1/exe" 2>/dev/null) || return 1
+  case ${program% (deleted)} in # built anew since then
+    */gtstore-manager | */gtstore-node) ;;
+    *) return 1 ;;
+  esac
 }
 
-# Stops what is recorded in DIR: only pids that are still the process we started.
+running_locked() { # COMMAND...: nobody else reads or changes data/running meanwhile
+  local fd code=0
+  mkdir -p "$root/data"
+  exec {fd}>>"$running.lock" && flock "$fd" || return 1
+  "$@" || code=$?
+  exec {fd}>&-
+  return $code
+}
+running_add() { echo "$*" >>"$running"; }
+running_drop() { # DIR
+  local pid started label address folder
+  [ -f "$running" ] || return 0
+  while read -r pid started label address folder; do
+    [ -z "$folder" ] || [ "$folder" = "$1" ] || echo "$pid $started $label $address $folder"
+  done <"$running" >"$running.new"
+  mv "$running.new" "$running"
+}
+
+# "pid started label address" of each daemon of DIR that was started and not stopped.
+service_daemons() { # DIR
+  local pid started label address folder
+  [ -f "$running" ] || return 0
+  while read -r pid started label address folder; do
+    [ "$folder" != "$1" ] || echo "$pid $started $label $address"
+  done <"$running"
+}
+
+service_remember() { # DIR LABEL
+  local pid=${daemon_pid[$2]}
+  running_locked running_add "$pid" "$(process_started "$pid")" "$2" "${daemon_address[$2]}" "$1"
+}
+
+# Stops what was started of DIR: only pids that are still the process we started.
 service_stop() { # DIR
-  local pid started label address
+  local pid started label
   local -a ours=()
-  [ -f "$1/service.pids" ] || return 0
-  while read -r pid started label address; do
-    if [ -n "$started" ] && [ "$(process_started "$pid")" = "$started" ]; then
+  while read -r pid started label _; do
+    if daemon_ours "$pid" "$started"; then
       kill -CONT "$pid" 2>/dev/null
       kill -TERM "$pid" 2>/dev/null && ours+=("$pid $started $label")
     fi
-  done <"$1/service.pids"
+  done < <(service_daemons "$1")
   for pid in "${ours[@]}"; do
     read -r pid started label <<<"$pid"
     if ! process_gone "$pid" "$started" 20; then
@@ -56,12 +101,7 @@ service_stop() { # DIR
     fi
     echo "stopped $label (pid $pid)"
   done
-  rm -f "$1/service.pids"
-  if [ -f "$running" ]; then
-    grep -vxF "$1" "$running" >"$running.new"
-    mv "$running.new" "$running"
-  fi
-  return 0
+  running_locked running_drop "$1"
 }
 
 # Starts the manager and the nodes of DIR as service.conf says, remembering each.
@@ -70,9 +110,7 @@ service_start() { # DIR
   # shellcheck disable=SC1091
   . "$1/service.conf"
   scratch=$1
-  : >"$1/service.pids"
-  mkdir -p "$root/data"
-  grep -qxF "$1" "$running" 2>/dev/null || echo "$1" >>"$running"
+  running_locked running_drop "$1"
   manager_listen=127.0.0.1:$port
   manager_start --replicas "$replicas" --profile "$profile" --form-nodes "$nodes" || return 1
   service_remember "$1" manager
