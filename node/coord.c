@@ -237,6 +237,12 @@ void coord_relay(struct node *n, const struct gt_event *ev, struct gt_effects *f
     coord_end(n, reply->id, s);
 }
 
+/* What a refusal proves: of a read there is nothing to say. */
+static const char *proved(const struct gt_event *ev)
+{
+    return ev->message.msg->type == MSG_PUT ? "; not applied" : "";
+}
+
 /* The request is not ours to coordinate: passes it on, once. */
 static void pass_on(struct node *n, const struct gt_event *ev, const struct request_head *head,
                     uint32_t partition, struct gt_effects *fx)
@@ -244,13 +250,13 @@ static void pass_on(struct node *n, const struct gt_event *ev, const struct requ
     char text[MSG_TEXT_BYTES];
     struct origin o = origin_of(ev);
     if (head->flags & REQUEST_FORWARDED) {
-        snprintf(text, sizeof(text), "%s does not own the key; not applied", node_label(n));
+        snprintf(text, sizeof(text), "%s does not own the key%s", node_label(n), proved(ev));
         refuse(n, ev, GT_ENOTOWNER, text, fx);
     } else if (!coord_forward(n, &o, ev->message.msg, partition, deadline_of(n, head), fx)) {
         n->metrics.quorum_failures_count++;
-        snprintf(text, sizeof(text),
-                 "%u of %u owners unreachable; not applied; see: gtstore-admin status",
-                 n->ring->arcs[partition].owner_count, n->ring->arcs[partition].owner_count);
+        snprintf(text, sizeof(text), "%u of %u owners unreachable%s; see: gtstore-admin status",
+                 n->ring->arcs[partition].owner_count, n->ring->arcs[partition].owner_count,
+                 proved(ev));
         refuse(n, ev, GT_EQUORUM, text, fx);
     }
 }
@@ -263,7 +269,8 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
     bool write = kind == SLOT_PUT;
     if (n->coordinated >= n->inflight_max) {
         n->metrics.busy_count++;
-        refuse(n, ev, GT_EBUSY, "too many requests in flight here; not applied", fx);
+        snprintf(text, sizeof(text), "too many requests in flight here%s", proved(ev));
+        refuse(n, ev, GT_EBUSY, text, fx);
         return NULL;
     }
     if (write && n->put_bytes > 0 && n->put_bytes + ev->message.body->bytes > PUT_BYTES_MAX) {
@@ -275,8 +282,8 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
     ring_quorums(n->ring, partition, &total, &w, &read);
     uint32_t usual = write ? w : read;
     if (head->quorum > total) {
-        snprintf(text, sizeof(text), "%c=%u asked of %u owners; not applied", write ? 'W' : 'R',
-                 head->quorum, total);
+        snprintf(text, sizeof(text), "%c=%u asked of %u owners%s", write ? 'W' : 'R', head->quorum,
+                 total, proved(ev));
         refuse(n, ev, GT_EARG, text, fx);
         return NULL;
     }

@@ -43,6 +43,8 @@ one_line 2 '.' gt frobnicate
 one_line 2 '.' gt put only-a-key
 one_line 2 '.' gt --no-such-flag get k
 one_line 2 '.' gt -r 17 get k
+one_line 2 'R=4 asked of 3 owners$' gt get -r 4 k
+one_line 2 'W=4 asked of 3 owners; not applied$' gt put -w 4 k v
 one_line 1 'context' gt put k v --context bm8gY29udGV4dA
 one_line 6 'reach' gt -m 127.0.0.1:1 --timeout 1s get k
 one_line 2 '.' gt -m nonsense get k
