@@ -39,5 +39,5 @@ cora gets all of apple
   by node1 again
 what is where: apple
   node1: by node1 again
-  node2: by node2 again
+  node2: by node1 again
   node3: by node1 again

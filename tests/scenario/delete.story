@@ -16,19 +16,6 @@ what is where: apple
   node1: (deleted)
   node2: (deleted)
   node3: (deleted)
-# Who asks one owner alone may see the past, and is told that the answer is weak.
-node1 is killed
-node2 is killed
-wait 1 s
-ben gets apple from one owner
-  green, weak
-node1 starts
-  node1 is ready
-node2 starts
-  node2 is ready
-wait until all is quiet
-
-# A strict read is right, and brings the stale owner up to date on its way.
 ben gets apple
   not found
 ben gets all of apple
@@ -40,6 +27,18 @@ ben gets apple
   not found
 node1 starts
   node1 is ready
+wait until all is quiet
+
+# Even when it is asked alone: then the answer promises nothing, and says so.
+node1 is killed
+node2 is killed
+wait 1 s
+ben gets apple from one owner
+  not found, weak
+node1 starts
+  node1 is ready
+node2 starts
+  node2 is ready
 wait until all is quiet
 
 # The key can be written anew; what was deleted stays deleted everywhere.

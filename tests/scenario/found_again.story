@@ -1,6 +1,6 @@
-# A put reached its coordinator alone, which died before it told anybody. Who reads it there must find
-# it again: the read is answered when two owners have it, so that any two that are asked later know
-# of it. So does the reader's session when its owner dies, and everybody else.
+# A put reached its coordinator alone, which died before it told anybody. When it is back the others
+# pull the put from it, so that whoever has read it finds it again: the reader's session when that owner
+# dies, and everybody else.
 
 cluster of 3 nodes, 3 copies, R=2, W=2
 anna puts apple = green
@@ -17,14 +17,14 @@ the network heals
 wait until all is quiet
 what is where: apple
   node1: red
-  node2: green
-  node3: green
+  node2: red
+  node3: red
 ben gets apple
   red
 what is where: apple
   node1: red
   node2: red
-  node3: green
+  node3: red
 node1 is killed
 ben gets apple
   red
