@@ -441,3 +441,13 @@ const struct blob *engine_meta(const struct engine *e, const char *name)
             return e->metas[i].value;
     return NULL;
 }
+
+void engine_meta_text(const struct engine *e, const char *name, char *text, size_t bytes)
+{
+    const struct blob *b = engine_meta(e, name);
+    text[0] = 0;
+    if (!b || b->bytes >= bytes)
+        return;
+    memcpy(text, b->data, b->bytes);
+    text[b->bytes] = 0;
+}

@@ -287,6 +287,8 @@ void engine_warm(struct engine *e, uint32_t partition, struct slice key);
 /* Small named values, also readable before the first request. Returned blob is borrowed, NULL when
  * absent; valid until the next call into the engine. */
 const struct blob *engine_meta(const struct engine *e, const char *name);
+/* The same as text, ended by a zero; empty when it is absent or does not fit in bytes. */
+void engine_meta_text(const struct engine *e, const char *name, char *text, size_t bytes);
 
 const struct engine_identity *engine_identity(const struct engine *e);
 const struct engine_damage *engine_damage(const struct engine *e);

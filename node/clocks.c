@@ -172,8 +172,7 @@ bool node_owner_away(const struct node *n, uint32_t partition)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-/* Reads our own clocks of the partitions listed; SLOT_CLOCKS goes on when they are there. */
-static void clocks_read(uint64_t id, const uint8_t *numbers, uint32_t count, struct gt_effects *fx)
+void clocks_read(uint64_t id, const uint8_t *numbers, uint32_t count, struct gt_effects *fx)
 {
     struct blob *hold = blob_copy(numbers, (size_t)count * 2);
     gt_assert(hold);

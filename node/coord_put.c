@@ -3,9 +3,12 @@
  *
  *   begin --refused--------------------------------> NOT_APPLIED
  *     | STORE_PUT: mint, durable here (RULES 9)
- *   storing --refused by the engine----------------> NOT_APPLIED (poisoned: IN_DOUBT; unknown:
- * passed on) | stored: counts as the first of w sending: STATE to all other owners | w acknowledged
- * ----------------------------> DONE | w out of reach, or the deadline -----------> IN_DOUBT
+ *   storing --refused by the engine----------------> NOT_APPLIED
+ *     |       (poisoned: IN_DOUBT; the record unknown: passed on to another owner)
+ *     | stored: counts as the first of w
+ *   sending: STATE to all other owners
+ *     | w acknowledged ----------------------------> DONE
+ *     | w out of reach, or the deadline -----------> IN_DOUBT
  *   background: pieces of a large state alone, until every asked replica answered or was silent
  *
  * storing ends by the STORED event alone, even past the deadline: what is stored must be sent.

@@ -6,10 +6,10 @@
  *   a get whose answers differ
  *     | answered already: one repair of a key at a time, under a rate; else left to the next get
  *     | a session or blocking get: always; not answered yet
- *   spreading: STATE to the owners that lack it (to others too where w needs them), here
- * STORE_MERGE | w hold it ----------------------> the get is answered: settled | w out of reach, or
- * the deadline -> a session's: answered UNSETTLED; a blocking one: GT_EQUORUM until each that was
- * sent to has answered, broke its link, or was silent for 500 ms: the slot ends
+ *   spreading: STATE to the owners that lack it, and to others where w needs them; STORE_MERGE here
+ *     | w hold it ---------------------------------> the get is answered: settled
+ *     | w out of reach, or the deadline -----------> a session's: UNSETTLED; blocking: GT_EQUORUM
+ *   background: until each that was sent to has answered, broke its link, or was silent for 500 ms
  *
  * Owners that turn out to be slow or away get it by the next get, or by their own pull.
  */

@@ -175,17 +175,6 @@ static int meta_write(struct engine *e, const char *name, const char *value)
     return GT_EIO;
 }
 
-/* A stored text; empty when absent or too long. */
-static void meta_text(const struct engine *e, const char *name, char *text, size_t bytes)
-{
-    const struct blob *b = engine_meta(e, name);
-    text[0] = 0;
-    if (!b || b->bytes >= bytes)
-        return;
-    memcpy(text, b->data, b->bytes);
-    text[b->bytes] = 0;
-}
-
 /* ---- callbacks of loop and node -------------------------------------------------------------- */
 
 /* What the dot logs hold for owners who are away. What those lack who are here is their lag. */
@@ -279,7 +268,7 @@ static int listen_open(struct program *p)
     struct daemon *d = &p->daemon;
     char port[8];
     uint64_t remembered = 0;
-    meta_text(d->engine, "port", port, sizeof(port));
+    engine_meta_text(d->engine, "port", port, sizeof(port));
     if (units_number(port, 1, 65535, &remembered) != 0)
         remembered = 0;
     int error = daemon_listen(d, (uint16_t)remembered);
@@ -295,7 +284,7 @@ static int node_open(struct program *p)
     const struct options *o = &p->options;
     struct daemon *d = &p->daemon;
     char label[UNITS_LABEL_BYTES];
-    meta_text(d->engine, "label", label, sizeof(label));
+    engine_meta_text(d->engine, "label", label, sizeof(label));
     if (o->label && label[0] && strcmp(o->label, label) != 0)
         return daemon_fail(d, GT_ELABEL, "data folder %s is of %s, not of %s", d->options.data_dir,
                            label, o->label);

@@ -411,7 +411,7 @@ void coord_read_more(struct node *n, uint64_t id, struct slot *s, bool all,
                                       struct gt_effects *),
                      struct gt_effects *fx);
 
-/* ---- clocks.c -------------------------------------------------------------------------------- */
+/* ---- wall.c ---------------------------------------------------------------------------------- */
 
 /* Asks a linked node for its wall clock. */
 void clock_ask(struct node *n, struct peer *p, struct gt_effects *fx);
@@ -499,6 +499,8 @@ void clocks_exchange(struct node *n, struct gt_effects *fx);
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx);
 void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* Reads our own clocks of the partitions listed, two bytes each (le16), for the slot. */
+void clocks_read(uint64_t id, const uint8_t *numbers, uint32_t count, struct gt_effects *fx);
 void clocks_timeout(struct node *n, uint64_t id, struct slot *s);
 void clocks_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer);
 void replica_clocks(struct node *n, const struct gt_event *ev, struct gt_effects *fx);

@@ -62,11 +62,7 @@ static void clock_read(uint64_t id, uint32_t partition, struct gt_effects *fx)
 {
     uint8_t number[2];
     le16_put(number, (uint16_t)partition);
-    struct blob *hold = blob_copy(number, sizeof(number));
-    gt_assert(hold);
-    struct store_request r = {
-        .kind = STORE_CLOCKS, .tag = id, .hold = hold, .value = slice_blob(hold)};
-    effects_store(fx, &r);
+    clocks_read(id, number, 1, fx);
 }
 
 static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx)

@@ -432,16 +432,6 @@ static int folder_open(struct sim *s, uint32_t host, uint32_t cut, struct engine
     return error;
 }
 
-static void meta_text(const struct engine *e, const char *name, char *text, size_t bytes)
-{
-    const struct blob *b = engine_meta(e, name);
-    text[0] = 0;
-    if (!b || b->bytes >= bytes)
-        return;
-    memcpy(text, b->data, b->bytes);
-    text[b->bytes] = 0;
-}
-
 static int node_make(struct sim *s, uint32_t host)
 {
     struct host *h = &s->hosts[host];
@@ -457,7 +447,7 @@ static int node_make(struct sim *s, uint32_t host)
                                  .inflight_max = s->config.inflight_max ? s->config.inflight_max
                                                                         : INFLIGHT_DEFAULT,
                                  .piece_bytes_max = s->config.piece_bytes_max};
-    meta_text(h->engine, "label", config.self.label, sizeof(config.self.label));
+    engine_meta_text(h->engine, "label", config.self.label, sizeof(config.self.label));
     config.label_stored = config.self.label[0] != 0;
     if (!config.label_stored)
         snprintf(config.self.label, sizeof(config.self.label), "%s", h->name);
