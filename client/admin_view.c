@@ -284,6 +284,9 @@ static json_t *node_json(const struct status_node *n)
     set_number(node, "data_bytes", known, n->report.data_bytes);
     set_number(node, "uptime_s", known, n->report.uptime_s);
     set_number(node, "linked_peers", known, n->report.linked_peers);
+    set_number(node, "operations", known, n->report.operations);
+    set_number(node, "operations_bytes", known, n->report.operations_bytes);
+    set_number(node, "operations_s", known, n->report.operations_s);
     bool damaged = known && n->report.damage.kinds != 0;
     set(node, "damaged", known ? json_boolean(damaged) : json_null());
     bool where = damaged && n->report.damage.first_lsn != 0;

@@ -26,6 +26,8 @@ struct write {
     struct presence now;
     uint32_t dot_count;  /* of engine.dots: what the state sets in the clock; the minted one last */
     uint32_t fresh_dots; /* of these, not yet in the clock */
+    uint32_t fresh_operations; /* of engine.noted, not yet in the table */
+    bool twin;                 /* a put whose operation has a dot already, and gets another */
 };
 
 static bool answer(struct engine *e, const struct store_request *r, int error)
@@ -126,8 +128,96 @@ static size_t state_payload_bytes(const struct write *w)
     if (previous->kind != PRESENCE_ABSENT)
         bytes += 8 + varint_bytes(previous->bytes);
     return bytes + varint_bytes(w->fresh_dots) + (size_t)w->fresh_dots * DOT_BYTES +
-           slice_bytes(w->record->bytes) + STAMP_BYTES;
+           slice_bytes(w->record->bytes) + STAMP_BYTES +
+           slice_bytes((size_t)w->fresh_operations * OPERATION_BYTES);
 }
+
+/* ---- operations that the write supersedes (RULES 10) ------------------------------------------
+ */
+
+/* Appends a row to engine.noted. */
+static int noted_add(struct engine *e, const struct operation *o)
+{
+    uint8_t raw[OPERATION_BYTES];
+    operation_put(raw, o);
+    buf_put(&e->noted, raw, sizeof(raw));
+    return e->noted.failed ? GT_ENOMEM : 0;
+}
+
+/* The row of a sibling that is superseded, or may soon be. */
+static struct operation operation_of(const struct write *w, const struct sibling *s)
+{
+    struct operation o = {
+        .key_hash = w->hash, .dot = s->dot, .stamp = s->stamp, .noted = w->request->stamp};
+    memcpy(o.op, s->op, OP_ID_BYTES);
+    return o;
+}
+
+/* The siblings of `from` that the write leaves without. */
+static int noted_superseded(struct engine *e, const struct write *w, const struct state *from)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < from->sibling_count && !error; i++) {
+        const struct sibling *s = &from->siblings[i];
+        if (operation_none(s->op) || state_find(&e->merged, s->dot))
+            continue;
+        struct operation o = operation_of(w, s);
+        error = noted_add(e, &o);
+    }
+    return error;
+}
+
+/* The rows that came with the request. */
+static int noted_told(struct engine *e, const struct write *w)
+{
+    const struct store_request *r = w->request;
+    int error = r->operations.bytes % OPERATION_BYTES != 0 ? GT_ECORRUPT : 0;
+    for (uint32_t i = 0; !error && i < operations_count(r->operations); i++) {
+        struct operation o = operations_at(r->operations, i);
+        if (o.dot.seq == 0 || operation_none(o.op) || engine_dot_unminted(e, w->partition, o.dot))
+            return GT_ECORRUPT;
+        /* It ages by our own clock, whatever the sender's says. */
+        if (o.noted > r->stamp)
+            o.noted = r->stamp;
+        error = noted_add(e, &o);
+    }
+    return error;
+}
+
+/* Row i of engine.noted is not in the table. */
+static bool operation_fresh(const struct engine *e, const struct write *w, uint32_t i)
+{
+    struct operation o = operations_at(buf_slice(&e->noted), i);
+    return !operations_find(&e->operations, w->request->partition, o.key_hash, o.op);
+}
+
+static void fresh_operations_count(const struct engine *e, struct write *w)
+{
+    w->fresh_operations = 0;
+    for (uint32_t i = 0; i < operations_count(buf_slice(&e->noted)); i++)
+        w->fresh_operations += operation_fresh(e, w, i);
+}
+
+static void operations_take(struct engine *e, const struct write *w)
+{
+    operations_age(&e->operations, e->stamp_max);
+    for (uint32_t i = 0; i < operations_count(buf_slice(&e->noted)); i++) {
+        struct operation o = operations_at(buf_slice(&e->noted), i);
+        operations_note(&e->operations, w->request->partition, &o);
+    }
+}
+
+/* Those that are new to the table, with their length, into the log. */
+static void operations_log(struct engine *e, const struct write *w)
+{
+    struct buf *body = &e->forming->body;
+    buf_varint(body, (uint64_t)w->fresh_operations * OPERATION_BYTES);
+    for (uint32_t i = 0; i < operations_count(buf_slice(&e->noted)); i++)
+        if (operation_fresh(e, w, i))
+            buf_put(body, e->noted.data + (size_t)i * OPERATION_BYTES, OPERATION_BYTES);
+}
+
+/* ---- the record ------------------------------------------------------------------------------ */
 
 /* Which dots are new is known by the clock as it was: before they are added. */
 static void state_log(struct engine *e, const struct write *w, size_t payload_bytes)
@@ -152,6 +242,7 @@ static void state_log(struct engine *e, const struct write *w, size_t payload_by
     }
     buf_bytes(body, slice_blob(w->record));
     buf_u64(body, w->request->stamp);
+    operations_log(e, w);
     gt_assert(!body->failed && body->bytes == end);
 }
 
@@ -194,6 +285,7 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
     }
     *lsn = log_append(e, LOG_STATE, r, payload_bytes);
     state_log(e, w, payload_bytes);
+    operations_take(e, w);
     for (uint32_t i = 0; i < w->dot_count; i++) {
         error = clock_add(&w->partition->clock, e->dots[i]);
         /* The record is in the batch: without its dots the clock would be wrong for ever. */
@@ -229,18 +321,6 @@ static int key_check(const struct store_request *r)
 
 /* ---- put ------------------------------------------------------------------------------------- */
 
-/* The known sibling's dot, then those of the other siblings. */
-static struct blob *known_dots(const struct state *s, const struct sibling *known)
-{
-    struct blob *b = blob_new((size_t)s->sibling_count * DOT_BYTES);
-    uint32_t at = 1;
-    for (uint32_t i = 0; b && i < s->sibling_count; i++) {
-        uint32_t place = &s->siblings[i] == known ? 0 : at++;
-        dots_put(b->data + (size_t)place * DOT_BYTES, s->siblings[i].dot);
-    }
-    return b;
-}
-
 /* What a get answers rather than the sibling d of the state, into the result (RULES 12). */
 static int outranking_tell(const struct state *s, struct dot d, struct store_result *result)
 {
@@ -258,6 +338,24 @@ static int outranking_tell(const struct state *s, struct dot d, struct store_res
     return count > 0 && !result->outranking ? GT_ENOMEM : 0;
 }
 
+/* And the operations of those: who stores the put again lists their dots without having had them.
+ */
+static int outranking_operations(struct engine *e, const struct write *w,
+                                 struct store_result *result)
+{
+    struct slice dots = slice_blob(result->outranking);
+    int error = 0;
+    if (dots.bytes == 0)
+        return 0;
+    buf_clear(&e->noted);
+    for (uint32_t i = 0; !error && i < dots_count(dots); i++) {
+        struct operation o = operation_of(w, state_find(&e->merged, dots_at(dots, i)));
+        error = operation_none(o.op) ? 0 : noted_add(e, &o);
+    }
+    result->operations = error ? NULL : buf_blob(&e->noted);
+    return result->operations ? 0 : GT_ENOMEM;
+}
+
 static struct blob *context_blob(struct engine *e, const struct history *h, uint64_t hash)
 {
     buf_clear(&e->scratch);
@@ -266,50 +364,53 @@ static struct blob *context_blob(struct engine *e, const struct history *h, uint
 }
 
 /*
- * The sibling that the operation left here, NULL when it is to be minted. Where a first piece of
- * its large state arrived and the rest did not, a sibling that its client had seen is still live
- * beside it: then it is minted once more, under a dot that replaces that one.
+ * Where a first piece of an operation's large state arrived and the rest did not, a sibling that
+ * its client had seen is still live beside it. Then the operation is minted once more, under a dot
+ * that replaces that one.
  */
-static const struct sibling *sibling_of_op(const struct state *s, const uint8_t op[OP_ID_BYTES],
-                                           const struct history *context)
+static bool piece_alone(const struct engine *e, const uint8_t op[OP_ID_BYTES])
 {
-    static const uint8_t none[OP_ID_BYTES];
-    const struct sibling *known = NULL;
-    if (memcmp(op, none, OP_ID_BYTES) == 0)
-        return NULL;
-    for (uint32_t i = 0; i < s->sibling_count; i++) {
-        if (memcmp(s->siblings[i].op, op, OP_ID_BYTES) == 0)
-            known = known ? known : &s->siblings[i];
-        else if (history_covers(context, s->siblings[i].dot))
-            return NULL;
+    for (uint32_t i = 0; i < e->local.sibling_count; i++) {
+        const struct sibling *s = &e->local.siblings[i];
+        if (memcmp(s->op, op, OP_ID_BYTES) != 0 && history_covers(&e->context, s->dot))
+            return true;
     }
-    return known;
+    return false;
 }
 
-/* The operation is known here: its dot is finished, nothing is minted (RULES 10). */
-static int put_known(struct engine *e, const struct store_request *r, uint64_t hash,
-                     const struct view *view, const struct sibling *known)
+/* The operation is known here: its dot is finished, nothing is minted (RULES 10). It may have been
+ * superseded meanwhile; then the state that goes to the others includes it, and a row of the table
+ * goes along. */
+static int put_known(struct engine *e, const struct write *w, const struct known_operation *known)
 {
+    const struct store_request *r = w->request;
     int error = history_copy(&e->returned, &e->context);
-    if (!error)
+    if (!error && known->dot.seq > 0)
         error = history_add(&e->returned, known->dot);
+    /* Whoever was minted after the others were asked in vain has a twin: both have been seen now.
+     */
+    if (!error)
+        error = history_name(&e->returned, r->op, known->stamp);
+    if (!error && known->superseded)
+        error = noted_add(e, known->superseded);
     if (error)
         return error;
     struct store_result result = {.kind = STORE_PUT,
                                   .tag = r->tag,
-                                  .record = blob_ref(view->record),
-                                  .dots = known_dots(&e->local, known),
-                                  .context = context_blob(e, &e->returned, hash),
+                                  .record = blob_ref(w->view->record),
+                                  .dots = known_dots(&e->local, known->dot),
+                                  .context = context_blob(e, &e->returned, w->hash),
+                                  .operations = buf_blob(&e->noted),
                                   .stamp = known->stamp,
                                   .known_op = true};
-    error = result.dots && result.context ? 0 : GT_ENOMEM;
+    error = result.dots && result.context && result.operations ? 0 : GT_ENOMEM;
     if (!error && r->plain)
         error = outranking_tell(&e->local, known->dot, &result);
     if (error) {
         store_result_release(&result);
         return error;
     }
-    engine_answer_at(e, &result, view->lsn);
+    engine_answer_at(e, &result, w->view->lsn);
     return 0;
 }
 
@@ -320,11 +421,18 @@ static uint64_t stamp_raised(uint64_t lowest, uint64_t above)
     return above == UINT64_MAX ? above : above + 1;
 }
 
-static uint64_t stamp_to_mint(const struct store_request *r, const struct state *local)
+/* Above the siblings of the local state. An operation that is tried again stands where its first
+ * attempt stood, above those alone that its context covers. */
+static uint64_t stamp_to_mint(const struct engine *e, const struct store_request *r)
 {
-    uint64_t stamp = r->again ? stamp_raised(r->stamp, r->above) : r->stamp;
-    for (uint32_t i = 0; i < local->sibling_count; i++)
-        stamp = stamp_raised(stamp, local->siblings[i].stamp);
+    uint64_t stamp = r->first_stamp ? r->first_stamp : r->stamp;
+    if (r->again)
+        stamp = stamp_raised(stamp, r->above);
+    for (uint32_t i = 0; i < e->local.sibling_count; i++) {
+        const struct sibling *s = &e->local.siblings[i];
+        if (!r->first_stamp || history_covers(&e->context, s->dot))
+            stamp = stamp_raised(stamp, s->stamp);
+    }
     return stamp;
 }
 
@@ -336,6 +444,26 @@ static bool dots_have(const struct dot *dots, uint32_t count, struct dot d)
     return false;
 }
 
+/*
+ * What the new sibling is to replace beside what its client has seen, wherever that is: the dots
+ * that outrank what the operation wrote before. And an operation that is minted when it is tried
+ * again takes its place where its first attempt stood: of what is here it has seen what is older.
+ */
+static int context_extend(struct engine *e, const struct write *w)
+{
+    const struct store_request *r = w->request;
+    int error = 0;
+    for (uint32_t i = 0; i < dots_count(r->outranking) && !error; i++) {
+        struct dot d = dots_at(r->outranking, i);
+        bool minted = d.seq > 0 && !engine_dot_unminted(e, w->partition, d);
+        error = minted ? history_add(&e->context, d) : GT_ECONTEXT;
+    }
+    for (uint32_t i = 0; r->first_stamp && r->plain && i < e->local.sibling_count && !error; i++)
+        if (e->local.siblings[i].stamp < r->first_stamp)
+            error = history_add(&e->context, e->local.siblings[i].dot);
+    return error;
+}
+
 /* The state after the put is in e->merged, its dots in e->dots: the replaced ones, then the new. */
 static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
 {
@@ -345,7 +473,8 @@ static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
     if (error)
         return error;
     uint32_t replaced = 0;
-    error = version_put(&e->local, &e->context, r->plain, sibling, &e->merged, e->dots, &replaced,
+    bool plain = r->plain && r->first_stamp == 0;
+    error = version_put(&e->local, &e->context, plain, sibling, &e->merged, e->dots, &replaced,
                         &e->returned);
     if (error)
         return error;
@@ -364,6 +493,12 @@ static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
     e->dots[listed] = sibling->dot;
     w->dot_count = listed + 1;
     fresh_dots_count(e, w);
+    error = noted_superseded(e, w, &e->local);
+    if (!error)
+        error = noted_told(e, w);
+    if (error)
+        return error;
+    fresh_operations_count(e, w);
     error = record_encode_blob(&e->merged, r->partition, r->key, &w->record);
     if (!error)
         w->now = presence_of(&e->merged, w->record);
@@ -374,21 +509,30 @@ static int put_write(struct engine *e, struct write *w, bool parked)
 {
     const struct store_request *r = w->request;
     struct actor self = {e->identity.node_id, e->identity.incarnation};
+    int error = context_extend(e, w);
+    if (error)
+        return error;
     struct sibling sibling = {.dot = {self, clock_highest(&w->partition->clock, self) + 1},
-                              .stamp = stamp_to_mint(r, &e->local),
-                              .flags = r->tombstone ? SIBLING_TOMBSTONE : 0,
+                              .stamp = stamp_to_mint(e, r),
+                              .flags = (r->tombstone ? SIBLING_TOMBSTONE : 0) |
+                                       (r->first_stamp || w->twin ? SIBLING_RETRIED : 0),
                               .value = r->tombstone ? slice_of(NULL, 0) : r->value};
     memcpy(sibling.op, r->op, OP_ID_BYTES);
     if (MUTANT(dot_before_log) && clock_add(&w->partition->clock, sibling.dot) != 0)
         return GT_ENOMEM;
-    int error = put_state(e, w, &sibling);
+    error = put_state(e, w, &sibling);
     if (error)
         return error;
     struct store_result result = {.kind = STORE_PUT, .tag = r->tag, .stamp = sibling.stamp};
     result.dots = blob_new((size_t)w->dot_count * DOT_BYTES);
     result.context = context_blob(e, &e->returned, w->hash);
+    result.operations = buf_blob(&e->noted);
     uint64_t lsn = 0;
-    error = result.dots && result.context ? state_write(e, w, parked, &lsn) : GT_ENOMEM;
+    error = result.dots && result.context && result.operations ? 0 : GT_ENOMEM;
+    if (!error && r->plain)
+        error = outranking_tell(&e->merged, sibling.dot, &result);
+    if (!error)
+        error = state_write(e, w, parked, &lsn);
     if (error) {
         store_result_release(&result);
         blob_unref(w->record);
@@ -403,19 +547,12 @@ static int put_write(struct engine *e, struct write *w, bool parked)
     return 0;
 }
 
-/* What the new sibling is to replace wherever it is: the client's context, and the dots that
- * outrank what it wrote before. */
+/* What the client has seen. */
 static int put_context(struct engine *e, const struct store_request *r, uint64_t hash,
                        const struct partition *p)
 {
-    int error = 0;
     history_clear(&e->context);
-    if (r->context.bytes > 0)
-        error = context_decode(r->context, hash, &e->context);
-    for (uint32_t i = 0; !error && i < dots_count(r->outranking); i++) {
-        struct dot d = dots_at(r->outranking, i);
-        error = d.seq > 0 ? history_add(&e->context, d) : GT_ECONTEXT;
-    }
+    int error = r->context.bytes > 0 ? context_decode(r->context, hash, &e->context) : 0;
     if (!error && history_unminted(e, p, &e->context))
         error = GT_ECONTEXT;
     return error == 0 || error == GT_ENOMEM ? error : GT_ECONTEXT;
@@ -435,6 +572,7 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     error = put_context(e, r, w.hash, w.partition);
     if (error)
         return error;
+    buf_clear(&e->noted);
     struct view view;
     error = view_read(e, r->partition, w.hash, r->key, &e->local, &view);
     if (error)
@@ -442,14 +580,16 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     w.view = &view;
     /* Looked up whether or not the sender knows that it tries again: a first attempt may arrive
      * after the second one was done through another coordinator. */
-    const struct sibling *known = NULL;
-    if (!r->again && !MUTANT(forget_operation))
-        known = sibling_of_op(&e->local, r->op, &e->context);
-    if (known) {
-        error = put_known(e, r, w.hash, &view, known);
+    struct known_operation known;
+    bool found = operation_known(e, r->partition, w.hash, &e->local, r->op, &known);
+    w.twin = found && known.live && (r->again || piece_alone(e, r->op));
+    if (found && !w.twin) {
+        error = put_known(e, &w, &known);
         if (error)
             answer_known(e, r, error);
         error = 0;
+    } else if (!found && (r->known_only || r->again)) {
+        answer_known(e, r, GT_EINDOUBT);
     } else {
         error = put_write(e, &w, parked);
     }
@@ -537,6 +677,19 @@ static int merge_record(struct engine *e, struct write *w, bool as_local)
     return error;
 }
 
+/* What the merge supersedes, on either side, and what the message tells of operations. */
+static int merge_operations(struct engine *e, struct write *w)
+{
+    buf_clear(&e->noted);
+    int error = noted_superseded(e, w, &e->local);
+    if (!error)
+        error = noted_superseded(e, w, &e->incoming);
+    if (!error)
+        error = noted_told(e, w);
+    fresh_operations_count(e, w);
+    return error;
+}
+
 static int merge_write(struct engine *e, struct write *w, bool parked)
 {
     const struct store_request *r = w->request;
@@ -547,15 +700,26 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         error = merge_dots(e, w);
     if (!error && r->plain && dots_count(r->dots) > 0)
         error = outranking_tell(&e->merged, dots_at(r->dots, 0), &result);
-    if (error)
+    if (!error)
+        error = outranking_operations(e, w, &result);
+    if (error) {
+        store_result_release(&result);
         return error;
+    }
     for (uint32_t i = 0; MUTANT(clock_from_vector) && i < e->incoming.history.vector_count; i++) {
         struct dot d = e->incoming.history.vector[i];
         clock_add_range(&w->partition->clock, d.actor, 1, d.seq);
     }
+    error = merge_operations(e, w);
+    if (error) {
+        store_result_release(&result);
+        return error;
+    }
     bool as_local = state_equal(&e->merged, &e->local);
     uint64_t lsn = w->view->lsn;
-    if (as_local && w->fresh_dots == 0) {
+    /* Where nothing is held of the key there is no state for the rows to be logged with. */
+    bool news = w->fresh_dots > 0 || (w->fresh_operations > 0 && w->view->record);
+    if (as_local && !news) {
         result.record = blob_ref(w->view->record);
     } else {
         error = merge_record(e, w, as_local);
@@ -670,11 +834,18 @@ static int admit_clock(struct engine *e, const struct store_request *r, bool par
     if (error)
         return error;
     struct store_result result = {.kind = STORE_CLOCK, .tag = r->tag};
+    struct write w = {.request = r, .partition = p};
+    buf_clear(&e->noted);
+    error = noted_told(e, &w);
+    if (error)
+        return error;
+    fresh_operations_count(e, &w);
     if (clock_includes(&p->clock, &e->incoming_clock)) {
         engine_answer_at(e, &result, e->next_lsn - 1);
         return 0;
     }
-    size_t payload_bytes = varint_bytes(r->partition) + slice_bytes(r->clock.bytes);
+    size_t payload_bytes = varint_bytes(r->partition) + slice_bytes(r->clock.bytes) +
+                           slice_bytes((size_t)w.fresh_operations * OPERATION_BYTES) + STAMP_BYTES;
     error = room_check(e, payload_bytes, parked);
     if (!error)
         error = log_reserve(e, payload_bytes);
@@ -687,6 +858,10 @@ static int admit_clock(struct engine *e, const struct store_request *r, bool par
     uint64_t lsn = log_append(e, LOG_CLOCK, r, payload_bytes);
     buf_varint(&e->forming->body, r->partition);
     buf_bytes(&e->forming->body, r->clock);
+    operations_log(e, &w);
+    buf_u64(&e->forming->body, r->operations_floor);
+    operations_take(e, &w);
+    operations_floor_raise(&e->operations, r->operations_floor);
     overlay_touch(e->active, r->partition);
     e->metrics.clocks_merged_count++;
     engine_answer_at(e, &result, lsn);

@@ -76,6 +76,7 @@ static int each_partition(void *arg, struct slice key, struct slice value)
 {
     struct check *c = arg;
     struct clock clock, floor;
+    struct partition_operations operations;
     if (key.bytes != 2) {
         problem(c, "partition", "(no number)", GT_ECORRUPT);
         return 0;
@@ -83,7 +84,7 @@ static int each_partition(void *arg, struct slice key, struct slice value)
     struct tally *t = &c->tallies[be16_get(key.data)];
     clock_init(&clock);
     clock_init(&floor);
-    int error = partition_value_decode(value, &t->lsn, &t->expected, &clock, &floor);
+    int error = partition_value_decode(value, &t->lsn, &t->expected, &clock, &floor, &operations);
     clock_close(&clock);
     clock_close(&floor);
     t->known = true;

@@ -97,7 +97,8 @@ static bool freeze_partitions(struct engine *e, uint64_t cut)
     for (uint32_t i = 0; i < o->dirty_count && done; i++) {
         struct partition *p = e->partitions[o->dirty[i]];
         size_t at = cp->values.bytes;
-        partition_value_encode(cut, &p->counts, &p->clock, &p->floor, &cp->values);
+        partition_value_encode(cut, &p->counts, &p->clock, &p->floor, &e->operations, o->dirty[i],
+                               &cp->values);
         cp->partitions[i] = (struct frozen_partition){o->dirty[i], at, cp->values.bytes - at, 0, 0};
         done = freeze_log(cp, &p->log, &cp->partitions[i]);
     }
@@ -162,11 +163,12 @@ static uint32_t chunk_end(const struct checkpoint *cp, uint32_t records_max, uin
     *records = 0;
     while (to < cp->partition_count) {
         const struct overlay_chain *chain = &cp->overlay->chains[cp->partitions[to].partition];
+        uint64_t more = chain->bytes + cp->partitions[to].value_bytes;
         if (to > cp->next &&
-            (*records + chain->records > records_max || bytes + chain->bytes > CHUNK_BYTES))
+            (*records + chain->records > records_max || bytes + more > CHUNK_BYTES))
             break;
         *records += chain->records;
-        bytes += chain->bytes;
+        bytes += more;
         to++;
     }
     return to;

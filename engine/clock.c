@@ -386,6 +386,20 @@ bool clock_covers(const struct clock *c, struct dot d)
     return e && entry_has(e, d.seq, d.seq);
 }
 
+bool clock_covers_history(const struct clock *c, const struct history *h)
+{
+    for (uint32_t i = 0; i < h->vector_count; i++) {
+        struct dot d = h->vector[i];
+        const struct clock_entry *e = entry_find(c, d.actor);
+        if (!closed_covers(c, d.actor) && !(e && entry_has(e, 1, d.seq)))
+            return false;
+    }
+    for (uint32_t i = 0; i < h->exact_count; i++)
+        if (!clock_covers(c, h->exact[i]))
+            return false;
+    return true;
+}
+
 static bool entry_includes(const struct clock_entry *a, const struct clock_entry *b)
 {
     if (b->base > a->base)

@@ -55,6 +55,9 @@ int clock_merge(struct clock *c, const struct clock *from);
 /* Closes all incarnations of node up to this one and drops their entries. */
 int clock_set_closed(struct clock *c, uint64_t node, uint64_t incarnation);
 bool clock_covers(const struct clock *c, struct dot d);
+/* Every dot that the history may name is in the clock. A vector entry speaks of the dots of one key
+ * up to its seq, and which those are is not known: all up to it are asked for. */
+bool clock_covers_history(const struct clock *c, const struct history *h);
 /* Every dot of b is in a. */
 bool clock_includes(const struct clock *a, const struct clock *b);
 bool clock_equal(const struct clock *a, const struct clock *b);

@@ -101,7 +101,8 @@ void store_result_release(struct store_result *r)
     blob_unref(r->entries);
     blob_unref(r->clock);
     blob_unref(r->outranking);
-    r->record = r->dots = r->context = r->entries = r->clock = r->outranking = NULL;
+    blob_unref(r->operations);
+    r->record = r->dots = r->context = r->entries = r->clock = r->outranking = r->operations = NULL;
 }
 
 /* ---- in and out ------------------------------------------------------------------------------ */
@@ -119,6 +120,9 @@ static void gauges_update(struct engine *e)
     const struct overlay *frozen = e->checkpoint.overlay;
     e->metrics.overlay_records = e->active->records + (frozen ? frozen->records : 0);
     e->metrics.overlay_bytes = e->active->bytes + (frozen ? frozen->bytes : 0);
+    e->metrics.operations_count = e->operations.count;
+    e->metrics.operations_bytes = operations_bytes(&e->operations);
+    e->metrics.operations_s = operations_length_ms(&e->operations, e->stamp_max) / 1000;
 }
 
 static bool deadline_passed(const struct engine *e, const struct store_request *r)
@@ -173,6 +177,9 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
         break;
     case STORE_CONFIRM:
         engine_confirm(e, &request);
+        break;
+    case STORE_OPERATION:
+        engine_operation(e, &request);
         break;
     case STORE_PUT:
     case STORE_MERGE:

@@ -17,13 +17,17 @@
  *   1 STATE  varint partition; varint length, key; u8 previous: 0 absent, 1 tombstone wins, 2 a
  *            value wins, 3 bad record; when not 0: u64 digest, varint bytes of the replaced record;
  *            varint dots, each 24 B (dots_* below): what enters the clock; varint length, record;
- *            u64 stamp of the request. Replay installs the record as it stands: records are
- *            resulting states.
+ *            u64 stamp of the request; varint bytes, operations superseded by it (operations.h)
+ *            and not noted before. Replay installs the record as it stands: records are resulting
+ *            states.
  *   2 META   varint length, name; varint length, value (empty = removed); u64 stamp of the request
  *   3 DROP   reserved: a partition with its clock, log and floor
  *   4 REAP   reserved: one key without trace
- *   5 CLOCK  varint partition; varint length, clock: merged whole into the partition's
- * Trailing bytes of a payload are ignored, and a trailing stamp that is missing is 0.
+ *   5 CLOCK  varint partition; varint length, clock: merged whole into the partition's; varint
+ * bytes, operations superseded among its dots and not noted before; u64 stamp up to which more of
+ *            them may be missing
+ * Trailing bytes of a payload are ignored; a trailing stamp that is missing is 0, and operations
+ * that are missing were not noted.
  *
  * INDEX VALUES
  *   INDEX_DATA       the record (record.h, with its own checksum)
@@ -32,7 +36,9 @@
  *                    wins), bytes (keys + records); u64 sum of record digests (mod 2^64); varint
  *                    length, clock; varint length, floor of the dot log, a clock; varint x 4:
  *                    write fence ballot, counter, read fence ballot, counter (reserved, 0);
- *                    varint 1: the dot log is kept (absent: an earlier version kept none)
+ *                    varint 1: the dot log is kept (absent: an earlier version kept none); u64
+ *                    stamp up to which operations may be missing; varint bytes, the partition's
+ *                    recent operations, oldest first (both missing: none were noted)
  *   INDEX_LOG        the dot log: dotlog.h
  *   INDEX_META       u32 CRC32C of name and all that follows; u8 format 1; bytes. Names:
  *     "identity"  u64 node id, u64 incarnation, u64 previous incarnation, 16 B cluster id (zero
@@ -62,12 +68,12 @@
 #include "engine/record.h"
 #include "engine/wal.h"
 
-#define KEY_BYTES_MAX 480
+#define KEY_BYTES_MAX       480
 #define VALUE_BYTES_DEFAULT (1u << 20)
-#define VALUE_BYTES_LIMIT (16u << 20)
-#define SIBLINGS_MAX 64             /* bind a coordinator before it mints (RULES 13) */
-#define STATE_VALUE_LIMITS 4        /* value limits of bytes in one state, likewise */
-#define PARTITIONS_MAX 65536
+#define VALUE_BYTES_LIMIT   (16u << 20)
+#define SIBLINGS_MAX        64 /* bind a coordinator before it mints (RULES 13) */
+#define STATE_VALUE_LIMITS  4  /* value limits of bytes in one state, likewise */
+#define PARTITIONS_MAX      65536
 
 /* Dots as a run of 24 bytes each: u64 node, u64 incarnation, u64 seq. */
 #define DOT_BYTES 24
@@ -90,15 +96,16 @@ static inline void dots_put(uint8_t at[DOT_BYTES], struct dot d)
 /* ---- requests and results: what machines ask of storage -------------------------------------- */
 
 enum store_kind {
-    STORE_PUT,   /* mint: a put or delete at its coordinator */
-    STORE_MERGE, /* a state from another replica */
-    STORE_META,  /* a small named value, durable */
-    STORE_LOAD,  /* one key */
-    STORE_SCAN,  /* a run of keys of one partition */
-    STORE_CLOCKS,  /* the clocks of some partitions */
-    STORE_PULL,    /* what a replica with this clock lacks (RULES 3) */
-    STORE_CLOCK,   /* merges a cut clock, when all that it speaks of is stored */
-    STORE_CONFIRM  /* every owner has what all these clocks cover: the dot log may forget it */
+    STORE_PUT,      /* mint: a put or delete at its coordinator */
+    STORE_MERGE,    /* a state from another replica */
+    STORE_META,     /* a small named value, durable */
+    STORE_LOAD,     /* one key */
+    STORE_SCAN,     /* a run of keys of one partition */
+    STORE_CLOCKS,   /* the clocks of some partitions */
+    STORE_PULL,     /* what a replica with this clock lacks (RULES 3) */
+    STORE_CLOCK,    /* merges a cut clock, when all that it speaks of is stored */
+    STORE_CONFIRM,  /* every owner has what all these clocks cover: the dot log may forget it */
+    STORE_OPERATION /* whether the write of this operation id has happened (RULES 10) */
 };
 
 /* Slices borrow from `hold`, of which the request has a reference. */
@@ -109,31 +116,42 @@ struct store_request {
                              none */
     struct blob *hold;    /* may be NULL when no slice is used */
     uint32_t partition;
-    struct slice key; /* PUT, MERGE, LOAD: the key. META: the name. */
+    struct slice key; /* PUT, MERGE, LOAD, OPERATION: the key. META: the name. */
     /* PUT */
     struct slice value;
     struct slice context; /* as clients hold it (version.h), or empty */
+    /* PUT, OPERATION. A put whose operation is known here, live or superseded, mints nothing: its
+     * dot is returned. */
     uint8_t op[OP_ID_BYTES];
     bool tombstone, plain;
-    bool retry;     /* the sender knows that it tries again; a live sibling with this operation id is
-                       looked for in any case: then nothing is minted and its dot is returned */
     /* PUT, MERGE, META: the machine's hybrid clock, which has followed every stamp that it trusts;
      * kept for engine_stamp_max. PUT: also the lowest timestamp to use, raised above those of
      * replaced siblings. */
     uint64_t stamp;
+    /* PUT, when an operation is tried again: the hybrid time of its first attempt, 0 otherwise. It
+     * is minted with that stamp, and plain it replaces only what is older. */
+    uint64_t first_stamp;
+    bool known_only; /* PUT: the operation is known; not found here, it is GT_EINDOUBT */
     /* PUT of an operation that stands here and is outranked elsewhere: it is minted once more,
-     * covering and listing the dots of `outranking`, with a stamp above `above` (RULES 12). */
+     * covering and listing the dots of `outranking`, with a stamp above `above` (RULES 12). One
+     * that was superseded here meanwhile is not. */
     bool again;
     uint64_t above;
     struct slice outranking; /* a run of dots of this key */
     /* MERGE: with `plain` the result says what outranks the first of `dots`. */
     struct slice record;
     struct slice dots; /* what the message sets in the clock (RULES 1): a run of dots */
-    /* MERGE of a pulled state: what is set is what is live in the record and in clock; dots is empty. */
+    /* MERGE, CLOCK, PUT with `again`: rows of operations.h. Whoever lists a dot that is not live in
+     * the record tells its operation here, or the operation is not recognised when it is tried
+     * again. */
+    struct slice operations;
+    uint64_t operations_floor; /* CLOCK: up to this stamp rows may be missing among them */
+    /* MERGE of a pulled state: what is set is what is live in the record and in clock; dots is
+     * empty. */
     bool pulled;
     /* MERGE of a pulled state: the sender's clock, cut with it. PULL: the asker's. CLOCK:
-     * the one to merge. Encoded as clock.h says. CONFIRM: those of all other owners, repeated varint
-     * length, clock. */
+     * the one to merge. Encoded as clock.h says. CONFIRM: those of all other owners, repeated
+     * varint length, clock. */
     struct slice clock;
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
@@ -154,7 +172,7 @@ struct store_result {
      *     GT_ETIMEOUT, GT_ENOMEM, GT_EIO, GT_EDESCRIPTORS (no further log segment
      *     could be made);
      *   GT_EUNKNOWN: the record here is bad; nothing was done;
-     *   GT_EPOISONED: in doubt;
+     *   GT_EPOISONED, and GT_EINDOUBT with known_only: in doubt;
      *   MERGE: GT_ECORRUPT, GT_EFORMAT: the incoming record is bad, lists a dot that it does not
      *     hold, or names a dot of this node that was never minted; GT_EMISSING: a piece of the
      *     state is missing;
@@ -163,15 +181,25 @@ struct store_result {
      *   SCAN, PULL: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
      * LOAD of an absent key is 0 with no record. */
     int result;
-    struct blob *record;  /* PUT, MERGE: resulting state; LOAD: the state, NULL when absent */
-    struct blob *dots;    /* PUT: the new dot first, then the replaced ones */
+    struct blob *record;  /* PUT, MERGE: resulting state; LOAD, OPERATION: the state, NULL when
+                             absent */
+    struct blob *dots;    /* PUT: the new dot first, then the replaced ones. OPERATION, known: its
+                             dot first, then those of the live siblings */
     struct blob *context; /* PUT: for the client */
-    uint64_t stamp;       /* PUT: of the new sibling */
-    bool known_op;        /* PUT with retry: the operation was found, nothing minted */
+    uint64_t stamp;       /* PUT: of the new sibling; OPERATION: of the known one */
+    bool known_op;        /* PUT: the operation was found, nothing minted; OPERATION: it is known */
     /* PUT, MERGE, plain: the siblings that a get answers rather than the one written, a run of dots
      * and the highest of their stamps; NULL: none. */
     struct blob *outranking;
     uint64_t outranking_stamp;
+    /* Rows of operations.h. PUT, OPERATION: of the superseded ones among the dots. MERGE: of
+     * `outranking`. PULL, with the last entries: of dots that the asker lacks. */
+    struct blob *operations;
+    uint64_t operations_floor; /* PULL: up to this stamp more of them may be missing */
+    /* OPERATION, not known. untold: the state here includes dots that never came to this replica,
+     * so one of them may be this operation's. length_ms: younger than that it would be known. */
+    bool untold;
+    uint64_t length_ms;
     /* SCAN: varint length, key; varint length, record; repeated. Ascending by (hash, key). An empty
      * record: what is stored for the key here is bad, so its state is unknown (RULES 16). */
     struct blob *entries;
@@ -208,6 +236,7 @@ struct engine_config {
     uint32_t parked_max;        /* 0 = 8192: requests that wait for room */
     uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
     uint32_t log_entries_max;   /* 0 = 1,000,000: of all dot logs; above it one starts anew */
+    uint64_t operations_bytes_max; /* 0 = 32 MiB: the table of recent operations */
 };
 
 /* Of an incarnation: 40 bits of seconds since 1970 above as many random ones (RULES 8a). */
@@ -225,9 +254,9 @@ struct engine_identity {
  */
 enum engine_damage_kind {
     DAMAGE_MIDDLE = 1, /* batches in the middle of the log are bad or gone */
-    DAMAGE_END = 2,    /* the log ends before what the index knows to have been durable, or is gone */
-    DAMAGE_TAIL = 4    /* it ended in a batch that was not whole, and the machine had restarted:
-                          never acknowledged, or rot; which of the two cannot be told */
+    DAMAGE_END = 2, /* the log ends before what the index knows to have been durable, or is gone */
+    DAMAGE_TAIL = 4 /* it ended in a batch that was not whole, and the machine had restarted:
+                       never acknowledged, or rot; which of the two cannot be told */
 };
 struct engine_damage {
     uint8_t kinds;                /* enum engine_damage_kind; 0: none, and all else is 0 */
@@ -247,9 +276,9 @@ struct engine_report {
 /*
  * Recovers the folder, draws a fresh incarnation (RULES 8a: max(stored + 1, seconds since 1970) in
  * the high 40 bits, 24 random bits below) and makes it durable, makes the first segment. When there
- * is no room for that one in a folder that had a log before, it opens all the same: reads go on, and
- * writes are refused with GT_ENOSPACE, each of which tries again to make it. Blocking.
- * 0; GT_EFORMAT (newer format, or another role: logged with the cause); GT_ECORRUPT; GT_EIO;
+ * is no room for that one in a folder that had a log before, it opens all the same: reads go on,
+ * and writes are refused with GT_ENOSPACE, each of which tries again to make it. Blocking. 0;
+ * GT_EFORMAT (newer format, or another role: logged with the cause); GT_ECORRUPT; GT_EIO;
  * GT_ENOSPACE; GT_ENOMEM; GT_ELIMIT: there is no higher incarnation.
  */
 int engine_open(const struct engine_config *config, struct engine **out,
@@ -274,8 +303,8 @@ enum engine_lane { ENGINE_LOG, ENGINE_CHECKPOINT, ENGINE_SEGMENT, ENGINE_LANES }
 struct engine_job;
 /* The next job of an idle lane, NULL when it has none. Ask again after every submit and done. */
 struct engine_job *engine_job(struct engine *e, enum engine_lane lane);
-void engine_job_run(struct engine_job *j);                      /* any thread; blocks */
-void engine_job_done(struct engine *e, struct engine_job *j);   /* loop thread */
+void engine_job_run(struct engine_job *j);                    /* any thread; blocks */
+void engine_job_done(struct engine *e, struct engine_job *j); /* loop thread */
 /* No lane busy, no request waiting, nothing to log. (A checkpoint may be due.) */
 bool engine_idle(const struct engine *e);
 /* The log failed: 0 or the GT_E* that poisoned it. The process must end with exit 74. */

@@ -14,6 +14,7 @@
 #include "engine/base/prng.h"
 #include "engine/dotlog.h"
 #include "engine/engine.h"
+#include "engine/operations.h"
 #include "engine/overlay.h"
 #include "engine/values.h"
 
@@ -26,6 +27,7 @@
 #define OVERLAY_BYTES_DEFAULT    (64u << 20)
 #define PARKED_DEFAULT           8192u
 #define SCAN_BYTES_MAX           (1u << 20)
+#define OPERATIONS_PULL_BYTES    (16000u * OPERATION_BYTES) /* of one pull, about 1 MiB */
 #define LOG_ENTRIES_DEFAULT      1000000u /* of all dot logs; then the largest one starts anew */
 #define METAS_MAX                64u
 #define META_NAME_MAX            255u
@@ -171,6 +173,7 @@ struct engine {
     struct clock incoming_clock; /* scratch */
     uint64_t log_entries;        /* of all dot logs */
     struct counts totals;
+    struct operations operations;
     struct meta metas[METAS_MAX];
     uint32_t meta_count;
 
@@ -205,6 +208,7 @@ struct engine {
     struct dot *dots; /* those new to the clock */
     uint32_t dots_capacity;
     struct buf scratch, scan;
+    struct buf noted; /* operations that the write supersedes, as a run */
     struct overlay_list scan_list;
 
     struct engine_job jobs[ENGINE_LANES];
@@ -256,6 +260,20 @@ void engine_scan(struct engine *e, const struct store_request *r);
  * GT_ENOMEM. */
 int engine_scan_run(struct engine *e, const struct store_request *r, struct store_result *result,
                     uint64_t *lsn, bool *unknown);
+void engine_operation(struct engine *e, const struct store_request *r);
+/* The operation as far as it is known here: live in the state, or superseded. False: it is not. */
+struct known_operation {
+    struct dot dot; /* seq 0: one that is not known here, but included by name (version.h) */
+    uint64_t stamp;
+    bool live;
+    const struct operation *superseded; /* its row; NULL: it is live, or included by name */
+};
+bool operation_known(const struct engine *e, uint32_t partition, uint64_t hash,
+                     const struct state *state, const uint8_t op[OP_ID_BYTES],
+                     struct known_operation *out);
+/* What the message about a known operation lists: its dot, unless it was reaped, and those of the
+ * other siblings. NULL when out of memory. */
+struct blob *known_dots(const struct state *s, struct dot known);
 /* Queues a result for when `lsn` is durable: at once when it is. */
 void engine_answer_at(struct engine *e, struct store_result *result, uint64_t lsn);
 

@@ -280,6 +280,37 @@ static int pull_clock(struct pull *u)
     return u->result->clock ? 0 : GT_ENOMEM;
 }
 
+/* The recent operations of dots that the asker lacks and gets by the clock alone, the newest of
+ * them: what is left out the floor tells. */
+static int pull_operations(struct pull *u)
+{
+    struct engine *e = u->e;
+    buf_clear(&e->scratch);
+    operations_encode(&e->operations, u->request->partition, &e->scratch);
+    struct slice rows = buf_slice(&e->scratch);
+    struct blob *lacking = e->scratch.failed ? NULL : blob_new(rows.bytes);
+    if (!lacking)
+        return GT_ENOMEM;
+    size_t start = lacking->bytes;
+    u->result->operations_floor = e->operations.floor;
+    for (uint32_t i = operations_count(rows); i-- > 0;) {
+        struct operation o = operations_at(rows, i);
+        if (clock_covers(&e->incoming_clock, o.dot))
+            continue;
+        if (lacking->bytes - start >= OPERATIONS_PULL_BYTES) {
+            if (o.noted > u->result->operations_floor)
+                u->result->operations_floor = o.noted;
+            break;
+        }
+        start -= OPERATION_BYTES;
+        operation_put(lacking->data + start, &o);
+    }
+    lacking->bytes -= start;
+    memmove(lacking->data, lacking->data + start, lacking->bytes);
+    u->result->operations = lacking;
+    return 0;
+}
+
 void engine_pull(struct engine *e, const struct store_request *r)
 {
     struct store_result result = {.kind = STORE_PULL, .tag = r->tag};
@@ -305,6 +336,8 @@ void engine_pull(struct engine *e, const struct store_request *r)
     }
     if (!error)
         error = pull_clock(&u);
+    if (!error && !result.more)
+        error = pull_operations(&u);
     if (!error && (e->scan.failed || !(result.entries = buf_blob(&e->scan))))
         error = GT_ENOMEM;
     if (e->scan.capacity > BODY_KEEP_BYTES)

@@ -121,6 +121,104 @@ void engine_warm(struct engine *e, uint32_t partition, struct slice key)
         blob_unref(record);
 }
 
+/* ---- one operation --------------------------------------------------------------------------- */
+
+static const struct sibling *sibling_of(const struct state *s, const uint8_t op[OP_ID_BYTES])
+{
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (memcmp(s->siblings[i].op, op, OP_ID_BYTES) == 0)
+            return &s->siblings[i];
+    return NULL;
+}
+
+bool operation_known(const struct engine *e, uint32_t partition, uint64_t hash,
+                     const struct state *state, const uint8_t op[OP_ID_BYTES],
+                     struct known_operation *out)
+{
+    if (operation_none(op) || MUTANT(forget_operation))
+        return false;
+    const struct sibling *live = sibling_of(state, op);
+    *out = (struct known_operation){0};
+    if (live) {
+        out->dot = live->dot;
+        out->stamp = live->stamp;
+        out->live = true;
+        return true;
+    }
+    if (MUTANT(forget_superseded))
+        return false;
+    const struct operation *o = operations_find(&e->operations, partition, hash, op);
+    if (!o)
+        return history_names(&state->history, op);
+    /* A row may come before the state that it is of. What the clock has and no state includes was
+     * reaped with its key. */
+    struct engine_partition p;
+    engine_partition(e, partition, &p);
+    if (!history_covers(&state->history, o->dot) && !clock_covers(p.clock, o->dot))
+        return false;
+    *out = (struct known_operation){.dot = o->dot, .stamp = o->stamp, .superseded = o};
+    return true;
+}
+
+struct blob *known_dots(const struct state *s, struct dot known)
+{
+    struct blob *b = blob_new(((size_t)s->sibling_count + 1) * DOT_BYTES);
+    uint32_t at = 0;
+    if (!b)
+        return NULL;
+    if (known.seq > 0 && history_covers(&s->history, known))
+        dots_put(b->data + (size_t)at++ * DOT_BYTES, known);
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (dot_compare(s->siblings[i].dot, known) != 0)
+            dots_put(b->data + (size_t)at++ * DOT_BYTES, s->siblings[i].dot);
+    b->bytes = at * DOT_BYTES;
+    return b;
+}
+
+/* The answer about an operation that is known: dots, and its row. */
+static int operation_answer(const struct engine *e, const struct known_operation *known,
+                            struct store_result *result)
+{
+    result->known_op = true;
+    result->stamp = known->stamp;
+    result->dots = known_dots(&e->local, known->dot);
+    if (!result->dots)
+        return GT_ENOMEM;
+    if (!known->superseded)
+        return 0;
+    result->operations = blob_new(OPERATION_BYTES);
+    if (!result->operations)
+        return GT_ENOMEM;
+    operation_put(result->operations->data, known->superseded);
+    return 0;
+}
+
+void engine_operation(struct engine *e, const struct store_request *r)
+{
+    struct store_result result = {.kind = STORE_OPERATION, .tag = r->tag};
+    struct view view = {0};
+    struct known_operation known;
+    uint64_t now = r->stamp > e->stamp_max ? r->stamp : e->stamp_max;
+    e->metrics.loads_count++;
+    if (r->key.bytes == 0 || r->key.bytes > KEY_BYTES_MAX || r->partition >= PARTITIONS_MAX) {
+        result.result = GT_ELIMIT;
+        engine_answer_at(e, &result, 0);
+        return;
+    }
+    uint64_t hash = hash_bytes(r->key);
+    result.length_ms = operations_length_ms(&e->operations, now);
+    result.result = view_read(e, r->partition, hash, r->key, &e->local, &view);
+    if (!result.result && operation_known(e, r->partition, hash, &e->local, r->op, &known)) {
+        result.result = operation_answer(e, &known, &result);
+    } else if (!result.result) {
+        struct engine_partition p;
+        engine_partition(e, r->partition, &p);
+        result.untold = !clock_covers_history(p.clock, &e->local.history);
+    }
+    result.record = view.record;
+    engine_answer_at(e, &result, view.lsn);
+}
+
 /* ---- scan: overlay, frozen overlay and index as one ascending run ---------------------------- */
 
 struct scan {

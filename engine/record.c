@@ -212,7 +212,7 @@ INLINE void sink_siblings(struct sink *s, const struct table *t, const struct st
     sink_varint(s, state->sibling_count);
     for (uint32_t i = 0; i < state->sibling_count; i++) {
         const struct sibling *sibling = &state->siblings[i];
-        sink_u8(s, sibling->flags);
+        sink_u8(s, sibling->flags & FLAGS_KNOWN);
         index = sink_dot(s, t, sibling->dot, index);
         sink_u64(s, sibling->stamp);
         sink_put(s, sibling->op, OP_ID_BYTES);
@@ -227,12 +227,37 @@ INLINE void sink_siblings(struct sink *s, const struct table *t, const struct st
     }
 }
 
+INLINE void sink_operations(struct sink *s, const struct history *h)
+{
+    sink_varint(s, h->operation_count);
+    for (uint32_t i = 0; i < h->operation_count; i++) {
+        sink_put(s, h->operations[i].op, OP_ID_BYTES);
+        sink_u64(s, h->operations[i].stamp);
+    }
+}
+
+/* Nothing for the many states to which no retry has come. */
+INLINE void sink_retried(struct sink *s, const struct state *state)
+{
+    uint32_t retried = 0;
+    for (uint32_t i = 0; i < state->sibling_count; i++)
+        retried += (state->siblings[i].flags & SIBLING_RETRIED) != 0;
+    if (retried == 0 && state->history.operation_count == 0)
+        return;
+    sink_varint(s, retried);
+    for (uint32_t i = 0; i < state->sibling_count; i++)
+        if (state->siblings[i].flags & SIBLING_RETRIED)
+            sink_varint(s, i);
+    sink_operations(s, &state->history);
+}
+
 INLINE void sink_record(struct sink *s, const struct table *t, const struct state *state)
 {
     sink_put(s, (uint8_t[CRC_BYTES]){0}, CRC_BYTES);
     sink_u8(s, RECORD_FORMAT);
     sink_history(s, t, &state->history, state->siblings, state->sibling_count);
     sink_siblings(s, t, state);
+    sink_retried(s, state);
 }
 
 static uint32_t record_crc(struct slice bytes, uint32_t partition, struct slice key)
@@ -305,9 +330,13 @@ void history_encode(const struct history *h, struct buf *out)
     if (table_open(&t, h, NULL, 0) == 0) {
         struct sink counting = {0};
         sink_history(&counting, &t, h, NULL, 0);
+        if (h->operation_count > 0)
+            sink_operations(&counting, h);
         if (buf_reserve(out, counting.bytes) == 0) {
             struct sink writing = {.at = out->data + out->bytes};
             sink_history(&writing, &t, h, NULL, 0);
+            if (h->operation_count > 0)
+                sink_operations(&writing, h);
             out->bytes += writing.bytes;
         }
     } else {
@@ -458,10 +487,32 @@ static int decode_history(struct decoder *d, struct history *out)
     return error;
 }
 
+static int decode_operations(struct decoder *d, struct history *out)
+{
+    uint32_t count;
+    uint8_t before[OP_ID_BYTES] = {0}; /* no operation, below all */
+    if (!next_count(&d->r, OP_ID_BYTES + 8, HISTORY_OPERATIONS_MAX, &count))
+        return GT_ECORRUPT;
+    for (uint32_t i = 0; i < count; i++) {
+        struct slice raw = read_raw(&d->r, OP_ID_BYTES + 8);
+        if (memcmp(before, raw.data, OP_ID_BYTES) >= 0)
+            return GT_ECORRUPT;
+        memcpy(before, raw.data, OP_ID_BYTES);
+        int error = history_name(out, before, le64_get(raw.data + OP_ID_BYTES));
+        if (error)
+            return error;
+    }
+    return out->operation_count == count ? 0 : GT_ECORRUPT;
+}
+
 int history_decode(struct reader *r, struct history *out)
 {
     struct decoder d = {.r = *r};
     int error = decode_history(&d, out);
+    if (!error && reader_left(&d.r) > 0)
+        error = decode_operations(&d, out);
+    if (error)
+        history_clear(out);
     *r = d.r;
     return error;
 }
@@ -527,6 +578,23 @@ static int decode_siblings(struct decoder *d, struct state *out)
     return error;
 }
 
+static int decode_retried(struct decoder *d, struct state *out)
+{
+    uint32_t count;
+    if (!next_count(&d->r, 1, out->sibling_count, &count))
+        return GT_ECORRUPT;
+    for (uint64_t i = 0, next = 0; i < count; i++) {
+        uint64_t place = next_varint(&d->r);
+        if (d->r.failed || place < next || place >= out->sibling_count)
+            return GT_ECORRUPT;
+        out->siblings[place].flags |= SIBLING_RETRIED;
+        next = place + 1;
+    }
+    int error = decode_operations(d, &out->history);
+    /* What has no dot includes no operation: it would be encoded as absent. */
+    return !error && state_absent(out) ? GT_ECORRUPT : error;
+}
+
 /*
  * The dots of live siblings into the exact dots, where the vector does not cover them: counted
  * first, then merged from the back in one walk. A sibling's dot among the listed ones was told
@@ -585,6 +653,8 @@ int record_decode(struct slice bytes, uint32_t partition, struct slice key, stru
     error = decode_history(&d, &out->history);
     if (!error)
         error = decode_siblings(&d, out);
+    if (!error && reader_left(&d.r) > 0)
+        error = decode_retried(&d, out);
     if (!error)
         error = live_dots_add(out);
     if (error)

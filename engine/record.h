@@ -13,6 +13,9 @@
  *                16 B operation id,
  *                when EXPIRES: varint expires_at_ms, varint actor index, varint seq,
  *                unless TOMBSTONE or ELIDED: varint value length, value bytes
+ *      when a sibling was minted by a retry, or the history names operations (version.h):
+ *        varint retried siblings; each varint its place in the list above, ascending
+ *        varint operations; each { 16 B operation id, u64 stamp }, ascending by id
  *      ...     unknown trailing bytes are ignored (and covered by the checksum)
  *
  * The bytes are canonical: equal states encode to equal bytes. A plain 100-byte value written once
@@ -26,7 +29,7 @@
 #define RECORD_FORMAT 1
 /* Bounds for decoding what others wrote; far above what a coordinator mints (RULES 13). */
 #define RECORD_ACTORS_MAX 65536
-#define RECORD_DOTS_MAX (1u << 20)
+#define RECORD_DOTS_MAX   (1u << 20)
 
 /* Appends the record; the absent state is no bytes. s must be in normal form. 0, GT_ENOMEM,
  * GT_ELIMIT (bound of out). */
@@ -42,7 +45,8 @@ int record_verify(struct slice bytes, uint32_t partition, struct slice key);
 /* What partitions count and sum (RULES 16): XXH64 of the record's bytes. */
 uint64_t record_digest(struct slice bytes);
 
-/* A history alone, in the layout above (actor table, vector, exact dots): contexts use it. */
+/* A history alone, in the layout above (actor table, vector, exact dots, and the operations when it
+ * names any): contexts use it. */
 void history_encode(const struct history *h, struct buf *out);
 int history_decode(struct reader *r, struct history *out); /* 0, GT_ECORRUPT, GT_ENOMEM */
 

@@ -23,6 +23,7 @@ struct loading {
     struct engine *e;
     struct applied_value applied;
     bool identity_found;
+    bool unnoted; /* a partition was written by a version without the table of operations */
     struct engine_damage found; /* by the log's recovery */
 };
 
@@ -64,20 +65,34 @@ static void counts_add(struct counts *to, const struct counts *from)
     to->digest_sum += from->digest_sum;
 }
 
+static void operations_replay(struct engine *e, uint32_t partition, struct slice rows)
+{
+    for (uint32_t i = 0; i < operations_count(rows); i++) {
+        struct operation o = operations_at(rows, i);
+        operations_note(&e->operations, partition, &o);
+    }
+}
+
 static int partition_load(void *arg, struct slice key, struct slice value)
 {
     struct engine *e = ((struct loading *)arg)->e;
+    struct partition_operations operations;
     uint32_t number = key.bytes == 2 ? be16_get(key.data) : PARTITIONS_MAX;
     struct partition *p = number < PARTITIONS_MAX ? engine_partition_get(e, number) : NULL;
     int error = number < PARTITIONS_MAX ? GT_ENOMEM : GT_ECORRUPT;
     if (p)
-        error = partition_value_decode(value, &p->lsn, &p->counts, &p->clock, &p->floor);
+        error =
+            partition_value_decode(value, &p->lsn, &p->counts, &p->clock, &p->floor, &operations);
     if (error) {
         log_error(e->log, "index value of a partition unreadable partition=%u cause=%s", number,
                   error_text(error));
         return error;
     }
     counts_add(&e->totals, &p->counts);
+    operations_replay(e, number, operations.run);
+    operations_floor_raise(&e->operations, operations.floor);
+    /* What earlier versions superseded they did not note. */
+    ((struct loading *)arg)->unnoted |= !operations.written;
     return 0;
 }
 
@@ -105,6 +120,7 @@ static int index_load(struct loading *l)
         error = x->scan(x, READ_LANE_LOOP, INDEX_PARTITION, all, partition_load, l);
     if (!error)
         error = x->scan(x, READ_LANE_LOOP, INDEX_LOG, all, dot_load, l);
+    operations_sort(&l->e->operations);
     return error;
 }
 
@@ -161,6 +177,7 @@ struct replay {
     uint64_t lsn; /* the last delivered */
     bool gap;     /* records are missing before this one: do not trust what it says it replaced */
     uint64_t replayed; /* records installed */
+    bool unnoted;      /* one of them is of a version without the table of operations */
 };
 
 /* What stands for the record in counts. A record that does not verify is installed all the same:
@@ -253,6 +270,8 @@ static int state_replay(struct replay *replay, const struct wal_record *r)
     /* In the index already, by a chunk of a checkpoint that did not end. */
     if (r->lsn <= p->lsn + MUTANT(replay_skips_one))
         return 0;
+    replay->unnoted |= s.unnoted;
+    operations_replay(replay->e, s.partition, s.operations);
     return state_install(replay, p, &s, r->lsn);
 }
 
@@ -262,7 +281,9 @@ static int clock_replay(struct replay *replay, const struct wal_record *r)
     struct reader reader = reader_of(r->payload);
     uint64_t number = read_varint(&reader);
     struct reader bytes = reader_of(read_bytes(&reader));
-    if (reader.failed || number >= PARTITIONS_MAX)
+    struct slice operations = reader_left(&reader) > 0 ? read_bytes(&reader) : slice_of(NULL, 0);
+    uint64_t operations_floor = read_u64_or_zero(&reader);
+    if (reader.failed || number >= PARTITIONS_MAX || operations.bytes % OPERATION_BYTES != 0)
         return GT_ECORRUPT;
     struct partition *p = engine_partition_get(e, (uint32_t)number);
     int error = p ? overlay_reserve(e->active, (uint32_t)number) : GT_ENOMEM;
@@ -272,10 +293,13 @@ static int clock_replay(struct replay *replay, const struct wal_record *r)
     error = clock_decode(&bytes, &e->incoming_clock);
     if (!error)
         error = clock_merge(&p->clock, &e->incoming_clock);
-    if (!error)
-        overlay_touch(e->active, (uint32_t)number);
-    replay->replayed += !error;
-    return error;
+    if (error)
+        return error;
+    operations_replay(e, (uint32_t)number, operations);
+    operations_floor_raise(&e->operations, operations_floor);
+    overlay_touch(e->active, (uint32_t)number);
+    replay->replayed++;
+    return 0;
 }
 
 static int meta_replay(struct replay *replay, const struct wal_record *r)
@@ -387,6 +411,8 @@ static struct engine *engine_alloc(const struct engine_config *config)
     prng_init(&e->prng, config->seed);
     engine_set_value_bytes_max(e, config->value_bytes_max ? config->value_bytes_max
                                                           : VALUE_BYTES_DEFAULT);
+    operations_init(&e->operations, config->operations_bytes_max ? config->operations_bytes_max
+                                                                 : OPERATIONS_BYTES_DEFAULT);
     clock_init(&e->empty_clock);
     clock_init(&e->incoming_clock);
     e->log_entries_max = config->log_entries_max ? config->log_entries_max : LOG_ENTRIES_DEFAULT;
@@ -397,6 +423,7 @@ static struct engine *engine_alloc(const struct engine_config *config)
     history_init(&e->returned);
     buf_init(&e->scratch, BLOB_BYTES_MAX);
     buf_init(&e->scan, BLOB_BYTES_MAX);
+    buf_init(&e->noted, BLOB_BYTES_MAX);
     buf_init(&e->checkpoint.values, BLOB_BYTES_MAX);
     buf_init(&e->checkpoint.scratch, BLOB_BYTES_MAX);
     for (int i = 0; i < 2; i++) {
@@ -576,6 +603,8 @@ static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16
     if (error)
         return error;
     numbers_continue(e, l, &report->wal);
+    if (l->unnoted || replay.unnoted)
+        operations_floor_raise(&e->operations, e->stamp_max);
     report->replayed = replay.replayed;
     report->fresh = !l->identity_found;
     l->found = damage_found(e, l, &report->wal, boot_same(e, boot_id));
@@ -772,6 +801,8 @@ static void partitions_close(struct engine *e)
 
 static void scratch_close(struct engine *e)
 {
+    operations_close(&e->operations);
+    buf_close(&e->noted);
     state_close(&e->local);
     state_close(&e->incoming);
     state_close(&e->merged);

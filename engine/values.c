@@ -56,8 +56,11 @@ int state_record_decode(struct slice payload, struct state_record *s)
     s->dots = read_raw(&r, (size_t)dots * DOT_BYTES);
     s->record = read_bytes(&r);
     s->stamp = read_u64_or_zero(&r);
+    s->unnoted = reader_left(&r) == 0;
+    s->operations = s->unnoted ? slice_of(NULL, 0) : read_bytes(&r);
     bool fits = partition < PARTITIONS_MAX && s->key.bytes >= 1 && s->key.bytes <= KEY_BYTES_MAX &&
-                s->previous.kind <= PRESENCE_BAD && s->record.bytes <= BLOB_BYTES_MAX;
+                s->previous.kind <= PRESENCE_BAD && s->record.bytes <= BLOB_BYTES_MAX &&
+                s->operations.bytes % OPERATION_BYTES == 0;
     s->partition = (uint32_t)partition;
     return r.failed || !fits ? GT_ECORRUPT : 0;
 }
@@ -120,7 +123,8 @@ static void clock_bytes(const struct clock *clock, struct buf *out)
 }
 
 void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
-                            const struct clock *floor, struct buf *out)
+                            const struct clock *floor, const struct operations *operations,
+                            uint32_t partition, struct buf *out)
 {
     size_t start = out->bytes;
     buf_u32(out, 0);
@@ -135,11 +139,15 @@ void partition_value_encode(uint64_t lsn, const struct counts *counts, const str
     for (int i = 0; i < 4; i++)
         buf_varint(out, 0); /* fences */
     buf_varint(out, LOG_KEPT);
+    buf_u64(out, operations->floor);
+    buf_varint(out, (uint64_t)operations_of_partition(operations, partition) * OPERATION_BYTES);
+    operations_encode(operations, partition, out);
     checksum_fill(out, start, slice_of(NULL, 0));
 }
 
 int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *counts,
-                           struct clock *clock, struct clock *floor)
+                           struct clock *clock, struct clock *floor,
+                           struct partition_operations *operations)
 {
     struct reader r;
     int error = checksum_open(value, slice_of(NULL, 0), &r);
@@ -155,7 +163,12 @@ int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *cou
     for (int i = 0; i < 4; i++)
         read_varint(&r);
     bool kept = !r.failed && reader_left(&r) > 0 && read_varint(&r) == LOG_KEPT;
-    if (r.failed)
+    *operations = (struct partition_operations){.written = !r.failed && reader_left(&r) > 0};
+    if (operations->written) {
+        operations->floor = read_u64(&r);
+        operations->run = read_bytes(&r);
+    }
+    if (r.failed || operations->run.bytes % OPERATION_BYTES != 0)
         return GT_ECORRUPT;
     error = clock_decode(&clock_reader, clock);
     if (error)

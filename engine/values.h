@@ -8,6 +8,7 @@
 #define GT_ENGINE_VALUES_H
 
 #include "engine/engine.h"
+#include "engine/operations.h"
 #include "engine/overlay.h"
 
 /* Types of log records. */
@@ -16,7 +17,7 @@
 #define LOG_CLOCK        5
 #define LOG_OPTIONAL_MIN 128 /* types from here on may be skipped by who does not know them */
 
-#define STAMP_BYTES 8 /* at the end of both */
+#define STAMP_BYTES 8 /* behind what both begin with */
 /* The field of 8 bytes at the end of what was read; 0 when an earlier version wrote none. */
 uint64_t read_u64_or_zero(struct reader *r);
 
@@ -35,7 +36,9 @@ struct state_record {
     uint32_t partition;
     struct slice key, dots, record;
     struct presence previous;
-    uint64_t stamp; /* of the request */
+    uint64_t stamp;          /* of the request */
+    struct slice operations; /* rows that it noted (operations.h) */
+    bool unnoted;            /* an earlier version wrote it, which noted none */
 };
 int state_record_decode(struct slice payload, struct state_record *s); /* 0 or GT_ECORRUPT */
 
@@ -48,13 +51,22 @@ void counts_replace(struct counts *c, size_t key_bytes, const struct presence *f
                     const struct presence *to);
 bool counts_equal(const struct counts *a, const struct counts *b);
 
-/* Appends the value. A failure marks out. */
+/* What a partition's value holds of the table of recent operations. */
+struct partition_operations {
+    bool written;     /* false: an earlier version wrote the value, which knew of none */
+    uint64_t floor;   /* of the table when it was written */
+    struct slice run; /* rows, oldest first; borrowed */
+};
+
+/* Appends the value, with the partition's rows of `operations`. A failure marks out. */
 void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
-                            const struct clock *floor, struct buf *out);
-/* clock and floor (of the dot log) are initialised by the caller. 0, GT_ECORRUPT, GT_EFORMAT,
- * GT_ENOMEM. */
+                            const struct clock *floor, const struct operations *operations,
+                            uint32_t partition, struct buf *out);
+/* clock and floor (of the dot log) are initialised by the caller; operations borrows from the
+ * value. 0, GT_ECORRUPT, GT_EFORMAT, GT_ENOMEM. */
 int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *counts,
-                           struct clock *clock, struct clock *floor);
+                           struct clock *clock, struct clock *floor,
+                           struct partition_operations *operations);
 
 /* A named value: checksum and format around the bytes. */
 void meta_value_encode(struct slice name, struct slice bytes, struct buf *out);

@@ -76,6 +76,7 @@ void history_close(struct history *h)
 {
     free(h->vector);
     free(h->exact);
+    free(h->operations);
     *h = (struct history){0};
 }
 
@@ -83,6 +84,7 @@ void history_clear(struct history *h)
 {
     h->vector_count = 0;
     h->exact_count = 0;
+    h->operation_count = 0;
 }
 
 bool history_empty(const struct history *h)
@@ -141,13 +143,106 @@ bool history_covers(const struct history *h, struct dot d)
     return d.seq <= vector_seq(h, d.actor) || exact_has(h, d);
 }
 
+static int operations_reserve(struct history *h, size_t wanted)
+{
+    if (wanted <= h->operation_capacity)
+        return 0;
+    uint32_t grown = capacity_for(h->operation_capacity, wanted);
+    struct history_operation *moved = grown ? realloc(h->operations, grown * sizeof(*moved)) : NULL;
+    if (!moved)
+        return GT_ENOMEM;
+    h->operations = moved;
+    h->operation_capacity = grown;
+    return 0;
+}
+
+/* The first operation that is not below this one. */
+static uint32_t operation_place(const struct history *h, const uint8_t op[OP_ID_BYTES])
+{
+    uint32_t at = 0;
+    while (at < h->operation_count && memcmp(h->operations[at].op, op, OP_ID_BYTES) < 0)
+        at++;
+    return at;
+}
+
+bool history_names(const struct history *h, const uint8_t op[OP_ID_BYTES])
+{
+    if (h->operation_count == 0)
+        return false;
+    uint32_t at = operation_place(h, op);
+    return at < h->operation_count && memcmp(h->operations[at].op, op, OP_ID_BYTES) == 0;
+}
+
+/* There is room. */
+static void operation_insert(struct history *h, const struct history_operation *o)
+{
+    uint32_t at = operation_place(h, o->op);
+    struct history_operation *place = &h->operations[at];
+    if (at < h->operation_count && memcmp(place->op, o->op, OP_ID_BYTES) == 0) {
+        if (o->stamp > place->stamp)
+            place->stamp = o->stamp;
+        return;
+    }
+    memmove(place + 1, place, (h->operation_count - at) * sizeof(*place));
+    *place = *o;
+    h->operation_count++;
+}
+
+static void operation_remove(struct history *h, uint32_t at)
+{
+    struct history_operation *place = &h->operations[at];
+    memmove(place, place + 1, (--h->operation_count - at) * sizeof(*place));
+}
+
+/* Of the operations with the lowest stamp the one with the lowest id: it is the next to go. */
+static uint32_t operation_oldest(const struct history *h)
+{
+    uint32_t oldest = 0;
+    for (uint32_t i = 1; i < h->operation_count; i++)
+        if (h->operations[i].stamp < h->operations[oldest].stamp)
+            oldest = i;
+    return oldest;
+}
+
+static void operations_prune(struct history *h)
+{
+    uint64_t newest = 0, keep = (uint64_t)HISTORY_OPERATIONS_MS << 16;
+    for (uint32_t i = 0; i < h->operation_count; i++)
+        if (h->operations[i].stamp > newest)
+            newest = h->operations[i].stamp;
+    while (h->operation_count > 0) {
+        uint32_t oldest = operation_oldest(h);
+        if (h->operation_count <= HISTORY_OPERATIONS_MAX &&
+            newest - h->operations[oldest].stamp < keep)
+            return;
+        operation_remove(h, oldest);
+    }
+}
+
+int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stamp)
+{
+    struct history_operation o = {.stamp = stamp};
+    int error = operations_reserve(h, (size_t)h->operation_count + 1);
+    if (error)
+        return error;
+    memcpy(o.op, op, OP_ID_BYTES);
+    operation_insert(h, &o);
+    operations_prune(h);
+    return 0;
+}
+
 int history_copy(struct history *to, const struct history *from)
 {
     int error = dots_reserve(&to->vector, &to->vector_capacity, from->vector_count);
     if (!error)
         error = dots_reserve(&to->exact, &to->exact_capacity, from->exact_count);
+    if (!error)
+        error = operations_reserve(to, from->operation_count);
     if (error)
         return error;
+    if (from->operation_count)
+        memcpy(to->operations, from->operations, from->operation_count * sizeof(*to->operations));
+    to->operation_count = from->operation_count;
     if (from->vector_count)
         memcpy(to->vector, from->vector, from->vector_count * sizeof(*to->vector));
     if (from->exact_count)
@@ -256,11 +351,18 @@ int history_join(struct history *h, const struct history *from)
 {
     size_t vectors = (size_t)h->vector_count + from->vector_count;
     size_t exacts = (size_t)h->exact_count + from->exact_count;
+    size_t operations = (size_t)h->operation_count + from->operation_count;
     int error = dots_reserve(&h->vector, &h->vector_capacity, vectors);
     if (!error)
         error = dots_reserve(&h->exact, &h->exact_capacity, exacts);
+    if (!error && from->operation_count)
+        error = operations_reserve(h, operations);
     if (error)
         return error;
+    for (uint32_t i = 0; i < from->operation_count; i++)
+        operation_insert(h, &from->operations[i]);
+    if (from->operation_count)
+        operations_prune(h);
     h->vector_count =
         dots_union(h->vector, h->vector_count, from->vector, from->vector_count, true);
     h->exact_count = dots_union(h->exact, h->exact_count, from->exact, from->exact_count, false);
@@ -275,6 +377,17 @@ bool history_includes(const struct history *a, const struct history *b)
             return false;
     for (uint32_t i = 0; i < b->exact_count; i++)
         if (!history_covers(a, b->exact[i]))
+            return false;
+    return true;
+}
+
+static bool operations_equal(const struct history *a, const struct history *b)
+{
+    if (a->operation_count != b->operation_count)
+        return false;
+    for (uint32_t i = 0; i < a->operation_count; i++)
+        if (memcmp(a->operations[i].op, b->operations[i].op, OP_ID_BYTES) != 0 ||
+            a->operations[i].stamp != b->operations[i].stamp)
             return false;
     return true;
 }
@@ -462,7 +575,8 @@ bool state_equal(const struct state *a, const struct state *b)
     const struct history *ha = &a->history, *hb = &b->history;
     if (a->unknown != b->unknown || a->sibling_count != b->sibling_count ||
         !dots_equal(ha->vector, ha->vector_count, hb->vector, hb->vector_count) ||
-        !dots_equal(ha->exact, ha->exact_count, hb->exact, hb->exact_count))
+        !dots_equal(ha->exact, ha->exact_count, hb->exact, hb->exact_count) ||
+        !operations_equal(ha, hb))
         return false;
     for (uint32_t i = 0; i < a->sibling_count; i++)
         if (!sibling_equal(&a->siblings[i], &b->siblings[i]))
@@ -490,10 +604,17 @@ bool state_equal(const struct state *a, const struct state *b)
  *
  * Without clocks: live = (L & S) + (L - H(S)) + (S - H(L)) and history = H(L) + H(S), for any
  * L within H(L) and S within H(S), which is commutative, associative and idempotent.
+ *
+ * A twin (version.h) that nobody had seen is dropped by the name of its operation: the name came
+ * into the history by a put that had seen another dot of it, and goes wherever that put goes, so
+ * all who hold both the put and the twin drop it.
  */
 static bool keep_of_incoming(const struct state *local, const struct clock *local_clock,
-                             struct dot d)
+                             const struct sibling *s)
 {
+    struct dot d = s->dot;
+    if (history_names(&local->history, s->op) && !MUTANT(keep_twin))
+        return false;
     if (history_covers(&local->history, d) && !MUTANT(keep_superseded))
         return false;
     if (MUTANT(clock_for_absent_only) && !state_absent(local))
@@ -504,8 +625,11 @@ static bool keep_of_incoming(const struct state *local, const struct clock *loca
 }
 
 static bool keep_of_local(const struct state *incoming, const struct clock *incoming_clock,
-                          struct dot d)
+                          const struct sibling *s)
 {
+    struct dot d = s->dot;
+    if (history_names(&incoming->history, s->op) && !MUTANT(keep_twin))
+        return false;
     if (history_covers(&incoming->history, d))
         return false;
     return !incoming_clock || !clock_covers(incoming_clock, d);
@@ -533,11 +657,11 @@ int version_merge(const struct state *local, const struct clock *local_clock,
         int order = a == a_end ? 1 : b == b_end ? -1 : dot_compare(a->dot, b->dot);
         const struct sibling *kept = NULL;
         if (order < 0) {
-            if (keep_of_local(incoming, incoming_clock, a->dot))
+            if (keep_of_local(incoming, incoming_clock, a))
                 kept = a;
             a++;
         } else if (order > 0) {
-            if (keep_of_incoming(local, local_clock, b->dot))
+            if (keep_of_incoming(local, local_clock, b))
                 kept = b;
             b++;
         } else {
@@ -564,13 +688,33 @@ static bool context_replaces(const struct state *local, const struct history *co
 {
     if (!context)
         return false;
-    if (history_covers(context, sibling->dot))
+    if (history_covers(context, sibling->dot) || history_names(context, sibling->op))
         return true;
     for (uint32_t i = 0; i < local->sibling_count; i++)
         if (same_operation(&local->siblings[i], sibling) &&
             history_covers(context, local->siblings[i].dot))
             return true;
     return false;
+}
+
+/* Names the operations of those siblings of local that a retry minted and that out has not. */
+static int superseded_name(const struct state *local, const struct state *out, struct history *h)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < local->sibling_count && !error; i++) {
+        const struct sibling *s = &local->siblings[i];
+        if (s->flags & SIBLING_RETRIED && !state_find(out, s->dot))
+            error = history_name(h, s->op, s->stamp);
+    }
+    return error;
+}
+
+/* What is live is not superseded: its operation is not named. */
+static void live_unname(struct state *s)
+{
+    for (uint32_t i = 0; i < s->sibling_count && s->history.operation_count > 0; i++)
+        if (history_names(&s->history, s->siblings[i].op))
+            operation_remove(&s->history, operation_place(&s->history, s->siblings[i].op));
 }
 
 /*
@@ -632,11 +776,19 @@ int version_put(const struct state *local, const struct history *context, bool p
             out->siblings[out->sibling_count++] = *old;
     }
     error = state_add(out, sibling);
+    if (!error)
+        error = superseded_name(local, out, &out->history);
     if (error)
         return error;
+    live_unname(out);
     if (MUTANT(context_as_maximum))
         return history_copy(returned, &out->history);
-    return context_returned(context, replaced, *replaced_count, sibling->dot, returned);
+    error = context_returned(context, replaced, *replaced_count, sibling->dot, returned);
+    if (!error)
+        error = superseded_name(local, out, returned);
+    if (!error && sibling->flags & SIBLING_RETRIED)
+        error = history_name(returned, sibling->op, sibling->stamp);
+    return error;
 }
 
 /*
@@ -662,6 +814,12 @@ int version_read_context(const struct state *s, const struct sibling *winner_onl
                          struct history *out)
 {
     int error = history_copy(out, &s->history);
+    for (uint32_t i = 0; i < s->sibling_count && !error; i++) {
+        const struct sibling *sibling = &s->siblings[i];
+        bool shown = !winner_only || sibling == winner_only || same_operation(sibling, winner_only);
+        if (shown && sibling->flags & SIBLING_RETRIED)
+            error = history_name(out, sibling->op, sibling->stamp);
+    }
     if (error || !winner_only || MUTANT(context_of_hidden))
         return error;
     for (uint32_t i = 0; i < s->sibling_count; i++) {

@@ -38,11 +38,32 @@ struct dot {
 int actor_compare(struct actor a, struct actor b);
 int dot_compare(struct dot a, struct dot b);
 
+#define OP_ID_BYTES 16
+
+/*
+ * An operation that was minted when it was tried again has a twin, perhaps: the dot of an earlier
+ * attempt, on the disk of an owner that was down when the others were asked (RULES 10). Who
+ * supersedes the one cannot have seen the other. So a history names, beside its dots, the
+ * operations that it includes of those that were minted so; whichever of their dots turns up is
+ * superseded.
+ *
+ * Named are the newest HISTORY_OPERATIONS_MAX, and none that is HISTORY_OPERATIONS_MS older than
+ * the newest: a function of what was ever named, so that joins in any order give the same.
+ */
+#define HISTORY_OPERATIONS_MAX 32
+#define HISTORY_OPERATIONS_MS  600000u
+struct history_operation {
+    uint8_t op[OP_ID_BYTES];
+    uint64_t stamp; /* of its sibling */
+};
+
 struct history {
     struct dot *vector; /* one entry an actor, ascending */
     uint32_t vector_count, vector_capacity;
     struct dot *exact; /* ascending, none covered by the vector */
     uint32_t exact_count, exact_capacity;
+    struct history_operation *operations; /* ascending by op */
+    uint32_t operation_count, operation_capacity;
 };
 
 void history_init(struct history *h);
@@ -59,14 +80,17 @@ bool history_covers(const struct history *h, struct dot d);
 /* Every dot of b is in a. An entry of b's vector is covered only by an entry of a's vector. */
 bool history_includes(const struct history *a, const struct history *b);
 bool history_empty(const struct history *h);
-
-#define OP_ID_BYTES 16
+/* Names the operation, or raises its stamp. 0 or GT_ENOMEM. */
+int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stamp);
+bool history_names(const struct history *h, const uint8_t op[OP_ID_BYTES]);
 
 enum sibling_flag {
     SIBLING_TOMBSTONE = 1, /* no value: the key was deleted by this write */
     SIBLING_EXPIRES = 2,   /* expires_at_ms and expiry_dot are present */
     SIBLING_ELIDED = 4,    /* in a piece of a large state only, never at rest: the value travelled
                               in an earlier piece */
+    SIBLING_RETRIED = 128, /* minted when its operation was tried again. Bytes tell it elsewhere
+                              than in their flags (record.h); clients are not shown it */
 };
 
 struct sibling {
@@ -116,8 +140,9 @@ bool state_equal(const struct state *a, const struct state *b);
  *   keep a sibling d of local     iff  d is live in incoming, or d is not in H(incoming); and, when
  *                                      incoming_clock is given (states of a pull), d is not in
  *                                      incoming_clock unless live in incoming.
- * The history of the result is the join. A clock may be NULL: then it covers nothing. local_clock
- * is not used when local->unknown.
+ * A sibling that is live on one side alone is not kept either when the other side's history names
+ * its operation. The history of the result is the join. A clock may be NULL: then it covers
+ * nothing. local_clock is not used when local->unknown.
  *
  * An ELIDED sibling of incoming must be live with its value in local, or not be kept: otherwise
  * GT_EMISSING. out is a third state. Also GT_ENOMEM.
@@ -131,7 +156,9 @@ int version_merge(const struct state *local, const struct clock *local_clock,
  * its dot minted by actor `sibling->dot.actor`; context (may be NULL) is what the client has seen.
  *   plain       replaces every sibling of local;
  *   otherwise   replaces the siblings of local that the context covers, and those that share an
- *               operation id with one it covers.
+ *               operation id with one it covers, or whose operation it names.
+ * Replaced siblings that were minted by a retry are named in out and in returned; so is the new one
+ * in returned.
  * out: history = H(local) + context + the new dot, where the entry of the minting actor is raised
  * to the new seq (the coordinator holds all its own dots of this key). replaced: the dots of the
  * replaced siblings. returned: the context given, plus what was replaced, plus the new dot, as

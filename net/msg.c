@@ -6,6 +6,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/operations.h"
 #include "net/frame.h"
 
 /* Objects of one body: msgpack-c spends 24 bytes on each, so small bytes could claim much memory.
@@ -191,7 +192,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 14);
+    put_array(w, 17);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -206,6 +207,9 @@ static void put_report(struct writer *w, const struct node_report *r)
     put_u(w, r->damage.last_lsn);
     put_u(w, r->damage.found_s);
     put_u(w, r->damage.starts);
+    put_u(w, r->operations);
+    put_u(w, r->operations_bytes);
+    put_u(w, r->operations_s);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -376,26 +380,30 @@ static void put_body(struct writer *w, const struct msg *m)
         put_u(w, m->pull.bytes_max);
         return;
     case MSG_PULL_REPLY:
-        put_start(w, m, 5);
+        put_start(w, m, 7);
         put_reply_head(w, &m->pull_reply.head);
         put_bin(w, m->pull_reply.entries);
         put_u(w, m->pull_reply.entry_count);
         put_bin(w, m->pull_reply.clock);
         put_u(w, m->pull_reply.lacking);
+        put_bin(w, m->pull_reply.operations);
+        put_u(w, m->pull_reply.operations_floor);
         return;
     case MSG_STATE:
-        put_start(w, m, 5);
+        put_start(w, m, 6);
         put_request_head(w, &m->state.head);
         put_u(w, m->state.partition);
         put_bin(w, m->state.key);
         put_bin(w, m->state.record);
         put_bin(w, m->state.dots);
+        put_bin(w, m->state.operations);
         return;
     case MSG_STATE_REPLY:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_reply_head(w, &m->state_reply.head);
         put_u(w, m->state_reply.outranking_stamp);
         put_bin(w, m->state_reply.outranking);
+        put_bin(w, m->state_reply.operations);
         return;
     case MSG_FETCH:
         put_start(w, m, 3);
@@ -407,6 +415,20 @@ static void put_body(struct writer *w, const struct msg *m)
         put_start(w, m, 2);
         put_reply_head(w, &m->fetch_reply.head);
         put_bin(w, m->fetch_reply.record);
+        return;
+    case MSG_OPERATION:
+        put_start(w, m, 3);
+        put_request_head(w, &m->operation.head);
+        put_u(w, m->operation.partition);
+        put_bin(w, m->operation.key);
+        return;
+    case MSG_OPERATION_REPLY:
+        put_start(w, m, 5);
+        put_reply_head(w, &m->operation_reply.head);
+        put_u(w, m->operation_reply.length_ms);
+        put_bin(w, m->operation_reply.record);
+        put_bin(w, m->operation_reply.dots);
+        put_bin(w, m->operation_reply.operations);
         return;
     case MSG_MAP:
         put_start(w, m, m->map.ring ? 6 : 0);
@@ -474,15 +496,22 @@ static size_t body_bytes_expected(const struct msg *m)
     case MSG_PULL:
         return bytes + m->pull.clock.bytes + m->pull.from_key.bytes;
     case MSG_PULL_REPLY:
-        return bytes + m->pull_reply.entries.bytes + m->pull_reply.clock.bytes;
+        return bytes + m->pull_reply.entries.bytes + m->pull_reply.clock.bytes +
+               m->pull_reply.operations.bytes;
     case MSG_STATE:
-        return bytes + m->state.key.bytes + m->state.record.bytes + m->state.dots.bytes;
+        return bytes + m->state.key.bytes + m->state.record.bytes + m->state.dots.bytes +
+               m->state.operations.bytes;
     case MSG_STATE_REPLY:
-        return bytes + m->state_reply.outranking.bytes;
+        return bytes + m->state_reply.outranking.bytes + m->state_reply.operations.bytes;
     case MSG_FETCH:
         return bytes + m->fetch.key.bytes;
     case MSG_FETCH_REPLY:
         return bytes + m->fetch_reply.record.bytes;
+    case MSG_OPERATION:
+        return bytes + m->operation.key.bytes;
+    case MSG_OPERATION_REPLY:
+        return bytes + m->operation_reply.record.bytes + m->operation_reply.dots.bytes +
+               m->operation_reply.operations.bytes;
     case MSG_MAP:
         if (m->map.ring)
             bytes += m->map.ring->member_count * 100u + m->map.ring->settings.partitions * 16u;
@@ -939,6 +968,9 @@ static void get_report(struct fields *f, struct node_report *r)
     r->damage.last_lsn = get_u(&in, UINT64_MAX);
     r->damage.found_s = get_u(&in, UINT64_MAX);
     r->damage.starts = get_u(&in, UINT64_MAX);
+    r->operations = get_u(&in, UINT64_MAX);
+    r->operations_bytes = get_u(&in, UINT64_MAX);
+    r->operations_s = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 
@@ -1006,7 +1038,8 @@ static void get_hello(struct fields *f, struct msg *m)
     m->hello.seen_incarnation = get_u(f, UINT64_MAX);
     m->hello.label = get_bytes(f);
     m->hello.text = get_bytes(f);
-    m->hello.clock_us = get_u(f, UINT64_MAX);
+    if (m->type == MSG_HELLO_REPLY)
+        m->hello.clock_us = get_u(f, UINT64_MAX);
 }
 
 static void get_sibling(struct fields *f, struct msg_sibling *s)
@@ -1038,14 +1071,6 @@ static void get_get_reply(struct fields *f, struct msg *m)
 }
 
 /* A run of whole dots. */
-static struct slice get_dots(struct fields *f)
-{
-    struct slice dots = get_bytes(f);
-    if (dots.bytes % DOT_BYTES != 0)
-        wrong(f);
-    return dots;
-}
-
 static uint32_t get_partition(struct fields *f)
 {
     return (uint32_t)get_u(f, PARTITIONS_MAX - 1);
@@ -1068,6 +1093,14 @@ static void get_scan_reply(struct fields *f, struct msg *m)
     m->scan_reply.entry_count = (uint32_t)get_u(f, UINT32_MAX);
     if (m->scan_reply.entry_count > m->scan_reply.entries.bytes / 2) /* two lengths each */
         wrong(f);
+}
+
+static struct slice get_run(struct fields *f, size_t item_bytes)
+{
+    struct slice run = get_bytes(f);
+    if (run.bytes % item_bytes != 0)
+        wrong(f);
+    return run;
 }
 
 static void get_body(struct fields *f, struct msg *m)
@@ -1141,18 +1174,22 @@ static void get_body(struct fields *f, struct msg *m)
             wrong(f);
         m->pull_reply.clock = get_bytes(f);
         m->pull_reply.lacking = get_u(f, UINT64_MAX);
+        m->pull_reply.operations = get_run(f, OPERATION_BYTES);
+        m->pull_reply.operations_floor = get_u(f, UINT64_MAX);
         return;
     case MSG_STATE:
         get_request_head(f, &m->state.head);
         m->state.partition = get_partition(f);
         m->state.key = get_bytes(f);
         m->state.record = get_bytes(f);
-        m->state.dots = get_dots(f);
+        m->state.dots = get_run(f, DOT_BYTES);
+        m->state.operations = get_run(f, OPERATION_BYTES);
         return;
     case MSG_STATE_REPLY:
         get_reply_head(f, &m->state_reply.head);
         m->state_reply.outranking_stamp = get_u(f, UINT64_MAX);
-        m->state_reply.outranking = get_dots(f);
+        m->state_reply.outranking = get_run(f, DOT_BYTES);
+        m->state_reply.operations = get_run(f, OPERATION_BYTES);
         return;
     case MSG_FETCH:
         get_request_head(f, &m->fetch.head);
@@ -1162,6 +1199,18 @@ static void get_body(struct fields *f, struct msg *m)
     case MSG_FETCH_REPLY:
         get_reply_head(f, &m->fetch_reply.head);
         m->fetch_reply.record = get_bytes(f);
+        return;
+    case MSG_OPERATION:
+        get_request_head(f, &m->operation.head);
+        m->operation.partition = get_partition(f);
+        m->operation.key = get_bytes(f);
+        return;
+    case MSG_OPERATION_REPLY:
+        get_reply_head(f, &m->operation_reply.head);
+        m->operation_reply.length_ms = get_u(f, UINT64_MAX);
+        m->operation_reply.record = get_bytes(f);
+        m->operation_reply.dots = get_run(f, DOT_BYTES);
+        m->operation_reply.operations = get_run(f, OPERATION_BYTES);
         return;
     case MSG_MAP:
         if (fields_left(f) > 0 && f->at->type != MSGPACK_OBJECT_NIL)
@@ -1282,6 +1331,8 @@ static const char *type_name(enum msg_type type)
         NAME(FETCH_REPLY);
         NAME(RANGE);
         NAME(RANGE_REPLY);
+        NAME(OPERATION);
+        NAME(OPERATION_REPLY);
         NAME(MAP_GET);
         NAME(MAP);
         NAME(REGISTER);
@@ -1307,6 +1358,8 @@ static struct slice key_of(const struct msg *m)
         return m->state.key;
     case MSG_FETCH:
         return m->fetch.key;
+    case MSG_OPERATION:
+        return m->operation.key;
     default:
         return slice_of(NULL, 0);
     }
@@ -1331,6 +1384,8 @@ static int error_in(const struct msg *m)
         return m->state_reply.head.error;
     case MSG_FETCH_REPLY:
         return m->fetch_reply.head.error;
+    case MSG_OPERATION_REPLY:
+        return m->operation_reply.head.error;
     case MSG_HELLO_REPLY:
         return m->hello.error;
     case MSG_REGISTER_REPLY:

@@ -17,25 +17,41 @@
 
 #define MSG_PROTOCOL_MIN 1
 #define MSG_PROTOCOL_MAX 1
-#define MSG_NESTING_MAX 8
-#define MSG_TEXT_BYTES 200 /* of an error's text, with NUL */
+#define MSG_NESTING_MAX  8
+#define MSG_TEXT_BYTES   200 /* of an error's text, with NUL */
 
 /* Requests are even; a reply has the number of its request plus one. The numbers are final. */
 enum msg_type {
-    MSG_HELLO = 2, MSG_HELLO_REPLY = 3,
-    MSG_PING = 4, MSG_PING_REPLY = 5,
-    MSG_PUT = 10, MSG_PUT_REPLY = 11,     /* client or forwarding node -> coordinator; deletes too */
-    MSG_GET = 12, MSG_GET_REPLY = 13,
-    MSG_SCAN = 14, MSG_SCAN_REPLY = 15,   /* one chunk of one partition */
-    MSG_STATE = 20, MSG_STATE_REPLY = 21, /* coordinator -> replica: merge this state */
-    MSG_FETCH = 22, MSG_FETCH_REPLY = 23, /* coordinator -> replica: lend your state */
-    MSG_RANGE = 24, MSG_RANGE_REPLY = 25, /* coordinator -> replica: lend a run of states */
-    MSG_CLOCKS = 28, MSG_CLOCKS_REPLY = 29, /* owner -> owner: my clocks; and what are yours? */
-    MSG_PULL = 32, MSG_PULL_REPLY = 33,   /* owner -> owner: send what this clock lacks */
-    MSG_MAP_GET = 30, MSG_MAP = 31,       /* MAP is also pushed, with id 0 */
-    MSG_REGISTER = 40, MSG_REGISTER_REPLY = 41,
-    MSG_HEARTBEAT = 42, MSG_HEARTBEAT_REPLY = 43,
-    MSG_STATUS = 50, MSG_STATUS_REPLY = 51,
+    MSG_HELLO = 2,
+    MSG_HELLO_REPLY = 3,
+    MSG_PING = 4,
+    MSG_PING_REPLY = 5,
+    MSG_PUT = 10,
+    MSG_PUT_REPLY = 11, /* client or forwarding node -> coordinator; deletes too */
+    MSG_GET = 12,
+    MSG_GET_REPLY = 13,
+    MSG_SCAN = 14,
+    MSG_SCAN_REPLY = 15, /* one chunk of one partition */
+    MSG_STATE = 20,
+    MSG_STATE_REPLY = 21, /* coordinator -> replica: merge this state */
+    MSG_FETCH = 22,
+    MSG_FETCH_REPLY = 23, /* coordinator -> replica: lend your state */
+    MSG_RANGE = 24,
+    MSG_RANGE_REPLY = 25, /* coordinator -> replica: lend a run of states */
+    MSG_CLOCKS = 28,
+    MSG_CLOCKS_REPLY = 29, /* owner -> owner: my clocks; and what are yours? */
+    MSG_PULL = 32,
+    MSG_PULL_REPLY = 33, /* owner -> owner: send what this clock lacks */
+    MSG_OPERATION = 26,
+    MSG_OPERATION_REPLY = 27, /* coordinator -> replica: was it written? */
+    MSG_MAP_GET = 30,
+    MSG_MAP = 31, /* MAP is also pushed, with id 0 */
+    MSG_REGISTER = 40,
+    MSG_REGISTER_REPLY = 41,
+    MSG_HEARTBEAT = 42,
+    MSG_HEARTBEAT_REPLY = 43,
+    MSG_STATUS = 50,
+    MSG_STATUS_REPLY = 51,
 };
 
 enum role { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MANAGER = 3 };
@@ -47,28 +63,30 @@ enum request_mode { MODE_STRICT = 0, MODE_SLOPPY = 1, MODE_AVAILABLE = 2 };
 enum priority { PRIORITY_FOREGROUND = 0, PRIORITY_REPAIR = 1, PRIORITY_STREAM = 2 };
 
 enum request_flag {
-    REQUEST_TOMBSTONE = 1, /* PUT: delete */
-    REQUEST_PLAIN = 2,     /* PUT: overwrite what the coordinator and the context have seen */
-    REQUEST_RETRY = 4,     /* the operation may have been tried before */
-    REQUEST_FORWARDED = 8, /* passed on by a node already: do not pass on again */
-    REQUEST_ALL = 16,      /* GET: every sibling */
-    REQUEST_BLOCKING = 32, /* GET: answer when what is shown is at w owners, or fail */
+    REQUEST_TOMBSTONE = 1,  /* PUT: delete */
+    REQUEST_PLAIN = 2,      /* PUT: overwrite what the coordinator and the context have seen */
+    REQUEST_RETRY = 4,      /* the operation may have been tried before */
+    REQUEST_FORWARDED = 8,  /* passed on by a node already: do not pass on again */
+    REQUEST_ALL = 16,       /* GET: every sibling */
+    REQUEST_BLOCKING = 32,  /* GET: answer when what is shown is at w owners, or fail */
     REQUEST_KEYS_ONLY = 64, /* reserved */
-    REQUEST_SESSION = 128  /* GET: of a session, which demands later what it is shown now: answer
-                              when that is at w owners, if it can be */
+    REQUEST_SESSION = 128,  /* GET: of a session, which demands later what it is shown now: answer
+                               when that is at w owners, if it can be */
+    REQUEST_ASKED = 256 /* STATE: the owners were asked for the operation before it was written */
 };
 
 enum reply_flag {
-    REPLY_DEGRADED = 1,   /* fewer than the asked-for voting owners answered */
-    REPLY_UNSETTLED = 2,  /* GET: the owners differed, and what is shown is not known to be at w */
-    REPLY_OUTRANKED = 4,  /* PUT: a concurrent sibling ranked above it; it was stored again, above
-                             that one (RULES 12) */
-    REPLY_WEAK = 8,       /* r or w below the cluster's was asked for and used */
-    REPLY_KNOWN = 16,     /* the operation id was known: this is its outcome */
-    REPLY_UNKNOWN = 32,   /* FETCH: the record here is bad; PULL: one of them is */
-    REPLY_ABSENT = 64,    /* FETCH: the key is absent here */
-    REPLY_MORE = 128,     /* SCAN, RANGE: keys remain behind the last entry; PULL: more is lacking */
-    REPLY_WHOLE = 256     /* PULL: the entries are all keys of their range, not those lacking */
+    REPLY_DEGRADED = 1,  /* fewer than the asked-for voting owners answered */
+    REPLY_UNSETTLED = 2, /* GET: the owners differed, and what is shown is not known to be at w */
+    REPLY_OUTRANKED = 4, /* PUT: a concurrent sibling ranked above it; it was stored again, above
+                            that one (RULES 12) */
+    REPLY_WEAK = 8,      /* r or w below the cluster's was asked for and used */
+    REPLY_KNOWN = 16,    /* the operation id was known: this is its outcome */
+    REPLY_UNKNOWN = 32,  /* FETCH: the record here is bad; PULL: one of them is; OPERATION: it
+                            cannot be told here */
+    REPLY_ABSENT = 64,   /* FETCH: the key is absent here */
+    REPLY_MORE = 128,    /* SCAN, RANGE: keys remain behind the last entry; PULL: more is lacking */
+    REPLY_WHOLE = 256    /* PULL: the entries are all keys of their range, not those lacking */
 };
 
 /* What every request about data carries. */
@@ -84,11 +102,11 @@ struct request_head {
 
 /* What every answer about data carries. */
 struct reply_head {
-    int32_t error;   /* 0 or a GT_E* */
-    uint8_t outcome; /* enum outcome; of a put */
-    uint32_t flags;  /* enum reply_flag */
+    int32_t error;          /* 0 or a GT_E* */
+    uint8_t outcome;        /* enum outcome; of a put */
+    uint32_t flags;         /* enum reply_flag */
     uint8_t owners, guests; /* that counted toward the quorum */
-    struct slice text; /* why, for people; may be empty */
+    struct slice text;      /* why, for people; may be empty */
 };
 
 /* One sibling as shown to clients. */
@@ -103,9 +121,11 @@ enum node_wish_flag { WISH_PORT_ZERO = 1 /* reserved */ };
 
 struct node_report { /* heartbeats carry it, the status shows it */
     uint64_t keys, records, data_bytes, rss_bytes, hints, lag_writes, uptime_s;
-    uint32_t linked_peers; /* members to which it has a link */
-    bool lag_known;        /* lag_writes means something */
+    uint32_t linked_peers;       /* members to which it has a link */
+    bool lag_known;              /* lag_writes means something */
     struct engine_damage damage; /* the mark of its log */
+    /* The table of recent operations: rows, memory, and how far back it surely reaches. */
+    uint64_t operations, operations_bytes, operations_s;
 };
 
 struct status_node {
@@ -136,12 +156,13 @@ const char *verdict_name(enum verdict v); /* "healthy", "degraded", "at_risk", "
 
 struct msg {
     enum msg_type type;
-    uint64_t id; /* request id, chosen by the sender; a reply repeats it */
+    uint64_t id;        /* request id, chosen by the sender; a reply repeats it */
     struct epoch epoch; /* of the sender's map, zero when it has none */
     uint64_t stamp;     /* the sender's hybrid clock, raises the receiver's; 0 = none */
     union {
         struct { /* HELLO, first message of whoever connects; HELLO_REPLY, the first one back */
-            int32_t error; /* reply: GT_ECLUSTER, GT_EINCARNATION, GT_EFORMAT (protocol), GT_ECLOCK */
+            int32_t
+                error; /* reply: GT_ECLUSTER, GT_EINCARNATION, GT_EFORMAT (protocol), GT_ECLOCK */
             uint8_t role;
             uint16_t protocol_min, protocol_max;
             uint8_t cluster_id[CLUSTER_ID_BYTES]; /* zero = not yet of any */
@@ -191,13 +212,16 @@ struct msg {
         } scan; /* SCAN and RANGE */
         struct {
             struct reply_head head;
-            struct slice entries; /* as store_result.entries: varint length, key; varint length, record */
+            struct slice
+                entries; /* as store_result.entries: varint length, key; varint length, record */
             uint32_t entry_count;
         } scan_reply; /* SCAN_REPLY and RANGE_REPLY */
         struct {
             struct request_head head;
             uint32_t partition;
             struct slice key, record, dots;
+            struct slice operations; /* of the dots that are not live in the record: a run of rows
+                                        (engine/operations.h) */
         } state;
         struct {
             struct reply_head head;
@@ -205,6 +229,7 @@ struct msg {
              * of dots and the highest of their stamps; empty: none. */
             uint64_t outranking_stamp;
             struct slice outranking;
+            struct slice operations; /* of those: rows of engine/operations.h */
         } state_reply;
         struct {
             uint64_t wall_us;  /* of a node: its wall clock, since 1970; 0 = not told */
@@ -219,14 +244,14 @@ struct msg {
             struct reply_head head;
             struct slice record; /* empty with ABSENT or UNKNOWN */
         } fetch_reply;
-        struct { /* CLOCKS, CLOCKS_REPLY */
+        struct {                    /* CLOCKS, CLOCKS_REPLY */
             struct reply_head head; /* reply */
             struct slice clocks;    /* as store_result.entries of CLOCKS */
         } clocks;
         struct {
             struct request_head head;
             uint32_t partition;
-            struct slice clock; /* what the asker has */
+            struct slice clock;     /* what the asker has */
             bool whole, from_start; /* whole: go on with every key, behind from_hash, from_key */
             uint64_t from_hash;
             struct slice from_key;
@@ -236,13 +261,30 @@ struct msg {
             struct reply_head head;
             struct slice entries; /* as store_result.entries; an empty record = unknown there */
             uint32_t entry_count;
-            struct slice clock; /* of the sender, cut with the entries; with UNKNOWN not to be merged whole */
+            struct slice clock; /* of the sender, cut with the entries; with UNKNOWN not to be
+                                   merged whole */
             uint64_t lacking;   /* logged dots that the asker lacked */
+            /* With the last entries: rows of engine/operations.h of superseded dots that the asker
+             * lacks, and the stamp up to which more of them may be missing. */
+            struct slice operations;
+            uint64_t operations_floor;
         } pull_reply;
+        struct {
+            struct request_head head; /* op: the operation in question */
+            uint32_t partition;
+            struct slice key;
+        } operation;
+        struct {
+            struct reply_head head; /* flags KNOWN, or UNKNOWN: it cannot be told */
+            /* Neither: an operation that was first tried within this time would be known. */
+            uint64_t length_ms;
+            /* KNOWN: the state here, which includes the operation, and what a STATE of it lists. */
+            struct slice record, dots, operations;
+        } operation_reply;
         struct { /* MAP: ring is NULL when the sender has none, or the asker's epoch is current */
             struct ring *ring; /* encode: borrowed. decode: one reference, given to the caller */
         } map;
-        struct { /* node -> manager */
+        struct {                  /* node -> manager */
             struct member member; /* state ignored; label may be empty: the manager names it */
             uint64_t previous_incarnation;
         } member;
@@ -270,7 +312,7 @@ struct msg {
     };
 };
 
-struct msg_decoder; /* keeps its zone between messages */
+struct msg_decoder;                        /* keeps its zone between messages */
 struct msg_decoder *msg_decoder_new(void); /* NULL when out of memory */
 void msg_decoder_free(struct msg_decoder *d);
 /*

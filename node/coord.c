@@ -38,6 +38,9 @@ void answer(struct node *n, const struct origin *o, int error, enum outcome outc
     case MSG_PULL_REPLY:
         m.pull_reply.head = head;
         break;
+    case MSG_OPERATION_REPLY:
+        m.operation_reply.head = head;
+        break;
     default:
         gt_unreachable("no data reply %d", m.type);
     }
@@ -105,7 +108,7 @@ static uint64_t silent_us(const struct slot *s, uint32_t i)
 {
     if (s->asked_us[i] == UINT64_MAX)
         return UINT64_MAX;
-    if (s->kind != SLOT_PUT)
+    if (s->kind != SLOT_PUT || s->put.phase == PUT_ASKING)
         return s->asked_us[i] + SILENCE_US;
     uint64_t left_us = s->deadline_us > s->asked_us[i] ? s->deadline_us - s->asked_us[i] : 0;
     return s->asked_us[i] + left_us * 3 / 4;
@@ -154,10 +157,10 @@ void coord_quorum_text(const struct node *n, const struct slot *s, const char *w
              *what ? "; " : "");
 }
 
-/* Fills who owns the partition; those without a link count as failed. */
-static void owners_fill(const struct node *n, struct slot *s, uint32_t partition)
+void coord_quorum(const struct node *n, struct slot *s, uint32_t need)
 {
-    const struct arc *arc = &n->ring->arcs[partition];
+    const struct arc *arc = &n->ring->arcs[s->partition];
+    quorum_init(&s->quorum, arc->owner_count, need);
     for (uint32_t i = 0; i < arc->owner_count; i++) {
         s->owners[i] = n->ring->members[arc->owners[i]].id;
         if (arc->owners[i] == n->member)
@@ -309,9 +312,8 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
         usual--;
     if (usual > 1 && (MUTANT(read_quorum_minus_one) && !write))
         usual--;
-    quorum_init(&s->quorum, total, head->quorum ? head->quorum : usual);
+    coord_quorum(n, s, head->quorum ? head->quorum : usual);
     s->weak = s->quorum.need < usual;
-    owners_fill(n, s, partition);
     bool available = !write && head->mode == MODE_AVAILABLE;
     if (!available && quorum_possible(&s->quorum) < s->quorum.need) {
         n->metrics.quorum_failures_count++;
@@ -393,6 +395,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_PULL:
         blob_unref(s->pull.cut);
         blob_unref(s->pull.last_key);
+        blob_unref(s->pull.operations);
         n->pulls--;
         n->replicating--;
         break;

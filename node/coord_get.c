@@ -152,8 +152,10 @@ static bool get_new_enough(struct node *n, const struct slot *s)
 
 static struct msg_sibling sibling_shown(const struct sibling *from)
 {
-    return (struct msg_sibling){
-        .flags = from->flags, .stamp = from->stamp, .dot = from->dot, .value = from->value};
+    return (struct msg_sibling){.flags = from->flags & ~SIBLING_RETRIED,
+                                .stamp = from->stamp,
+                                .dot = from->dot,
+                                .value = from->value};
 }
 
 static uint32_t siblings_fill(const struct node *n, bool all, const struct sibling *winner,

@@ -2,6 +2,7 @@
  * One put (or delete) at its coordinator, an owner of the key:
  *
  *   begin --refused--------------------------------> NOT_APPLIED
+ *     | tried before: retry.c asks whether it was written, and comes back with what is to be stored
  *     | STORE_PUT: mint, durable here (RULES 9)
  *   storing --refused by the engine----------------> NOT_APPLIED
  *     |       (poisoned: IN_DOUBT; the record unknown: passed on to another owner)
@@ -101,6 +102,17 @@ static bool clock_bad(struct node *n, const struct gt_event *ev, const struct sl
     return true;
 }
 
+/* A later attempt of this operation has asked here: this one would be one too many. */
+static bool overtaken(struct node *n, const struct gt_event *ev, uint32_t partition,
+                      struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    if (!retry_promised(n, partition, m->put.key, &m->put.head))
+        return false;
+    refuse(n, ev, GT_ESTALE, "a later attempt of it is under way; not applied", fx);
+    return true;
+}
+
 void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     const struct msg *m = ev->message.msg;
@@ -109,6 +121,8 @@ void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
         return;
     uint64_t id;
     uint32_t partition = ring_partition(n->ring, m->put.key);
+    if (overtaken(n, ev, partition, fx))
+        return;
     struct slot *s = coord_begin(n, ev, SLOT_PUT, &m->put.head, partition, &id, fx);
     if (!s)
         return;
@@ -118,22 +132,34 @@ void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     }
     n->metrics.client_puts_count++;
     s->key = m->put.key;
+    s->put.value = m->put.value;
+    s->put.client_context = m->put.context;
     s->put.valid_until_us = m->put.valid_until_us;
     if (m->put.valid_until_us == 0 || MUTANT(late_put))
         s->put.valid_until_us = UINT64_MAX;
+    if (m->put.head.flags & REQUEST_RETRY && !MUTANT(retry_unasked))
+        retry_begin(n, id, s, fx);
+    else
+        put_store(n, id, s, 0, false, fx);
+}
+
+void put_store(struct node *n, uint64_t id, struct slot *s, uint64_t first_stamp, bool known_only,
+               struct gt_effects *fx)
+{
     struct store_request r = {.kind = STORE_PUT,
                               .tag = id,
                               .deadline_us = s->deadline_us,
-                              .hold = blob_ref(ev->message.body),
-                              .partition = partition,
-                              .key = m->put.key,
-                              .value = m->put.value,
-                              .context = m->put.context,
-                              .tombstone = m->put.head.flags & REQUEST_TOMBSTONE,
-                              .plain = m->put.head.flags & REQUEST_PLAIN,
-                              .retry = m->put.head.flags & REQUEST_RETRY,
-                              .stamp = clock_stamp(n)};
-    memcpy(r.op, m->put.head.op, OP_ID_BYTES);
+                              .hold = blob_ref(s->body),
+                              .partition = s->partition,
+                              .key = s->key,
+                              .value = s->put.value,
+                              .context = s->put.client_context,
+                              .tombstone = s->head.flags & REQUEST_TOMBSTONE,
+                              .plain = s->head.flags & REQUEST_PLAIN,
+                              .known_only = known_only,
+                              .stamp = clock_stamp(n),
+                              .first_stamp = first_stamp};
+    memcpy(r.op, s->head.op, OP_ID_BYTES);
     effects_store(fx, &r);
     coord_asked(n, id, s, s->self);
 }
@@ -212,19 +238,11 @@ static void put_round_clear(struct node *n, struct slot *s)
  * acknowledgements of the first dot find nothing.
  */
 static void put_again(struct node *n, uint64_t id, struct slot *s, uint64_t above,
-                      struct slice outranking, struct gt_effects *fx)
+                      struct slice outranking, struct slice operations, struct gt_effects *fx)
 {
-    struct msg_decoder *d = msg_decoder_new();
-    struct msg m;
-    if (!d || msg_decode(d, slice_blob(s->body), &m) != 0 || m.type != MSG_PUT) {
-        msg_decoder_free(d);
-        put_doubt(n, s, GT_ENOMEM, error_text(GT_ENOMEM), fx);
-        return;
-    }
-    struct slice key = m.put.key, value = m.put.value, context = m.put.context;
-    struct slice *parts[] = {&key, &value, &context, &outranking};
+    struct slice key = s->key, value = s->put.value, context = s->put.client_context;
+    struct slice *parts[] = {&key, &value, &context, &outranking, &operations};
     struct blob *hold = slices_join(parts, sizeof(parts) / sizeof(parts[0]));
-    msg_decoder_free(d);
     if (!hold) {
         put_doubt(n, s, GT_ENOMEM, error_text(GT_ENOMEM), fx);
         return;
@@ -246,7 +264,8 @@ static void put_again(struct node *n, uint64_t id, struct slot *s, uint64_t abov
                               .stamp = clock_stamp(n),
                               .again = true,
                               .above = above,
-                              .outranking = outranking};
+                              .outranking = outranking,
+                              .operations = operations};
     memcpy(r.op, s->head.op, OP_ID_BYTES);
     effects_store(fx, &r);
     coord_asked(n, id, s, s->self);
@@ -254,7 +273,7 @@ static void put_again(struct node *n, uint64_t id, struct slot *s, uint64_t abov
 
 /* True when the slot goes on, under another id, or was answered: the caller is done with it. */
 static bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t above,
-                          struct slice outranking, struct gt_effects *fx)
+                          struct slice outranking, struct slice operations, struct gt_effects *fx)
 {
     if (outranking.bytes == 0 || s->answered || !(s->head.flags & REQUEST_PLAIN))
         return false;
@@ -263,7 +282,7 @@ static bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t 
         put_doubt(n, s, GT_ESTALE, "the attempt took too long; in doubt", fx);
         return false;
     }
-    put_again(n, id, s, above, outranking, fx);
+    put_again(n, id, s, above, outranking, operations, fx);
     return true;
 }
 
@@ -272,6 +291,14 @@ static bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t 
 void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                 struct gt_effects *fx)
 {
+    if (r->kind == STORE_OPERATION) {
+        retry_told_here(n, id, s, r, fx);
+        return;
+    }
+    if (r->kind == STORE_MERGE) {
+        retry_merged(n, id, s, r, fx);
+        return;
+    }
     if (r->result == GT_EUNKNOWN && put_pass_on(n, id, s, fx))
         return;
     if (r->result) {
@@ -279,22 +306,31 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
         return;
     }
     watch_changed(n, s->partition);
-    s->put.bytes += r->record->bytes;
-    n->put_bytes += r->record->bytes;
+    uint64_t record_bytes = slice_blob(r->record).bytes; /* none: known, and reaped since */
+    s->put.bytes += record_bytes;
+    n->put_bytes += record_bytes;
     s->put.stored = true;
     s->put.known |= r->known_op;
     s->put.stamp = r->stamp;
     s->put.context = blob_ref(r->context);
     s->spread.dots = blob_ref(r->dots);
+    s->spread.operations = blob_ref(r->operations);
     s->spread.flags = s->head.flags & REQUEST_PLAIN;
-    if (s->put.known && !s->put.again) /* a dot of any life is finished */
+    if (r->known_op) /* a dot of any life is finished */
         s->spread.flags |= REQUEST_RETRY;
+    if (s->head.flags & REQUEST_RETRY)
+        s->spread.flags |= REQUEST_ASKED;
     hlc_observe(&n->hlc, r->stamp, n->wall_us);
-    if (put_outranked(n, id, s, r->outranking_stamp, slice_blob(r->outranking), fx))
+    if (put_outranked(n, id, s, r->outranking_stamp, slice_blob(r->outranking), slice_of(NULL, 0),
+                      fx))
         return;
     /* Others may be linked again since they were counted as failed. */
     quorum_init(&s->quorum, s->quorum.total, s->quorum.need);
-    quorum_answer(&s->quorum, s->self);
+    /* A later attempt asked here while this one waited for storage. */
+    if (retry_promised(n, s->partition, s->key, &s->head))
+        quorum_fail(&s->quorum, s->self);
+    else
+        quorum_answer(&s->quorum, s->self);
     spread_send(n, id, s, r->record, fx);
     coord_date(n, id, s);
     put_progress(n, id, s, fx);
@@ -306,7 +342,7 @@ void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, in
     if (!s->put.stored)
         return;
     if (!error && put_outranked(n, id, s, reply->state_reply.outranking_stamp,
-                                reply->state_reply.outranking, fx))
+                                reply->state_reply.outranking, reply->state_reply.operations, fx))
         return;
     if (error)
         quorum_fail(&s->quorum, owner);
@@ -343,6 +379,10 @@ static void put_quorum_missed(struct node *n, struct slot *s, struct gt_effects 
 
 void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
+    if (s->put.phase == PUT_ASKING) {
+        retry_progress(n, id, s, fx);
+        return;
+    }
     enum quorum_verdict verdict = quorum_judge(&s->quorum, false);
     if (MUTANT(count_failed_replica) && quorum_count(&s->quorum, QUORUM_FAILED) > 0)
         verdict = QUORUM_MET;

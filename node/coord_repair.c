@@ -17,6 +17,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/operations.h"
 #include "node/node_private.h"
 
 /* ---- how many, how fast ---------------------------------------------------------------------- */
@@ -63,24 +64,50 @@ void repair_drop(struct node *n, struct slot *s)
 
 /* ---- what is sent, and to whom --------------------------------------------------------------- */
 
-/* The dots of all siblings that the answers showed: live in the merged state, or replaced. */
-static struct blob *dots_shown(struct node *n, const struct slot *s)
+/* A sibling that an answer showed: its dot is listed, and when it was replaced its operation is
+ * told along, so that whoever lacked it knows it when it is tried again (RULES 10). */
+static int shown(struct node *n, const struct slot *s, const struct sibling *sibling)
+{
+    uint8_t row[OPERATION_BYTES];
+    if (history_covers(&n->history, sibling->dot))
+        return 0;
+    if (!operation_none(sibling->op) && !state_find(&n->local, sibling->dot)) {
+        struct operation o = {.key_hash = hash_bytes(s->key),
+                              .dot = sibling->dot,
+                              .stamp = sibling->stamp,
+                              .noted = n->hlc.last};
+        memcpy(o.op, sibling->op, OP_ID_BYTES);
+        operation_put(row, &o);
+        buf_put(&n->bytes, row, sizeof(row));
+    }
+    return history_add(&n->history, sibling->dot);
+}
+
+/* Into s->spread: the dots of all siblings that the answers showed, live in the merged state
+ * n->local, or replaced. False: memory is out. */
+static bool spread_shown(struct node *n, struct slot *s)
 {
     history_clear(&n->history);
+    buf_clear(&n->bytes);
     for (uint32_t i = 0; i < s->quorum.total; i++) {
         if (s->quorum.state[i] != QUORUM_ANSWERED || s->get.shares[i].bytes.bytes == 0)
             continue;
         state_clear(&n->incoming);
         if (record_decode(s->get.shares[i].bytes, s->partition, s->key, &n->incoming) != 0)
-            return NULL;
+            return false;
         for (uint32_t k = 0; k < n->incoming.sibling_count; k++)
-            if (history_add(&n->history, n->incoming.siblings[k].dot) != 0)
-                return NULL;
+            if (shown(n, s, &n->incoming.siblings[k]) != 0)
+                return false;
     }
     struct blob *dots = blob_new((size_t)n->history.exact_count * DOT_BYTES);
     for (uint32_t i = 0; dots && i < n->history.exact_count; i++)
         dots_put(dots->data + (size_t)i * DOT_BYTES, n->history.exact[i]);
-    return dots;
+    s->spread = (struct spread){
+        .dots = dots, .operations = buf_blob(&n->bytes), .priority = PRIORITY_REPAIR};
+    if (dots && s->spread.operations)
+        return true;
+    spread_drop(&s->spread);
+    return false;
 }
 
 /* The quorum of the spreading: who holds the state has answered; who lacks it, or is needed for w,
@@ -105,8 +132,8 @@ static struct quorum targets(const struct node *n, const struct slot *s, struct 
 static void merge_here(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
     struct slice key = s->key, record = slice_blob(s->repair.record),
-                 dots = slice_blob(s->spread.dots);
-    struct slice *parts[] = {&key, &record, &dots};
+                 dots = slice_blob(s->spread.dots), operations = slice_blob(s->spread.operations);
+    struct slice *parts[] = {&key, &record, &dots, &operations};
     struct blob *hold = slices_join(parts, sizeof(parts) / sizeof(parts[0]));
     if (!hold) {
         quorum_fail(&s->quorum, s->self);
@@ -120,6 +147,7 @@ static void merge_here(struct node *n, uint64_t id, struct slot *s, struct gt_ef
                               .key = key,
                               .record = record,
                               .dots = dots,
+                              .operations = operations,
                               .stamp = n->hlc.last};
     effects_store(fx, &r);
     coord_asked(n, id, s, s->self);
@@ -148,12 +176,10 @@ void repair_begin(struct node *n, uint64_t id, struct slot *s, struct blob *reco
 {
     struct quorum q = targets(n, s, slice_blob(record));
     uint32_t read_owners = quorum_count(&s->quorum, QUORUM_ANSWERED);
-    struct blob *dots = dots_shown(n, s);
     int place = -1;
-    if (!dots || !admitted(n, s, &q, record->bytes, &place)) {
+    if (!spread_shown(n, s) || !admitted(n, s, &q, record->bytes, &place)) {
         if (!s->answered)
             answer(n, &s->origin, GT_ENOMEM, OUTCOME_DONE, NULL, fx);
-        blob_unref(dots);
         blob_unref(record);
         coord_end(n, id, s);
         return;
@@ -165,7 +191,6 @@ void repair_begin(struct node *n, uint64_t id, struct slot *s, struct blob *reco
     s->repair.record = record;
     s->repair.read_owners = (uint8_t)read_owners;
     s->repair.place = place;
-    s->spread = (struct spread){.dots = dots, .priority = PRIORITY_REPAIR};
     if (s->quorum.state[s->self] == QUORUM_UNTRIED)
         merge_here(n, id, s, fx);
     spread_send(n, id, s, record, fx);

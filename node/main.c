@@ -202,6 +202,10 @@ static void report_fill(void *arg, struct node_report *out)
     out->data_bytes = totals.index_file_bytes + totals.log_file_bytes;
     out->hints = hints_count(p);
     out->damage = *engine_damage(p->daemon.engine);
+    const struct engine_metrics *metrics = engine_metrics(p->daemon.engine);
+    out->operations = metrics->operations_count;
+    out->operations_bytes = metrics->operations_bytes;
+    out->operations_s = metrics->operations_s;
     out->uptime_s = (loop_now_us() - p->started_us) / 1000000;
     unsigned long pages = 0, resident = 0;
     FILE *f = fopen("/proc/self/statm", "re");

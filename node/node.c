@@ -196,7 +196,7 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
     }
     const struct inbound *l = node_inbound(n, ev->link);
     bool among_nodes = m->type == MSG_STATE || m->type == MSG_FETCH || m->type == MSG_RANGE ||
-                       m->type == MSG_CLOCKS || m->type == MSG_PULL;
+                       m->type == MSG_OPERATION || m->type == MSG_CLOCKS || m->type == MSG_PULL;
     if (!l || l->role == 0 || (among_nodes && l->role != ROLE_NODE)) {
         log_warn(n->log, "link closed: request before its hello type=%d", m->type);
         effects_close_link(fx, ev->link);
@@ -231,6 +231,9 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
         break;
     case MSG_PULL:
         replica_pull(n, ev, fx);
+        break;
+    case MSG_OPERATION:
+        replica_operation(n, ev, fx);
         break;
     case MSG_MAP_GET:
         map_give(n, ev, fx);
@@ -272,6 +275,9 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
         break;
     case MSG_PULL_REPLY:
         pull_replied(n, ev, fx);
+        break;
+    case MSG_OPERATION_REPLY:
+        retry_told(n, ev, fx);
         break;
     case MSG_MAP:
         map_take(n, ev);
@@ -481,6 +487,7 @@ int node_new(const struct node_config *c, struct node **out)
     n->label_known = c->label_stored;
     n->member = -1;
     n->inflight_max = c->inflight_max ? c->inflight_max : INFLIGHT_DEFAULT;
+    operations_init(&n->promises, PROMISES_BYTES_MAX);
     state_init(&n->local);
     state_init(&n->incoming);
     state_init(&n->merged);
@@ -522,6 +529,7 @@ void node_free(struct node *n)
     free(n->peers);
     free(n->links);
     free(n->seen);
+    operations_close(&n->promises);
     state_close(&n->local);
     state_close(&n->incoming);
     state_close(&n->merged);

@@ -28,7 +28,7 @@ struct node_config {
     uint32_t inflight_max;  /* coordinated requests, and as many for peers; 0 = 4096 */
     size_t piece_bytes_max; /* records above go to replicas in pieces; 0 = what a frame takes */
     /* Facts of the process that the machine cannot know: fills keys, records, data_bytes,
-     * rss_bytes, uptime_s, damage. May be NULL (the simulator). */
+     * rss_bytes, uptime_s, damage, operations. May be NULL (the simulator). */
     void (*report)(void *arg, struct node_report *out);
     void *report_arg;
 };
@@ -43,8 +43,8 @@ struct gt_machine node_machine(struct node *n);
 /* After a GT_IDENTITY effect was carried out. */
 void node_set_identity(struct node *n, const struct engine_identity *identity);
 const struct ring *node_ring(const struct node *n); /* NULL before there is one */
-/* We own the partition, and another owner is not linked or has not told yet what it has: what the dot
- * log of the partition holds is kept for it. */
+/* We own the partition, and another owner is not linked or has not told yet what it has: what the
+ * dot log of the partition holds is kept for it. */
 bool node_owner_away(const struct node *n, uint32_t partition);
 const char *node_label(const struct node *n);
 const struct node_metrics *node_metrics(const struct node *n);

@@ -16,6 +16,7 @@
 #define GT_NODE_NODE_PRIVATE_H
 
 #include "engine/base/prng.h"
+#include "engine/operations.h"
 #include "node/node.h"
 #include "node/quorum.h"
 
@@ -26,12 +27,13 @@
  * takes, so that a slow replica slows the writers before its link is cut. */
 #define PUT_BYTES_MAX (32ull << 20)
 /* A new incarnation, or another hello to who refused one, after the one before; doubles. */
-#define RENEW_PAUSE_MIN_US  1000000u
-#define RENEW_PAUSE_MAX_US  60000000u
-#define SILENCE_US          500000u /* an unanswered replica counts as failed */
-#define HEARTBEAT_US        500000u
-/* Repairs in the background: keys at a time, and what they may send. Each owner that is sent to costs
- * the record's bytes, a small one REPAIR_COST_MIN. */
+#define RENEW_PAUSE_MIN_US 1000000u
+#define RENEW_PAUSE_MAX_US 60000000u
+#define PROMISES_BYTES_MAX (1u << 20)
+#define SILENCE_US         500000u /* an unanswered replica counts as failed */
+#define HEARTBEAT_US       500000u
+/* Repairs in the background: keys at a time, and what they may send. Each owner that is sent to
+ * costs the record's bytes, a small one REPAIR_COST_MIN. */
 #define REPAIRS_MAX         256u
 #define REPAIR_BYTES_PER_S  (8u << 20)
 #define REPAIR_BYTES_BURST  (1u << 20)
@@ -43,14 +45,15 @@ struct peer {
     uint64_t id; /* peer number: 1..managers, or the member's node id */
     struct address address;
     bool manager;
-    bool connected;        /* LINK_UP */
-    bool up;               /* and our hello was accepted: it can be asked */
-    bool registered;       /* manager: it knows us */
-    bool comparing;        /* a comparison of clocks is under way */
-    uint32_t compare_next; /* the partition at which it goes on, 0: it was the last message */
+    bool connected;            /* LINK_UP */
+    bool up;                   /* and our hello was accepted: it can be asked */
+    bool registered;           /* manager: it knows us */
+    bool comparing;            /* a comparison of clocks is under way */
+    uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
     uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
     bool clock_known;
-    /* As the last ping showed: its wall clock, and its monotonic one, less our monotonic one, at least. */
+    /* As the last ping showed: its wall clock, and its monotonic one, less our monotonic one, at
+     * least. */
     int64_t clock_us, monotonic_us;
 };
 
@@ -115,12 +118,19 @@ enum slot_kind {
     SLOT_PULL
 };
 
+enum put_phase {
+    PUT_STORING, /* asked of our storage, or stored and on its way to the others */
+    PUT_ASKING,  /* tried before: whether it was written is being asked (retry.c) */
+    PUT_MERGING  /* it was, and the state that includes it is being merged here */
+};
+
 enum meta_kind { META_MAP, META_PEERS, META_LABEL };
 
 /* A state on its way to owners, and who counts it is the slot's quorum (spread.c). */
 struct spread {
-    struct blob *dots;    /* what it sets in their clocks */
-    struct blob **pieces; /* of a state above a frame; piece_count references */
+    struct blob *dots;       /* what it sets in their clocks */
+    struct blob *operations; /* of those that are superseded, rows */
+    struct blob **pieces;    /* of a state above a frame; piece_count references */
     uint32_t piece_count;
     uint32_t flags;   /* of its messages, enum request_flag */
     uint8_t priority; /* enum priority */
@@ -151,12 +161,16 @@ struct slot {
     struct spread spread;            /* of a put, of a repair */
     union {
         struct {
+            enum put_phase phase;
             bool stored, known;
             bool again; /* it was outranked, and is or was stored once more above (RULES 12) */
+            uint8_t write_need;                 /* W, while R is counted */
+            uint64_t length_ms;                 /* of the shortest table asked */
+            struct slice value, client_context; /* as they came */
             struct blob *context;
             uint64_t stamp;
             uint64_t valid_until_us; /* not minted later: its sender has given it up */
-            uint64_t bytes; /* its share of node.put_bytes */
+            uint64_t bytes;          /* its share of node.put_bytes */
         } put;
         struct {
             struct slice min_context;
@@ -182,7 +196,7 @@ struct slot {
             uint32_t owner, number;
         } piece;
         struct {
-            bool stale; /* merge it, but do not acknowledge it as a put (RULES 8a) */
+            int refusal; /* merge it, but do not acknowledge it as a put (RULES 8a); 0: do */
         } replica;
         struct {
             enum meta_kind kind;
@@ -198,9 +212,11 @@ struct slot {
             enum pull_stage stage;
             uint32_t outstanding; /* states, or the clock, in our storage */
             bool failed, more, whole;
-            bool uncut;            /* a record there is bad: no clock is to be merged */
-            struct blob *cut;      /* to be merged in the end; NULL: none yet, or none at all */
-            struct blob *last_key; /* whole: the cursor */
+            bool uncut;              /* a record there is bad: no clock is to be merged */
+            struct blob *cut;        /* to be merged in the end; NULL: none yet, or none at all */
+            struct blob *last_key;   /* whole: the cursor */
+            struct blob *operations; /* rows that go with the cut */
+            uint64_t operations_floor;
         } pull;
     };
 };
@@ -227,7 +243,8 @@ struct node {
 
     struct slots *slots;
     uint32_t inflight_max, coordinated, replicating, metas;
-    uint64_t put_bytes; /* of puts not yet answered: bounds what waits for one peer */
+    struct operations promises; /* not to count for earlier attempts of these (retry.c) */
+    uint64_t put_bytes;         /* of puts not yet answered: bounds what waits for one peer */
 
     struct {
         uint64_t hashes[REPAIRS_MAX]; /* of the keys under repair, 0 = a free place */
@@ -387,6 +404,8 @@ void coord_relay(struct node *n, const struct gt_event *ev, struct gt_effects *f
 uint32_t coord_left_ms(const struct node *n, const struct slot *s);
 /* Counts owner i as asked now, and dates the slot. */
 void coord_asked(struct node *n, uint64_t id, struct slot *s, uint32_t i);
+/* Counts from the beginning, toward `need`: owners without a link have failed. */
+void coord_quorum(const struct node *n, struct slot *s, uint32_t need);
 void coord_date(struct node *n, uint64_t id, struct slot *s);
 /* The place of the owner in the slot, -1 when it is none. */
 int coord_owner(const struct slot *s, uint64_t node);
@@ -429,12 +448,35 @@ int64_t clock_apart_us(struct node *n, const struct slot *s);
 /* ---- coord_put.c ----------------------------------------------------------------------------- */
 
 void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* Asks storage to mint. first_stamp: 0, or of the first attempt (engine.h). known_only: it is known
+ * to have been written, and must be found. */
+void put_store(struct node *n, uint64_t id, struct slot *s, uint64_t first_stamp, bool known_only,
+               struct gt_effects *fx);
 void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                 struct gt_effects *fx);
 /* An owner has it, or (error) will not; reply: its STATE_REPLY. */
 void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
                  const struct msg *reply, struct gt_effects *fx);
 void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+
+/* ---- retry.c --------------------------------------------------------------------------------- */
+
+/* Finds out whether the put was written by an earlier attempt, then goes on by put_store. */
+void retry_begin(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+void retry_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+/* Another owner asks for the operation: earlier attempts do not count here any more. */
+void retry_promise(struct node *n, uint32_t partition, struct slice key,
+                   const uint8_t op[OP_ID_BYTES]);
+/* The put or state is of an earlier attempt than one that was asked for here. */
+bool retry_promised(const struct node *n, uint32_t partition, struct slice key,
+                    const struct request_head *head);
+/* What our storage, and what another owner, says of it. */
+void retry_told_here(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                     struct gt_effects *fx);
+void retry_told(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* The state that includes it was merged here. */
+void retry_merged(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                  struct gt_effects *fx);
 
 /* ---- coord_get.c ----------------------------------------------------------------------------- */
 
@@ -532,6 +574,7 @@ struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t p
 void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_range(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void replica_operation(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_done(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                   struct gt_effects *fx);
 

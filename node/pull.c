@@ -190,13 +190,22 @@ static void reply_over(struct node *n, uint64_t id, struct slot *s, struct gt_ef
         pull_end(n, id, s, fx);
         return;
     }
+    struct slice clock = slice_blob(s->pull.cut), operations = slice_blob(s->pull.operations);
+    struct slice *parts[] = {&clock, &operations};
+    struct blob *hold = slices_join(parts, sizeof(parts) / sizeof(parts[0]));
+    if (!hold) {
+        pull_fail(n, id, s, GT_ENOMEM, fx);
+        return;
+    }
     s->pull.stage = PULL_MERGING;
     struct store_request r = {.kind = STORE_CLOCK,
                               .tag = id,
                               .deadline_us = n->now_us + MERGE_US,
-                              .hold = blob_ref(s->pull.cut),
+                              .hold = hold,
                               .partition = s->partition,
-                              .clock = slice_blob(s->pull.cut),
+                              .clock = clock,
+                              .operations = operations,
+                              .operations_floor = s->pull.operations_floor,
                               .stamp = n->hlc.last};
     s->pull.outstanding = 1;
     effects_store(fx, &r);
@@ -284,6 +293,15 @@ static void cut_keep(struct slot *s, struct slice clock, bool unknown)
     gt_assert(s->pull.cut);
 }
 
+/* The rows go into storage with the clock: what it covers and was not sent is known by them. */
+static void operations_keep(struct slot *s, struct slice rows, uint64_t floor)
+{
+    blob_unref(s->pull.operations);
+    s->pull.operations = blob_copy(rows.data, rows.bytes);
+    gt_assert(s->pull.operations);
+    s->pull.operations_floor = floor;
+}
+
 void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     const struct msg *m = ev->message.msg;
@@ -300,6 +318,8 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
     s->pull.whole = s->pull.whole || m->pull_reply.head.flags & REPLY_WHOLE;
     s->pull.more = m->pull_reply.head.flags & REPLY_MORE;
     cut_keep(s, m->pull_reply.clock, m->pull_reply.head.flags & REPLY_UNKNOWN);
+    if (!s->pull.more)
+        operations_keep(s, m->pull_reply.operations, m->pull_reply.operations_floor);
     struct reader entries = reader_of(m->pull_reply.entries);
     /* Held until all are asked for: an answer does not come inside the step. */
     bool any = reader_left(&entries) > 0;
@@ -347,5 +367,7 @@ void pull_give(struct node *n, const struct slot *s, const struct store_result *
     m.pull_reply.entry_count = r->entry_count;
     m.pull_reply.clock = slice_blob(r->clock);
     m.pull_reply.lacking = r->lacking;
+    m.pull_reply.operations = slice_blob(r->operations);
+    m.pull_reply.operations_floor = r->operations_floor;
     effects_reply(fx, s->origin.link, &m);
 }

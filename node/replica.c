@@ -1,5 +1,6 @@
 /*
- * What a node does for its peers: merge a state, lend a state, lend a run of states. It answers
+ * What a node does for its peers: merge a state, lend a state, lend a run of states, say whether an
+ * operation has been written. It answers
  * only for partitions that it owns by its own map; the rest is GT_ENOTOWNER, and the epochs that
  * both messages carry make the older side fetch the newer map.
  */
@@ -87,7 +88,10 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
         return;
     }
     n->metrics.replica_writes_count++;
-    s->replica.stale = put_stale(n, ev);
+    s->body = blob_ref(ev->message.body);
+    s->key = m->state.key;
+    s->head = m->state.head;
+    s->replica.refusal = put_stale(n, ev) ? GT_EINCARNATION : 0;
     struct store_request r = {.kind = STORE_MERGE,
                               .tag = id,
                               .deadline_us = deadline_us(n, &m->state.head),
@@ -97,6 +101,7 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
                               .record = m->state.record,
                               .dots = m->state.dots,
                               .plain = m->state.head.flags & REQUEST_PLAIN,
+                              .operations = m->state.operations,
                               .stamp = n->hlc.last};
     effects_store(fx, &r);
 }
@@ -120,6 +125,31 @@ void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects 
                               .hold = blob_ref(ev->message.body),
                               .partition = m->fetch.partition,
                               .key = m->fetch.key};
+    effects_store(fx, &r);
+}
+
+void replica_operation(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t id;
+    struct slot *s = replica_begin(n, ev, m->operation.partition, &id, fx);
+    if (!s)
+        return;
+    if (!key_of(n, m->operation.key, m->operation.partition)) {
+        refuse(n, ev, GT_EARG, fx);
+        coord_end(n, id, s);
+        return;
+    }
+    n->metrics.replica_reads_count++;
+    retry_promise(n, m->operation.partition, m->operation.key, m->operation.head.op);
+    struct store_request r = {.kind = STORE_OPERATION,
+                              .tag = id,
+                              .deadline_us = deadline_us(n, &m->operation.head),
+                              .hold = blob_ref(ev->message.body),
+                              .partition = m->operation.partition,
+                              .key = m->operation.key,
+                              .stamp = n->hlc.last};
+    memcpy(r.op, m->operation.head.op, OP_ID_BYTES);
     effects_store(fx, &r);
 }
 
@@ -159,15 +189,35 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
 static void state_done(struct node *n, const struct slot *s, const struct store_result *r,
                        struct gt_effects *fx)
 {
-    int error = r->result;
-    if (!error && s->replica.stale)
-        error = GT_EINCARNATION;
+    int error = r->result ? r->result : s->replica.refusal;
+    if (!error && retry_promised(n, s->partition, s->key, &s->head))
+        error = GT_ESTALE;
     struct msg m = node_message(n, MSG_STATE_REPLY, s->origin.id);
     m.state_reply.head.error = error;
     m.state_reply.head.outcome = error ? OUTCOME_NOT_APPLIED : OUTCOME_DONE;
     m.state_reply.head.text = slice_text(error ? error_text(error) : "");
     m.state_reply.outranking = slice_blob(r->outranking);
     m.state_reply.outranking_stamp = r->outranking_stamp;
+    m.state_reply.operations = slice_blob(r->operations);
+    effects_reply(fx, s->origin.link, &m);
+}
+
+static void operation_done(struct node *n, const struct slot *s, const struct store_result *r,
+                           struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_OPERATION_REPLY, s->origin.id);
+    bool known = !r->result && r->known_op;
+    m.operation_reply.length_ms = r->length_ms;
+    if (r->result == GT_EUNKNOWN || r->untold)
+        m.operation_reply.head.flags = REPLY_UNKNOWN;
+    else
+        m.operation_reply.head.error = r->result;
+    if (known) {
+        m.operation_reply.head.flags = REPLY_KNOWN;
+        m.operation_reply.record = slice_blob(r->record);
+        m.operation_reply.dots = slice_blob(r->dots);
+        m.operation_reply.operations = slice_blob(r->operations);
+    }
     effects_reply(fx, s->origin.link, &m);
 }
 
@@ -193,6 +243,8 @@ void replica_done(struct node *n, uint64_t id, struct slot *s, const struct stor
         range_done(n, s, r, fx);
     } else if (s->origin.type == MSG_PULL) {
         pull_give(n, s, r, fx);
+    } else if (s->origin.type == MSG_OPERATION) {
+        operation_done(n, s, r, fx);
     } else {
         if (!r->result)
             watch_changed(n, s->partition);

@@ -27,8 +27,10 @@ static struct msg state_message(struct node *n, uint64_t id, const struct slot *
     m.state.key = s->key;
     m.state.record = slice_blob(record);
     /* Of a state in pieces the last one alone sets the clock: it has the whole history. */
-    if (last)
+    if (last) {
         m.state.dots = slice_blob(s->spread.dots);
+        m.state.operations = slice_blob(s->spread.operations);
+    }
     return m;
 }
 
@@ -168,6 +170,7 @@ void spread_acked(struct node *n, const struct gt_event *ev, struct gt_effects *
 void spread_drop(struct spread *s)
 {
     blob_unref(s->dots);
+    blob_unref(s->operations);
     for (uint32_t i = 0; i < s->piece_count; i++)
         blob_unref(s->pieces[i]);
     free(s->pieces);

@@ -28,7 +28,10 @@
     X(segments_made_count, "log segments written with zeros")                                      \
     X(segments_recycled_count, "log segments used again")                                          \
     X(overlay_records, "records newer than the index (gauge)")                                     \
-    X(overlay_bytes, "bytes of the overlay (gauge)")
+    X(overlay_bytes, "bytes of the overlay (gauge)")                                               \
+    X(operations_count, "superseded operations that are still recognised (gauge)")                 \
+    X(operations_bytes, "memory of the table of operations (gauge)")                               \
+    X(operations_s, "seconds that the table surely reaches back (gauge)")
 
 struct engine_metrics {
 #define METRIC_FIELD(name, text) uint64_t name;

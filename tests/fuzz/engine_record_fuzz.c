@@ -89,7 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* States of index + 1 writes by up to three actors, with vectors, tombstones and expiries. */
+/* States of index + 1 writes by up to three actors, with vectors, tombstones and expiries, retries
+ * and names. */
 size_t fuzz_seed(unsigned index, uint8_t *out, size_t capacity)
 {
     struct state s = {0};
@@ -115,11 +116,15 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t capacity)
             sibling.flags = SIBLING_ELIDED;
             sibling.value = slice_of(NULL, 0);
         }
+        if (index > 3 && i % 3 == 0)
+            sibling.flags |= SIBLING_RETRIED;
         gt_assert(state_add(&s, &sibling) == 0);
         if (i % 2)
             gt_assert(history_raise(&s.history, actor, i) == 0);
         gt_assert(history_add(&s.history, (struct dot){actor, i + 100}) == 0);
     }
+    for (unsigned i = 5; i < index; i++)
+        gt_assert(history_name(&s.history, (uint8_t[OP_ID_BYTES]){255, (uint8_t)i}, i) == 0);
     buf_init(&buf, capacity);
     gt_assert(record_encode(&s, PARTITION, key, &buf) == 0);
     memcpy(out, buf.data, buf.bytes);

@@ -8,23 +8,18 @@
 #include <stdio.h>
 
 #include "engine/base/prng.h"
+#include "engine/operations.h"
 #include "net/msg.h"
 
 static const enum msg_type sample_types[] = {
-    MSG_HELLO,     MSG_HELLO_REPLY,
-    MSG_PING,      MSG_PING_REPLY,
-    MSG_PUT,       MSG_PUT_REPLY,
-    MSG_GET,       MSG_GET_REPLY,
-    MSG_SCAN,      MSG_SCAN_REPLY,
-    MSG_STATE,     MSG_STATE_REPLY,
-    MSG_FETCH,     MSG_FETCH_REPLY,
-    MSG_RANGE,     MSG_RANGE_REPLY,
-    MSG_CLOCKS,    MSG_CLOCKS_REPLY,
-    MSG_PULL,      MSG_PULL_REPLY,
-    MSG_MAP_GET,   MSG_MAP,
-    MSG_REGISTER,  MSG_REGISTER_REPLY,
-    MSG_HEARTBEAT, MSG_HEARTBEAT_REPLY,
-    MSG_STATUS,    MSG_STATUS_REPLY,
+    MSG_HELLO,    MSG_HELLO_REPLY,    MSG_PING,      MSG_PING_REPLY,
+    MSG_PUT,      MSG_PUT_REPLY,      MSG_GET,       MSG_GET_REPLY,
+    MSG_SCAN,     MSG_SCAN_REPLY,     MSG_STATE,     MSG_STATE_REPLY,
+    MSG_FETCH,    MSG_FETCH_REPLY,    MSG_OPERATION, MSG_OPERATION_REPLY,
+    MSG_RANGE,    MSG_RANGE_REPLY,    MSG_CLOCKS,    MSG_CLOCKS_REPLY,
+    MSG_PULL,     MSG_PULL_REPLY,     MSG_MAP_GET,   MSG_MAP,
+    MSG_REGISTER, MSG_REGISTER_REPLY, MSG_HEARTBEAT, MSG_HEARTBEAT_REPLY,
+    MSG_STATUS,   MSG_STATUS_REPLY,
 };
 #define SAMPLE_TYPES (sizeof(sample_types) / sizeof(sample_types[0]))
 
@@ -55,6 +50,12 @@ static inline struct slice sample_slice(struct sample_memory *s, size_t max)
 {
     size_t bytes = sample_u(s, max);
     return slice_of(s->bytes + (SAMPLE_BYTES - bytes) / 2, bytes);
+}
+
+/* Items of one length, one after the other. */
+static inline struct slice sample_run(struct sample_memory *s, size_t item_bytes)
+{
+    return slice_of(s->bytes, sample_u(s, SAMPLE_BYTES / item_bytes) * item_bytes);
 }
 
 static inline void sample_text(struct sample_memory *s, char *to, size_t room, const char *stem)
@@ -162,6 +163,9 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     r->damage.last_lsn = sample_u(s, UINT64_MAX);
     r->damage.found_s = sample_u(s, UINT64_MAX);
     r->damage.starts = sample_u(s, UINT64_MAX);
+    r->operations = sample_u(s, UINT64_MAX);
+    r->operations_bytes = sample_u(s, UINT64_MAX);
+    r->operations_s = sample_u(s, UINT64_MAX);
 }
 
 static inline struct status *sample_status(struct sample_memory *s)
@@ -302,23 +306,39 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->pull_reply.entry_count = (uint32_t)sample_u(s, m->pull_reply.entries.bytes / 2);
         m->pull_reply.clock = sample_slice(s, 500);
         m->pull_reply.lacking = sample_u(s, UINT64_MAX);
+        m->pull_reply.operations = sample_run(s, OPERATION_BYTES);
+        m->pull_reply.operations_floor = sample_u(s, UINT64_MAX);
         break;
     case MSG_STATE:
         sample_request_head(s, &m->state.head);
         m->state.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
         m->state.key = sample_slice(s, KEY_BYTES_MAX);
         m->state.record = sample_slice(s, SAMPLE_BYTES);
-        m->state.dots = slice_of(s->bytes, sample_u(s, 64) * DOT_BYTES);
+        m->state.dots = sample_run(s, DOT_BYTES);
+        m->state.operations = sample_run(s, OPERATION_BYTES);
         break;
     case MSG_STATE_REPLY:
         sample_reply_head(s, &m->state_reply.head);
         m->state_reply.outranking_stamp = sample_u(s, UINT64_MAX);
         m->state_reply.outranking = slice_of(s->bytes, sample_u(s, 4) * DOT_BYTES);
+        m->state_reply.operations = sample_run(s, OPERATION_BYTES);
         break;
     case MSG_FETCH:
         sample_request_head(s, &m->fetch.head);
         m->fetch.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
         m->fetch.key = sample_slice(s, KEY_BYTES_MAX);
+        break;
+    case MSG_OPERATION:
+        sample_request_head(s, &m->operation.head);
+        m->operation.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
+        m->operation.key = sample_slice(s, KEY_BYTES_MAX);
+        break;
+    case MSG_OPERATION_REPLY:
+        sample_reply_head(s, &m->operation_reply.head);
+        m->operation_reply.length_ms = sample_u(s, UINT64_MAX);
+        m->operation_reply.record = sample_slice(s, SAMPLE_BYTES);
+        m->operation_reply.dots = sample_run(s, DOT_BYTES);
+        m->operation_reply.operations = sample_run(s, OPERATION_BYTES);
         break;
     case MSG_FETCH_REPLY:
         sample_reply_head(s, &m->fetch_reply.head);
@@ -417,7 +437,9 @@ static inline bool same_report(const struct node_report *a, const struct node_re
            a->uptime_s == b->uptime_s && a->linked_peers == b->linked_peers &&
            a->lag_known == b->lag_known && a->damage.kinds == b->damage.kinds &&
            a->damage.first_lsn == b->damage.first_lsn && a->damage.last_lsn == b->damage.last_lsn &&
-           a->damage.found_s == b->damage.found_s && a->damage.starts == b->damage.starts;
+           a->damage.found_s == b->damage.found_s && a->damage.starts == b->damage.starts &&
+           a->operations == b->operations && a->operations_bytes == b->operations_bytes &&
+           a->operations_s == b->operations_s;
 }
 
 static inline bool same_status(const struct status *a, const struct status *b)
@@ -514,8 +536,7 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
         return same_request_head(&a->pull.head, &b->pull.head) &&
                a->pull.partition == b->pull.partition &&
                slice_equal(a->pull.clock, b->pull.clock) && a->pull.whole == b->pull.whole &&
-               a->pull.from_start == b->pull.from_start &&
-               a->pull.from_hash == b->pull.from_hash &&
+               a->pull.from_start == b->pull.from_start && a->pull.from_hash == b->pull.from_hash &&
                slice_equal(a->pull.from_key, b->pull.from_key) &&
                a->pull.bytes_max == b->pull.bytes_max;
     case MSG_PULL_REPLY:
@@ -523,20 +544,34 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->pull_reply.entries, b->pull_reply.entries) &&
                a->pull_reply.entry_count == b->pull_reply.entry_count &&
                slice_equal(a->pull_reply.clock, b->pull_reply.clock) &&
-               a->pull_reply.lacking == b->pull_reply.lacking;
+               a->pull_reply.lacking == b->pull_reply.lacking &&
+               slice_equal(a->pull_reply.operations, b->pull_reply.operations) &&
+               a->pull_reply.operations_floor == b->pull_reply.operations_floor;
     case MSG_STATE:
         return same_request_head(&a->state.head, &b->state.head) &&
                a->state.partition == b->state.partition &&
                slice_equal(a->state.key, b->state.key) &&
                slice_equal(a->state.record, b->state.record) &&
-               slice_equal(a->state.dots, b->state.dots);
+               slice_equal(a->state.dots, b->state.dots) &&
+               slice_equal(a->state.operations, b->state.operations);
     case MSG_STATE_REPLY:
         return same_reply_head(&a->state_reply.head, &b->state_reply.head) &&
                a->state_reply.outranking_stamp == b->state_reply.outranking_stamp &&
-               slice_equal(a->state_reply.outranking, b->state_reply.outranking);
+               slice_equal(a->state_reply.outranking, b->state_reply.outranking) &&
+               slice_equal(a->state_reply.operations, b->state_reply.operations);
     case MSG_FETCH:
         return same_request_head(&a->fetch.head, &b->fetch.head) &&
                a->fetch.partition == b->fetch.partition && slice_equal(a->fetch.key, b->fetch.key);
+    case MSG_OPERATION:
+        return same_request_head(&a->operation.head, &b->operation.head) &&
+               a->operation.partition == b->operation.partition &&
+               slice_equal(a->operation.key, b->operation.key);
+    case MSG_OPERATION_REPLY:
+        return same_reply_head(&a->operation_reply.head, &b->operation_reply.head) &&
+               a->operation_reply.length_ms == b->operation_reply.length_ms &&
+               slice_equal(a->operation_reply.record, b->operation_reply.record) &&
+               slice_equal(a->operation_reply.dots, b->operation_reply.dots) &&
+               slice_equal(a->operation_reply.operations, b->operation_reply.operations);
     case MSG_FETCH_REPLY:
         return same_reply_head(&a->fetch_reply.head, &b->fetch_reply.head) &&
                slice_equal(a->fetch_reply.record, b->fetch_reply.record);

@@ -188,8 +188,7 @@ static bool read_saw(const struct op *read, const struct op *u)
 
 bool may_supersede(const struct story *story, const struct op *v, const struct op *u)
 {
-    /* An attempt of a forgotten operation may be minted at any time after it was done. */
-    if (v == u || (op_over_before(v, u) && !story->run->forgets))
+    if (v == u || op_over_before(v, u))
         return false;
     if (v->plain)
         return true;
@@ -243,7 +242,7 @@ static bool surely_superseded(const struct run *run, const struct op *d, const s
     if (history_covers(&d->returned, s->dot))
         return true;
     /* A dot that its write was told of would have been covered with all the rest. */
-    return !run->forgets && write->end == OP_DONE && !history_covers(&write->returned, s->dot) &&
+    return write->end == OP_DONE && !history_covers(&write->returned, s->dot) &&
            includes_returned(&d->returned, write);
 }
 

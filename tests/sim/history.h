@@ -77,9 +77,8 @@ struct run {
     /* Of each key, from malloc, freed by run_close. seq counts up per partition, so that a dot may
      * name one write in each; NULL: not told, and dots are compared within their key alone. */
     uint32_t *partitions;
-    bool rots;    /* a bad record stays bad where it is (no RULES 16) */
-    bool forgets; /* a superseded operation that is tried again is minted anew (no RULES 10) */
-    bool reaps;   /* tombstones are reaped (RULES 19): with a deleted key its history may go */
+    bool rots;  /* a bad record stays bad where it is (no RULES 16) */
+    bool reaps; /* tombstones are reaped (RULES 19): with a deleted key its history may go */
 };
 
 void run_init(struct run *run);
@@ -121,7 +120,8 @@ checker_fn check_realtime;
 /* A session reads what it wrote; what it once read it does not lose again (monotonic). */
 checker_fn check_sessions_own;
 checker_fn check_sessions_monotonic;
-/* A read includes what an earlier blocking read has shown; where every owner is asked, what any has. */
+/* A read includes what an earlier blocking read has shown; where every owner is asked, what any
+ * has. */
 checker_fn check_settled_reads;
 /* A strict read that began after an acknowledged strict write ended includes it. */
 checker_fn check_quorums;

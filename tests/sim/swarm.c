@@ -604,7 +604,6 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     w.run.r = p->settings.read_quorum;
     w.run.w = p->settings.write_quorum;
     w.run.rots = pending("rule", "rot");
-    w.run.forgets = pending("rule", "operations");
     w.run.partitions = calloc(p->keys, sizeof(*w.run.partitions));
     gt_assert(w.run.partitions);
     for (uint32_t key = 0; key < p->keys; key++) {

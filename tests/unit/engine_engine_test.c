@@ -10,10 +10,11 @@
 #include <cmocka.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/crc.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/prng.h"
-#include "engine/values.h"
+#include "engine/engine_private.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
 
@@ -184,13 +185,14 @@ static struct store_request put_of(const char *key, struct slice value)
 /* Copies what the request points to into its hold, as a machine does. */
 static void submit(struct rig *rig, struct store_request r)
 {
-    struct slice *slices[] = {&r.key, &r.value, &r.context, &r.record, &r.dots, &r.from_key};
+    struct slice *slices[] = {&r.key,  &r.value,    &r.context,   &r.record,
+                              &r.dots, &r.from_key, &r.operations};
     size_t bytes = 0;
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 7; i++)
         bytes += slices[i]->bytes;
     r.hold = blob_new(bytes);
     uint8_t *at = r.hold->data;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         if (slices[i]->bytes > 0)
             memcpy(at, slices[i]->data, slices[i]->bytes);
         slices[i]->data = at;
@@ -538,13 +540,19 @@ static void test_a_retry_of_a_known_operation_mints_nothing(void **unused)
     struct store_request r = put_of("k", slice_text("v"));
     memset(r.op, 5, sizeof(r.op));
     struct store_result first = call(&rig, r);
-    r.retry = true;
     r.stamp = 99;
     struct store_result again = call(&rig, r);
     assert_true(again.known_op && !first.known_op);
     assert_true(slice_equal(slice_blob(first.dots), slice_blob(again.dots)));
     assert_true(slice_equal(slice_blob(first.record), slice_blob(again.record)));
-    assert_true(slice_equal(slice_blob(first.context), slice_blob(again.context)));
+    /* Its context includes the same, and names the operation: it may have a twin. */
+    struct history seen[2] = {0};
+    assert_int_equal(context_decode(slice_blob(first.context), hash_bytes(r.key), &seen[0]), 0);
+    assert_int_equal(context_decode(slice_blob(again.context), hash_bytes(r.key), &seen[1]), 0);
+    assert_true(history_includes(&seen[0], &seen[1]) && history_includes(&seen[1], &seen[0]));
+    assert_true(!history_names(&seen[0], r.op) && history_names(&seen[1], r.op));
+    history_close(&seen[0]);
+    history_close(&seen[1]);
     assert_int_equal(first.stamp, again.stamp);
     assert_int_equal(highest_own(&rig, r.partition), 1);
     r.op[0]++;
@@ -553,6 +561,390 @@ static void test_a_retry_of_a_known_operation_mints_nothing(void **unused)
     store_result_release(&first);
     store_result_release(&again);
     store_result_release(&other);
+    rig_free(&rig);
+}
+
+/* ---- operations that are superseded ---------------------------------------------------------- */
+
+static struct store_request put_op(const char *key, const char *value, uint8_t op, uint64_t stamp)
+{
+    struct store_request r = put_of(key, slice_text(value));
+    memset(r.op, op, OP_ID_BYTES);
+    r.stamp = stamp;
+    return r;
+}
+
+/* It was superseded here while others said what outranks it: it is not minted again, and its client
+ * is not told to have seen what outranked it. */
+static void test_an_outranked_operation_that_is_superseded_is_finished(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 10);
+    struct store_request r = put_op("k", "mine", 5, 5);
+    r.plain = true;
+    struct store_result first = call(&rig, r);
+    struct store_request over = put_op("k", "theirs", 6, 6);
+    over.plain = true;
+    struct store_result second = call(&rig, over);
+    uint64_t lsn = rig.e->next_lsn;
+    r.again = true;
+    r.above = 20;
+    r.outranking = slice_of(second.dots->data, DOT_BYTES);
+    struct store_result again = call(&rig, r);
+    assert_int_equal(again.result, 0);
+    assert_true(again.known_op);
+    assert_true(rig.e->next_lsn == lsn);
+    assert_null(again.outranking);
+    struct history told;
+    history_init(&told);
+    assert_int_equal(context_decode(slice_blob(again.context), hash_bytes(r.key), &told), 0);
+    assert_true(history_covers(&told, dots_at(slice_blob(first.dots), 0)));
+    assert_false(history_covers(&told, dots_at(slice_blob(second.dots), 0)));
+    history_close(&told);
+    store_result_release(&first);
+    store_result_release(&second);
+    store_result_release(&again);
+    rig_free(&rig);
+}
+
+/* The operation is known, as this dot, and trying it again writes nothing. */
+static void assert_known(struct rig *rig, const char *key, uint8_t op, struct dot dot)
+{
+    struct store_request r = put_op(key, "again", op, 1);
+    uint64_t lsn = rig->e->next_lsn;
+    struct store_result again = call(rig, r);
+    assert_int_equal(again.result, 0);
+    assert_true(again.known_op);
+    assert_int_equal(dot_compare(dots_at(slice_blob(again.dots), 0), dot), 0);
+    assert_true(rig->e->next_lsn == lsn);
+    store_result_release(&again);
+    r.kind = STORE_OPERATION;
+    struct store_result told = call(rig, r);
+    assert_int_equal(told.result, 0);
+    assert_true(told.known_op);
+    assert_int_equal(dot_compare(dots_at(slice_blob(told.dots), 0), dot), 0);
+    assert_non_null(told.record);
+    store_result_release(&told);
+}
+
+static struct store_result ask_op(struct rig *rig, const char *key, uint8_t op, uint64_t stamp)
+{
+    struct store_request r = put_op(key, "", op, stamp);
+    r.kind = STORE_OPERATION;
+    return call(rig, r);
+}
+
+static void assert_unknown(struct rig *rig, const char *key, uint8_t op)
+{
+    struct store_result told = ask_op(rig, key, op, 1);
+    assert_int_equal(told.result, 0);
+    assert_false(told.known_op);
+    store_result_release(&told);
+}
+
+/* A value and the delete over it, by their operations: the value's dot. */
+static struct dot supersede(struct rig *rig, const char *key, uint8_t op, uint64_t stamp)
+{
+    struct store_result first = call(rig, put_op(key, "first", op, stamp));
+    assert_int_equal(first.result, 0);
+    struct dot dot = dots_at(slice_blob(first.dots), 0);
+    store_result_release(&first);
+    struct store_request second = put_op(key, "", op + 1, stamp + 1);
+    second.tombstone = true;
+    struct store_result over = call(rig, second);
+    assert_int_equal(over.result, 0);
+    assert_int_equal(operations_count(slice_blob(over.operations)), 1);
+    assert_memory_equal(operations_at(slice_blob(over.operations), 0).op, put_op(key, "", op, 0).op,
+                        OP_ID_BYTES);
+    store_result_release(&over);
+    return dot;
+}
+
+static void test_a_superseded_operation_is_known_through_every_restart(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 31);
+    rig.config.chunk_records = 2;
+    struct dot dots[8];
+    char key[16];
+    for (int i = 0; i < 8; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        dots[i] = supersede(&rig, key, (uint8_t)(10 + 2 * i), 100);
+    }
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 8; i++) {
+            snprintf(key, sizeof(key), "k%d", i);
+            assert_known(&rig, key, (uint8_t)(10 + 2 * i), dots[i]);
+            assert_value(&rig, key, NULL);
+        }
+        assert_unknown(&rig, "k0", 99);
+        assert_unknown(&rig, "k1", 10); /* an operation of another key */
+        assert_int_equal(engine_metrics(rig.e)->operations_count, 8);
+        if (round == 0) {
+            rig_kill(&rig); /* replayed */
+            rig_open(&rig);
+            rig_settle(&rig); /* and in the index */
+        } else if (round == 1) {
+            rig_reopen(&rig);
+        } else {
+            rig_settle(&rig);
+            rig_power_cut(&rig);
+            rig_open(&rig);
+        }
+    }
+    rig_free(&rig);
+}
+
+static void test_a_merge_notes_what_it_supersedes_on_either_side(void **unused)
+{
+    (void)unused;
+    struct rig a, b;
+    rig_new(&a, 32);
+    rig_new(&b, 33);
+    struct store_result first = call(&a, put_op("k", "first", 1, 10));
+    struct dot dot = dots_at(slice_blob(first.dots), 0);
+    struct store_result second = call(&a, put_op("k", "second", 2, 11));
+    struct store_request state = {.kind = STORE_MERGE,
+                                  .partition = partition_of(slice_text("k")),
+                                  .key = slice_text("k"),
+                                  .record = slice_blob(second.record),
+                                  .dots = slice_blob(second.dots),
+                                  .operations = slice_blob(second.operations),
+                                  .stamp = 12};
+    /* b never saw the first one; the message of the second tells its operation. */
+    assert_int_equal(call_code(&b, state), 0);
+    assert_known(&b, "k", 1, dot);
+    /* It comes late: superseded already. */
+    struct rig c;
+    rig_new(&c, 34);
+    state.operations = slice_of(NULL, 0);
+    assert_int_equal(call_code(&c, state), 0);
+    assert_unknown(&c, "k", 1);
+    struct store_request late = state;
+    late.record = slice_blob(first.record);
+    late.dots = slice_blob(first.dots);
+    assert_int_equal(call_code(&c, late), 0);
+    assert_known(&c, "k", 1, dot);
+    rig_kill(&c);
+    rig_open(&c);
+    assert_known(&c, "k", 1, dot);
+    /* It was here, and the message supersedes it. */
+    struct rig d;
+    rig_new(&d, 35);
+    assert_int_equal(call_code(&d, late), 0);
+    assert_int_equal(call_code(&d, state), 0);
+    assert_known(&d, "k", 1, dot);
+    store_result_release(&first);
+    store_result_release(&second);
+    rig_free(&a);
+    rig_free(&b);
+    rig_free(&c);
+    rig_free(&d);
+}
+
+/* What a pull will bring: all rows of the partition, with any state of it. */
+static void test_rows_of_a_partition_are_listed_and_taken(void **unused)
+{
+    (void)unused;
+    struct rig a, b;
+    rig_new(&a, 42);
+    rig_new(&b, 43);
+    struct dot dot = supersede(&a, "k", 1, 10);
+    struct store_result held = load_key(&a, slice_text("k"));
+    struct store_request state = {.kind = STORE_MERGE,
+                                  .partition = partition_of(slice_text("k")),
+                                  .key = slice_text("k"),
+                                  .record = slice_blob(held.record),
+                                  .stamp = 12};
+    assert_int_equal(call_code(&b, state), 0);
+    assert_unknown(&b, "k", 1);
+    struct store_request pull = {
+        .kind = STORE_PULL, .partition = state.partition, .clock = slice_of("\0\0", 2)};
+    struct store_result pulled = call(&a, pull);
+    assert_int_equal(pulled.result, 0);
+    assert_int_equal(pulled.operations_floor, 0);
+    assert_int_equal(operations_count(slice_blob(pulled.operations)), 1);
+    pull.clock = slice_blob(pulled.clock);
+    struct store_result level = call(&a, pull); /* who has all lacks no row */
+    assert_int_equal(operations_count(slice_blob(level.operations)), 0);
+    state.operations = slice_blob(pulled.operations);
+    assert_int_equal(call_code(&b, state), 0);
+    assert_known(&b, "k", 1, dot);
+    uint64_t lsn = b.e->next_lsn;
+    assert_int_equal(call_code(&b, state), 0); /* once more: no news */
+    assert_true(b.e->next_lsn == lsn);
+    rig_kill(&b);
+    rig_open(&b);
+    assert_known(&b, "k", 1, dot);
+    store_result_release(&pulled);
+    store_result_release(&level);
+    store_result_release(&held);
+    rig_free(&a);
+    rig_free(&b);
+}
+
+static void test_rows_of_a_message_are_looked_at_before_they_are_believed(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 36);
+    assert_int_equal(put(&rig, "k", "v"), 0);
+    struct store_result held = load_key(&rig, slice_text("k"));
+    struct operation o = {
+        .key_hash = hash_bytes(slice_text("k")), .dot = {{77, 1 << 24}, 1}, .noted = UINT64_MAX};
+    uint8_t row[OPERATION_BYTES + 1];
+    memset(o.op, 7, OP_ID_BYTES);
+    operation_put(row, &o);
+    struct store_request r = {.kind = STORE_MERGE,
+                              .partition = partition_of(slice_text("k")),
+                              .key = slice_text("k"),
+                              .record = slice_blob(held.record),
+                              .operations = slice_of(row, OPERATION_BYTES + 1),
+                              .stamp = 5};
+    assert_int_equal(call_code(&rig, r), GT_ECORRUPT);
+    r.operations = slice_of(row, OPERATION_BYTES);
+    assert_int_equal(call_code(&rig, r), 0);
+    /* It ages by our clock. It is of no state that is here, so it is not known. */
+    assert_int_equal(rig.e->operations.rows[0].operation.noted, 5);
+    assert_unknown(&rig, "k", 7);
+    o.dot = (struct dot){{engine_identity(rig.e)->node_id, engine_identity(rig.e)->incarnation}, 9};
+    operation_put(row, &o);
+    assert_int_equal(call_code(&rig, r), GT_ECORRUPT); /* never minted here */
+    o.dot.seq = 0;
+    operation_put(row, &o);
+    assert_int_equal(call_code(&rig, r), GT_ECORRUPT);
+    store_result_release(&held);
+    rig_free(&rig);
+}
+
+static void test_old_operations_leave_and_the_engine_says_how_far_it_remembers(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 37);
+    uint64_t second = 1000ull << 16;
+    struct dot dot = supersede(&rig, "k", 1, 5 * second);
+    assert_int_equal(call_code(&rig, put_op("other", "v", 5, 600 * second)), 0);
+    assert_known(&rig, "k", 1, dot);
+    supersede(&rig, "l", 7, 606 * second);
+    assert_unknown(&rig, "k", 1);
+    struct store_result told = ask_op(&rig, "k", 99, 606 * second);
+    assert_true(told.length_ms == OPERATIONS_KEEP_MS);
+    store_result_release(&told);
+    assert_int_equal(engine_metrics(rig.e)->operations_s, 600);
+    rig_close(&rig);
+    /* A table that is too small for what its folder holds. */
+    rig.config.operations_bytes_max = 3000;
+    rig_open(&rig);
+    for (uint8_t i = 0; i < 100; i++)
+        supersede(&rig, "m", (uint8_t)(20 + 2 * i), (1000 + i) * second);
+    told = ask_op(&rig, "m", 255, 1100 * second);
+    uint64_t rows = engine_metrics(rig.e)->operations_count;
+    assert_true(rows < 50 && rows > 10);
+    assert_true(told.length_ms < 60000);
+    uint64_t length_ms = told.length_ms;
+    store_result_release(&told);
+    /* What left it is not known after restarts either, however much room there is then. */
+    rig_reopen(&rig);
+    rig_settle(&rig);
+    rig.config.operations_bytes_max = 0;
+    rig_reopen(&rig);
+    told = ask_op(&rig, "m", 255, 1100 * second);
+    assert_true(told.length_ms <= length_ms);
+    store_result_release(&told);
+    rig_free(&rig);
+}
+
+static void test_a_replica_that_misses_writes_of_a_key_cannot_tell(void **unused)
+{
+    (void)unused;
+    struct rig a, b;
+    rig_new(&a, 38);
+    rig_new(&b, 39);
+    struct store_result first = call(&a, put_op("k", "1", 1, 10));
+    struct store_result second = call(&a, put_op("k", "2", 2, 11));
+    struct store_result third = call(&a, put_op("k", "3", 3, 12));
+    struct store_request state = {.kind = STORE_MERGE,
+                                  .partition = partition_of(slice_text("k")),
+                                  .key = slice_text("k"),
+                                  .record = slice_blob(third.record),
+                                  .dots = slice_blob(third.dots),
+                                  .operations = slice_blob(third.operations)};
+    struct store_result told = ask_op(&b, "k", 1, 1);
+    assert_false(told.untold); /* nothing is here: so nothing was missed */
+    store_result_release(&told);
+    assert_int_equal(call_code(&b, state), 0);
+    told = ask_op(&b, "k", 1, 1);
+    assert_true(!told.known_op && told.untold);
+    store_result_release(&told);
+    state.record = slice_blob(first.record);
+    state.dots = slice_blob(first.dots);
+    state.operations = slice_of(NULL, 0);
+    assert_int_equal(call_code(&b, state), 0);
+    told = ask_op(&b, "k", 9, 1);
+    assert_true(!told.known_op && !told.untold); /* all of them came */
+    store_result_release(&told);
+    store_result_release(&first);
+    store_result_release(&second);
+    store_result_release(&third);
+    rig_free(&a);
+    rig_free(&b);
+}
+
+static void test_an_operation_minted_late_stands_where_its_first_attempt_stood(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 40);
+    assert_int_equal(call_code(&rig, put_op("k", "older", 1, 100)), 0);
+    struct store_request newer = put_op("k", "newer", 2, 200);
+    newer.plain = false;
+    assert_int_equal(call_code(&rig, newer), 0);
+    struct store_request again = put_op("k", "again", 3, 300);
+    again.first_stamp = 150;
+    struct store_result r = call(&rig, again);
+    assert_int_equal(r.stamp, 150);
+    store_result_release(&r);
+    assert_int_equal(sibling_count(&rig, "k"), 2); /* older was replaced, newer was not */
+    assert_value(&rig, "k", "newer");
+    again = put_op("k", "nobody", 4, 300);
+    again.known_only = true;
+    assert_int_equal(call_code(&rig, again), GT_EINDOUBT);
+    assert_int_equal(sibling_count(&rig, "k"), 2);
+    rig_free(&rig);
+}
+
+static void test_a_folder_of_an_earlier_version_remembers_from_now_on(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 41);
+    uint64_t second = 1000ull << 16;
+    supersede(&rig, "k", 1, 50 * second);
+    rig_close(&rig);
+    rig_open(&rig);
+    rig_settle(&rig);
+    rig_close(&rig);
+    /* Its value without the fields that such a version did not write. */
+    uint8_t at[2];
+    struct blob *value = NULL;
+    struct slice key = index_partition_key(at, partition_of(slice_text("k")));
+    struct index *x = rig.index;
+    assert_int_equal(x->get(x, 0, INDEX_PARTITION, key, &value), 0);
+    size_t bytes = value->bytes - 8 - 1 - OPERATION_BYTES;
+    le32_put(value->data, crc_update(0, value->data + 4, bytes - 4));
+    struct index_write *w;
+    assert_int_equal(x->begin(x, &w), 0);
+    assert_int_equal(x->put(w, INDEX_PARTITION, key, slice_of(value->data, bytes)), 0);
+    assert_int_equal(x->commit(w), 0);
+    blob_unref(value);
+    rig_open(&rig);
+    assert_unknown(&rig, "k", 1);
+    struct store_result told = ask_op(&rig, "k", 99, 60 * second);
+    assert_true(told.length_ms <= 10000);
+    store_result_release(&told);
     rig_free(&rig);
 }
 
@@ -1888,7 +2280,16 @@ int main(void)
         cmocka_unit_test(test_sibling_limits_bind_the_coordinator),
         cmocka_unit_test(test_a_retry_of_a_known_operation_mints_nothing),
         cmocka_unit_test(test_an_outranked_operation_is_minted_again_above),
+        cmocka_unit_test(test_an_outranked_operation_that_is_superseded_is_finished),
         cmocka_unit_test(test_an_operation_of_which_a_piece_arrived_is_minted_again),
+        cmocka_unit_test(test_a_superseded_operation_is_known_through_every_restart),
+        cmocka_unit_test(test_a_merge_notes_what_it_supersedes_on_either_side),
+        cmocka_unit_test(test_rows_of_a_partition_are_listed_and_taken),
+        cmocka_unit_test(test_rows_of_a_message_are_looked_at_before_they_are_believed),
+        cmocka_unit_test(test_old_operations_leave_and_the_engine_says_how_far_it_remembers),
+        cmocka_unit_test(test_a_replica_that_misses_writes_of_a_key_cannot_tell),
+        cmocka_unit_test(test_an_operation_minted_late_stands_where_its_first_attempt_stood),
+        cmocka_unit_test(test_a_folder_of_an_earlier_version_remembers_from_now_on),
         cmocka_unit_test(test_merge_keeps_bytes_and_raises_the_clock),
         cmocka_unit_test(test_named_values_survive),
         cmocka_unit_test(test_identity_is_fresh_in_every_life),

@@ -71,6 +71,9 @@ static void state_full(struct state *s)
     assert_int_equal(history_raise(&s->history, B, 2), 0);
     assert_int_equal(history_add(&s->history, (struct dot){A, 20}), 0);
     assert_int_equal(history_add(&s->history, (struct dot){C, 3}), 0);
+    s->siblings[1].flags |= SIBLING_RETRIED;
+    assert_int_equal(history_name(&s->history, (uint8_t[OP_ID_BYTES]){9, 9}, 7), 0);
+    assert_int_equal(history_name(&s->history, (uint8_t[OP_ID_BYTES]){9, 8}, 5), 0);
 }
 
 /* Random states in normal form; values borrow from `bytes`. */
@@ -101,7 +104,14 @@ static void state_random(struct prng *p, struct state *s, uint32_t actors)
             sibling.expires_at_ms = prng_next(p);
             sibling.expiry_dot = (struct dot){{prng_below(p, 9), 8}, 1 + prng_below(p, 400)};
         }
+        if (prng_below(p, 4) == 0)
+            sibling.flags |= SIBLING_RETRIED;
         add(s, sibling);
+    }
+    uint64_t names = prng_below(p, 8) / 6 * prng_below(p, 40);
+    for (uint64_t i = history_empty(&s->history) ? 0 : names; i > 0; i--) {
+        uint8_t op[OP_ID_BYTES] = {255, (uint8_t)prng_next(p), (uint8_t)i};
+        assert_int_equal(history_name(&s->history, op, prng_below(p, 1ull << 40)), 0);
     }
 }
 
@@ -308,11 +318,13 @@ static void every_shorter_record_is_refused(void **unused)
     struct state s = {0}, back = {0};
     state_full(&s);
     struct blob *blob = encode(&s);
+    /* An earlier version's ends behind the siblings: that is whole. */
+    size_t whole = blob->bytes - (1 + 1 + 1 + 2 * (OP_ID_BYTES + 8));
     for (size_t bytes = 1; bytes < blob->bytes; bytes++) {
         uint8_t *cut = malloc(bytes);
         memcpy(cut, blob->data, bytes);
         assert_int_equal(record_decode(slice_of(cut, bytes), PARTITION, key, &back), GT_ECORRUPT);
-        if (bytes >= 4) {
+        if (bytes >= 4 && bytes != whole) {
             reseal(cut, bytes);
             assert_int_equal(record_decode(slice_of(cut, bytes), PARTITION, key, &back),
                              GT_ECORRUPT);
@@ -363,12 +375,46 @@ static void unknown_bytes_at_the_end_are_ignored(void **unused)
     struct buf buf;
     buf_init(&buf, 1u << 16);
     state_full(&s);
+    s.siblings[0].flags |= SIBLING_RETRIED;
     assert_int_equal(record_encode(&s, PARTITION, key, &buf), 0);
     buf_put(&buf, "a later field", 13);
     struct state back = {0};
     assert_int_equal(record_decode(buf_slice(&buf), PARTITION, key, &back), GT_ECORRUPT);
     reseal(buf.data, buf.bytes);
     assert_decodes_to(buf_slice(&buf), &s);
+    buf_close(&buf);
+    state_close(&back);
+    state_close(&s);
+}
+
+/* What follows the siblings, as it should not be. */
+static void retried_siblings_and_names_out_of_form_are_refused(void **unused)
+{
+    (void)unused;
+    struct state s = {0}, back = {0};
+    struct buf buf;
+    uint8_t low[OP_ID_BYTES] = {1}, high[OP_ID_BYTES] = {2};
+    buf_init(&buf, 1u << 16);
+    add(&s, write_of(A, 1, slice_text("a")));
+    add(&s, write_of(A, 2, slice_text("b")));
+    assert_int_equal(record_encode(&s, PARTITION, key, &buf), 0);
+    size_t bare = buf.bytes;
+    for (int wrong = -1; wrong < 7; wrong++) {
+        buf.bytes = bare;
+        bool backward = wrong == 0, twice = wrong == 1, beyond = wrong == 2;
+        buf_varint(&buf, wrong == 3 ? 3 : 2);
+        buf_varint(&buf, backward);
+        buf_varint(&buf, backward || twice ? 0 : beyond ? 2 : 1);
+        buf_varint(&buf, wrong == 4 ? HISTORY_OPERATIONS_MAX + 1 : wrong == 5 ? 3 : 2);
+        buf_put(&buf, wrong == 6 ? high : low, OP_ID_BYTES);
+        buf_u64(&buf, 5);
+        buf_put(&buf, high, OP_ID_BYTES);
+        buf_u64(&buf, 6);
+        reseal(buf.data, buf.bytes);
+        assert_int_equal(record_decode(buf_slice(&buf), PARTITION, key, &back),
+                         wrong < 0 ? 0 : GT_ECORRUPT);
+        assert_int_equal(state_absent(&back), wrong >= 0);
+    }
     buf_close(&buf);
     state_close(&back);
     state_close(&s);
@@ -667,6 +713,7 @@ int main(void)
         cmocka_unit_test(another_key_or_partition_is_refused),
         cmocka_unit_test(a_newer_format_is_named_as_such),
         cmocka_unit_test(unknown_bytes_at_the_end_are_ignored),
+        cmocka_unit_test(retried_siblings_and_names_out_of_form_are_refused),
         cmocka_unit_test(histories_out_of_normal_form_are_refused),
         cmocka_unit_test(actors_out_of_order_are_refused),
         cmocka_unit_test(siblings_out_of_normal_form_are_refused),

@@ -953,6 +953,146 @@ static void one_operation_minted_twice_counts_as_one(void **unused)
     history_close(&context);
 }
 
+/* An operation that was tried again is on two disks, and whoever supersedes the one dot has not
+ * seen the other. */
+static void a_twin_that_nobody_saw_is_superseded_by_name(void **unused)
+{
+    (void)unused;
+    struct state first = {0}, again = {0}, over = {0}, out = {0}, other = {0};
+    struct history seen = {0}, returned = {0};
+    struct sibling lost = write_of(A, 1, "x"), told = write_of(B, 1, "x");
+    memset(lost.op, 7, OP_ID_BYTES);
+    memset(told.op, 7, OP_ID_BYTES);
+    told.flags |= SIBLING_RETRIED;
+    assert_int_equal(state_add(&first, &lost), 0);
+    put(&(struct state){0}, NULL, true, told, &again, &returned);
+    assert_true(history_names(&returned, told.op) && !history_names(&again.history, told.op));
+    for (int all = 0; all < 2; all++) {
+        assert_int_equal(version_read_context(&again, all ? NULL : &again.siblings[0], &seen), 0);
+        assert_true(history_names(&seen, told.op));
+        put(&again, &seen, false, write_of(B, 2, "over"), &over, &returned);
+        assert_true(history_names(&over.history, told.op) && history_names(&returned, told.op));
+        assert_int_equal(version_merge(&over, NULL, &first, NULL, &out), 0);
+        assert_int_equal(out.sibling_count, 1);
+        assert_true(dot_compare(out.siblings[0].dot, (struct dot){B, 2}) == 0);
+        assert_true(history_covers(&out.history, lost.dot));
+        assert_int_equal(version_merge(&first, NULL, &over, NULL, &other), 0);
+        assert_true(state_equal(&out, &other));
+    }
+    /* A context that has seen the one replaces the other, where the one has never been. */
+    put(&first, &returned, false, write_of(C, 1, "later"), &out, &seen);
+    assert_int_equal(out.sibling_count, 1);
+    /* While the operation is live it is not named, and both its dots stay, as one. */
+    assert_int_equal(version_merge(&first, NULL, &again, NULL, &out), 0);
+    assert_int_equal(out.sibling_count, 2);
+    assert_int_equal(state_shown_count(&out), 1);
+    state_close(&first);
+    state_close(&again);
+    state_close(&over);
+    state_close(&out);
+    state_close(&other);
+    history_close(&seen);
+    history_close(&returned);
+}
+
+/* Joined in any order and grouping: the newest, and none much older than the newest. */
+static void names_are_bounded_whatever_the_order(void **unused)
+{
+    (void)unused;
+    struct prng p;
+    prng_init(&p, 11);
+    for (int round = 0; round < 300; round++) {
+        struct history h[3] = {0}, left = {0}, right = {0};
+        uint64_t span = (uint64_t)HISTORY_OPERATIONS_MS << (round % 2 ? 15 : 18);
+        for (int i = 0; i < 3; i++)
+            for (uint64_t n = prng_below(&p, 60); n > 0; n--) {
+                uint8_t op[OP_ID_BYTES] = {(uint8_t)prng_below(&p, 90), 1};
+                assert_int_equal(history_name(&h[i], op, prng_below(&p, span)), 0);
+            }
+        assert_int_equal(history_copy(&left, &h[0]), 0);
+        assert_int_equal(history_join(&left, &h[1]), 0);
+        assert_int_equal(history_join(&left, &h[2]), 0);
+        assert_int_equal(history_copy(&right, &h[2]), 0);
+        assert_int_equal(history_join(&right, &h[1]), 0);
+        assert_int_equal(history_join(&right, &h[0]), 0);
+        assert_int_equal(history_join(&right, &left), 0);
+        assert_true(
+            state_equal(&(struct state){.history = left}, &(struct state){.history = right}));
+        assert_true(left.operation_count <= HISTORY_OPERATIONS_MAX);
+        uint64_t newest = 0;
+        for (uint32_t i = 0; i < left.operation_count; i++)
+            if (left.operations[i].stamp > newest)
+                newest = left.operations[i].stamp;
+        for (uint32_t i = 0; i < left.operation_count; i++)
+            assert_true(newest - left.operations[i].stamp < (uint64_t)HISTORY_OPERATIONS_MS << 16);
+        for (int i = 0; i < 3; i++)
+            history_close(&h[i]);
+        history_close(&left);
+        history_close(&right);
+    }
+}
+
+/* Three replicas put, try again, and merge at random, with twins among what they write; when all
+ * have met they are equal, and no operation is both live and named. */
+static void twins_converge_whatever_meets_first(void **unused)
+{
+    (void)unused;
+    struct prng p;
+    prng_init(&p, 12);
+    for (int round = 0; round < 3000; round++) {
+        struct state replicas[3] = {0}, out = {0};
+        struct history context = {0}, returned = {0};
+        uint64_t seq[3] = {0};
+        for (int step = 0; step < 24; step++) {
+            uint32_t r = (uint32_t)prng_below(&p, 3), from = (uint32_t)prng_below(&p, 3);
+            struct state *at = &replicas[r];
+            state_clear(&out);
+            if (prng_below(&p, 2)) {
+                assert_int_equal(version_merge(at, NULL, &replicas[from], NULL, &out), 0);
+            } else {
+                struct sibling s = write_of((struct actor){r + 1, 1}, seq[r] + 1, "v");
+                memset(s.op, (int)prng_below(&p, 6) + 1, OP_ID_BYTES);
+                s.stamp = 1 + prng_below(&p, 50);
+                bool known = history_names(&at->history, s.op);
+                for (uint32_t i = 0; i < at->sibling_count; i++)
+                    known |= memcmp(at->siblings[i].op, s.op, OP_ID_BYTES) == 0;
+                if (known)
+                    continue;
+                if (prng_below(&p, 2))
+                    s.flags |= SIBLING_RETRIED;
+                assert_int_equal(version_read_context(&replicas[from], NULL, &context), 0);
+                bool plain = prng_below(&p, 3) == 0;
+                if (history_names(&context, s.op))
+                    continue;
+                put(at, &context, plain, s, &out, &returned);
+                seq[r]++;
+            }
+            struct state swap = *at;
+            *at = out;
+            out = swap;
+        }
+        for (uint32_t i = 0; i < 9; i++) {
+            struct state *at = &replicas[i % 3];
+            state_clear(&out);
+            assert_int_equal(
+                version_merge(at, NULL, &replicas[(i + 1 + i / 3 % 2) % 3], NULL, &out), 0);
+            struct state swap = *at;
+            *at = out;
+            out = swap;
+        }
+        for (int i = 0; i < 3; i++)
+            for (uint32_t j = 0; j < replicas[i].sibling_count; j++)
+                assert_false(history_names(&replicas[i].history, replicas[i].siblings[j].op));
+        assert_true(state_equal(&replicas[0], &replicas[1]));
+        assert_true(state_equal(&replicas[0], &replicas[2]));
+        for (int i = 0; i < 3; i++)
+            state_close(&replicas[i]);
+        state_close(&out);
+        history_close(&context);
+        history_close(&returned);
+    }
+}
+
 static void writes_without_an_operation_id_are_each_their_own(void **unused)
 {
     (void)unused;
@@ -1245,6 +1385,9 @@ int main(void)
         cmocka_unit_test(a_put_raises_the_vector_of_its_own_actor_only),
         cmocka_unit_test(a_delete_is_a_sibling_like_any_other),
         cmocka_unit_test(one_operation_minted_twice_counts_as_one),
+        cmocka_unit_test(a_twin_that_nobody_saw_is_superseded_by_name),
+        cmocka_unit_test(names_are_bounded_whatever_the_order),
+        cmocka_unit_test(twins_converge_whatever_meets_first),
         cmocka_unit_test(writes_without_an_operation_id_are_each_their_own),
         cmocka_unit_test(the_winner_has_the_highest_stamp_then_the_highest_dot),
         cmocka_unit_test(a_returned_context_holds_64_exact_dots_and_the_new_one_always),

@@ -34,6 +34,7 @@ struct host {
     int64_t clock_us; /* its wall clock, less that of the world */
     uint32_t inflight_max;
     size_t piece_bytes_max;
+    uint64_t operations_bytes_max;
     /* What the machine told its program. */
     uint32_t ready;
     int failed;
@@ -421,7 +422,8 @@ static void host_boot(struct world *w, int i)
                                    .role = "node",
                                    .seed = prng_next(&w->prng),
                                    .wall_us = wall_us(w),
-                                   .segment_bytes = 1u << 20};
+                                   .segment_bytes = 1u << 20,
+                                   .operations_bytes_max = h->operations_bytes_max};
     struct engine_report report;
     assert_int_equal(engine_open(&config, &h->e, &report), 0);
     h->alive = true;
@@ -1537,6 +1539,264 @@ static void test_a_known_write_of_an_earlier_life_can_be_finished(void **state)
     world_free(w);
 }
 
+/* Tried again, first tried so long ago. */
+static struct msg again_of(struct world *w, struct msg m, uint32_t age_ms)
+{
+    m.id = ++w->next_id;
+    m.put.head.flags |= REQUEST_RETRY;
+    m.put.head.age_ms = age_ms;
+    return m;
+}
+
+static void test_a_superseded_write_that_is_tried_again_does_not_come_back(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct msg m = put_of(w, "k", "first");
+    m.put.head.flags |= REQUEST_PLAIN;
+    struct answer first = *call(w, 0, m);
+    put(w, 1, "k", "second");
+    for (int i = 0; i < 3; i++) {
+        struct answer again = *call(w, i, again_of(w, m, 700));
+        assert_int_equal(again.error, 0);
+        assert_int_equal(again.outcome, OUTCOME_DONE);
+        assert_int_equal(again.flags, REPLY_KNOWN);
+        assert_int_equal(again.owners, 2);
+        assert_true(again.stamp == first.stamp);
+        assert_string_equal(get_all(w, i, "k")->values, "second");
+        host_restart(w, i);
+    }
+    /* Not said to be a retry: it is known all the same where it is in the table. */
+    m.id = ++w->next_id;
+    assert_int_equal(call(w, 2, m)->flags, REPLY_KNOWN);
+    assert_string_equal(get_all(w, 2, "k")->values, "second");
+    world_free(w);
+}
+
+static void test_a_state_tells_the_operations_of_what_it_replaces(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    cut(w, 0, 2);
+    cut(w, 1, 2);
+    struct msg m = put_of(w, "k", "first");
+    m.put.head.flags |= REQUEST_PLAIN;
+    struct answer first = *call(w, 0, m);
+    mend(w);
+    put(w, 0, "k", "second");
+    /* Host 2 never had the first one, and knows it without asking. */
+    m.id = ++w->next_id;
+    struct answer late = *call(w, 2, m);
+    assert_int_equal(late.flags, REPLY_KNOWN);
+    assert_true(late.stamp == first.stamp);
+    assert_string_equal(get_all(w, 2, "k")->values, "second");
+    world_free(w);
+}
+
+static void test_a_coordinator_that_missed_the_write_asks_before_it_mints(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    cut(w, 0, 2);
+    cut(w, 1, 2);
+    struct msg m = put_of(w, "k", "first");
+    m.put.head.flags |= REQUEST_PLAIN;
+    struct answer first = *call(w, 0, m);
+    assert_int_equal(first.outcome, OUTCOME_DONE);
+    put(w, 0, "k", "second");
+    mend(w);
+    assert_int_equal(put(w, 2, "other", "1")->error, 0);
+    /* Host 2 has seen none of it. Whom it asks has: it merges what they hold, and mints nothing. */
+    struct answer again = *call(w, 2, again_of(w, m, 700));
+    assert_int_equal(again.error, 0);
+    assert_int_equal(again.flags, REPLY_KNOWN);
+    assert_true(again.stamp == first.stamp);
+    host_kill(w, 0);
+    assert_string_equal(get_all(w, 2, "k")->values, "second");
+    host_kill(w, 1);
+    struct msg weak = get_of(w, "k");
+    weak.get.head.quorum = 1;
+    assert_value(call(w, 2, weak), "second");
+    world_free(w);
+}
+
+/* What a pull brings: the clock covers dots of which no state tells any more, and their operations
+ * come along. */
+static void test_a_pull_brings_the_operations_of_what_was_missed(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    cut(w, 0, 2);
+    cut(w, 1, 2);
+    struct msg m = put_of(w, "k", "first");
+    m.put.head.flags |= REQUEST_PLAIN;
+    struct answer first = *call(w, 0, m);
+    put(w, 0, "k", "second");
+    mend(w);
+    host_restart(w, 2);
+    pass(w, 5000000);
+    m.id = ++w->next_id;
+    struct answer late = *call(w, 2, m); /* not said to be a retry: nobody is asked */
+    assert_int_equal(late.flags, REPLY_KNOWN);
+    assert_true(late.stamp == first.stamp);
+    assert_string_equal(get_all(w, 2, "k")->values, "second");
+    world_free(w);
+}
+
+static void test_a_retry_is_not_applied_when_too_few_owners_can_tell(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    w->mute = true;
+    struct msg m = put_of(w, "k", "first");
+    m.put.head.flags |= REQUEST_PLAIN;
+    /* Host 1 answers nothing more, and is still linked; host 2 is gone. */
+    host_kill(w, 2);
+    cut(w, 0, 1);
+    uint64_t id = ask(w, 0, again_of(w, m, 700));
+    pass(w, 400000);
+    assert_null(answer_of(w, id));
+    pass(w, 200000);
+    const struct answer *a = answer_of(w, id);
+    assert_int_equal(a->error, GT_EQUORUM);
+    assert_int_equal(a->outcome, OUTCOME_NOT_APPLIED);
+    assert_non_null(strstr(a->text, "1 of 3 owners can tell"));
+    mend(w);
+    assert_int_equal(get(w, 0, "k")->error, GT_ENOTFOUND);
+    /* Host 2 comes back without an earlier write of the key; it has a later one, and so it knows
+     * that it misses one. It does not count either. */
+    put(w, 0, "k", "1");
+    put(w, 0, "k", "2");
+    host_restart(w, 2);
+    put(w, 0, "k", "3");
+    host_kill(w, 0);
+    id = ask(w, 1, again_of(w, m, 700));
+    pass(w, 600000);
+    a = answer_of(w, id);
+    assert_int_equal(a->error, GT_EQUORUM);
+    assert_int_equal(a->outcome, OUTCOME_NOT_APPLIED);
+    world_free(w);
+}
+
+static void test_an_unknown_operation_is_minted_while_it_is_young(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct msg m = put_of(w, "k", "first");
+    pass(w, 2000000);
+    struct answer other = *put(w, 1, "k", "second");
+    pass(w, 1000000);
+    /* First tried before the other was written: it takes its place below. */
+    struct answer a = *call(w, 0, again_of(w, m, 2000));
+    assert_int_equal(a.error, 0);
+    assert_int_equal(a.flags, 0);
+    assert_true(a.stamp < other.stamp);
+    assert_value(get(w, 2, "k"), "second");
+    assert_int_equal(get_all(w, 2, "k")->shown, 2);
+    /* A plain one is acknowledged when nothing is answered rather than it: it has not ended before
+     * the other began, and goes above it. */
+    struct msg plain = put_of(w, "k", "third");
+    plain.put.head.flags |= REQUEST_PLAIN;
+    a = *call(w, 0, again_of(w, plain, 2000));
+    assert_int_equal(a.error, 0);
+    assert_int_equal(a.flags, REPLY_OUTRANKED);
+    assert_true(a.stamp > other.stamp);
+    assert_value(get(w, 2, "k"), "third");
+    assert_int_equal(get_all(w, 2, "k")->shown, 1);
+    /* Nobody remembers that far. */
+    struct msg old = put_of(w, "k", "old");
+    a = *call(w, 0, again_of(w, old, 541000));
+    assert_int_equal(a.error, GT_EINDOUBT);
+    assert_int_equal(a.outcome, OUTCOME_IN_DOUBT);
+    assert_non_null(
+        strstr(a.text, "first tried 541 s ago; the owners remember operations for 600"));
+    assert_int_equal(get_all(w, 2, "k")->shown, 1);
+    world_free(w);
+}
+
+static void test_a_retry_is_refused_that_is_older_than_the_tables_reach(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 16});
+    for (int i = 0; i < 3; i++) {
+        w->hosts[i].operations_bytes_max = 2000;
+        engine_close(w->hosts[i].e, false);
+        host_boot(w, i);
+    }
+    world_start(w);
+    struct msg m = put_of(w, "k", "first");
+    m.put.head.flags |= REQUEST_PLAIN;
+    call(w, 0, m);
+    for (int i = 0; i < 60; i++) {
+        put(w, 0, "k", "more");
+        pass(w, 1000000);
+    }
+    struct answer a = *call(w, 1, again_of(w, m, 60000));
+    assert_int_equal(a.error, GT_EINDOUBT);
+    assert_int_equal(a.outcome, OUTCOME_IN_DOUBT);
+    assert_string_equal(get_all(w, 2, "k")->values, "more");
+    m = put_of(w, "k", "young");
+    m.put.head.flags |= REQUEST_PLAIN;
+    assert_int_equal(call(w, 1, again_of(w, m, 100))->error, 0);
+    world_free(w);
+}
+
+/* The first attempt is on one disk that is away; the second was minted anew and is superseded. */
+static void test_a_twin_that_returns_is_superseded_too(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    cut(w, 0, 1);
+    cut(w, 0, 2);
+    struct msg m = put_of(w, "k", "twice");
+    m.put.head.flags |= REQUEST_PLAIN;
+    ask(w, 0, m);
+    host_kill(w, 0);
+    mend(w);
+    struct answer again = *call(w, 1, again_of(w, m, 100));
+    assert_int_equal(again.error, 0);
+    assert_int_equal(again.flags, 0); /* nobody knew */
+    struct answer seen = *get_all(w, 2, "k");
+    assert_int_equal(put_context(w, 2, "k", "over", context_of(&seen))->error, 0);
+    host_restart(w, 0);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(get_all(w, i, "k")->values, "over");
+    world_free(w);
+}
+
+static void test_an_owner_that_was_asked_does_not_count_for_an_earlier_attempt(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    w->hosts[0].log_held = true;
+    struct msg m = put_of(w, "k", "slow");
+    m.put.head.flags |= REQUEST_PLAIN;
+    uint64_t slow = ask(w, 0, m);
+    uint64_t again = ask(w, 1, again_of(w, m, 600)); /* host 0 does not answer, host 2 does */
+    pass(w, 600000);
+    assert_int_equal(answer_of(w, again)->error, 0);
+    w->hosts[0].log_held = false;
+    run(w);
+    /* The first one was stored and sent, and none of those that were asked counts for it. */
+    assert_int_equal(answer_of(w, slow)->outcome, OUTCOME_IN_DOUBT);
+    assert_int_equal(answer_of(w, slow)->owners, 0);
+    assert_int_equal(get_all(w, 2, "k")->shown, 1);
+    /* One that comes even later is not begun. */
+    w->hosts[1].log_held = true;
+    struct msg other = put_of(w, "l", "late");
+    again = ask(w, 1, again_of(w, other, 600));
+    pass(w, 600000);
+    other.id = ++w->next_id;
+    int asked = owner(w, "l", 0) == 1 ? owner(w, "l", 1) : owner(w, "l", 0);
+    struct answer late = *call(w, asked, other);
+    assert_int_equal(late.error, GT_ESTALE);
+    assert_int_equal(late.outcome, OUTCOME_NOT_APPLIED);
+    w->hosts[1].log_held = false;
+    run(w);
+    assert_int_equal(answer_of(w, again)->error, 0);
+    world_free(w);
+}
+
 static void test_a_slow_disk_ends_in_doubt_at_the_deadline_and_the_write_spreads_later(void **state)
 {
     (void)state;
@@ -2504,6 +2764,15 @@ int main(void)
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
         cmocka_unit_test(test_a_retry_is_the_same_write),
         cmocka_unit_test(test_a_known_write_of_an_earlier_life_can_be_finished),
+        cmocka_unit_test(test_a_superseded_write_that_is_tried_again_does_not_come_back),
+        cmocka_unit_test(test_a_state_tells_the_operations_of_what_it_replaces),
+        cmocka_unit_test(test_a_coordinator_that_missed_the_write_asks_before_it_mints),
+        cmocka_unit_test(test_a_pull_brings_the_operations_of_what_was_missed),
+        cmocka_unit_test(test_a_retry_is_not_applied_when_too_few_owners_can_tell),
+        cmocka_unit_test(test_an_unknown_operation_is_minted_while_it_is_young),
+        cmocka_unit_test(test_a_retry_is_refused_that_is_older_than_the_tables_reach),
+        cmocka_unit_test(test_a_twin_that_returns_is_superseded_too),
+        cmocka_unit_test(test_an_owner_that_was_asked_does_not_count_for_an_earlier_attempt),
         cmocka_unit_test(
             test_a_slow_disk_ends_in_doubt_at_the_deadline_and_the_write_spreads_later),
         cmocka_unit_test(test_a_full_table_answers_busy),
