@@ -275,7 +275,8 @@ static void put_again(struct node *n, uint64_t id, struct slot *s, uint64_t abov
 static bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t above,
                           struct slice outranking, struct slice operations, struct gt_effects *fx)
 {
-    if (outranking.bytes == 0 || s->answered || !(s->head.flags & REQUEST_PLAIN))
+    if (outranking.bytes == 0 || s->answered || !(s->head.flags & REQUEST_PLAIN) ||
+        MUTANT(stay_outranked))
         return false;
     if (n->now_us > s->put.valid_until_us) {
         /* Its sender has gone on, and what outranks it may be newer. */

@@ -211,8 +211,24 @@ static const uint32_t theme_kinds[THEMES] = {
                       1u << FAULT_SLOW_LINK | 1u << FAULT_PAUSE | 1u << FAULT_CLIENT,
     [THEME_DISKS] = 1u << FAULT_SYNC_FAILS | 1u << FAULT_READ_ERROR | 1u << FAULT_FULL |
                     1u << FAULT_FLIP | 1u << FAULT_SLOW_DISK | 1u << FAULT_POWER,
-    [THEME_CLOCKS] = 1u << FAULT_CLOCK_JUMP | 1u << FAULT_CUT | 1u << FAULT_CUT_ONE_WAY |
-                     1u << FAULT_SPLIT | 1u << FAULT_SLOW_LINK};
+    [THEME_CLOCKS] = 1u << FAULT_CLOCK_JUMP | 1u << FAULT_CUT};
+
+/* Clocks near enough to mint, and too far for the slowest to follow the fastest. Nodes that hear
+ * one another through others alone, and clients that do not all go to the same coordinator. */
+static void fault_of_clocks(const struct plan *p, struct prng *d, struct fault *f)
+{
+    if (f->kind == FAULT_CLOCK_JUMP) {
+        f->value = (uint64_t)((int64_t)prng_below(d, 120 * SECOND) - (int64_t)(60 * SECOND));
+    } else if (f->kind == FAULT_CUT) {
+        f->a = 1 + (uint32_t)prng_below(d, p->nodes);
+        f->b = 1 + p->nodes + (uint32_t)prng_below(d, p->clients);
+        if (p->nodes > 1 && chance(d, 50))
+            f->b = 1 + (f->a + (uint32_t)prng_below(d, p->nodes - 1)) % p->nodes;
+        f->for_us = 2 * SECOND + prng_below(d, 6 * SECOND);
+        if (f->at_us + f->for_us > p->safety_us)
+            f->for_us = p->safety_us - f->at_us;
+    }
+}
 
 static void faults_make(struct plan *p, struct prng *d)
 {
@@ -220,6 +236,8 @@ static void faults_make(struct plan *p, struct prng *d)
     uint32_t count = chance(d, 10) ? 0 : (uint32_t)scaled(d, 2, 40);
     uint64_t from_us = chance(d, 80) ? 2 * SECOND : 0; /* also while the cluster forms */
     enum theme theme = chance(d, 50) ? THEME_ANY : (enum theme)prng_below(d, THEMES);
+    if (chance(d, 10))
+        theme = THEME_CLOCKS;
     if (theme == THEME_BLACKOUTS) {
         /* The slower a sync and the fewer the keys, the more is under way, and looked at, when the
          * light goes out. */
@@ -231,6 +249,8 @@ static void faults_make(struct plan *p, struct prng *d)
         /* Plain puts of few keys, so that those follow one another which do not hear one another.
          */
         p->keys = 1 + p->keys % 2;
+        p->gets = 50;
+        p->clients = 2 + p->clients % 3;
         for (uint32_t i = 0; i < PLAN_KEYS_MAX; i++)
             p->key_mode[i] = KEY_PLAIN;
         count = 20 + (uint32_t)prng_below(d, 21);
@@ -249,6 +269,8 @@ static void faults_make(struct plan *p, struct prng *d)
         *f = (struct fault){.kind = (enum fault_kind)kind,
                             .at_us = from_us + prng_below(d, p->safety_us - from_us)};
         fault_fill(p, d, f);
+        if (theme == THEME_CLOCKS)
+            fault_of_clocks(p, d, f);
     }
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
 }
