@@ -406,15 +406,18 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, m->state_reply.operations);
         return;
     case MSG_FETCH:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_request_head(w, &m->fetch.head);
         put_u(w, m->fetch.partition);
         put_bin(w, m->fetch.key);
+        put_u(w, m->fetch.digest_above);
         return;
     case MSG_FETCH_REPLY:
-        put_start(w, m, 2);
+        put_start(w, m, 4);
         put_reply_head(w, &m->fetch_reply.head);
         put_bin(w, m->fetch_reply.record);
+        put_u(w, m->fetch_reply.digest);
+        put_u(w, m->fetch_reply.record_bytes);
         return;
     case MSG_OPERATION:
         put_start(w, m, 3);
@@ -1195,10 +1198,13 @@ static void get_body(struct fields *f, struct msg *m)
         get_request_head(f, &m->fetch.head);
         m->fetch.partition = get_partition(f);
         m->fetch.key = get_bytes(f);
+        m->fetch.digest_above = (uint32_t)get_u(f, UINT32_MAX);
         return;
     case MSG_FETCH_REPLY:
         get_reply_head(f, &m->fetch_reply.head);
         m->fetch_reply.record = get_bytes(f);
+        m->fetch_reply.digest = get_u(f, UINT64_MAX);
+        m->fetch_reply.record_bytes = (uint32_t)get_u(f, UINT32_MAX);
         return;
     case MSG_OPERATION:
         get_request_head(f, &m->operation.head);

@@ -86,7 +86,8 @@ enum reply_flag {
                             cannot be told here */
     REPLY_ABSENT = 64,   /* FETCH: the key is absent here */
     REPLY_MORE = 128,    /* SCAN, RANGE: keys remain behind the last entry; PULL: more is lacking */
-    REPLY_WHOLE = 256    /* PULL: the entries are all keys of their range, not those lacking */
+    REPLY_WHOLE = 256,   /* PULL: the entries are all keys of their range, not those lacking */
+    REPLY_DIGEST = 1024  /* FETCH: the digest of the record instead of it */
 };
 
 /* What every request about data carries. */
@@ -239,10 +240,14 @@ struct msg {
             struct request_head head;
             uint32_t partition;
             struct slice key;
+            /* Of a record above so many bytes the digest alone is wanted; 0: the whole. */
+            uint32_t digest_above;
         } fetch;
         struct {
             struct reply_head head;
-            struct slice record; /* empty with ABSENT or UNKNOWN */
+            struct slice record; /* empty with ABSENT, UNKNOWN or DIGEST */
+            uint64_t digest;     /* with DIGEST: of the record (record.h) */
+            uint32_t record_bytes;
         } fetch_reply;
         struct {                    /* CLOCKS, CLOCKS_REPLY */
             struct reply_head head; /* reply */

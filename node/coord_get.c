@@ -9,6 +9,9 @@
  *
  * A bad record is "unknown": it does not count, and is never "not found".
  *
+ * Of a large record the others lend the digest alone. Where it is that of our own record they have
+ * lent that; otherwise they are asked once more, for the whole.
+ *
  * When the answers differ, the owners that lack part of the merged state are sent it
  * (coord_repair.c). A session or blocking get is answered when it is at w owners, so that whoever
  * reads later finds it; any other at once, UNSETTLED (RULES 18).
@@ -32,14 +35,24 @@ static void ask_self(struct node *n, uint64_t id, struct slot *s, struct gt_effe
     effects_store(fx, &r);
 }
 
-static void ask_peer(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
-                     struct gt_effects *fx)
+static void fetch_send(struct node *n, uint64_t id, const struct slot *s, uint64_t peer,
+                       uint32_t digest_above, struct gt_effects *fx)
 {
     struct msg m = node_message(n, MSG_FETCH, id);
     m.fetch.head.deadline_ms = coord_left_ms(n, s);
     m.fetch.partition = s->partition;
     m.fetch.key = s->key;
+    m.fetch.digest_above = digest_above;
     effects_send(fx, peer, &m);
+}
+
+static void ask_peer(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
+                     struct gt_effects *fx)
+{
+    /* With no record of our own to compare with, the whole is wanted at once. */
+    bool whole = s->quorum.state[s->self] == QUORUM_FAILED;
+    uint32_t above = n->config.digest_above ? n->config.digest_above : DIGEST_ABOVE_BYTES;
+    fetch_send(n, id, s, peer, whole ? 0 : above, fx);
 }
 
 void get_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
@@ -89,10 +102,63 @@ static void share_take(struct node *n, uint64_t id, struct slot *s, uint32_t i, 
     get_progress(n, id, s, fx);
 }
 
+/* The owner lent a digest, and our own record is loaded, or will not be: it is the same, or the
+ * whole is asked for. */
+static void digest_judge(struct node *n, uint64_t id, struct slot *s, uint32_t i,
+                         struct gt_effects *fx)
+{
+    const struct share *own = &s->get.shares[s->self];
+    struct share *share = &s->get.shares[i];
+    bool loaded = s->quorum.state[s->self] == QUORUM_ANSWERED;
+    bool same = loaded && own->bytes.bytes == share->digest_bytes &&
+                record_digest(own->bytes) == share->digest;
+    share->digest_bytes = 0;
+    if (same || (loaded && MUTANT(digest_unread))) {
+        n->metrics.digests_equal_count++;
+        blob_unref(share->hold);
+        share->hold = blob_ref(own->hold);
+        share->bytes = own->bytes;
+        quorum_answer(&s->quorum, i);
+    } else if (s->quorum.state[i] == QUORUM_ASKED) {
+        n->metrics.digests_apart_count++;
+        fetch_send(n, id, s, s->owners[i], 0, fx);
+        coord_asked(n, id, s, i);
+    }
+}
+
 void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                 struct gt_effects *fx)
 {
-    share_take(n, id, s, s->self, r->record, slice_blob(r->record), r->result != 0, fx);
+    struct slice record = slice_blob(r->record);
+    bool bad =
+        r->result != 0 || (record.bytes > 0 && record_verify(record, s->partition, s->key) != 0);
+    if (bad) {
+        quorum_fail(&s->quorum, s->self);
+    } else if (s->quorum.state[s->self] != QUORUM_ANSWERED) {
+        s->get.shares[s->self].hold = blob_ref(r->record);
+        s->get.shares[s->self].bytes = record;
+        quorum_answer(&s->quorum, s->self);
+    }
+    for (uint32_t i = 0; i < s->quorum.total; i++)
+        if (s->get.shares[i].digest_bytes > 0)
+            digest_judge(n, id, s, i, fx);
+    coord_date(n, id, s);
+    get_progress(n, id, s, fx);
+}
+
+static void digest_take(struct node *n, uint64_t id, struct slot *s, uint32_t i,
+                        const struct msg *m, struct gt_effects *fx)
+{
+    struct share *share = &s->get.shares[i];
+    if (s->quorum.state[i] == QUORUM_ANSWERED || m->fetch_reply.record_bytes == 0)
+        return;
+    share->digest = m->fetch_reply.digest;
+    share->digest_bytes = m->fetch_reply.record_bytes;
+    if (s->quorum.state[s->self] == QUORUM_ASKED)
+        return; /* our own record is being loaded */
+    digest_judge(n, id, s, i, fx);
+    coord_date(n, id, s);
+    get_progress(n, id, s, fx);
 }
 
 void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
@@ -102,6 +168,10 @@ void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *f
     int owner = s && s->kind == SLOT_GET ? coord_owner(s, ev->peer) : -1;
     if (owner < 0)
         return;
+    if (m->fetch_reply.head.flags & REPLY_DIGEST && !m->fetch_reply.head.error) {
+        digest_take(n, m->id, s, (uint32_t)owner, m, fx);
+        return;
+    }
     bool absent = m->fetch_reply.head.flags & REPLY_ABSENT;
     bool bad = m->fetch_reply.head.error || m->fetch_reply.head.flags & REPLY_UNKNOWN ||
                absent != (m->fetch_reply.record.bytes == 0);

@@ -34,10 +34,12 @@
 #define HEARTBEAT_US       500000u
 /* Repairs in the background: keys at a time, and what they may send. Each owner that is sent to
  * costs the record's bytes, a small one REPAIR_COST_MIN. */
-#define REPAIRS_MAX         256u
-#define REPAIR_BYTES_PER_S  (8u << 20)
-#define REPAIR_BYTES_BURST  (1u << 20)
-#define REPAIR_COST_MIN     4096u
+#define REPAIRS_MAX        256u
+#define REPAIR_BYTES_PER_S (8u << 20)
+#define REPAIR_BYTES_BURST (1u << 20)
+#define REPAIR_COST_MIN    4096u
+/* Records above are compared by digest before they are lent. */
+#define DIGEST_ABOVE_BYTES  4096u
 #define DEADLINE_DEFAULT_MS 5000u
 #define DEADLINE_MAX_MS     60000u
 
@@ -141,6 +143,8 @@ struct share {
     struct blob *hold;
     struct slice bytes;
     bool more;
+    uint64_t digest; /* of a record that was not lent whole, until it is compared with our own */
+    uint32_t digest_bytes; /* its length; 0: there is none */
 };
 
 struct slot {
@@ -197,6 +201,7 @@ struct slot {
         } piece;
         struct {
             int refusal; /* merge it, but do not acknowledge it as a put (RULES 8a); 0: do */
+            uint32_t digest_above; /* FETCH: as it asks */
         } replica;
         struct {
             enum meta_kind kind;

@@ -125,6 +125,7 @@ void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects 
                               .hold = blob_ref(ev->message.body),
                               .partition = m->fetch.partition,
                               .key = m->fetch.key};
+    s->replica.digest_above = m->fetch.digest_above;
     effects_store(fx, &r);
 }
 
@@ -183,6 +184,13 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
     if ((!r->result && !r->record) || (MUTANT(unknown_as_absent) && r->result == GT_EUNKNOWN))
         m.fetch_reply.head.flags = REPLY_ABSENT;
     m.fetch_reply.record = slice_blob(r->record);
+    uint32_t above = s->replica.digest_above, bytes = (uint32_t)m.fetch_reply.record.bytes;
+    if (!r->result && above > 0 && bytes > above) {
+        m.fetch_reply.head.flags = REPLY_DIGEST;
+        m.fetch_reply.digest = record_digest(m.fetch_reply.record);
+        m.fetch_reply.record_bytes = bytes;
+        m.fetch_reply.record = slice_of(NULL, 0);
+    }
     effects_reply(fx, s->origin.link, &m);
 }
 

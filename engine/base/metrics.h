@@ -51,6 +51,8 @@ struct engine_metrics {
     X(forwards_count, "requests passed on to an owner")                                            \
     X(replica_writes_count, "states received from coordinators")                                   \
     X(replica_reads_count, "states lent to coordinators")                                          \
+    X(digests_equal_count, "large states that owners need not lend: digests are equal")            \
+    X(digests_apart_count, "large states asked for whole after their digest")                      \
     X(quorum_failures_count, "requests that missed their quorum")                                  \
     X(deadlines_count, "requests that passed their deadline")                                      \
     X(busy_count, "requests refused because a table was full")                                     \

@@ -327,6 +327,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         sample_request_head(s, &m->fetch.head);
         m->fetch.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
         m->fetch.key = sample_slice(s, KEY_BYTES_MAX);
+        m->fetch.digest_above = (uint32_t)sample_u(s, UINT32_MAX);
         break;
     case MSG_OPERATION:
         sample_request_head(s, &m->operation.head);
@@ -343,6 +344,8 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
     case MSG_FETCH_REPLY:
         sample_reply_head(s, &m->fetch_reply.head);
         m->fetch_reply.record = sample_slice(s, SAMPLE_BYTES);
+        m->fetch_reply.digest = sample_u(s, UINT64_MAX);
+        m->fetch_reply.record_bytes = (uint32_t)sample_u(s, UINT32_MAX);
         break;
     case MSG_MAP:
         m->map.ring = s->ring = sample_ring(s);
@@ -561,7 +564,9 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->state_reply.operations, b->state_reply.operations);
     case MSG_FETCH:
         return same_request_head(&a->fetch.head, &b->fetch.head) &&
-               a->fetch.partition == b->fetch.partition && slice_equal(a->fetch.key, b->fetch.key);
+               a->fetch.partition == b->fetch.partition &&
+               slice_equal(a->fetch.key, b->fetch.key) &&
+               a->fetch.digest_above == b->fetch.digest_above;
     case MSG_OPERATION:
         return same_request_head(&a->operation.head, &b->operation.head) &&
                a->operation.partition == b->operation.partition &&
@@ -574,7 +579,9 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->operation_reply.operations, b->operation_reply.operations);
     case MSG_FETCH_REPLY:
         return same_reply_head(&a->fetch_reply.head, &b->fetch_reply.head) &&
-               slice_equal(a->fetch_reply.record, b->fetch_reply.record);
+               slice_equal(a->fetch_reply.record, b->fetch_reply.record) &&
+               a->fetch_reply.digest == b->fetch_reply.digest &&
+               a->fetch_reply.record_bytes == b->fetch_reply.record_bytes;
     case MSG_MAP:
         return same_ring(a->map.ring, b->map.ring);
     case MSG_REGISTER:

@@ -67,6 +67,7 @@ static void shape_make(struct plan *p, struct prng *d)
     p->settings.value_bytes_max = PICK(d, 4096, 65536, 1u << 20);
     p->inflight_max = (uint32_t)PICK(d, 8, 64, 64, 64);
     p->piece_bytes_max = chance(d, 20) ? 400 : 0;
+    p->digest_above = p->piece_bytes_max ? 100 : 200;
     p->storage = (struct sim_storage){.sync_us = (uint32_t)PICK(d, 80, 150, 150, 400, 2000),
                                       .segment_bytes = 64u << 10,
                                       .overlay_bytes = (uint32_t)PICK(d, 4096, 16384, 65536),

@@ -60,6 +60,7 @@ struct plan {
     struct sim_network network;
     struct sim_storage storage;
     uint32_t inflight_max;
+    uint32_t digest_above;
     size_t piece_bytes_max;
     int64_t clock_offset_us[SIM_HOSTS_MAX];
     /* What clients do. */

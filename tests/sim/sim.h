@@ -56,6 +56,7 @@ struct sim_config {
     struct sim_network network;
     struct sim_storage storage;
     uint32_t inflight_max;  /* of a node; 0 = 64 */
+    uint32_t digest_above;  /* of a node's reads; 0 = the usual */
     size_t piece_bytes_max; /* of a node's states; 0 = what a frame takes */
     bool restarts; /* what ends by itself (exit 74, a refusal) is started again after 1 s */
     void *arg;

@@ -33,6 +33,7 @@ struct host {
     bool alive, log_held;
     int64_t clock_us; /* its wall clock, less that of the world */
     uint32_t inflight_max;
+    uint32_t digest_above;
     size_t piece_bytes_max;
     uint64_t operations_bytes_max;
     /* What the machine told its program. */
@@ -443,6 +444,7 @@ static void node_boot(struct world *w, int i)
                                  .stamp_max = engine_stamp_max(h->e),
                                  .join_timeout_us = 30000000,
                                  .inflight_max = h->inflight_max,
+                                 .digest_above = h->digest_above,
                                  .piece_bytes_max = h->piece_bytes_max};
     snprintf(config.self.address.host, sizeof(config.self.address.host), "127.0.0.1");
     config.self.address.port = (uint16_t)(7000 + i);
@@ -1315,6 +1317,29 @@ static bool holds(struct world *w, int host, const char *key, const char *value)
     state_close(&s);
     store_result_release(&result);
     return same;
+}
+
+/* Of large records digests travel: equal ones need no more, others are asked for whole. */
+static void test_large_records_are_compared_by_digest(void **state)
+{
+    (void)state;
+    struct world *w = cluster_apart(2);
+    for (int i = 0; i < 3; i++) {
+        w->hosts[i].digest_above = 20;
+        host_restart(w, i);
+    }
+    const struct node_metrics *metrics = node_metrics(w->hosts[1].n);
+    struct msg m = get_of(w, "k");
+    m.get.head.quorum = 3;
+    struct answer a = *call(w, 1, m);
+    assert_value(&a, "new");
+    assert_int_equal(metrics->digests_equal_count, 1); /* host 2 has the old one too */
+    assert_int_equal(metrics->digests_apart_count, 1);
+    m.id = ++w->next_id;
+    assert_value(call(w, 1, m), "new");
+    assert_int_equal(metrics->digests_equal_count, 3);
+    assert_int_equal(metrics->digests_apart_count, 1);
+    world_free(w);
 }
 
 static void test_a_read_repairs_who_lacks_what_it_shows(void **state)
@@ -2735,6 +2760,7 @@ int main(void)
         cmocka_unit_test(test_contexts_that_are_damaged_foreign_or_of_nobody_are_refused),
         cmocka_unit_test(test_one_owner_down_is_served_two_are_refused_before_anything_is_written),
         cmocka_unit_test(test_silent_replicas_leave_a_put_in_doubt_before_its_deadline),
+        cmocka_unit_test(test_large_records_are_compared_by_digest),
         cmocka_unit_test(test_a_read_repairs_who_lacks_what_it_shows),
         cmocka_unit_test(test_a_repair_of_a_large_state_goes_in_pieces),
         cmocka_unit_test(test_one_repair_of_a_key_is_under_way_at_a_time),
