@@ -346,11 +346,14 @@ static void client_dies(struct swarm *w, uint32_t host)
     workers_begin(w, host);
 }
 
+/* Some come back long after the others, who must do without what those alone can tell. */
 static void all_end(struct swarm *w, const struct fault *f, enum sim_end how)
 {
-    for (uint32_t host = 0; host <= w->plan->nodes; host++)
-        end_and_restart(w, host, how, f->for_us / 4 + prng_below(&w->dice, f->for_us / 4 + 1),
+    for (uint32_t host = 0; host <= w->plan->nodes; host++) {
+        uint64_t away_us = f->for_us / 4 + prng_below(&w->dice, f->for_us / 4 + 1);
+        end_and_restart(w, host, how, prng_below(&w->dice, 3) == 0 ? away_us * 4 : away_us,
                         f->value);
+    }
 }
 
 static void roll_back(void *arg, struct sim *sim, uint64_t value)
