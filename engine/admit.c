@@ -11,6 +11,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/bare.h"
 #include "engine/base/hash.h"
 #include "engine/base/mutant.h"
 #include "engine/engine_private.h"
@@ -269,8 +270,8 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
     error = log_reserve(e, payload_bytes);
     if (error)
         return error;
-    struct blob *log_key;
-    error = engine_log_prepare(e, w->partition, r->key, &log_key);
+    struct blob *log_key = NULL;
+    error = BARE ? 0 : engine_log_prepare(e, w->partition, r->key, &log_key);
     if (error)
         return error;
     struct overlay_entry *entry = w->view->entry, *added = NULL;
@@ -291,7 +292,8 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
         /* The record is in the batch: without its dots the clock would be wrong for ever. */
         gt_assert(error == 0);
     }
-    engine_log_update(e, w->partition, log_key);
+    if (!BARE)
+        engine_log_update(e, w->partition, log_key);
     if (added)
         overlay_insert(e->active, added, w->record, &w->now, *lsn);
     else
@@ -469,6 +471,14 @@ static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
 {
     const struct store_request *r = w->request;
     uint32_t outranking = dots_count(r->outranking);
+    if (BARE) {
+        int error = bare_put(sibling, &e->merged);
+        if (!error)
+            error = record_encode_blob(&e->merged, r->partition, r->key, &w->record);
+        if (!error)
+            w->now = presence_of(&e->merged, w->record);
+        return error;
+    }
     int error = dots_reserve(e, e->local.sibling_count + outranking + 1);
     if (error)
         return error;
@@ -524,7 +534,7 @@ static int put_write(struct engine *e, struct write *w, bool parked)
     if (error)
         return error;
     struct store_result result = {.kind = STORE_PUT, .tag = r->tag, .stamp = sibling.stamp};
-    result.dots = blob_new((size_t)w->dot_count * DOT_BYTES);
+    result.dots = blob_new((size_t)(BARE ? 1 : w->dot_count) * DOT_BYTES);
     result.context = context_blob(e, &e->returned, w->hash);
     result.operations = buf_blob(&e->noted);
     uint64_t lsn = 0;
@@ -581,7 +591,7 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     /* Looked up whether or not the sender knows that it tries again: a first attempt may arrive
      * after the second one was done through another coordinator. */
     struct known_operation known;
-    bool found = operation_known(e, r->partition, w.hash, &e->local, r->op, &known);
+    bool found = !BARE && operation_known(e, r->partition, w.hash, &e->local, r->op, &known);
     w.twin = found && known.live && (r->again || piece_alone(e, r->op));
     if (found && !w.twin) {
         error = put_known(e, &w, &known);
@@ -695,10 +705,12 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
     const struct store_request *r = w->request;
     struct store_result result = {.kind = STORE_MERGE, .tag = r->tag};
     const struct clock *sender = r->pulled ? &e->incoming_clock : NULL;
-    int error = version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
-    if (!error)
+    int error =
+        BARE ? bare_merge(&e->local, &e->incoming, &e->merged)
+             : version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
+    if (!error && !BARE)
         error = merge_dots(e, w);
-    if (!error && r->plain && dots_count(r->dots) > 0)
+    if (!error && r->plain && dots_count(r->dots) > 0 && !BARE)
         error = outranking_tell(&e->merged, dots_at(r->dots, 0), &result);
     if (!error)
         error = outranking_operations(e, w, &result);
@@ -710,7 +722,7 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         struct dot d = e->incoming.history.vector[i];
         clock_add_range(&w->partition->clock, d.actor, 1, d.seq);
     }
-    error = merge_operations(e, w);
+    error = BARE ? 0 : merge_operations(e, w);
     if (error) {
         store_result_release(&result);
         return error;
