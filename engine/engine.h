@@ -74,6 +74,8 @@
 #define SIBLINGS_MAX        64 /* bind a coordinator before it mints (RULES 13) */
 #define STATE_VALUE_LIMITS  4  /* value limits of bytes in one state, likewise */
 #define PARTITIONS_MAX      65536
+#define LOG_ENTRIES_DEFAULT 1000000u /* of all dot logs */
+#define LOG_ENTRY_BYTES_MAX 600u     /* of one in the index, with the longest key */
 
 /* Dots as a run of 24 bytes each: u64 node, u64 incarnation, u64 seq. */
 #define DOT_BYTES 24
@@ -235,7 +237,7 @@ struct engine_config {
     uint64_t overlay_bytes_max; /* 0 = 64 MiB: active and frozen together */
     uint32_t parked_max;        /* 0 = 8192: requests that wait for room */
     uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
-    uint32_t log_entries_max;   /* 0 = 1,000,000: of all dot logs; above it one starts anew */
+    uint32_t log_entries_max;   /* 0 = LOG_ENTRIES_DEFAULT; above it the largest log starts anew */
     uint64_t operations_bytes_max; /* 0 = 32 MiB: the table of recent operations */
 };
 

@@ -28,7 +28,6 @@
 #define PARKED_DEFAULT           8192u
 #define SCAN_BYTES_MAX           (1u << 20)
 #define OPERATIONS_PULL_BYTES    (16000u * OPERATION_BYTES) /* of one pull, about 1 MiB */
-#define LOG_ENTRIES_DEFAULT      1000000u /* of all dot logs; then the largest one starts anew */
 #define METAS_MAX                64u
 #define META_NAME_MAX            255u
 #define CHUNK_RECORDS_DEFAULT    20000u

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "engine/base/descriptors.h"
@@ -202,6 +203,17 @@ static void folder_role(struct index *index, char role[ROLE_BYTES_MAX])
     blob_unref(value);
 }
 
+/* The dot logs take a twentieth of the disk at most, and never more entries than the engine keeps
+ * in memory anyway. */
+static uint32_t log_entries_max(const char *folder)
+{
+    struct statvfs disk;
+    if (statvfs(folder, &disk) != 0)
+        return 0;
+    uint64_t entries = (uint64_t)disk.f_blocks * disk.f_frsize / 20 / LOG_ENTRY_BYTES_MAX;
+    return entries < LOG_ENTRIES_DEFAULT ? (uint32_t)entries + 1 : 0;
+}
+
 static int engine_start(struct daemon *d, uint64_t segment_bytes)
 {
     struct engine_report report;
@@ -211,7 +223,8 @@ static int engine_start(struct daemon *d, uint64_t segment_bytes)
                                    .role = d->role,
                                    .seed = loop_seed(),
                                    .wall_us = loop_wall_us(),
-                                   .segment_bytes = segment_bytes};
+                                   .segment_bytes = segment_bytes,
+                                   .log_entries_max = log_entries_max(d->options.data_dir)};
     disk_posix_boot_id(config.boot_id);
     int error = engine_open(&config, &d->engine, &report);
     if (error != GT_EFORMAT)
