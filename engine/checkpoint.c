@@ -315,6 +315,8 @@ static void metas_release(struct checkpoint *cp)
 static void chunk_failed(struct engine *e, int error)
 {
     struct checkpoint *cp = &e->checkpoint;
+    if (!cp->error)
+        events_add(e->events, EVENT_CHECKPOINT_FAILED, "%s; it is tried again", error_text(error));
     cp->error = error;
     cp->backoff_us = cp->backoff_us == 0 ? CHECKPOINT_RETRY_MIN_US : cp->backoff_us * 2;
     if (cp->backoff_us > CHECKPOINT_RETRY_MAX_US)
@@ -328,8 +330,10 @@ static void chunk_failed(struct engine *e, int error)
 static void chunk_finished(struct engine *e, const struct engine_job *j)
 {
     struct checkpoint *cp = &e->checkpoint;
-    if (cp->error)
+    if (cp->error) {
         log_info(e->log, "checkpoint goes on after a failure");
+        events_add(e->events, EVENT_CHECKPOINT_WORKS, "%s", "");
+    }
     cp->error = 0;
     cp->backoff_us = 0;
     cp->next = j->to;

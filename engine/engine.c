@@ -175,6 +175,9 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
     case STORE_PULL:
         engine_pull(e, &request);
         break;
+    case STORE_VERIFY:
+        engine_verify(e, &request);
+        break;
     case STORE_CONFIRM:
         engine_confirm(e, &request);
         break;

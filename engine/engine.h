@@ -61,6 +61,7 @@
 #ifndef GT_ENGINE_ENGINE_H
 #define GT_ENGINE_ENGINE_H
 
+#include "engine/base/events.h"
 #include "engine/base/metrics.h"
 #include "engine/clock.h"
 #include "engine/disk.h"
@@ -106,6 +107,7 @@ enum store_kind {
     STORE_CLOCKS,   /* the clocks of some partitions */
     STORE_PULL,     /* what a replica with this clock lacks (RULES 3) */
     STORE_CLOCK,    /* merges a cut clock, when all that it speaks of is stored */
+    STORE_VERIFY,   /* the digests of a run of keys, read again */
     STORE_CONFIRM,  /* every owner has what all these clocks cover: the dot log may forget it */
     STORE_OPERATION /* whether the write of this operation id has happened (RULES 10) */
 };
@@ -158,11 +160,11 @@ struct store_request {
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
     /* META: value above; empty removes */
-    /* SCAN: keys strictly after (from_hash, from_key), or all when from_start */
+    /* SCAN, VERIFY: keys strictly after (from_hash, from_key), or all when from_start */
     bool from_start;
     uint64_t from_hash;
     struct slice from_key;
-    uint32_t bytes_max; /* of the result, at least one key; the engine caps it at 1 MiB */
+    uint32_t bytes_max; /* of what is read, at least one key; the engine caps it at 1 MiB */
 };
 
 /* Blobs belong to the result; whoever keeps one takes a reference. */
@@ -180,7 +182,7 @@ struct store_result {
      *     state is missing;
      *   META: GT_EARG: the name is reserved, empty or over 255 bytes;
      *   CLOCK: GT_ECORRUPT: it is none, or names dots of this node that were never minted;
-     *   SCAN, PULL: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
+     *   SCAN, PULL, VERIFY: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
      * LOAD of an absent key is 0 with no record. */
     int result;
     struct blob *record;  /* PUT, MERGE: resulting state; LOAD, OPERATION: the state, NULL when
@@ -207,6 +209,10 @@ struct store_result {
     struct blob *entries;
     uint32_t entry_count;
     bool more; /* keys remain behind the last entry */
+    /* VERIFY: entries are varint length, key; u64 digest of its record, 0 = it is bad; repeated, as
+     * SCAN's in order. clock is the row of the partition that CLOCKS would give, of the same
+     * moment. */
+    uint64_t bytes_read; /* VERIFY: of keys and records */
     /* CLOCKS: repeated varint partition; varint length, clock; varint records; u64 sum of their
      * digests: all of one moment. PULL: as SCAN, in the order of dots
      * or, when whole, of keys. */
@@ -228,9 +234,10 @@ struct engine_config {
     struct disk *disk;   /* borrowed; outlives the engine */
     struct index *index; /* borrowed; outlives the engine */
     struct log *log;
-    const char *role; /* "node" or "manager": a folder of the other role is refused */
-    uint64_t seed;    /* for salts, a new node id, the low bits of the incarnation */
-    uint64_t wall_us; /* for the high bits of the incarnation */
+    struct events *events; /* borrowed; may be NULL */
+    const char *role;      /* "node" or "manager": a folder of the other role is refused */
+    uint64_t seed;         /* for salts, a new node id, the low bits of the incarnation */
+    uint64_t wall_us;      /* for the high bits of the incarnation */
     uint8_t boot_id[16];
     uint64_t segment_bytes;     /* 0 = default */
     uint64_t value_bytes_max;   /* 0 = default; engine_set_value_bytes_max changes it later */

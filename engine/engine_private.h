@@ -158,6 +158,7 @@ struct engine {
     struct disk *disk;
     struct index *index;
     struct log *log;
+    struct events *events;
     struct prng prng;
     struct engine_identity identity;
     struct identity_value identity_value; /* as it stands in the index */
@@ -195,6 +196,7 @@ struct engine {
     uint32_t file_count, file_capacity;
     uint64_t segment_next;
     uint64_t segment_need; /* bytes that the first waiting request needs of a new one, or 0 */
+    bool disk_full;        /* as the last attempt to make one showed, and as events say */
     int segment_error;     /* of the last attempt; no other is made until somebody asks */
 
     struct request_queue parked;
@@ -255,8 +257,8 @@ void view_close(struct view *view);
 struct presence presence_of(const struct state *state, const struct blob *record);
 void engine_load(struct engine *e, const struct store_request *r);
 void engine_scan(struct engine *e, const struct store_request *r);
-/* A run of keys into e->scan; the newest LSN shown, and whether a bad record was met. 0, GT_EIO,
- * GT_ENOMEM. */
+/* A run of keys into e->scan, with records or (VERIFY) with their digests; the newest LSN shown,
+ * and whether a bad record was met. 0, GT_EIO, GT_ENOMEM. */
 int engine_scan_run(struct engine *e, const struct store_request *r, struct store_result *result,
                     uint64_t *lsn, bool *unknown);
 void engine_operation(struct engine *e, const struct store_request *r);
@@ -294,6 +296,7 @@ bool engine_dot_unminted(const struct engine *e, const struct partition *p, stru
 int engine_clock_read(struct engine *e, const struct partition *p, struct slice bytes);
 void engine_clocks(struct engine *e, const struct store_request *r);
 void engine_pull(struct engine *e, const struct store_request *r);
+void engine_verify(struct engine *e, const struct store_request *r);
 void engine_confirm(struct engine *e, const struct store_request *r);
 
 /* ---- lanes.c --------------------------------------------------------------------------------- */

@@ -79,6 +79,7 @@ static void log_bound(struct engine *e)
                  "dot log over its bound: owners that lack writes of this partition are sent every "
                  "key partition=%u entries=%u",
                  number, count);
+        events_add(e->events, EVENT_LOG_FLOOR, "partition %u, %u entries", number, count);
     }
     clock_close(&floor);
 }
@@ -162,6 +163,34 @@ void engine_clocks(struct engine *e, const struct store_request *r)
         result.result = GT_ENOMEM;
     /* What is not durable must not be told. */
     engine_answer_at(e, &result, result.result ? 0 : e->next_lsn - 1);
+}
+
+void engine_verify(struct engine *e, const struct store_request *r)
+{
+    struct store_result result = {.kind = STORE_VERIFY, .tag = r->tag};
+    uint64_t lsn; /* of what was read; the row is at least as new */
+    bool unknown;
+    if (r->partition >= PARTITIONS_MAX || r->from_key.bytes > KEY_BYTES_MAX) {
+        answer_error(e, r, GT_ELIMIT);
+        return;
+    }
+    e->metrics.scans_count++;
+    buf_clear(&e->scan);
+    int error = engine_scan_run(e, r, &result, &lsn, &unknown);
+    if (!error && !(result.entries = buf_blob(&e->scan)))
+        error = GT_ENOMEM;
+    if (!error) {
+        buf_clear(&e->scan);
+        clock_put(e, r->partition);
+        if (!(result.clock = buf_blob(&e->scan)))
+            error = GT_ENOMEM;
+    }
+    if (error) {
+        store_result_release(&result);
+        answer_error(e, r, error);
+        return;
+    }
+    engine_answer_at(e, &result, e->next_lsn - 1);
 }
 
 /* Repeated varint length, clock. The number of clocks, or GT_ECORRUPT, GT_ENOMEM. */

@@ -309,6 +309,11 @@ static void segment_made(struct engine *e, struct engine_job *j)
                  (unsigned long long)j->number, (unsigned long long)j->bytes,
                  error_text(j->result));
         e->segment_error = j->result;
+        if (j->result == GT_ENOSPACE && !e->disk_full) {
+            e->disk_full = true;
+            events_add(e->events, EVENT_DISK_FULL, "a log segment of %llu bytes not made",
+                       (unsigned long long)j->bytes);
+        }
         return;
     }
     if (j->recycle)
@@ -318,6 +323,9 @@ static void segment_made(struct engine *e, struct engine_job *j)
     gt_assert(e->ready_count < READY_SEGMENTS_MAX);
     e->ready[e->ready_count++] = j->segment;
     e->segment_next = j->number + 1;
+    if (e->disk_full)
+        events_add(e->events, EVENT_DISK_ROOM, "a log segment was made");
+    e->disk_full = false;
     j->made = false;
     if (j->recycle)
         e->metrics.segments_recycled_count++;

@@ -15,6 +15,8 @@ static void bad_record(struct engine *e, uint32_t partition, struct slice key, i
     e->metrics.bad_records_count++;
     log_error(e->log, "record unreadable partition=%u key=%.*s cause=%s", partition, shown,
               (const char *)key.data, error_text(error));
+    events_add(e->events, EVENT_BAD_RECORD, "partition %u, key %.*s: %s", partition, shown,
+               (const char *)key.data, error_text(error));
 }
 
 struct presence presence_of(const struct state *state, const struct blob *record)
@@ -231,6 +233,8 @@ struct scan {
     uint32_t count;
     bool more;
     bool unknown; /* a bad record was met */
+    bool digests; /* in place of records */
+    uint64_t bytes_read;
 };
 
 #define SCAN_END 1 /* ends the walk over the index */
@@ -238,21 +242,25 @@ struct scan {
 /* 0, or SCAN_END when the result is full. */
 static int scan_emit(struct scan *s, struct slice key, struct slice record)
 {
+    struct buf *out = &s->e->scan;
+    size_t bytes = key.bytes + record.bytes + 2 + 5;
+    if (s->count > 0 && s->bytes_read + bytes > s->bytes_max) {
+        s->more = true;
+        return SCAN_END;
+    }
+    s->bytes_read += bytes;
+    s->count++;
     int error = record_verify(record, s->partition, key);
     if (error) {
         bad_record(s->e, s->partition, key, error);
         record = slice_of(NULL, 0);
         s->unknown = true;
     }
-    struct buf *out = &s->e->scan;
-    size_t bytes = key.bytes + record.bytes + 2 + 5;
-    if (s->count > 0 && out->bytes + bytes > s->bytes_max) {
-        s->more = true;
-        return SCAN_END;
-    }
     buf_bytes(out, key);
-    buf_bytes(out, record);
-    s->count++;
+    if (s->digests)
+        buf_u64(out, error ? 0 : record_digest(record));
+    else
+        buf_bytes(out, record);
     return out->failed ? GT_ENOMEM : 0;
 }
 
@@ -326,10 +334,12 @@ int engine_scan_run(struct engine *e, const struct store_request *r, struct stor
                      .partition = r->partition,
                      .bytes_max = r->bytes_max < SCAN_BYTES_MAX ? r->bytes_max : SCAN_BYTES_MAX,
                      .after = r->from_start ? NULL : &after,
-                     .list = &e->scan_list};
+                     .list = &e->scan_list,
+                     .digests = r->kind == STORE_VERIFY};
     int error = scan_run(&s);
     result->entry_count = s.count;
     result->more = s.more;
+    result->bytes_read = s.bytes_read;
     *lsn = s.lsn;
     *unknown = s.unknown;
     return error;

@@ -401,6 +401,7 @@ static struct engine *engine_alloc(const struct engine_config *config)
     e->disk = config->disk;
     e->index = config->index;
     e->log = config->log;
+    e->events = config->events;
     e->segment_bytes = (segment + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
     e->overlay_half = overlay_max / 2;
     e->parked_max = config->parked_max ? config->parked_max : PARKED_DEFAULT;
@@ -536,6 +537,8 @@ static void damage_mark(struct engine *e, struct engine_damage *mark,
         damage_add(mark, found->kinds, found->first_lsn, found->last_lsn);
         mark->found_s = wall_us / 1000000;
         mark->starts = 0;
+        events_add(e->events, EVENT_DAMAGE, "lsn %llu..%llu may be lost",
+                   (unsigned long long)mark->first_lsn, (unsigned long long)mark->last_lsn);
     } else if (mark->kinds) {
         mark->starts++;
         log_warn(e->log,
@@ -543,6 +546,9 @@ static void damage_mark(struct engine *e, struct engine_damage *mark,
                  "kinds=%u found_s=%llu starts_since=%llu",
                  (unsigned long long)mark->first_lsn, (unsigned long long)mark->last_lsn,
                  mark->kinds, (unsigned long long)mark->found_s, (unsigned long long)mark->starts);
+        events_add(e->events, EVENT_DAMAGE, "lsn %llu..%llu may be lost, found %llu starts ago",
+                   (unsigned long long)mark->first_lsn, (unsigned long long)mark->last_lsn,
+                   (unsigned long long)mark->starts);
     }
 }
 

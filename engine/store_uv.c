@@ -101,7 +101,8 @@ static void reader_run(void *arg)
         /* The request stays in its place, and its hold with it, until the loop takes it. */
         const struct store_request *r = &c->items[(c->head + c->warmed) % STORE_INFLIGHT_MAX];
         uint32_t partition = r->partition;
-        struct slice key = r->kind == STORE_SCAN ? r->from_key : r->key;
+        bool run = r->kind == STORE_SCAN || r->kind == STORE_VERIFY;
+        struct slice key = run ? r->from_key : r->key;
         uv_mutex_unlock(&s->lock);
         engine_warm(s->engine, partition, key);
         uv_mutex_lock(&s->lock);

@@ -206,6 +206,7 @@ static int manager_open(struct program *p)
     if (error)
         return error;
     struct manager_config config = {.log = &d->log,
+                                    .events = &d->events,
                                     .seed = loop_seed(),
                                     .identity = *engine_identity(d->engine),
                                     .map = engine_meta(d->engine, "map"),

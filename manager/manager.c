@@ -30,6 +30,7 @@ struct waiting {
 
 struct manager {
     struct log *log;
+    struct events *events;
     struct catalog catalog;
     struct engine_identity identity;
     struct settings settings;
@@ -143,6 +144,7 @@ int manager_new(const struct manager_config *c, struct manager **out, char why[M
     if (!m)
         return GT_ENOMEM;
     m->log = c->log;
+    m->events = c->events;
     m->identity = c->identity;
     hlc_init(&m->clock, c->stamp_max);
     m->form_after_us = c->form_after_us;
@@ -244,6 +246,14 @@ static void status_answer(struct manager *m, const struct gt_event *ev, struct g
     status_close(&status);
 }
 
+static void events_answer(struct manager *m, const struct gt_event *ev, struct gt_effects *fx)
+{
+    struct msg reply = reply_to(m, ev);
+    msg_events(&reply, MANAGER_LABEL, m->events);
+    effects_reply(fx, ev->link, &reply);
+    free(reply.events_reply.events);
+}
+
 static void data_refuse(struct manager *m, const struct gt_event *ev, struct gt_effects *fx)
 {
     struct msg reply = reply_to(m, ev);
@@ -263,6 +273,9 @@ static void data_refuse(struct manager *m, const struct gt_event *ev, struct gt_
         break;
     case MSG_STATE:
         reply.state_reply.head = head;
+        break;
+    case MSG_VERIFY:
+        reply.verify_reply.head = head;
         break;
     default:
         reply.fetch_reply.head = head;
@@ -443,6 +456,10 @@ static void on_map_stored(struct manager *m, const struct gt_event *ev, struct g
              (unsigned long long)m->catalog.told->epoch.ballot,
              (unsigned long long)m->catalog.told->epoch.counter, m->catalog.told->member_count,
              m->catalog.told->formed ? "formed" : "forming");
+    events_add(m->events, EVENT_MAP, "epoch %llu.%llu, %u members, %s",
+               (unsigned long long)m->catalog.told->epoch.ballot,
+               (unsigned long long)m->catalog.told->epoch.counter, m->catalog.told->member_count,
+               m->catalog.told->formed ? "formed" : "forming");
 }
 
 /* ---- members --------------------------------------------------------------------------------- */
@@ -571,6 +588,8 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
     if (error) {
         log_warn(m->log, "registration refused node=%016llx: %s", (unsigned long long)asked->id,
                  why);
+        events_add(m->events, EVENT_NODE_REFUSED, "node %016llx: %s", (unsigned long long)asked->id,
+                   why);
         register_answer(m, ev->link, request->id, ev->wall_us, error, why, "", fx);
         return;
     }
@@ -594,6 +613,10 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
         draft->members[index] = now;
     if (joins)
         m->last_join_us = ev->now_us;
+    if (known < 0)
+        events_add(m->events, EVENT_NODE_JOINED, "%s", now.label);
+    else if (joins)
+        events_add(m->events, EVENT_NODE_UP, "%s: it has started again", now.label);
     log_info(m->log, "registered %s node=%016llx incarnation=%llx %s", now.label,
              (unsigned long long)now.id, (unsigned long long)now.incarnation,
              member_state_name(now.state));
@@ -627,6 +650,7 @@ static int heartbeat_take(struct manager *m, const struct greeted *g, const stru
     draft->members[index].state = state;
     m->last_join_us = ev->now_us;
     log_info(m->log, "heard again %s", draft->members[index].label);
+    events_add(m->events, EVENT_NODE_UP, "%s: heard again", draft->members[index].label);
     return 0;
 }
 
@@ -667,6 +691,9 @@ static void mark_silent(struct manager *m, uint64_t now_us)
         newest = draft;
         log_warn(m->log, "down %s: no heartbeat for %llu ms", draft->members[i].label,
                  (unsigned long long)(MANAGER_MISSES_MAX * m->heartbeat_us / 1000));
+        events_add(m->events, EVENT_NODE_DOWN, "%s: no heartbeat for %llu ms",
+                   draft->members[i].label,
+                   (unsigned long long)(MANAGER_MISSES_MAX * m->heartbeat_us / 1000));
     }
 }
 
@@ -702,6 +729,7 @@ static void form(struct manager *m, uint64_t now_us)
     formed->formed = true;
     catalog_begin(&m->catalog, formed);
     log_info(m->log, "cluster formed members=%u", formed->member_count);
+    events_add(m->events, EVENT_FORMED, "%u members", formed->member_count);
 }
 
 static void commit(struct manager *m, uint64_t now_us, struct gt_effects *fx)
@@ -746,6 +774,8 @@ static void port_store(struct manager *m, struct gt_effects *fx)
 static void on_start(struct manager *m, const struct gt_event *ev, struct gt_effects *fx)
 {
     m->start_us = m->last_join_us = ev->now_us;
+    events_add(m->events, EVENT_STARTED, "incarnation %016llx",
+               (unsigned long long)m->identity.incarnation);
     if (m->catalog.told) {
         /* A new reign has a new ballot, in a map of its own, even when nothing else changes. */
         if (!catalog_edit(&m->catalog, m->catalog.told->member_count))
@@ -801,6 +831,9 @@ static void on_message(struct manager *m, const struct gt_event *ev, struct gt_e
     case MSG_STATUS:
         status_answer(m, ev, fx);
         return;
+    case MSG_EVENTS:
+        events_answer(m, ev, fx);
+        return;
     case MSG_REGISTER:
         on_register(m, g, ev, fx);
         return;
@@ -813,6 +846,7 @@ static void on_message(struct manager *m, const struct gt_event *ev, struct gt_e
     case MSG_STATE:
     case MSG_FETCH:
     case MSG_RANGE:
+    case MSG_VERIFY:
         data_refuse(m, ev, fx);
         return;
     default:
@@ -823,6 +857,7 @@ static void on_message(struct manager *m, const struct gt_event *ev, struct gt_e
 
 void manager_step(struct manager *m, const struct gt_event *ev, struct gt_effects *out)
 {
+    events_at(m->events, ev->wall_us);
     switch (ev->kind) {
     case GT_START:
         on_start(m, ev, out);

@@ -37,6 +37,7 @@ enum manager_given {
 
 struct manager_config {
     struct log *log;
+    struct events *events; /* borrowed; may be NULL */
     uint64_t seed;
     /* With a cluster id: that of the cluster. Without, it is drawn from the seed, and nobody is
      * greeted before the first map made it durable. */

@@ -220,6 +220,7 @@ static int engine_start(struct daemon *d, uint64_t segment_bytes)
     struct engine_config config = {.disk = d->disk,
                                    .index = d->index,
                                    .log = &d->log,
+                                   .events = &d->events,
                                    .role = d->role,
                                    .seed = loop_seed(),
                                    .wall_us = loop_wall_us(),
@@ -258,6 +259,7 @@ int daemon_folder_open(struct daemon *d, const char *label, uint64_t segment_byt
     const char *folder = d->options.data_dir;
     char holder[DISK_HOLDER_BYTES], who[UNITS_LABEL_BYTES + 24];
     log_init(&d->log, d->options.log_level, log_sink_stderr, NULL);
+    events_init(&d->events, loop_wall_us());
     int error = descriptors_take(d);
     if (error)
         return error;

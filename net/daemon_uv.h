@@ -34,6 +34,7 @@ struct daemon {
     const char *role; /* "node", "manager": the folder's; the program is gtstore-ROLE */
     struct daemon_options options;
     struct log log;
+    struct events events;
     struct disk *disk;
     struct index *index;
     struct engine *engine;

@@ -305,6 +305,23 @@ static void put_scan(struct writer *w, const struct msg *m)
     put_u(w, m->scan.bytes_max);
 }
 
+static void put_events_reply(struct writer *w, const struct msg *m)
+{
+    put_start(w, m, 4);
+    put_i(w, m->events_reply.error);
+    put_str(w, m->events_reply.label);
+    put_u(w, m->events_reply.forgotten);
+    put_array(w, m->events_reply.event_count);
+    for (uint32_t i = 0; i < m->events_reply.event_count; i++) {
+        const struct msg_event *e = &m->events_reply.events[i];
+        put_array(w, 4);
+        put_u(w, e->wall_us);
+        put_u(w, e->times);
+        put_str(w, e->kind);
+        put_str(w, e->text);
+    }
+}
+
 static void put_body(struct writer *w, const struct msg *m)
 {
     switch (m->type) {
@@ -315,6 +332,7 @@ static void put_body(struct writer *w, const struct msg *m)
     case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:
+    case MSG_EVENTS:
         put_start(w, m, 0);
         return;
     case MSG_PING_REPLY:
@@ -350,6 +368,7 @@ static void put_body(struct writer *w, const struct msg *m)
         return;
     case MSG_SCAN:
     case MSG_RANGE:
+    case MSG_VERIFY:
         put_scan(w, m);
         return;
     case MSG_SCAN_REPLY:
@@ -358,6 +377,16 @@ static void put_body(struct writer *w, const struct msg *m)
         put_reply_head(w, &m->scan_reply.head);
         put_bin(w, m->scan_reply.entries);
         put_u(w, m->scan_reply.entry_count);
+        return;
+    case MSG_VERIFY_REPLY:
+        put_start(w, m, 7);
+        put_reply_head(w, &m->verify_reply.head);
+        put_u(w, m->verify_reply.records);
+        put_u(w, m->verify_reply.digest_sum);
+        put_u(w, m->verify_reply.bad);
+        put_bin(w, m->verify_reply.last_key);
+        put_bin(w, m->verify_reply.row);
+        put_bin(w, m->verify_reply.keys);
         return;
     case MSG_CLOCKS:
         put_start(w, m, 1);
@@ -466,6 +495,9 @@ static void put_body(struct writer *w, const struct msg *m)
         if (m->status_reply.status)
             put_status(w, m->status_reply.status);
         return;
+    case MSG_EVENTS_REPLY:
+        put_events_reply(w, m);
+        return;
     }
     gt_assert(msg_is_reply(m->type));
     put_start(w, m, 1);
@@ -489,7 +521,12 @@ static size_t body_bytes_expected(const struct msg *m)
         return bytes + m->get_reply.context.bytes;
     case MSG_SCAN:
     case MSG_RANGE:
+    case MSG_VERIFY:
         return bytes + m->scan.from_key.bytes;
+    case MSG_VERIFY_REPLY:
+        return bytes + m->verify_reply.row.bytes + m->verify_reply.keys.bytes;
+    case MSG_EVENTS_REPLY:
+        return bytes + m->events_reply.event_count * 100u;
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
         return bytes + m->scan_reply.entries.bytes;
@@ -1073,6 +1110,27 @@ static void get_get_reply(struct fields *f, struct msg *m)
     m->get_reply.clock_us = get_u(f, UINT64_MAX);
 }
 
+static void get_events_reply(struct fields *f, struct msg *m)
+{
+    m->events_reply.error = get_error(f);
+    m->events_reply.label = get_bytes(f);
+    m->events_reply.forgotten = get_u(f, UINT64_MAX);
+    struct fields in = get_array(f);
+    uint32_t count = fields_left(&in);
+    m->events_reply.events = zone_array(&in, count, sizeof(*m->events_reply.events));
+    m->events_reply.event_count = m->events_reply.events ? count : 0;
+    for (uint32_t i = 0; i < m->events_reply.event_count; i++) {
+        struct msg_event *e = &m->events_reply.events[i];
+        struct fields one = get_array(&in);
+        e->wall_us = get_u(&one, UINT64_MAX);
+        e->times = get_u(&one, UINT64_MAX);
+        e->kind = get_bytes(&one);
+        e->text = get_bytes(&one);
+        end_array(&in, &one);
+    }
+    end_array(f, &in);
+}
+
 /* A run of whole dots. */
 static uint32_t get_partition(struct fields *f)
 {
@@ -1116,6 +1174,7 @@ static void get_body(struct fields *f, struct msg *m)
     case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:
+    case MSG_EVENTS:
         return;
     case MSG_PING_REPLY:
         m->ping_reply.wall_us = get_u(f, UINT64_MAX);
@@ -1146,7 +1205,20 @@ static void get_body(struct fields *f, struct msg *m)
         return;
     case MSG_SCAN:
     case MSG_RANGE:
+    case MSG_VERIFY:
         get_scan(f, m);
+        return;
+    case MSG_VERIFY_REPLY:
+        get_reply_head(f, &m->verify_reply.head);
+        m->verify_reply.records = get_u(f, UINT64_MAX);
+        m->verify_reply.digest_sum = get_u(f, UINT64_MAX);
+        m->verify_reply.bad = get_u(f, UINT64_MAX);
+        m->verify_reply.last_key = get_bytes(f);
+        m->verify_reply.row = get_bytes(f);
+        m->verify_reply.keys = get_bytes(f);
+        return;
+    case MSG_EVENTS_REPLY:
+        get_events_reply(f, m);
         return;
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
@@ -1248,6 +1320,26 @@ static void get_body(struct fields *f, struct msg *m)
     f->error = GT_EUNSUPPORTED;
 }
 
+void msg_events(struct msg *m, const char *label, const struct events *kept)
+{
+    uint32_t count = events_count(kept);
+    m->events_reply.label = slice_text(label);
+    m->events_reply.events = calloc(count + 1, sizeof(*m->events_reply.events));
+    if (!m->events_reply.events) {
+        m->events_reply.error = GT_ENOMEM;
+        return;
+    }
+    m->events_reply.forgotten = kept ? kept->total - count : 0;
+    m->events_reply.event_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct event *e = events_get(kept, i);
+        m->events_reply.events[i] = (struct msg_event){.wall_us = e->wall_us,
+                                                       .times = e->times,
+                                                       .kind = slice_text(event_name(e->kind)),
+                                                       .text = slice_text(e->text)};
+    }
+}
+
 struct msg_decoder *msg_decoder_new(void)
 {
     struct msg_decoder *d = calloc(1, sizeof(*d));
@@ -1347,6 +1439,10 @@ static const char *type_name(enum msg_type type)
         NAME(HEARTBEAT_REPLY);
         NAME(STATUS);
         NAME(STATUS_REPLY);
+        NAME(VERIFY);
+        NAME(VERIFY_REPLY);
+        NAME(EVENTS);
+        NAME(EVENTS_REPLY);
 #undef NAME
     }
     return "?";
@@ -1382,6 +1478,10 @@ static int error_in(const struct msg *m)
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
         return m->scan_reply.head.error;
+    case MSG_VERIFY_REPLY:
+        return m->verify_reply.head.error;
+    case MSG_EVENTS_REPLY:
+        return m->events_reply.error;
     case MSG_CLOCKS_REPLY:
         return m->clocks.head.error;
     case MSG_PULL_REPLY:

@@ -50,8 +50,12 @@ enum msg_type {
     MSG_REGISTER_REPLY = 41,
     MSG_HEARTBEAT = 42,
     MSG_HEARTBEAT_REPLY = 43,
+    MSG_VERIFY = 46,
+    MSG_VERIFY_REPLY = 47, /* tool -> owner: read a run of keys again */
     MSG_STATUS = 50,
     MSG_STATUS_REPLY = 51,
+    MSG_EVENTS = 52,
+    MSG_EVENTS_REPLY = 53,
 };
 
 enum role { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MANAGER = 3 };
@@ -69,7 +73,7 @@ enum request_flag {
     REQUEST_FORWARDED = 8,  /* passed on by a node already: do not pass on again */
     REQUEST_ALL = 16,       /* GET: every sibling */
     REQUEST_BLOCKING = 32,  /* GET: answer when what is shown is at w owners, or fail */
-    REQUEST_KEYS_ONLY = 64, /* reserved */
+    REQUEST_KEYS_ONLY = 64, /* VERIFY: each key with its digest, not only their sum */
     REQUEST_SESSION = 128,  /* GET: of a session, which demands later what it is shown now: answer
                                when that is at w owners, if it can be */
     REQUEST_ASKED = 256 /* STATE: the owners were asked for the operation before it was written */
@@ -85,7 +89,7 @@ enum reply_flag {
     REPLY_UNKNOWN = 32,  /* FETCH: the record here is bad; PULL: one of them is; OPERATION: it
                             cannot be told here */
     REPLY_ABSENT = 64,   /* FETCH: the key is absent here */
-    REPLY_MORE = 128,    /* SCAN, RANGE: keys remain behind the last entry; PULL: more is lacking */
+    REPLY_MORE = 128,    /* SCAN, RANGE, VERIFY: keys remain; PULL: more is lacking */
     REPLY_WHOLE = 256,   /* PULL: the entries are all keys of their range, not those lacking */
     REPLY_DIGEST = 1024  /* FETCH: the digest of the record instead of it */
 };
@@ -116,6 +120,13 @@ struct msg_sibling {
     uint64_t stamp;
     struct dot dot;
     struct slice value;
+};
+
+/* One event of a process (engine/base/events.h). The kind is its name, so that the programs of
+ * different versions understand one another. */
+struct msg_event {
+    uint64_t wall_us, times;
+    struct slice kind, text;
 };
 
 enum node_wish_flag { WISH_PORT_ZERO = 1 /* reserved */ };
@@ -210,13 +221,23 @@ struct msg {
             uint64_t from_hash;
             struct slice from_key;
             uint32_t bytes_max;
-        } scan; /* SCAN and RANGE */
+        } scan; /* SCAN, RANGE and VERIFY */
         struct {
             struct reply_head head;
             struct slice
                 entries; /* as store_result.entries: varint length, key; varint length, record */
             uint32_t entry_count;
         } scan_reply; /* SCAN_REPLY and RANGE_REPLY */
+        struct {
+            struct reply_head head;
+            uint64_t records, digest_sum; /* of this run, as read; bad ones are not in them */
+            uint64_t bad;                 /* whose checksum failed */
+            struct slice last_key;        /* where to go on, with MORE */
+            /* Of the whole partition, cut with the run and durable: a row as of CLOCKS. */
+            struct slice row;
+            /* KEYS_ONLY: varint length, key; u64 digest, 0 = it is bad; repeated. */
+            struct slice keys;
+        } verify_reply;
         struct {
             struct request_head head;
             uint32_t partition;
@@ -310,12 +331,22 @@ struct msg {
             int32_t error;
             struct status *status; /* decode: in the decoder's zone */
         } status_reply;
+        struct {
+            int32_t error;
+            struct slice label;       /* whose they are */
+            uint64_t forgotten;       /* older ones, which are kept no more */
+            struct msg_event *events; /* oldest first; decode: in the decoder's zone */
+            uint32_t event_count;
+        } events_reply;
         struct { /* encode only, of a type that is not in the list: the answer to a request of an
                   * unknown type (its number plus one). Every reply decodes from it. */
             int32_t error;
         } refusal;
     };
 };
+
+/* Fills an EVENTS_REPLY from what is kept; the list is the caller's to free. */
+void msg_events(struct msg *m, const char *label, const struct events *kept);
 
 struct msg_decoder;                        /* keeps its zone between messages */
 struct msg_decoder *msg_decoder_new(void); /* NULL when out of memory */

@@ -317,6 +317,8 @@ static void differ(struct node *n, struct watch_other *o, uint32_t partition)
     n->metrics.partitions_differ_count++;
     log_info(n->log, "equal clocks, unequal records partition=%u with=%s", partition,
              node_label_of(n, o->node));
+    events_add(n->events, EVENT_RECORDS_DIFFER, "partition %u, compared with %s", partition,
+               node_label_of(n, o->node));
 }
 
 /* What they durably have beside what we have. */
@@ -384,6 +386,8 @@ void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects
         compare_all(n, ev->peer, slice_blob(sent), m->clocks.clocks, fx);
         if (p && p->compare_next > 0)
             compare_begin(n, p, p->compare_next, fx);
+        if (p)
+            pull_announce(n, p, p->compare_next == 0);
     }
     blob_unref(sent);
 }
@@ -424,7 +428,11 @@ void clocks_asked_stored(struct node *n, uint64_t id, struct slot *s, const stru
     if (!r->result)
         reply.clocks.clocks = slice_blob(r->entries);
     effects_reply(fx, s->origin.link, &reply);
-    if (!r->result)
+    if (!r->result) {
+        struct peer *p = node_peer(n, s->clocks.peer);
         compare_all(n, s->clocks.peer, slice_blob(r->entries), s->clocks.theirs, fx);
+        if (p)
+            pull_announce(n, p, false);
+    }
     coord_end(n, id, s);
 }

@@ -41,6 +41,9 @@ void answer(struct node *n, const struct origin *o, int error, enum outcome outc
     case MSG_OPERATION_REPLY:
         m.operation_reply.head = head;
         break;
+    case MSG_VERIFY_REPLY:
+        m.verify_reply.head = head;
+        break;
     default:
         gt_unreachable("no data reply %d", m.type);
     }
@@ -390,6 +393,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
         break;
     case SLOT_CLOCKS_ASKED:
     case SLOT_CONFIRM:
+    case SLOT_VERIFY:
         n->replicating--;
         break;
     case SLOT_PULL:
@@ -488,6 +492,9 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
         break;
     case SLOT_PULL:
         pull_timeout(n, id, s, fx);
+        break;
+    case SLOT_VERIFY:
+        verify_timeout(n, id, s, fx);
         break;
     case SLOT_REPLICA:
     case SLOT_META:

@@ -293,6 +293,7 @@ static int node_open(struct program *p)
         return daemon_fail(d, GT_ELABEL, "data folder %s is of %s, not of %s", d->options.data_dir,
                            label, o->label);
     struct node_config config = {.log = &d->log,
+                                 .events = &d->events,
                                  .seed = loop_seed(),
                                  .identity = *engine_identity(d->engine),
                                  .manager_count = o->manager_count,

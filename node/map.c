@@ -110,6 +110,9 @@ void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
     log_info(n->log, "map epoch=%llu.%llu members=%u %s", (unsigned long long)r->epoch.ballot,
              (unsigned long long)r->epoch.counter, r->member_count,
              r->formed ? "formed" : "forming");
+    events_add(n->events, EVENT_MAP, "epoch %llu.%llu, %u members, %s",
+               (unsigned long long)r->epoch.ballot, (unsigned long long)r->epoch.counter,
+               r->member_count, r->formed ? "formed" : "forming");
     watches_rebuild(n);
     peers_rebuild(n, fx);
     members_changed(n, fx);

@@ -305,7 +305,9 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
     } else {
         if (!p->manager && seen_raise(n, p->id, m->hello.incarnation) != 0)
             log_warn(n->log, "incarnation not remembered of=%s", who);
-        p->up = true;
+        if (!p->up)
+            events_add(n->events, EVENT_LINK_UP, "%s", who);
+        p->up = p->fresh = true;
         if (!p->manager)
             watch_greeted(n, p->id);
         if (p->manager)

@@ -174,6 +174,9 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     case SLOT_PULL:
         pull_stored(n, r->tag, s, r, fx);
         break;
+    case SLOT_VERIFY:
+        verify_stored(n, r->tag, s, r, fx);
+        break;
     default:
         gt_unreachable("storage answers a slot of kind %d", s->kind);
     }
@@ -234,6 +237,12 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
         break;
     case MSG_OPERATION:
         replica_operation(n, ev, fx);
+        break;
+    case MSG_VERIFY:
+        replica_verify(n, ev, fx);
+        break;
+    case MSG_EVENTS:
+        events_give(n, ev, fx);
         break;
     case MSG_MAP_GET:
         map_give(n, ev, fx);
@@ -313,6 +322,13 @@ static void link_up(struct node *n, const struct gt_event *ev, struct gt_effects
     hello_send(n, p->id, fx);
 }
 
+static void link_lost(struct node *n, const struct peer *p)
+{
+    const char *who = p->manager ? MANAGER_LABEL : node_label_of(n, p->id);
+    log_info(n->log, "link down to=%s", who);
+    events_add(n->events, EVENT_LINK_LOST, "%s", who);
+}
+
 static void link_down(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     if (ev->link) {
@@ -323,13 +339,15 @@ static void link_down(struct node *n, const struct gt_event *ev, struct gt_effec
     if (!p)
         return;
     if (p->up)
-        log_info(n->log, "link down to=%s", p->manager ? MANAGER_LABEL : node_label_of(n, p->id));
+        link_lost(n, p);
     p->connected = p->up = p->registered = p->comparing = false;
     coord_link_down(n, ev->peer, fx);
 }
 
 static void start(struct node *n, struct gt_effects *fx)
 {
+    events_add(n->events, EVENT_STARTED, "incarnation %016llx",
+               (unsigned long long)n->identity.incarnation);
     n->started = true;
     n->join_deadline_us = n->now_us + n->config.join_timeout_us;
     n->heartbeat_at_us = n->now_us + n->config.heartbeat_us;
@@ -413,6 +431,7 @@ void node_step(struct node *n, const struct gt_event *ev, struct gt_effects *out
 {
     n->now_us = ev->now_us;
     n->wall_us = ev->wall_us;
+    events_at(n->events, ev->wall_us);
     switch (ev->kind) {
     case GT_START:
         start(n, out);
@@ -460,6 +479,9 @@ uint64_t node_deadline_us(const struct node *n)
 
 void node_set_identity(struct node *n, const struct engine_identity *identity)
 {
+    if (identity->incarnation != n->identity.incarnation)
+        events_add(n->events, EVENT_INCARNATION, "%016llx: a peer had seen a higher one",
+                   (unsigned long long)identity->incarnation);
     n->identity = *identity;
     n->renewal.drawing = false;
     if (n->joining) {
@@ -481,6 +503,7 @@ int node_new(const struct node_config *c, struct node **out)
     if (n->config.heartbeat_us == 0)
         n->config.heartbeat_us = HEARTBEAT_US;
     n->log = c->log;
+    n->events = c->events;
     n->identity = c->identity;
     hlc_init(&n->hlc, c->stamp_max);
     n->self = c->self;

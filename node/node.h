@@ -12,6 +12,7 @@
 
 struct node_config {
     struct log *log;
+    struct events *events; /* borrowed; may be NULL */
     uint64_t seed;
     struct engine_identity identity;
     struct address managers[NODE_MANAGERS_MAX];

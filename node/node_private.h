@@ -50,6 +50,7 @@ struct peer {
     bool connected;            /* LINK_UP */
     bool up;                   /* and our hello was accepted: it can be asked */
     bool registered;           /* manager: it knows us */
+    bool fresh;                /* and was not compared with since */
     bool comparing;            /* a comparison of clocks is under way */
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
     uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
@@ -74,6 +75,12 @@ struct watch {
     bool wanted, pulling; /* a pull is, and one is under way (pull.c) */
     uint32_t count;
     struct watch_other others[];
+};
+
+/* What is brought after a link came up, from pull_begun to pull_ended (enum event_kind). */
+struct catching_up {
+    bool begun;
+    uint64_t begun_us, states, bytes; /* of the metrics then */
 };
 
 enum pull_stage { PULL_READING = 1, PULL_ASKED, PULL_STORING, PULL_PAUSED, PULL_MERGING };
@@ -117,7 +124,8 @@ enum slot_kind {
     SLOT_CLOCKS,       /* our clocks are read, and compared with a peer's */
     SLOT_CLOCKS_ASKED, /* a peer's CLOCKS: ours are read for the answer */
     SLOT_CONFIRM,      /* the dot log is told what all have */
-    SLOT_PULL
+    SLOT_PULL,
+    SLOT_VERIFY /* a peer's or tool's VERIFY: paced, then read */
 };
 
 enum put_phase {
@@ -228,6 +236,7 @@ struct slot {
 
 struct node {
     struct log *log;
+    struct events *events;
     struct node_config config;
     struct engine_identity identity;
     struct member self;
@@ -283,7 +292,9 @@ struct node {
     uint32_t watch_count;
     uint64_t exchange_at_us;
     uint32_t pulls, pulls_wanted, pull_next;
+    struct catching_up catching_up;
     uint64_t pull_free_us;                 /* no more is asked for before: the rate of pulls */
+    uint64_t verify_free_us;               /* nothing is read again before */
     struct clock clock_ours, clock_theirs; /* scratch of comparing */
 
     struct state local, incoming, merged; /* scratch of merging */
@@ -377,6 +388,9 @@ void map_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 struct node_report report_now(const struct node *n);
 /* Answers with the cluster as this node sees it. */
 void status_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+
+/* Answers with the events that are kept. */
+void events_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 
 /* ---- coord.c: what all coordinated requests share -------------------------------------------- */
 
@@ -556,6 +570,9 @@ void clocks_asked_stored(struct node *n, uint64_t id, struct slot *s, const stru
 
 /* ---- pull.c ---------------------------------------------------------------------------------- */
 
+/* A peer was compared with: an event when that was the first time since its link came up, and shows
+ * that there is something to bring. over: all partitions that are shared with it were. */
+void pull_announce(struct node *n, struct peer *p, bool over);
 /* Another owner has dots of the partition that we lack. */
 void pull_want(struct node *n, uint32_t partition);
 /* Starts what is wanted, as far as the bound goes. */
@@ -570,6 +587,13 @@ void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *
 /* Answers a peer's PULL with what storage gave. */
 void pull_give(struct node *n, const struct slot *s, const struct store_result *r,
                struct gt_effects *fx);
+
+/* ---- verify.c -------------------------------------------------------------------------------- */
+
+void replica_verify(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void verify_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+void verify_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                   struct gt_effects *fx);
 
 /* ---- replica.c ------------------------------------------------------------------------------- */
 

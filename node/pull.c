@@ -38,6 +38,34 @@ void pull_want(struct node *n, uint32_t partition)
     }
 }
 
+void pull_announce(struct node *n, struct peer *p, bool over)
+{
+    bool known;
+    uint64_t lag = p->fresh ? watch_lag(n, &known) : 0;
+    p->fresh = p->fresh && lag == 0 && !over;
+    if (lag == 0 || n->catching_up.begun)
+        return;
+    n->catching_up = (struct catching_up){.begun = true,
+                                          .begun_us = n->now_us,
+                                          .states = n->metrics.pulled_states_count,
+                                          .bytes = n->metrics.pulled_bytes_count};
+    events_add(n->events, EVENT_PULL_BEGUN, "%llu writes behind, seen when %s was compared with",
+               (unsigned long long)lag, node_label_of(n, p->id));
+}
+
+/* Nothing is wanted any more of what a link that came up showed to be lacking. */
+static void caught_up(struct node *n)
+{
+    struct catching_up *c = &n->catching_up;
+    if (!c->begun || n->pulls > 0 || n->pulls_wanted > 0)
+        return;
+    c->begun = false;
+    events_add(n->events, EVENT_PULL_ENDED, "%llu states, %llu bytes in %llu ms",
+               (unsigned long long)(n->metrics.pulled_states_count - c->states),
+               (unsigned long long)(n->metrics.pulled_bytes_count - c->bytes),
+               (unsigned long long)((n->now_us - c->begun_us) / 1000));
+}
+
 static void want_no_more(struct node *n, struct watch *w)
 {
     if (w->wanted)
@@ -91,7 +119,7 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     return true;
 }
 
-void pulls_begin(struct node *n, struct gt_effects *fx)
+static void wanted_begin(struct node *n, struct gt_effects *fx)
 {
     for (uint32_t left = n->watch_count; left > 0 && n->pulls_wanted > 0 && n->pulls < PULLS_MAX;
          left--) {
@@ -100,6 +128,12 @@ void pulls_begin(struct node *n, struct gt_effects *fx)
         if (w && w->wanted && !w->pulling && !pull_begin(n, at, w, fx))
             return;
     }
+}
+
+void pulls_begin(struct node *n, struct gt_effects *fx)
+{
+    wanted_begin(n, fx);
+    caught_up(n);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

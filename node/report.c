@@ -1,7 +1,7 @@
 /*
- * What the node says of itself when somebody looks: the report that heartbeats carry, and the
- * status answer, which shows the cluster as far as this one node can see it. It is a file of its
- * own because nothing here decides anything.
+ * What the node says of itself when somebody looks: the report that heartbeats carry, its events,
+ * and the status answer, which shows the cluster as far as this one node can see it. It is a file
+ * of its own because nothing here decides anything.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,4 +82,12 @@ void status_give(struct node *n, const struct gt_event *ev, struct gt_effects *f
     effects_reply(fx, ev->link, &m);
     free(up);
     free(st.nodes);
+}
+
+void events_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_EVENTS_REPLY, ev->message.msg->id);
+    msg_events(&m, node_label(n), n->events);
+    effects_reply(fx, ev->link, &m);
+    free(m.events_reply.events);
 }

@@ -116,6 +116,8 @@ int64_t clock_apart_us(struct node *n, const struct slot *s)
         n->clock_apart = far;
         log_warn(n->log, "wall clock %s by_s=%lld", far ? "apart from the other owners'" : "agrees",
                  (long long)(apart / 1000000));
+        events_add(n->events, far ? EVENT_CLOCK_APART : EVENT_CLOCK_AGREES,
+                   "by %lld s, compared with the other owners", (long long)(apart / 1000000));
     }
     return far ? apart : 0;
 }

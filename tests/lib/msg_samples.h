@@ -19,13 +19,15 @@ static const enum msg_type sample_types[] = {
     MSG_RANGE,    MSG_RANGE_REPLY,    MSG_CLOCKS,    MSG_CLOCKS_REPLY,
     MSG_PULL,     MSG_PULL_REPLY,     MSG_MAP_GET,   MSG_MAP,
     MSG_REGISTER, MSG_REGISTER_REPLY, MSG_HEARTBEAT, MSG_HEARTBEAT_REPLY,
-    MSG_STATUS,   MSG_STATUS_REPLY,
+    MSG_STATUS,   MSG_STATUS_REPLY,   MSG_VERIFY,    MSG_VERIFY_REPLY,
+    MSG_EVENTS,   MSG_EVENTS_REPLY,
 };
 #define SAMPLE_TYPES (sizeof(sample_types) / sizeof(sample_types[0]))
 
 #define SAMPLE_BYTES    2048
 #define SAMPLE_SIBLINGS 64
 #define SAMPLE_NODES    5
+#define SAMPLE_EVENTS   1000
 
 /* What a sample points to. */
 struct sample_memory {
@@ -33,6 +35,7 @@ struct sample_memory {
     bool extreme; /* every number at its bound, every text and list as long as it may be */
     uint8_t bytes[SAMPLE_BYTES];
     struct msg_sibling siblings[SAMPLE_SIBLINGS];
+    struct msg_event events[SAMPLE_EVENTS];
     struct status status;
     struct status_node nodes[SAMPLE_NODES];
     struct ring *ring;
@@ -214,6 +217,21 @@ static inline void sample_siblings(struct sample_memory *s, struct msg *m)
     }
 }
 
+static inline void sample_events_reply(struct sample_memory *s, struct msg *m)
+{
+    m->events_reply.error = sample_error(s);
+    m->events_reply.label = sample_slice(s, 63);
+    m->events_reply.forgotten = sample_u(s, UINT64_MAX);
+    m->events_reply.events = s->events;
+    m->events_reply.event_count = (uint32_t)sample_u(s, SAMPLE_EVENTS);
+    for (uint32_t i = 0; i < m->events_reply.event_count; i++) {
+        s->events[i].wall_us = sample_u(s, UINT64_MAX);
+        s->events[i].times = sample_u(s, UINT64_MAX);
+        s->events[i].kind = sample_slice(s, EVENT_NAME_BYTES - 1);
+        s->events[i].text = sample_slice(s, EVENT_TEXT_BYTES - 1);
+    }
+}
+
 /* Fills *m; it borrows from s until sample_release. Seed s->prng and s->extreme before. */
 static inline void sample_msg(struct sample_memory *s, enum msg_type type, struct msg *m)
 {
@@ -270,6 +288,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         break;
     case MSG_SCAN:
     case MSG_RANGE:
+    case MSG_VERIFY:
         sample_request_head(s, &m->scan.head);
         m->scan.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
         m->scan.from_start = sample_u(s, 1);
@@ -376,9 +395,22 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->ping_reply.wall_us = sample_u(s, UINT64_MAX);
         m->ping_reply.clock_us = sample_u(s, UINT64_MAX);
         break;
+    case MSG_VERIFY_REPLY:
+        sample_reply_head(s, &m->verify_reply.head);
+        m->verify_reply.records = sample_u(s, UINT64_MAX);
+        m->verify_reply.digest_sum = sample_u(s, UINT64_MAX);
+        m->verify_reply.bad = sample_u(s, UINT64_MAX);
+        m->verify_reply.last_key = sample_slice(s, KEY_BYTES_MAX);
+        m->verify_reply.row = sample_slice(s, 500);
+        m->verify_reply.keys = sample_slice(s, SAMPLE_BYTES);
+        break;
+    case MSG_EVENTS_REPLY:
+        sample_events_reply(s, m);
+        break;
     case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:
+    case MSG_EVENTS:
         break;
     }
 }
@@ -480,6 +512,21 @@ static inline bool same_siblings(const struct msg *a, const struct msg *b)
     return a->get_reply.sibling_total == b->get_reply.sibling_total;
 }
 
+static inline bool same_events(const struct msg *a, const struct msg *b)
+{
+    if (a->events_reply.event_count != b->events_reply.event_count)
+        return false;
+    for (uint32_t i = 0; i < a->events_reply.event_count; i++) {
+        const struct msg_event *e = &a->events_reply.events[i], *f = &b->events_reply.events[i];
+        if (e->wall_us != f->wall_us || e->times != f->times || !slice_equal(e->kind, f->kind) ||
+            !slice_equal(e->text, f->text))
+            return false;
+    }
+    return a->events_reply.error == b->events_reply.error &&
+           a->events_reply.forgotten == b->events_reply.forgotten &&
+           slice_equal(a->events_reply.label, b->events_reply.label);
+}
+
 static inline bool same_msg(const struct msg *a, const struct msg *b)
 {
     if (a->type != b->type || a->id != b->id || epoch_compare(a->epoch, b->epoch) != 0 ||
@@ -520,6 +567,7 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->get_reply.label, b->get_reply.label) && same_siblings(a, b);
     case MSG_SCAN:
     case MSG_RANGE:
+    case MSG_VERIFY:
         return same_request_head(&a->scan.head, &b->scan.head) &&
                a->scan.partition == b->scan.partition && a->scan.from_start == b->scan.from_start &&
                a->scan.from_hash == b->scan.from_hash &&
@@ -605,9 +653,20 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_PING_REPLY:
         return a->ping_reply.wall_us == b->ping_reply.wall_us &&
                a->ping_reply.clock_us == b->ping_reply.clock_us;
+    case MSG_VERIFY_REPLY:
+        return same_reply_head(&a->verify_reply.head, &b->verify_reply.head) &&
+               a->verify_reply.records == b->verify_reply.records &&
+               a->verify_reply.digest_sum == b->verify_reply.digest_sum &&
+               a->verify_reply.bad == b->verify_reply.bad &&
+               slice_equal(a->verify_reply.last_key, b->verify_reply.last_key) &&
+               slice_equal(a->verify_reply.row, b->verify_reply.row) &&
+               slice_equal(a->verify_reply.keys, b->verify_reply.keys);
+    case MSG_EVENTS_REPLY:
+        return same_events(a, b);
     case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:
+    case MSG_EVENTS:
         return true;
     }
     return false;

@@ -339,6 +339,93 @@ static void test_a_bad_record_gives_no_clock(void **state)
     replica_free(&b);
 }
 
+/* ---- reading again --------------------------------------------------------------------------- */
+
+struct again {
+    uint64_t records, digest_sum, bad, counted, counted_sum;
+    uint32_t runs;
+};
+
+/* The whole partition in runs of so many bytes, against what the row of the last run counts. */
+static struct again read_again(struct replica *r, uint32_t bytes_max)
+{
+    struct again a = {0};
+    struct blob *last = NULL;
+    for (bool more = true; more; a.runs++) {
+        struct store_request request = {
+            .kind = STORE_VERIFY, .from_start = !last, .bytes_max = bytes_max};
+        request.from_key = slice_blob(last);
+        request.from_hash = last ? hash_bytes(request.from_key) : 0;
+        struct store_result result = call(r, request);
+        assert_int_equal(result.result, 0);
+        struct reader entries = reader_of(slice_blob(result.entries));
+        while (reader_left(&entries) > 0) {
+            struct slice key = read_bytes(&entries);
+            uint64_t digest = read_u64(&entries);
+            assert_false(entries.failed);
+            blob_unref(last);
+            last = blob_copy(key.data, key.bytes);
+            a.records += digest != 0;
+            a.bad += digest == 0;
+            a.digest_sum += digest;
+        }
+        struct reader row = reader_of(slice_blob(result.clock));
+        assert_int_equal(read_varint(&row), PARTITION);
+        read_bytes(&row);
+        a.counted = read_varint(&row);
+        a.counted_sum = read_u64(&row);
+        assert_false(row.failed);
+        assert_true(result.bytes_read <= bytes_max || result.entry_count == 1);
+        more = result.more;
+        store_result_release(&result);
+    }
+    blob_unref(last);
+    return a;
+}
+
+static void test_what_is_read_again_is_what_is_counted(void **state)
+{
+    (void)state;
+    struct replica a;
+    char key[16];
+    replica_new(&a, 1);
+    struct again nothing = read_again(&a, 1000);
+    assert_int_equal(nothing.records, 0);
+    assert_int_equal(nothing.runs, 1);
+    for (int i = 0; i < 200; i++) {
+        snprintf(key, sizeof(key), "key%d", i % 150);
+        put(&a, key, i % 2 ? "value" : "another");
+    }
+    for (uint32_t bytes = 1; bytes <= 1u << 20; bytes *= 64) {
+        struct again all = read_again(&a, bytes);
+        assert_int_equal(all.records, 150);
+        assert_int_equal(all.bad, 0);
+        assert_int_equal(all.counted, all.records);
+        assert_true(all.counted_sum == all.digest_sum);
+        assert_int_equal(all.runs, bytes == 1 ? 150 : bytes > 1u << 16 ? 1 : all.runs);
+    }
+    replica_free(&a);
+}
+
+static void test_a_record_that_rots_is_found_by_reading_it_again(void **state)
+{
+    (void)state;
+    struct replica a;
+    char key[16];
+    replica_new(&a, 1);
+    for (int i = 0; i < 300; i++) {
+        snprintf(key, sizeof(key), "key%d", i);
+        put(&a, key, "value");
+    }
+    assert_true(memindex_flip(a.index, 4).bytes > 0);
+    struct again all = read_again(&a, 4096);
+    assert_int_equal(all.records + all.bad, 300);
+    assert_int_equal(all.bad, 1);
+    assert_int_equal(all.counted, 300);
+    assert_true(all.counted_sum != all.digest_sum);
+    replica_free(&a);
+}
+
 static void test_clocks_that_lie_are_refused(void **state)
 {
     (void)state;
@@ -420,6 +507,8 @@ int main(void)
         cmocka_unit_test(test_both_sides_have_news_and_siblings_meet),
         cmocka_unit_test(test_below_the_floor_every_key_is_sent),
         cmocka_unit_test(test_a_bad_record_gives_no_clock),
+        cmocka_unit_test(test_what_is_read_again_is_what_is_counted),
+        cmocka_unit_test(test_a_record_that_rots_is_found_by_reading_it_again),
         cmocka_unit_test(test_clocks_that_lie_are_refused),
         cmocka_unit_test(test_random_exchanges_converge),
     };

@@ -533,6 +533,46 @@ static void status_shows_what_heartbeats_say(void **state)
     assert_int_equal(s->nodes[1].tokens, 64);
 }
 
+static const struct msg *events_told(struct world *w, uint64_t link)
+{
+    struct msg ask = {.type = MSG_EVENTS, .id = 10};
+    say(w, link, &ask);
+    return last_heard(w, link, MSG_EVENTS_REPLY);
+}
+
+static uint32_t events_of(const struct msg *reply, const char *kind, const char *text)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < reply->events_reply.event_count; i++)
+        count += slice_equal(reply->events_reply.events[i].kind, slice_text(kind)) &&
+                 slice_equal(reply->events_reply.events[i].text, slice_text(text));
+    return count;
+}
+
+static void members_that_come_go_and_come_back_are_events(void **state)
+{
+    struct world *w = *state;
+    static struct events events;
+    events_init(&events, 0);
+    greet(w, 1, 7);
+    assert_int_equal(events_told(w, 1)->events_reply.event_count, 0); /* none are kept */
+    w->config.events = &events;
+    restart(w);
+    map_store(w);
+    cluster_form(w);
+    beats_for(w, 1, 2, 4 * HEARTBEAT_US);
+    if (w->writing)
+        map_store(w);
+    beats_for(w, 1, 3, HEARTBEAT_US);
+    const struct msg *told = events_told(w, 1);
+    assert_true(slice_equal(told->events_reply.label, slice_text(MANAGER_LABEL)));
+    assert_int_equal(events_of(told, "node_joined", "node3"), 1);
+    assert_int_equal(events_of(told, "cluster_formed", "3 members"), 1);
+    assert_int_equal(events_of(told, "node_down", "node3: no heartbeat for 1500 ms"), 1);
+    assert_int_equal(events_of(told, "node_up", "node3: heard again"), 1);
+    assert_int_equal(events_of(told, "node_down", "node1: no heartbeat for 1500 ms"), 0);
+}
+
 /* ---- restart --------------------------------------------------------------------------------- */
 
 static void a_restart_keeps_tokens_and_raises_the_ballot(void **state)
@@ -764,6 +804,7 @@ int main(void)
         STORY(who_is_heard_again_is_up_with_all_its_tokens),
         STORY(a_heartbeat_of_a_stranger_asks_it_to_register),
         STORY(status_shows_what_heartbeats_say),
+        STORY(members_that_come_go_and_come_back_are_events),
         STORY(a_restart_keeps_tokens_and_raises_the_ballot),
         STORY(silence_is_counted_from_the_managers_own_start),
         STORY(a_map_that_was_not_durable_is_gone_after_a_crash),

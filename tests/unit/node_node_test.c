@@ -30,6 +30,7 @@ struct host {
     struct index *index;
     struct engine *e;
     struct node *n;
+    struct events *events; /* of its node; NULL: none are kept */
     bool alive, log_held;
     int64_t clock_us; /* its wall clock, less that of the world */
     uint32_t inflight_max;
@@ -436,6 +437,7 @@ static void node_boot(struct world *w, int i)
     const struct blob *map = engine_meta(h->e, "map");
     struct blob *given = map || !w->ring ? NULL : msg_map_bytes(w->ring);
     struct node_config config = {.log = &w->log,
+                                 .events = h->events,
                                  .seed = 1,
                                  .identity = *engine_identity(h->e),
                                  .self = {.capacity = 1, .state = MEMBER_UP},
@@ -2749,9 +2751,143 @@ static void test_a_scan_below_quorum_fails_and_of_no_partition_too(void **state)
     world_free(w);
 }
 
+/* ---- faces ----------------------------------------------------------------------------------- */
+
+/* Decodes an answer anew; what it says borrows from it until the next message. */
+static struct msg said(struct world *w, const struct answer *a)
+{
+    struct msg m;
+    assert_int_equal(msg_decode(w->decoder, slice_blob(a->body), &m), 0);
+    return m;
+}
+
+static struct msg verify_of(struct world *w, uint32_t partition, uint32_t flags)
+{
+    struct msg m = {.type = MSG_VERIFY, .id = ++w->next_id};
+    m.scan.head.flags = flags;
+    m.scan.partition = partition;
+    m.scan.from_start = true;
+    return m;
+}
+
+/* The answer of one run that does not have to wait for its turn. */
+static struct msg read_again(struct world *w, int host, uint32_t partition, uint32_t flags)
+{
+    pass(w, 10000);
+    return said(w, call(w, host, verify_of(w, partition, flags)));
+}
+
+static void test_owners_that_agree_say_the_same_when_they_read_again(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    for (int i = 0; i < 40; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "key%d", i);
+        assert_int_equal(put(w, owner(w, key, 0), key, "value")->error, 0);
+    }
+    pass(w, 5000000);
+    uint64_t records = 0;
+    for (uint32_t p = 0; p < 16; p++) {
+        uint64_t sum = 0;
+        for (int host = 0; host < 3; host++) {
+            struct msg m = read_again(w, host, p, 0);
+            assert_int_equal(m.type, MSG_VERIFY_REPLY);
+            assert_int_equal(m.verify_reply.head.error, 0);
+            assert_int_equal(m.verify_reply.bad, 0);
+            assert_int_equal(m.verify_reply.keys.bytes, 0);
+            assert_true(host == 0 || m.verify_reply.digest_sum == sum);
+            sum = m.verify_reply.digest_sum;
+            records += m.verify_reply.records;
+            m = read_again(w, host, p, REQUEST_KEYS_ONLY);
+            uint64_t listed = 0;
+            struct reader keys = reader_of(m.verify_reply.keys);
+            while (reader_left(&keys) > 0) {
+                assert_int_equal(ring_partition(w->ring, read_bytes(&keys)), p);
+                listed += read_u64(&keys);
+            }
+            assert_true(listed == sum);
+        }
+    }
+    assert_int_equal(records, 3 * 40);
+    assert_int_equal(read_again(w, 0, 16, 0).verify_reply.head.error, GT_ENOTOWNER);
+    world_free(w);
+}
+
+static void test_reading_again_is_paced(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    enum { RUNS = 100 };
+    uint64_t first = w->next_id + 1, at_once = 0;
+    for (int i = 0; i < RUNS; i++) {
+        struct msg m = verify_of(w, (uint32_t)i % 16, 0);
+        send_to(w, w->hosts[0].client, &m);
+        if (i % 10 == 0) /* what was read so far is reckoned with */
+            run(w);
+    }
+    for (uint64_t id = first; id < first + RUNS; id++)
+        at_once += answer_of(w, id) != NULL;
+    assert_true(at_once < RUNS);
+    pass(w, 1000000);
+    for (uint64_t id = first; id < first + RUNS; id++)
+        assert_int_equal(said(w, answer_of(w, id)).verify_reply.head.error, 0);
+    world_free(w);
+}
+
+static uint32_t events_of(struct world *w, int host, const char *kind, char text[100])
+{
+    struct msg ask = {.type = MSG_EVENTS, .id = ++w->next_id};
+    struct msg m = said(w, call(w, host, ask));
+    uint32_t count = 0;
+    assert_int_equal(m.type, MSG_EVENTS_REPLY);
+    for (uint32_t i = 0; i < m.events_reply.event_count; i++) {
+        if (!slice_equal(m.events_reply.events[i].kind, slice_text(kind)))
+            continue;
+        count++;
+        text_copy(text, 100, m.events_reply.events[i].text);
+    }
+    return count;
+}
+
+static void test_links_and_what_was_caught_up_on_are_events(void **state)
+{
+    (void)state;
+    char text[100];
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 16});
+    w->hosts[0].events = calloc(1, sizeof(struct events));
+    w->hosts[2].events = calloc(1, sizeof(struct events));
+    world_start(w);
+    assert_int_equal(events_of(w, 1, "started", text), 0); /* it keeps none */
+    assert_int_equal(events_of(w, 0, "started", text), 1);
+    assert_int_equal(events_of(w, 0, "link_up", text), 2);
+    assert_int_equal(events_of(w, 0, "link_lost", text), 0);
+    pass(w, 3000000);
+    host_kill(w, 2);
+    assert_int_equal(events_of(w, 0, "link_lost", text), 1);
+    assert_string_equal(text, "node3");
+    for (int i = 0; i < 30; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "key%d", i);
+        assert_int_equal(put(w, 0, key, "value")->error, 0);
+    }
+    host_restart(w, 2);
+    pass(w, 5000000);
+    assert_int_equal(events_of(w, 0, "link_up", text), 3);
+    assert_int_equal(events_of(w, 2, "pull_begun", text), 1);
+    assert_int_equal(events_of(w, 2, "pull_ended", text), 1);
+    assert_memory_equal(text, "30 states, ", 11);
+    free(w->hosts[0].events);
+    free(w->hosts[2].events);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_owners_that_agree_say_the_same_when_they_read_again),
+        cmocka_unit_test(test_reading_again_is_paced),
+        cmocka_unit_test(test_links_and_what_was_caught_up_on_are_events),
         cmocka_unit_test(test_put_get_overwrite_delete_at_every_owner),
         cmocka_unit_test(test_a_stranger_passes_on_once_and_a_passed_on_request_is_not_passed_on),
         cmocka_unit_test(test_a_lost_owner_leaves_a_passed_on_put_in_doubt),
