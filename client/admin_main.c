@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client/admin_view.h"
 #include "client/ask.h"
@@ -11,11 +12,13 @@
 #include "engine/base/program.h"
 #include "net/loop_uv.h"
 
-#define EXIT_UNREACHABLE 6
-#define EXIT_NOT_WELL    7
-#define REQUEST_US       5000000u
-#define WAIT_US          600000000u
-#define WAIT_PAUSE_US    200000u
+#define EXIT_UNREACHABLE       6
+#define EXIT_NOT_WELL          7
+#define REQUEST_US             5000000u
+#define WAIT_US                600000000u
+#define WAIT_PAUSE_US          200000u
+#define EVENTS_ASK_US          2000000u /* one of them */
+#define VERIFY_LINES_BYTES_MAX (64u << 20)
 
 struct options {
     const char *managers; /* as typed; NULL: the environment's, or the default */
@@ -265,6 +268,141 @@ static int run_wait(const struct options *o)
     }
 }
 
+/* ---- verify ---------------------------------------------------------------------------------- */
+
+/* On a terminal, how far it is; ended by the line being overwritten. */
+static void verify_progress(const struct verifier *v)
+{
+    static uint32_t shown = UINT32_MAX;
+    uint32_t partitions = v->ring->settings.partitions;
+    if (!isatty(STDERR_FILENO) || v->done_count == shown)
+        return;
+    shown = v->done_count;
+    fprintf(stderr, "\r%u of %u partitions, %llu keys, %u looked at again \r", shown, partitions,
+            (unsigned long long)v->keys, v->queue_count);
+    if (shown == partitions)
+        fprintf(stderr, "\r%60s\r", "");
+}
+
+static int run_verify(const struct options *o)
+{
+    struct ask_reply map_reply;
+    struct verifier v;
+    char why[VIEW_TEXT_BYTES];
+    const struct ring *r = ring_or_die(o, &map_reply);
+    if (!r->formed)
+        program_die(error_exit_code(GT_EFORMING), "forming: no tokens are handed out yet");
+    verifier_init(&v, r, o->timeout_us ? o->timeout_us : WAIT_US);
+    int error = verify(&v, verify_progress);
+    if (error)
+        program_die(error_exit_code(error), "verify: no owner can be asked: %s", error_text(error));
+    if (o->json) {
+        json_show(view_verify_json(&v));
+    } else {
+        struct buf lines;
+        buf_init(&lines, VERIFY_LINES_BYTES_MAX);
+        view_verify_lines(&v, &lines);
+        program_print(lines.data, lines.bytes);
+        buf_close(&lines);
+    }
+    int status = program_flush(0);
+    if (view_verify_text(&v, why)[0]) {
+        program_say("%s", why);
+        status = EXIT_NOT_WELL;
+    }
+    verifier_close(&v);
+    ask_reply_close(&map_reply);
+    return status;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+/* The answers of manager and nodes, each once, and how many of them there are. */
+struct gathered {
+    struct ask_reply replies[ASK_ADDRESSES_MAX + MEMBERS_MAX];
+    uint32_t count;
+    uint64_t end_us;
+};
+
+static bool gathered_has(const struct gathered *g, struct slice label)
+{
+    for (uint32_t i = 0; i < g->count; i++)
+        if (slice_equal(g->replies[i].msg.events_reply.label, label))
+            return true;
+    return false;
+}
+
+static void gather(struct gathered *g, const struct address *address, const char *name)
+{
+    struct msg request = {.type = MSG_EVENTS};
+    struct ask_reply *reply = &g->replies[g->count];
+    uint64_t now_us = loop_now_us();
+    uint64_t left_us = g->end_us > now_us ? g->end_us - now_us : 1000;
+    int error = ask(address, 1, &request, at_most(left_us, EVENTS_ASK_US), reply);
+    if (!error)
+        error = reply->msg.events_reply.error;
+    if (error)
+        program_say("%s did not answer: %s", name, error_text(error));
+    if (error || gathered_has(g, reply->msg.events_reply.label))
+        ask_reply_close(reply);
+    else
+        g->count++;
+}
+
+/* Whom -m names, and all members of the map. */
+static void gather_all(const struct options *o, struct gathered *g)
+{
+    struct ask_reply map_reply;
+    struct msg request = {.type = MSG_MAP_GET};
+    char text[UNITS_ADDRESS_BYTES];
+    for (uint32_t i = 0; i < o->address_count; i++)
+        gather(g, &o->addresses[i], units_address_text(&o->addresses[i], text));
+    int error = ask(o->addresses, o->address_count, &request, at_most(timeout_of(o), REQUEST_US),
+                    &map_reply);
+    const struct ring *r = error ? NULL : map_reply.msg.map.ring;
+    for (uint32_t i = 0; r && i < r->member_count; i++)
+        if (r->members[i].state != MEMBER_REMOVED &&
+            !gathered_has(g, slice_text(r->members[i].label)))
+            gather(g, &r->members[i].address, r->members[i].label);
+    ask_reply_close(&map_reply);
+}
+
+static int run_events(const struct options *o)
+{
+    struct gathered *g = calloc(1, sizeof(*g));
+    uint32_t count = 0;
+    if (!g)
+        program_die(1, "out of memory");
+    g->end_us = loop_now_us() + timeout_of(o);
+    gather_all(o, g);
+    if (g->count == 0)
+        program_die(EXIT_UNREACHABLE, "nobody tells any events; see -m");
+    for (uint32_t i = 0; i < g->count; i++)
+        count += g->replies[i].msg.events_reply.event_count;
+    struct view_event *events = calloc(count + 1, sizeof(*events));
+    if (!events)
+        program_die(1, "out of memory");
+    count = 0;
+    for (uint32_t i = 0; i < g->count; i++)
+        for (uint32_t k = 0; k < g->replies[i].msg.events_reply.event_count; k++)
+            events[count++] = (struct view_event){g->replies[i].msg.events_reply.label,
+                                                  &g->replies[i].msg.events_reply.events[k]};
+    view_events_sort(events, count);
+    if (o->json) {
+        json_show(view_events_json(events, count));
+    } else {
+        struct grid grid;
+        grid_init(&grid);
+        view_events_grid(events, count, &grid);
+        grid_show(&grid, true);
+    }
+    free(events);
+    for (uint32_t i = 0; i < g->count; i++)
+        ask_reply_close(&g->replies[i]);
+    free(g);
+    return program_flush(0);
+}
+
 static const struct tool_verb verbs[] = {
     {"status", "", "Says how the cluster is; exit 0 when it is healthy, 7 when not.", run_status, 0,
      NULL},
@@ -276,10 +414,17 @@ static const struct tool_verb verbs[] = {
      "Waits until every member is up and nothing is behind (--timeout, 10m); exit 7 when that did "
      "not come.",
      run_wait, 0, NULL},
+    {"verify", "",
+     "Reads every record at every owner again and compares them while writes go on (--timeout, "
+     "10m); "
+     "exit 0 when all are equal, 7 when keys differ or an owner could not be compared, each named.",
+     run_verify, 0, NULL},
+    {"events", "",
+     "Lists what happened at the manager and the nodes, the last thousand of each: links, members, "
+     "maps, what was caught up on, disks. Who does not answer is named; exit 0 when anybody did.",
+     run_events, 0, NULL},
     {"version", "", "Prints the version.", run_version, 0, NULL},
     {.name = "hints"},
-    {.name = "verify"},
-    {.name = "events"},
     {.name = "rebalance"},
     {.name = "drain"},
     {.name = "remove"},
@@ -296,7 +441,7 @@ static const struct argp_option flags[] = {
      "answer",
      0},
     {"output", 'o', "FORM", 0, "table (default) or json", 0},
-    {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of the whole (5s; of wait 10m)", 0},
+    {"timeout", KEY_TIMEOUT, "TIME", 0, "limit of the whole (5s; of wait and verify 10m)", 0},
     {0},
 };
 
@@ -334,7 +479,7 @@ int main(int argc, char **argv)
 {
     static const struct tool tool = {
         .text = "Shows and waits for the state of a GTStore cluster.\v"
-                "Verbs: status, nodes, ring, locate KEY, wait, version. "
+                "Verbs: status, nodes, ring, locate KEY, wait, verify, events, version. "
                 "Each has its own --help. Exit codes: 0 ok, 2 usage, 5 forming, 6 unreachable, 7 "
                 "not all well.",
         .flags = flags,

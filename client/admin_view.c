@@ -6,6 +6,8 @@
 
 #include "client/base64.h"
 #include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/printable.h"
 
 /* ---- grid ------------------------------------------------------------------------------------ */
 
@@ -445,5 +447,268 @@ json_t *view_locate_json(const struct status *s, const struct ring *r, struct sl
         gt_assert(json_array_append_new(owners, owner) == 0);
     }
     set(answer, "owners", owners);
+    return answer;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static int event_order(const void *left, const void *right)
+{
+    const struct view_event *a = left, *b = right;
+    if (a->event->wall_us != b->event->wall_us)
+        return a->event->wall_us < b->event->wall_us ? -1 : 1;
+    return a->place < b->place ? -1 : a->place > b->place;
+}
+
+void view_events_sort(struct view_event *events, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        events[i].place = i;
+    qsort(events, count, sizeof(*events), event_order);
+}
+
+static const char *time_text(uint64_t wall_us, char text[40])
+{
+    time_t seconds = (time_t)(wall_us / 1000000);
+    struct tm utc;
+    if (!gmtime_r(&seconds, &utc))
+        return strcpy(text, "?");
+    size_t bytes = strftime(text, 32, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + bytes, 40 - bytes, ".%03uZ", (unsigned)(wall_us / 1000 % 1000));
+    return text;
+}
+
+static void cell_bytes(struct grid *g, struct slice bytes)
+{
+    struct buf shown;
+    buf_init(&shown, 4 * bytes.bytes + 8);
+    printable(bytes, &shown);
+    cell(g, "%.*s", (int)shown.bytes, (const char *)shown.data);
+    buf_close(&shown);
+}
+
+void view_events_grid(const struct view_event *events, uint32_t count, struct grid *g)
+{
+    static const char *const headers[] = {"TIME", "NODE", "EVENT", "TIMES", "CAUSE"};
+    for (uint32_t i = 0; i < 5; i++)
+        column(g, headers[i], i == 3);
+    for (uint32_t i = 0; i < count; i++) {
+        char text[40];
+        cell(g, "%s", time_text(events[i].event->wall_us, text));
+        cell_bytes(g, events[i].node);
+        cell_bytes(g, events[i].event->kind);
+        cell_number(g, true, events[i].event->times);
+        cell_bytes(g, events[i].event->text);
+    }
+}
+
+static void set_bytes(json_t *object, const char *name, struct slice bytes)
+{
+    json_t *value = json_stringn((const char *)bytes.data, bytes.bytes);
+    set(object, name, value ? value : json_null()); /* null: no UTF-8 */
+}
+
+static json_t *array_new(json_t *object, const char *name)
+{
+    json_t *array = json_array();
+    set(object, name, array);
+    return array;
+}
+
+static json_t *array_object(json_t *array)
+{
+    json_t *object = object_new();
+    gt_assert(json_array_append_new(array, object) == 0);
+    return object;
+}
+
+json_t *view_events_json(const struct view_event *events, uint32_t count)
+{
+    json_t *answer = object_new();
+    set_number(answer, "v", true, 1);
+    json_t *array = array_new(answer, "events");
+    for (uint32_t i = 0; i < count; i++) {
+        const struct msg_event *e = events[i].event;
+        json_t *row = array_object(array);
+        char text[40];
+        set_text(row, "time", time_text(e->wall_us, text));
+        set(row, "time_s", json_real((double)e->wall_us / 1000000));
+        set_bytes(row, "node", events[i].node);
+        set_bytes(row, "event", e->kind);
+        set_number(row, "times", true, e->times);
+        set_bytes(row, "cause", e->text);
+    }
+    return answer;
+}
+
+/* ---- verify ---------------------------------------------------------------------------------- */
+
+static const char *owner_label(const struct verifier *v, uint32_t partition, uint32_t i)
+{
+    return v->ring->members[v->ring->arcs[partition].owners[i]].label;
+}
+
+static void key_line(const struct verifier *v, uint32_t partition, const struct verify_key *k,
+                     struct buf *out)
+{
+    const char *comma = ": ";
+    buf_printf(out, k->changing ? "changing: " : "differs: ");
+    printable(slice_blob(k->key), out);
+    for (uint32_t i = 0; i < v->ring->arcs[partition].owner_count; i++) {
+        const char *label = owner_label(v, partition, i);
+        if (k->held[i] == HELD_NOT_ASKED)
+            continue;
+        if (k->held[i] == HELD_ABSENT)
+            buf_printf(out, "%s%s lacks it", comma, label);
+        else if (k->held[i] == HELD_BAD)
+            buf_printf(out, "%s%s cannot read it", comma, label);
+        else
+            buf_printf(out, "%s%s has %016llx", comma, label, (unsigned long long)k->digests[i]);
+        comma = ", ";
+    }
+    buf_printf(out, "\n");
+}
+
+static uint32_t partitions_of(const struct verifier *v)
+{
+    return v->ring->settings.partitions;
+}
+
+static uint64_t unnamed(const struct verifier *v)
+{
+    uint64_t count = 0;
+    for (uint32_t p = 0; p < partitions_of(v); p++)
+        count += v->partitions[p].found_total - v->partitions[p].found_count;
+    return count;
+}
+
+/* Partitions that were left when the time was over. */
+static uint32_t unfinished(const struct verifier *v)
+{
+    return partitions_of(v) - v->done_count;
+}
+
+void view_verify_lines(const struct verifier *v, struct buf *out)
+{
+    for (uint32_t p = 0; p < partitions_of(v); p++)
+        for (uint32_t i = 0; i < v->partitions[p].found_count; i++)
+            key_line(v, p, &v->partitions[p].found[i], out);
+    if (unnamed(v) > 0)
+        buf_printf(out, "differs: %llu keys more\n", (unsigned long long)unnamed(v));
+    for (uint32_t i = 0; i < v->ring->member_count; i++) {
+        const char *label = v->ring->members[i].label;
+        if (v->members[i].bad > 0)
+            buf_printf(out, "unreadable: %s: %llu records\n", label,
+                       (unsigned long long)v->members[i].bad);
+        if (v->members[i].left_out > 0)
+            buf_printf(out, "not compared: %s: %u partitions: %s\n", label, v->members[i].left_out,
+                       error_text(v->members[i].error));
+    }
+    for (uint32_t i = 0; i < v->unsound_count; i++)
+        buf_printf(out, "unsound: %s: partition %u: %llu records read, %llu counted\n",
+                   v->ring->members[v->unsound[i].member].label, v->unsound[i].partition,
+                   (unsigned long long)v->unsound[i].read,
+                   (unsigned long long)v->unsound[i].counted);
+    if (unfinished(v) > 0)
+        buf_printf(out, "not compared: %u partitions: out of time\n", unfinished(v));
+    if (verifier_equal(v))
+        buf_printf(out, "equal: %u partitions, %llu keys\n", partitions_of(v),
+                   (unsigned long long)v->keys);
+}
+
+const char *view_verify_text(const struct verifier *v, char text[VIEW_TEXT_BYTES])
+{
+    size_t used = 0;
+    text[0] = 0;
+    if (verifier_equal(v))
+        return text;
+#define SAY(...) used += (size_t)snprintf(text + used, VIEW_TEXT_BYTES - used, __VA_ARGS__)
+    SAY("%u of %u partitions are equal at all owners", v->equal_count, partitions_of(v));
+    if (v->differing > 0)
+        SAY("; %llu keys differ", (unsigned long long)v->differing);
+    if (v->changing > 0)
+        SAY("; %llu keys changed at every look", (unsigned long long)v->changing);
+    if (v->unsound_count > 0)
+        SAY("; %s holds other records than it counts",
+            v->ring->members[v->unsound[0].member].label);
+    for (uint32_t i = 0; i < v->ring->member_count && used < VIEW_TEXT_BYTES / 2; i++) {
+        if (v->members[i].bad > 0)
+            SAY("; %s cannot read %llu records", v->ring->members[i].label,
+                (unsigned long long)v->members[i].bad);
+        if (v->members[i].left_out > 0)
+            SAY("; %s was not compared", v->ring->members[i].label);
+    }
+    if (unfinished(v) > 0)
+        SAY("; out of time");
+#undef SAY
+    return text;
+}
+
+static json_t *key_json(const struct verifier *v, uint32_t partition, const struct verify_key *k)
+{
+    static const char *const names[] = {"not_asked", "absent", "unreadable", "held"};
+    json_t *row = object_new(), *owners;
+    struct slice key = slice_blob(k->key);
+    json_t *plain = json_stringn((const char *)key.data, key.bytes);
+    set(row, plain ? "key" : "key64", plain ? plain : base64_json(key));
+    set_number(row, "partition", true, partition);
+    owners = array_new(row, "owners");
+    for (uint32_t i = 0; i < v->ring->arcs[partition].owner_count; i++) {
+        json_t *owner = array_object(owners);
+        char text[17];
+        set_text(owner, "label", owner_label(v, partition, i));
+        set_text(owner, "state", names[k->held[i]]);
+        set(owner, "digest",
+            k->held[i] == HELD ? json_string(hex(k->digests[i], text)) : json_null());
+    }
+    return row;
+}
+
+json_t *view_verify_json(const struct verifier *v)
+{
+    json_t *answer = object_new();
+    set_number(answer, "v", true, 1);
+    set(answer, "equal", json_boolean(verifier_equal(v)));
+    set_number(answer, "partitions", true, partitions_of(v));
+    set_number(answer, "partitions_equal", true, v->equal_count);
+    set_number(answer, "keys", true, v->keys);
+    set_number(answer, "differing_total", true, v->differing);
+    set_number(answer, "changing_total", true, v->changing);
+    json_t *differing = array_new(answer, "differing"), *changing = array_new(answer, "changing");
+    for (uint32_t p = 0; p < partitions_of(v); p++)
+        for (uint32_t i = 0; i < v->partitions[p].found_count; i++) {
+            const struct verify_key *k = &v->partitions[p].found[i];
+            gt_assert(
+                json_array_append_new(k->changing ? changing : differing, key_json(v, p, k)) == 0);
+        }
+    json_t *left_out = array_new(answer, "not_compared"), *bad = array_new(answer, "unreadable");
+    for (uint32_t i = 0; i < v->ring->member_count; i++) {
+        const struct verify_member *m = &v->members[i];
+        if (m->left_out > 0) {
+            json_t *row = array_object(left_out);
+            set_text(row, "label", v->ring->members[i].label);
+            set_number(row, "partitions", true, m->left_out);
+            set_text(row, "cause", error_text(m->error));
+        }
+        if (m->bad > 0) {
+            json_t *row = array_object(bad);
+            set_text(row, "label", v->ring->members[i].label);
+            set_number(row, "records", true, m->bad);
+        }
+    }
+    if (unfinished(v) > 0) {
+        json_t *row = array_object(left_out);
+        set(row, "label", json_null());
+        set_number(row, "partitions", true, unfinished(v));
+        set_text(row, "cause", "out of time");
+    }
+    json_t *unsound = array_new(answer, "unsound");
+    for (uint32_t i = 0; i < v->unsound_count; i++) {
+        json_t *row = array_object(unsound);
+        set_text(row, "label", v->ring->members[v->unsound[i].member].label);
+        set_number(row, "partition", true, v->unsound[i].partition);
+        set_number(row, "records_read", true, v->unsound[i].read);
+        set_number(row, "records_counted", true, v->unsound[i].counted);
+    }
     return answer;
 }

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "client/verify.h"
 #include "net/msg.h"
 
 #define GRID_COLUMNS_MAX 16
@@ -33,6 +34,22 @@ void view_locate_grid(const struct status *s, const struct ring *r, struct slice
                       struct grid *g);
 json_t *view_locate_json(const struct status *s, const struct ring *r, struct slice key);
 
+/* An event, and whose it is. */
+struct view_event {
+    struct slice node;
+    const struct msg_event *event;
+    uint32_t place; /* before they were sorted */
+};
+/* By time, those of one time as they came. */
+void view_events_sort(struct view_event *events, uint32_t count);
+void view_events_grid(const struct view_event *events, uint32_t count, struct grid *g);
+json_t *view_events_json(const struct view_event *events, uint32_t count);
+
+/* What verify found: one line for each key, record and node that is not as it should be, or one
+ * that says that all is equal. */
+void view_verify_lines(const struct verifier *v, struct buf *out);
+json_t *view_verify_json(const struct verifier *v);
+
 #define VIEW_TEXT_BYTES 400
 /* One line: why the cluster is not healthy ("" when it is). Returns text. */
 const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES]);
@@ -42,6 +59,8 @@ bool view_report_fresh(const struct status_node *n, uint64_t waited_ms);
  * reported since the wait began (within the last waited_ms) that it is 0 writes behind and
  * keeps nothing for one that is away. Returns text. */
 const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text[VIEW_TEXT_BYTES]);
+/* One line: what is not equal, "" when everything is. Returns text. */
+const char *view_verify_text(const struct verifier *v, char text[VIEW_TEXT_BYTES]);
 /* One line: that writes may be missing at the node, "" when nothing says so. Returns text. */
 const char *view_damage_text(const struct status_node *n, char text[VIEW_TEXT_BYTES]);
 

@@ -116,6 +116,27 @@ for program in gtstore gtstore-admin gtstore-node gtstore-manager gtstore-bench 
   "$bin/$program" --version >/dev/null || fail "$program --version"
 done
 
+echo "the replicas agree, and what happened is told by all"
+cluster_wait || fail "not well"
+same "$(admin verify)" "equal: 1024 partitions, $(admin -o json verify | jq .keys) keys"
+same "$(admin -o json verify | jq -c '[.v, .equal, .partitions, .partitions_equal, .differing, .not_compared]')" '[1,true,1024,1024,[],[]]'
+expect_exit 0 admin -m "${daemon_address[node2]}" verify
+expect_exit 6 admin -m 127.0.0.1:1 --timeout 1s verify
+same "$(admin -o json events | jq -c '[.v, ([.events[].node] | unique)]')" '[1,["manager","node1","node2","node3"]]'
+same "$(admin -o json events | jq '[.events[].time] == ([.events[].time] | sort)')" true
+[ "$(admin -o json events | jq '[.events[] | select(.event == "node_up" and (.cause | startswith("node3")))] | length')" -gt 0 ] || fail "expected that node3 came back"
+admin events | grep -q ' link_lost  *1 node3' || fail "expected that a link to node3 was lost"
+expect_exit 6 admin -m 127.0.0.1:1 --timeout 1s events
+daemon_kill node3
+expect_exit 7 admin verify
+case $(admin verify 2>/dev/null) in
+  "not compared: node3: 1024 partitions: unreachable") ;;
+  *) fail "expected that node3 is named" ;;
+esac
+same "$(admin -o json verify 2>/dev/null | jq -c '[.equal, .not_compared]')" '[false,[{"label":"node3","partitions":1024,"cause":"unreachable"}]]'
+same "$(admin events 2>&1 >/dev/null)" "gtstore-admin: node3 did not answer: unreachable"
+node_start node3 && cluster_wait || fail "node3 did not come back"
+
 echo "the bench writes the CSV that scripts read"
 "$bin/gtstore-bench" --workload mixed --keys 200 --ops 2000 --clients 2 --in-flight 4 --csv "$scratch/bench.csv" >/dev/null || fail "bench"
 same "$(head -n 1 "$scratch/bench.csv")" time_s,op,count,ops_per_s,mean_us,p50_us,p90_us,p99_us,p999_us,max_us,errors
@@ -151,7 +172,7 @@ for verb in "get half" "get large" "-o json get half" "-o json get large" export
   says 1 'gtstore: stdout: Bad file descriptor' "\$b/gtstore $verb >&-"
   says 1 'gtstore: stdout: No space left on device' "\$b/gtstore $verb >/dev/full"
 done
-for verb in ring "-o json ring" status "-o json status" "locate half" version; do
+for verb in ring "-o json ring" status "-o json status" "locate half" verify "-o json verify" events version; do
   says 1 'gtstore-admin: stdout: Bad file descriptor' "\$b/gtstore-admin $verb >&-"
   says 1 'gtstore-admin: stdout: No space left on device' "\$b/gtstore-admin $verb >/dev/full"
 done

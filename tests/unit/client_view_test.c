@@ -97,10 +97,46 @@ static void wait_is_for_members_lag_and_hints_as_told_since_it_began(void **stat
     assert_waits_for(&s, "");
 }
 
+static void events_of_all_are_shown_by_time(void **state)
+{
+    (void)state;
+    struct msg_event first[] = {
+        {1700000000000000, 1, slice_text("started"), slice_text("")},
+        {1700000002500000, 3, slice_text("bad_record"), slice_text("k\x1b")}};
+    struct msg_event second[] = {{1700000001000000, 1, slice_text("link_up"), slice_text("node1")},
+                                 {1700000002500000, 1, slice_text("link_lost"), slice_text("")}};
+    struct view_event all[] = {{slice_text("node1"), &first[0]},
+                               {slice_text("node1"), &first[1]},
+                               {slice_text("node2"), &second[0]},
+                               {slice_text("node2"), &second[1]}};
+    struct grid grid;
+    grid_init(&grid);
+    view_events_sort(all, 4);
+    view_events_grid(all, 4, &grid);
+    assert_int_equal(grid.cell_count, 4 * 5);
+    assert_string_equal(grid.cells[0], "2023-11-14T22:13:20.000Z");
+    assert_string_equal(grid.cells[5 + 1], "node2");
+    assert_string_equal(grid.cells[5 + 4], "node1");
+    assert_string_equal(grid.cells[10 + 0], "2023-11-14T22:13:22.500Z");
+    assert_string_equal(grid.cells[10 + 2], "bad_record");
+    assert_string_equal(grid.cells[10 + 3], "3");
+    assert_string_equal(grid.cells[10 + 4], "k\\x1b");
+    assert_string_equal(grid.cells[15 + 2], "link_lost");
+    grid_close(&grid);
+    json_t *answer = view_events_json(all, 4);
+    json_t *row = json_array_get(json_object_get(answer, "events"), 1);
+    assert_string_equal(json_string_value(json_object_get(row, "event")), "link_up");
+    assert_string_equal(json_string_value(json_object_get(row, "node")), "node2");
+    assert_string_equal(json_string_value(json_object_get(row, "time")),
+                        "2023-11-14T22:13:21.000Z");
+    json_decref(answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_names_the_node_and_what_may_be_lost),
+        cmocka_unit_test(events_of_all_are_shown_by_time),
         cmocka_unit_test(json_has_a_flag_for_every_node),
         cmocka_unit_test(wait_is_for_members_lag_and_hints_as_told_since_it_began),
     };
