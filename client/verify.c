@@ -4,6 +4,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 
 #define HELLO_ID   1
 #define RUN_IDS_AT (1ull << 32)
@@ -179,15 +180,13 @@ static void look_end(struct verifier *v, struct verify_run *r)
         found_keep(v, p, r);
     bool agreed = p->looks > 0 ? p->found_total == 0 : sums_equal(r);
     bool again = !agreed;
-    uint32_t heard = 0;
     for (uint32_t i = 0; i < r->owner_count; i++) {
         const struct verify_owner *o = &r->owners[i];
-        heard += !o->error;
         /* Refused for now, perhaps; one that has gone will not be back. */
         again |= o->error && v->members[arc_of(v, r)->owners[i]].link == LINK_READY;
         again |= !o->error && !sound(o);
     }
-    if (!again || heard == 0 || p->looks == VERIFY_LOOKS) {
+    if (!again || p->looks == VERIFY_LOOKS) {
         partition_end(v, r, agreed);
     } else {
         p->looks++;
@@ -273,6 +272,10 @@ static void key_compare(struct verifier *v, struct verify_run *r, struct slice k
         if (o->error)
             continue;
         bool here = o->key.bytes > 0 && slice_equal(o->key, key);
+        if (MUTANT(verify_excuses_bad) && here && o->digest == 0) {
+            found.held[i] = HELD_BAD;
+            continue;
+        }
         found.held[i] = !here ? HELD_ABSENT : o->digest == 0 ? HELD_BAD : HELD;
         found.digests[i] = here ? o->digest : 0;
         same = same && found.held[i] != HELD_BAD &&

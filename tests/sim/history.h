@@ -77,7 +77,11 @@ struct run {
     /* Of each key, from malloc, freed by run_close. seq counts up per partition, so that a dot may
      * name one write in each; NULL: not told, and dots are compared within their key alone. */
     uint32_t *partitions;
-    bool rots;  /* a bad record stays bad where it is (no RULES 16) */
+    bool rots;     /* a bad record stays bad where it is (no RULES 16) */
+    bool verified; /* gtstore-admin verify was played in the end, and says: */
+    bool verify_equal;
+    char verify_text[400];
+    bool alike; /* every owner of every key held the same, before and after that */
     bool reaps; /* tombstones are reaped (RULES 19): with a deleted key its history may go */
 };
 
@@ -129,6 +133,8 @@ checker_fn check_quorums;
 checker_fn check_resurrection;
 /* All owners of a key end with the same state. */
 checker_fn check_convergence;
+/* And verify says so if and only if it is so. */
+checker_fn check_verify;
 /* Every op is answered by its deadline; after healing every key can be read. */
 checker_fn check_liveness;
 /* Not applied is never seen; a done read shows only what was written to that key. */

@@ -136,6 +136,8 @@ static void done_one(struct sim *s, uint32_t host, const struct gt_effect *e)
     if (e->done.error)
         sim_say(s, (int)host, "call ends: %s", e->done.text);
     hash_mix(s, e->done.tag << 8 ^ (uint64_t)(unsigned)-e->done.error);
+    if (s->hosts[host].verifier)
+        return;
     s->config.done(s->config.arg, s, host, e->done.tag, e->done.error, e->done.text, reply);
     if (reply && m.type == MSG_MAP)
         ring_unref(m.map.ring);
@@ -556,7 +558,9 @@ void host_boot(struct sim *s, uint32_t host, uint32_t cut)
     h->booted_us = s->now_us;
     h->silent = false;
     uint64_t recovery_us = 0;
-    if (h->role == SIM_CLIENT) {
+    if (h->verifier) {
+        h->machine = verifier_machine(h->verifier);
+    } else if (h->role == SIM_CLIENT) {
         session_make(s, host);
     } else {
         struct engine_report report;
@@ -841,6 +845,19 @@ bool sim_call(struct sim *s, uint32_t client_host, uint64_t tag, const struct ms
     host_feed(s, client_host, &ev);
     blob_unref(hold);
     return true;
+}
+
+bool sim_verify(struct sim *s, uint32_t client_host, struct verifier *v, uint64_t until_us)
+{
+    sim_end(s, client_host, SIM_KILL);
+    s->hosts[client_host].verifier = v;
+    sim_start(s, client_host, 0);
+    while (!v->done && !s->broken[0] && s->now_us < until_us)
+        if (!sim_step(s))
+            break;
+    sim_end(s, client_host, SIM_KILL);
+    s->hosts[client_host].verifier = NULL;
+    return v->done;
 }
 
 int sim_peek(struct sim *s, uint32_t host, uint32_t partition, struct slice key,

@@ -158,6 +158,11 @@ bool sim_disk_flip_key(struct sim *s, uint32_t host, uint32_t partition, struct 
  * when the client is down. */
 bool sim_call(struct sim *s, uint32_t client_host, uint64_t tag, const struct msg *request);
 
+/* gtstore-admin verify, as the process of this client, whose session ends. False when it has not
+ * come to its end by then. */
+struct verifier;
+bool sim_verify(struct sim *s, uint32_t client_host, struct verifier *v, uint64_t until_us);
+
 /* ---- looking inside, at the end ----------------------------------------------------------------
  */
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/admin_view.h"
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
@@ -13,7 +14,9 @@
 #define FINISH_US          (15 * SECOND) /* from healing until all is quiet: calls end, links are made */
 #define READ_US            (7 * SECOND) /* for the last reads */
 #define LAST_READS_AT_ONCE 4
+#define VERIFY_US          (30 * SECOND)
 #define KEY_BYTES_ALL      16
+#define NONE_HOST          UINT32_MAX
 
 struct client {
     uint32_t session;                    /* the number of its life */
@@ -560,6 +563,75 @@ static void replica_take(struct swarm *w, uint32_t node, uint32_t key)
     state_close(&state);
 }
 
+/* ---- verify ---------------------------------------------------------------------------------- */
+
+/* The host of a member, NONE_HOST when it does not run. */
+static uint32_t host_of(const struct swarm *w, uint64_t node_id)
+{
+    for (uint32_t node = 0; node < w->plan->nodes; node++) {
+        uint32_t host = sim_node_host(w->sim, node);
+        const struct engine *e = sim_engine(w->sim, host);
+        if (e && engine_identity(e)->node_id == node_id)
+            return host;
+    }
+    return NONE_HOST;
+}
+
+/* All owners of the key hold the same, and none a bad record. */
+static bool key_alike(struct swarm *w, const struct ring *ring, uint32_t key)
+{
+    char name[KEY_BYTES_ALL];
+    struct slice k = key_name(key, name);
+    uint32_t partition = ring_partition(ring, k);
+    const struct arc *arc = &ring->arcs[partition];
+    uint64_t first = 0;
+    for (uint32_t i = 0; i < arc->owner_count; i++) {
+        uint32_t host = host_of(w, ring->members[arc->owners[i]].id);
+        struct blob *record;
+        int error = host == NONE_HOST ? GT_EUNREACHABLE
+                                      : sim_peek(w->sim, host, partition, k, NULL, &record);
+        if (error && error != GT_ENOTFOUND)
+            return false;
+        uint64_t digest = error ? 0 : record_digest(slice_blob(record));
+        if (!error)
+            blob_unref(record);
+        if (i > 0 && digest != first)
+            return false;
+        first = digest;
+    }
+    return true;
+}
+
+static bool all_alike(struct swarm *w, const struct ring *ring)
+{
+    for (uint32_t key = 0; key < w->plan->keys; key++)
+        if (!key_alike(w, ring, key))
+            return false;
+    return true;
+}
+
+/* The replicas are compared as an operator would compare them. */
+static void verify_play(struct swarm *w)
+{
+    struct ring *ring = (struct ring *)(uintptr_t)sim_ring(w->sim);
+    struct verifier v;
+    if (!ring || !ring->formed)
+        return;
+    ring = ring_ref(ring);
+    sim_say(w->sim, -1, "---- verify");
+    bool before = all_alike(w, ring);
+    verifier_init(&v, ring, VERIFY_US);
+    bool over = sim_verify(w->sim, sim_client_host(w->sim, w->plan->clients), &v,
+                           sim_now_us(w->sim) + VERIFY_US + SECOND);
+    w->run.alike = all_alike(w, ring);
+    w->run.verified = over && before == w->run.alike;
+    w->run.verify_equal = verifier_equal(&v);
+    view_verify_text(&v, w->run.verify_text);
+    sim_say(w->sim, -1, "verify: %s", w->run.verify_equal ? "equal" : w->run.verify_text);
+    verifier_close(&v);
+    ring_unref(ring);
+}
+
 static void judge(struct swarm *w, struct swarm_result *out)
 {
     const struct run *run = &w->run;
@@ -622,6 +694,8 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     sim_run_until(w.sim, p->safety_us + FINISH_US);
     if (!sim_broken(w.sim))
         last_reads(&w);
+    if (!sim_broken(w.sim))
+        verify_play(&w);
     for (uint32_t node = 0; node < p->nodes && !sim_broken(w.sim); node++)
         for (uint32_t key = 0; key < p->keys; key++)
             replica_take(&w, node, key);

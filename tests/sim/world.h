@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "client/session.h"
+#include "client/verify.h"
 #include "manager/manager.h"
 #include "net/frame.h"
 #include "node/node.h"
@@ -102,7 +103,8 @@ struct host {
     struct manager *manager;
     struct node *node;
     struct session *session;
-    const struct ring *ring; /* whose value limit the engine has */
+    struct verifier *verifier; /* in place of a session; borrowed */
+    const struct ring *ring;   /* whose value limit the engine has */
     struct disk *disk;
     struct index *index;
     struct engine *engine;

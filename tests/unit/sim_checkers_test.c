@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -838,6 +839,24 @@ static void test_convergence(void **state)
     only("convergence", "key 0 is unknown on node 2");
 }
 
+static void test_verify(void **state)
+{
+    (void)state;
+    uint64_t a = put(10);
+    final(OPS(a), OPS());
+    run.verify_equal = true;
+    sound(); /* it was not played */
+    run.verified = run.alike = true;
+    sound();
+    run.alike = false;
+    only("verify", "all replicas are called equal, and they are not");
+    run.verify_equal = false;
+    sound();
+    run.alike = true;
+    snprintf(run.verify_text, sizeof(run.verify_text), "1 keys differ");
+    only("verify", "the replicas are equal, and verify says: 1 keys differ");
+}
+
 /* ---- liveness -------------------------------------------------------------------------------- */
 
 static void test_liveness_every_op_is_answered(void **state)
@@ -1297,6 +1316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_resurrection_a_plain_delete_takes_what_it_has_seen,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_convergence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_liveness_every_op_is_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_liveness_every_key_can_be_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outcomes_values_come_from_puts_of_the_key, set_up,
