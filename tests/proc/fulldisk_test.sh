@@ -41,6 +41,8 @@ expect_exit 3 gt get new
 echo "with room again, puts go on without a restart"
 mount -o remount,size=64m "$scratch/node1"
 expect 'OK, node1' gt -v put again yes
+events=$(admin -o json events | jq -c '[.events[] | select(.node == "node1" and (.event | startswith("disk_"))) | .event]')
+[ "$events" = '["disk_full","disk_room"]' ] || fail "expected events that say so, saw $events"
 daemon_kill node1
 node_start node1 || fail "node1 did not come back"
 cluster_wait || fail "not well"

@@ -67,6 +67,7 @@ static const struct sentence {
     {"all owners of {key} are equal", VERB_EQUAL},
     {"{who}'s map", VERB_MAP},
     {"status", VERB_STATUS},
+    {"verify", VERB_VERIFY},
 };
 
 /* ---- matching -------------------------------------------------------------------------------- */
@@ -220,7 +221,8 @@ static bool slice_is(struct slice s, const char *text)
 static int client_find(struct reading *r, struct slice name, struct who *out)
 {
     struct script *s = r->script;
-    static const char *const taken[] = {"manager", "nobody", "everybody", "all", "the", "status"};
+    static const char *const taken[] = {"manager", "nobody", "everybody", "all",
+                                        "the",     "status", "verify"};
     for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
         if (slice_is(name, taken[i]))
             return wrong(r, "\"%s\" is no name for a client", taken[i]);

@@ -57,7 +57,8 @@ enum verb {
     VERB_WHERE,
     VERB_EQUAL,
     VERB_MAP,
-    VERB_STATUS
+    VERB_STATUS,
+    VERB_VERIFY
 };
 
 /* Who is meant: the manager, a node (from 1), or a client (from 0, by first mention). */

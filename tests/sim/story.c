@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/admin_view.h"
 #include "client/session.h"
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/engine.h"
+#include "node/node.h"
 #include "tests/sim/script.h"
 #include "tests/sim/sim.h"
 
@@ -82,6 +84,18 @@ __attribute__((format(printf, 2, 3))) static void tell(struct player *p, const c
     vfprintf(p->out, format, args);
     fputc('\n', p->out);
     va_end(args);
+}
+
+/* The next line of the text, without its newline; false at the end. */
+static bool line_next(struct slice *text, struct slice *line)
+{
+    const uint8_t *newline = text->bytes ? memchr(text->data, '\n', text->bytes) : NULL;
+    if (text->bytes == 0)
+        return false;
+    *line = slice_of(text->data, newline ? (size_t)(newline - text->data) : text->bytes);
+    size_t gone = line->bytes + (newline != NULL);
+    *text = slice_of(text->data + gone, text->bytes - gone);
+    return true;
 }
 
 /* ---- who is who ------------------------------------------------------------------------------ */
@@ -543,6 +557,70 @@ static void flip(struct player *p, uint32_t host, struct slice key)
         tell(p, "%s has no record of it in its index", sim_name(p->sim, host));
 }
 
+/* ---- verify ---------------------------------------------------------------------------------- */
+
+/* The newest map of anybody who runs; NULL: nobody has one. */
+static const struct ring *map_of_anybody(const struct player *p)
+{
+    const struct ring *ring = sim_ring(p->sim);
+    for (uint32_t i = 0; i < p->nodes; i++) {
+        const struct node *n = sim_node(p->sim, sim_node_host(p->sim, i));
+        const struct ring *of_node = n ? node_ring(n) : NULL;
+        if (of_node && (!ring || epoch_compare(of_node->epoch, ring->epoch) > 0))
+            ring = of_node;
+    }
+    return ring;
+}
+
+/* One line of what verify finds: a digest says nothing to a reader, and which of them are equal
+ * does. */
+static void finding_tell(struct player *p, struct slice line)
+{
+    struct words w = {.bytes = 0};
+    char digests[REPLICAS_MAX][17];
+    uint32_t known = 0;
+    for (size_t i = 0; i < line.bytes; i++) {
+        if (i < 4 || memcmp(line.data + i - 4, "has ", 4) != 0 || line.bytes - i < 16) {
+            add(&w, "%c", line.data[i]);
+            continue;
+        }
+        char digest[17];
+        uint32_t at = 0;
+        snprintf(digest, sizeof(digest), "%.16s", (const char *)line.data + i);
+        while (at < known && strcmp(digests[at], digest) != 0)
+            at++;
+        if (at == known)
+            memcpy(digests[known++], digest, sizeof(digest));
+        add(&w, "state %c", 'A' + (char)at);
+        i += 15;
+    }
+    tell(p, "%s", w.text);
+}
+
+static void verify_tell(struct player *p)
+{
+    struct ring *ring = ring_ref((struct ring *)(uintptr_t)map_of_anybody(p));
+    struct verifier v;
+    struct buf lines;
+    struct slice rest, line;
+    if (!ring || !ring->formed) {
+        tell(p, "nobody has a map with owners");
+        ring_unref(ring);
+        return;
+    }
+    verifier_init(&v, ring, PATIENCE_US);
+    sim_verify(p->sim, sim_client_host(p->sim, SCRIPT_CLIENTS_MAX), &v,
+               sim_now_us(p->sim) + 2 * PATIENCE_US);
+    buf_init(&lines, 1u << 20);
+    view_verify_lines(&v, &lines);
+    rest = buf_slice(&lines);
+    while (line_next(&rest, &line))
+        finding_tell(p, line);
+    buf_close(&lines);
+    verifier_close(&v);
+    ring_unref(ring);
+}
+
 /* ---- one command ----------------------------------------------------------------------------- */
 
 static void perform(struct player *p, const struct command *k)
@@ -656,6 +734,9 @@ static void perform(struct player *p, const struct command *k)
     case VERB_MAP:
         map_tell(p, client);
         break;
+    case VERB_VERIFY:
+        verify_tell(p);
+        break;
     case VERB_STATUS:
         call(p, SCRIPT_CLIENTS_MAX, &(struct msg){.type = MSG_STATUS});
         hear_and_tell(p, SCRIPT_CLIENTS_MAX);
@@ -739,18 +820,6 @@ static char *file_read(const char *path, size_t *bytes)
     if (f)
         fclose(f);
     return text;
-}
-
-/* The next line of the text, without its newline; false at the end. */
-static bool line_next(struct slice *text, struct slice *line)
-{
-    const uint8_t *newline = text->bytes ? memchr(text->data, '\n', text->bytes) : NULL;
-    if (text->bytes == 0)
-        return false;
-    *line = slice_of(text->data, newline ? (size_t)(newline - text->data) : text->bytes);
-    size_t gone = line->bytes + (newline != NULL);
-    *text = slice_of(text->data + gone, text->bytes - gone);
-    return true;
 }
 
 static int compare(const char *path, struct slice expected, struct slice seen)

@@ -1,0 +1,37 @@
+# Do the replicas agree? Verify asks every owner to read what it holds again, while writes go on.
+
+cluster of 3 nodes, 3 copies, R=2, W=2
+anna puts apple = green
+  done, coordinated by node1, 2 owners
+anna puts pear = yellow
+  done, coordinated by node1, 2 owners
+verify
+  equal: 16 partitions, 2 keys
+
+# An owner that cannot be asked proves nothing, and is named.
+node3 is killed
+anna puts apple = red
+  done, coordinated by node1, 2 owners
+anna deletes pear
+  done, coordinated by node1, 2 owners
+verify
+  not compared: node3: 16 partitions: unreachable
+
+# It has come back and lacks two writes. What is on its way is waited for; tombstones are states too.
+node3 starts
+  node3 is ready
+verify
+  equal: 16 partitions, 2 keys
+what is where: apple
+  node1: red
+  node2: red
+  node3: red
+
+# Rot at rest: the checksum finds it, and the node is named.
+anna puts filler = of the log, 40 times
+  40 times: done, coordinated by node3, 2 owners
+wait until all is quiet
+a bit of apple flips at node1
+verify
+  differs: apple: node1 cannot read it, node2 has state A, node3 has state A
+  unreadable: node1: 1 records
