@@ -36,7 +36,7 @@ in_cluster() { # NODES COMMAND...: on a fresh cluster that goes with it
 catchup() { # KEYS
   local keys=$1 began back level verified
   began=$(now_ms)
-  bench "$scratch/load.csv" --distribution sequential --no-load --keys "$keys" --ops "$keys" --clients 8 --in-flight 32
+  bench "$scratch/load.csv" --distribution sequential --no-load --keys "$keys" --ops "$keys" --clients 4 --in-flight 16
   echo "catch-up: $keys keys stored in $(($(now_ms) - began)) ms"
   cluster_wait 120s || fail "not well"
   daemon_kill node3
