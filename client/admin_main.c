@@ -332,13 +332,20 @@ static bool gathered_has(const struct gathered *g, struct slice label)
     return false;
 }
 
-static void gather(struct gathered *g, const struct address *address, const char *name)
+/* Its part of the time that is left, when so many are still to be asked: whoever is silent must not
+ * keep the others from being heard. */
+static uint64_t gather_us(const struct gathered *g, uint32_t left)
+{
+    uint64_t now_us = loop_now_us();
+    return at_most(g->end_us > now_us ? (g->end_us - now_us) / left : 1000, EVENTS_ASK_US);
+}
+
+static void gather(struct gathered *g, const struct address *address, const char *name,
+                   uint32_t left)
 {
     struct msg request = {.type = MSG_EVENTS};
     struct ask_reply *reply = &g->replies[g->count];
-    uint64_t now_us = loop_now_us();
-    uint64_t left_us = g->end_us > now_us ? g->end_us - now_us : 1000;
-    int error = ask(address, 1, &request, at_most(left_us, EVENTS_ASK_US), reply);
+    int error = ask(address, 1, &request, gather_us(g, left), reply);
     if (!error)
         error = reply->msg.events_reply.error;
     if (error)
@@ -356,14 +363,14 @@ static void gather_all(const struct options *o, struct gathered *g)
     struct msg request = {.type = MSG_MAP_GET};
     char text[UNITS_ADDRESS_BYTES];
     for (uint32_t i = 0; i < o->address_count; i++)
-        gather(g, &o->addresses[i], units_address_text(&o->addresses[i], text));
-    int error = ask(o->addresses, o->address_count, &request, at_most(timeout_of(o), REQUEST_US),
-                    &map_reply);
+        gather(g, &o->addresses[i], units_address_text(&o->addresses[i], text),
+               o->address_count - i + 1);
+    int error = ask(o->addresses, o->address_count, &request, gather_us(g, 2), &map_reply);
     const struct ring *r = error ? NULL : map_reply.msg.map.ring;
     for (uint32_t i = 0; r && i < r->member_count; i++)
         if (r->members[i].state != MEMBER_REMOVED &&
             !gathered_has(g, slice_text(r->members[i].label)))
-            gather(g, &r->members[i].address, r->members[i].label);
+            gather(g, &r->members[i].address, r->members[i].label, r->member_count - i);
     ask_reply_close(&map_reply);
 }
 
