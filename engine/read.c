@@ -125,12 +125,15 @@ void engine_warm(struct engine *e, uint32_t partition, struct slice key)
 
 /* ---- one operation --------------------------------------------------------------------------- */
 
+/* Of twins the one that a retry minted: the other was not acknowledged. */
 static const struct sibling *sibling_of(const struct state *s, const uint8_t op[OP_ID_BYTES])
 {
+    const struct sibling *found = NULL;
     for (uint32_t i = 0; i < s->sibling_count; i++)
-        if (memcmp(s->siblings[i].op, op, OP_ID_BYTES) == 0)
-            return &s->siblings[i];
-    return NULL;
+        if (memcmp(s->siblings[i].op, op, OP_ID_BYTES) == 0 &&
+            (!found || !(found->flags & SIBLING_RETRIED)))
+            found = &s->siblings[i];
+    return found;
 }
 
 bool operation_known(const struct engine *e, uint32_t partition, uint64_t hash,

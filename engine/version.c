@@ -587,6 +587,16 @@ bool state_equal(const struct state *a, const struct state *b)
 /* ---- the one merge (RULES 2) ----------------------------------------------------------------- */
 
 /*
+ * The sibling is an earlier attempt than one that was superseded, so it was never acknowledged. One
+ * that is marked itself may have been, and may have seen whoever superseded the other: two
+ * operations that are stored again above one another in turn would each take the other away.
+ */
+static bool twin_named(const struct history *h, const struct sibling *s)
+{
+    return !(s->flags & SIBLING_RETRIED) && history_names(h, s->op) && !MUTANT(keep_twin);
+}
+
+/*
  * A sibling of one side that the other does not hold live is either news to the other, or the other
  * has dropped it. Its history tells which: what it includes and no longer holds was superseded
  * there by a write that had seen it. And so does its clock, after the history was reaped with the
@@ -613,7 +623,7 @@ static bool keep_of_incoming(const struct state *local, const struct clock *loca
                              const struct sibling *s)
 {
     struct dot d = s->dot;
-    if (history_names(&local->history, s->op) && !MUTANT(keep_twin))
+    if (twin_named(&local->history, s))
         return false;
     if (history_covers(&local->history, d) && !MUTANT(keep_superseded))
         return false;
@@ -628,7 +638,7 @@ static bool keep_of_local(const struct state *incoming, const struct clock *inco
                           const struct sibling *s)
 {
     struct dot d = s->dot;
-    if (history_names(&incoming->history, s->op) && !MUTANT(keep_twin))
+    if (twin_named(&incoming->history, s))
         return false;
     if (history_covers(&incoming->history, d))
         return false;

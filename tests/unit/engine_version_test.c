@@ -1032,8 +1032,17 @@ static void names_are_bounded_whatever_the_order(void **unused)
     }
 }
 
-/* Three replicas put, try again, and merge at random, with twins among what they write; when all
- * have met they are equal, and no operation is both live and named. */
+static const struct sibling *live_of(const struct state *s, const uint8_t op[OP_ID_BYTES])
+{
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (memcmp(s->siblings[i].op, op, OP_ID_BYTES) == 0)
+            return &s->siblings[i];
+    return NULL;
+}
+
+/* Three replicas put, try again, store outranked puts again and merge at random, with twins among
+ * what they write; when all have met they are equal, something is left, and no first attempt is
+ * both live and named. */
 static void twins_converge_whatever_meets_first(void **unused)
 {
     (void)unused;
@@ -1043,6 +1052,7 @@ static void twins_converge_whatever_meets_first(void **unused)
         struct state replicas[3] = {0}, out = {0};
         struct history context = {0}, returned = {0};
         uint64_t seq[3] = {0};
+        uint32_t minted[7] = {0}; /* by operation: all attempts but the first are marked */
         for (int step = 0; step < 24; step++) {
             uint32_t r = (uint32_t)prng_below(&p, 3), from = (uint32_t)prng_below(&p, 3);
             struct state *at = &replicas[r];
@@ -1053,17 +1063,27 @@ static void twins_converge_whatever_meets_first(void **unused)
                 struct sibling s = write_of((struct actor){r + 1, 1}, seq[r] + 1, "v");
                 memset(s.op, (int)prng_below(&p, 6) + 1, OP_ID_BYTES);
                 s.stamp = 1 + prng_below(&p, 50);
-                bool known = history_names(&at->history, s.op);
-                for (uint32_t i = 0; i < at->sibling_count; i++)
-                    known |= memcmp(at->siblings[i].op, s.op, OP_ID_BYTES) == 0;
-                if (known)
+                const struct sibling *live = live_of(at, s.op);
+                uint32_t knowing = 0;
+                for (uint32_t i = 0; i < 3; i++)
+                    knowing += history_names(&replicas[i].history, s.op) ||
+                               (i != r && live_of(&replicas[i], s.op));
+                /* Two of three know it, or this one: nothing is minted. And nobody has seen what he
+                 * is about to write. */
+                if (!live && (knowing > 1 || history_names(&at->history, s.op) ||
+                              live_of(&replicas[from], s.op)))
                     continue;
-                if (prng_below(&p, 2))
+                if (minted[s.op[0]]++ > 0)
                     s.flags |= SIBLING_RETRIED;
                 assert_int_equal(version_read_context(&replicas[from], NULL, &context), 0);
                 bool plain = prng_below(&p, 3) == 0;
-                if (history_names(&context, s.op))
+                if (live) { /* it is outranked, and stored again above */
+                    s.flags |= SIBLING_RETRIED;
+                    s.stamp = 50 + seq[0] + seq[1] + seq[2];
+                    plain = true;
+                } else if (history_names(&context, s.op)) {
                     continue;
+                }
                 put(at, &context, plain, s, &out, &returned);
                 seq[r]++;
             }
@@ -1082,9 +1102,11 @@ static void twins_converge_whatever_meets_first(void **unused)
         }
         for (int i = 0; i < 3; i++)
             for (uint32_t j = 0; j < replicas[i].sibling_count; j++)
-                assert_false(history_names(&replicas[i].history, replicas[i].siblings[j].op));
+                assert_false(!(replicas[i].siblings[j].flags & SIBLING_RETRIED) &&
+                             history_names(&replicas[i].history, replicas[i].siblings[j].op));
         assert_true(state_equal(&replicas[0], &replicas[1]));
         assert_true(state_equal(&replicas[0], &replicas[2]));
+        assert_true(replicas[0].sibling_count > 0 || seq[0] + seq[1] + seq[2] == 0);
         for (int i = 0; i < 3; i++)
             state_close(&replicas[i]);
         state_close(&out);
