@@ -32,16 +32,16 @@ extern "C" {
 #ifndef GT_ERRORS_DEFINED
 #define GT_ERRORS_DEFINED
 enum gt_error {
-    GT_EARG = -1,          /* invalid argument */
-    GT_ELIMIT = -2,        /* key, value or state over the limit */
-    GT_ENOTFOUND = -3,     /* no such key */
-    GT_ECONFLICT = -4,     /* siblings, where one value was demanded */
-    GT_EQUORUM = -5,       /* fewer owners answered than R or W asks for */
-    GT_EUNREACHABLE = -6,  /* nobody to ask */
-    GT_EINDOUBT = -7,      /* the write may or may not exist */
-    GT_ETIMEOUT = -8,      /* the deadline passed */
-    GT_EBUSY = -9,         /* too much work in flight; try again later */
-    GT_EFORMING = -10,     /* the cluster waits for its first nodes */
+    GT_EARG = -1,         /* invalid argument */
+    GT_ELIMIT = -2,       /* key, value or state over the limit */
+    GT_ENOTFOUND = -3,    /* no such key */
+    GT_ECONFLICT = -4,    /* siblings, where one value was demanded */
+    GT_EQUORUM = -5,      /* fewer owners answered than R or W asks for */
+    GT_EUNREACHABLE = -6, /* nobody to ask */
+    GT_EINDOUBT = -7,     /* the write may or may not exist */
+    GT_ETIMEOUT = -8,     /* the deadline passed */
+    GT_EBUSY = -9,        /* too much work in flight; try again later */
+    GT_EFORMING = -10,    /* the cluster waits for its first nodes */
     GT_EIO = -11,
     GT_ENOSPACE = -12,
     GT_ECORRUPT = -13,
@@ -52,9 +52,9 @@ enum gt_error {
     GT_EPROTO = -18,
     GT_ESTALE = -19,
     GT_ENOTOWNER = -20,
-    GT_ECONTEXT = -21,     /* the context is damaged, of another key, or names an unknown actor */
+    GT_ECONTEXT = -21, /* the context is damaged, of another key, or names an unknown actor */
     GT_ENOMEM = -22,
-    GT_ECLOSED = -23,      /* the session is finalized */
+    GT_ECLOSED = -23, /* the session is finalized */
     GT_EINCARNATION = -24,
     GT_EUNSUPPORTED = -25,
     GT_ESETTINGS = -26,
@@ -63,7 +63,8 @@ enum gt_error {
     GT_EMISSING = -29,
     GT_EUNKNOWN = -30,
     GT_ECLOCK = -31,
-    GT_EDESCRIPTORS = -32  /* the process may open no more files and sockets */
+    GT_EDESCRIPTORS = -32, /* the process may open no more files and sockets */
+    GT_EFILLING = -33      /* catching up: it has no vote yet */
 };
 #endif
 

@@ -16,8 +16,6 @@
 #include "engine/base/mutant.h"
 #include "engine/engine_private.h"
 
-#define NO_ROOM 1 /* not an error: the request waits */
-
 struct write {
     const struct store_request *request;
     struct partition *partition;
@@ -63,7 +61,7 @@ static size_t slice_bytes(size_t bytes)
 /* ---- room and memory ------------------------------------------------------------------------- */
 
 /* 0, NO_ROOM, or why there will be none. */
-static int room_check(struct engine *e, size_t payload_bytes, bool parked)
+int room_check(struct engine *e, size_t payload_bytes, bool parked)
 {
     const struct batch *b = e->forming;
     size_t alone = wal_record_bytes(payload_bytes);
@@ -83,7 +81,7 @@ static int room_check(struct engine *e, size_t payload_bytes, bool parked)
 }
 
 /* Memory for the record in the log and one waiting result. */
-static int log_reserve(struct engine *e, size_t payload_bytes)
+int log_reserve(struct engine *e, size_t payload_bytes)
 {
     struct batch *b = e->forming;
     int error = result_reserve(&b->waiters);
@@ -93,8 +91,8 @@ static int log_reserve(struct engine *e, size_t payload_bytes)
     return error;
 }
 
-static uint64_t log_append(struct engine *e, uint8_t type, const struct store_request *r,
-                           size_t payload_bytes)
+uint64_t log_append(struct engine *e, uint8_t type, const struct store_request *r,
+                    size_t payload_bytes)
 {
     struct batch *b = e->forming;
     if (r->stamp > e->stamp_max)
@@ -522,7 +520,7 @@ static int put_write(struct engine *e, struct write *w, bool parked)
     int error = context_extend(e, w);
     if (error)
         return error;
-    struct sibling sibling = {.dot = {self, clock_highest(&w->partition->clock, self) + 1},
+    struct sibling sibling = {.dot = {self, engine_minted(e, w->partition) + 1},
                               .stamp = stamp_to_mint(e, r),
                               .flags = (r->tombstone ? SIBLING_TOMBSTONE : 0) |
                                        (r->first_stamp || w->twin ? SIBLING_RETRIED : 0),
@@ -615,16 +613,22 @@ static int dot_order(const void *left, const void *right)
 }
 
 /* Of a pulled state what is live in it is set in the clock: if the pull breaks, that is what was
- * brought. But for what the sender's own clock does not cover: of that it has a piece alone. */
+ * brought. But for what the sender's own clock does not cover: of that it has a piece alone. What
+ * is live here and was in the clock that was given up is there again. */
 static int pulled_dots(struct engine *e, struct write *w)
 {
-    int error = dots_reserve(e, e->incoming.sibling_count);
+    const struct clock *doubt = &w->partition->fill.doubt;
+    int error = dots_reserve(e, e->incoming.sibling_count + e->merged.sibling_count);
     if (error)
         return error;
     w->dot_count = 0;
     for (uint32_t i = 0; i < e->incoming.sibling_count; i++)
         if (clock_covers(&e->incoming_clock, e->incoming.siblings[i].dot))
             e->dots[w->dot_count++] = e->incoming.siblings[i].dot;
+    for (uint32_t i = 0; i < e->merged.sibling_count; i++)
+        if (clock_covers(doubt, e->merged.siblings[i].dot) &&
+            !dots_have(e->dots, w->dot_count, e->merged.siblings[i].dot))
+            e->dots[w->dot_count++] = e->merged.siblings[i].dot;
     fresh_dots_count(e, w);
     return 0;
 }
@@ -703,11 +707,12 @@ static int merge_operations(struct engine *e, struct write *w)
 static int merge_write(struct engine *e, struct write *w, bool parked)
 {
     const struct store_request *r = w->request;
-    struct store_result result = {.kind = STORE_MERGE, .tag = r->tag};
+    struct store_result result = {.kind = STORE_MERGE, .tag = r->tag, .unknown = e->local.unknown};
     const struct clock *sender = r->pulled ? &e->incoming_clock : NULL;
     int error =
         BARE ? bare_merge(&e->local, &e->incoming, &e->merged)
              : version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
+    e->merged.unknown = false;
     if (!error && !BARE)
         error = merge_dots(e, w);
     if (!error && r->plain && dots_count(r->dots) > 0 && !BARE)
@@ -747,11 +752,31 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         result.record = blob_ref(w->record);
     }
     e->metrics.merges_count++;
-    engine_answer_at(e, &result, lsn);
+    if (r->kind == STORE_REST)
+        store_result_release(&result);
+    else
+        engine_answer_at(e, &result, lsn);
     return 0;
 }
 
-static int admit_merge(struct engine *e, const struct store_request *r, bool parked)
+/* Of a key whose record here is bad nothing is known: in a partition that fills, what others know
+ * of it takes its place (RULES 16). */
+static int merge_view(struct engine *e, const struct store_request *r, uint64_t hash,
+                      struct view *view)
+{
+    int error = view_read(e, r->partition, hash, r->key, &e->local, view);
+    if (error != GT_EUNKNOWN || !r->pulled || r->record.bytes == 0 ||
+        !engine_filling(e, r->partition))
+        return error;
+    e->metrics.records_mended_count++;
+    state_clear(&e->local);
+    e->local.unknown = true;
+    *view = (struct view){.entry = overlay_find(e->active, r->partition, hash, r->key),
+                          .presence = {.kind = PRESENCE_BAD}};
+    return 0;
+}
+
+int admit_merge(struct engine *e, const struct store_request *r, bool parked)
 {
     int error = key_check(r);
     if (error)
@@ -773,7 +798,7 @@ static int admit_merge(struct engine *e, const struct store_request *r, bool par
     if (error)
         return error;
     struct view view;
-    error = view_read(e, r->partition, w.hash, r->key, &e->local, &view);
+    error = merge_view(e, r, w.hash, &view);
     if (error)
         return error;
     w.view = &view;
@@ -889,6 +914,8 @@ bool engine_admit(struct engine *e, const struct store_request *r, bool parked)
     int error = r->kind == STORE_PUT     ? admit_put(e, r, parked)
                 : r->kind == STORE_MERGE ? admit_merge(e, r, parked)
                 : r->kind == STORE_CLOCK ? admit_clock(e, r, parked)
+                : r->kind == STORE_REST  ? admit_rest(e, r, parked)
+                : r->kind == STORE_FILL  ? admit_fill(e, r, parked)
                                          : admit_meta(e, r, parked);
     if (error == NO_ROOM)
         return false;

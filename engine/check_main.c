@@ -77,6 +77,7 @@ static int each_partition(void *arg, struct slice key, struct slice value)
     struct check *c = arg;
     struct clock clock, floor;
     struct partition_operations operations;
+    struct fill fill;
     if (key.bytes != 2) {
         problem(c, "partition", "(no number)", GT_ECORRUPT);
         return 0;
@@ -84,9 +85,12 @@ static int each_partition(void *arg, struct slice key, struct slice value)
     struct tally *t = &c->tallies[be16_get(key.data)];
     clock_init(&clock);
     clock_init(&floor);
-    int error = partition_value_decode(value, &t->lsn, &t->expected, &clock, &floor, &operations);
+    fill_init(&fill);
+    int error = partition_value_decode(value, &t->lsn, &t->expected, &clock, &floor, &operations,
+                                       &fill);
     clock_close(&clock);
     clock_close(&floor);
+    fill_close(&fill);
     t->known = true;
     t->bad_value = error != 0;
     return error == GT_ENOMEM ? error : 0;
@@ -158,7 +162,8 @@ static int each_logged(void *arg, const struct wal_record *r)
     char text[64];
     c->log_records++;
     if (r->type != LOG_STATE) {
-        if (r->type == LOG_META || r->type == LOG_CLOCK || r->type >= LOG_OPTIONAL_MIN)
+        if (r->type == LOG_META || r->type == LOG_CLOCK || r->type == LOG_FILL ||
+            r->type >= LOG_OPTIONAL_MIN)
             return 0;
         snprintf(text, sizeof(text), "lsn %llu type %u", (unsigned long long)r->lsn, r->type);
         problem(c, "log record", text, GT_EFORMAT);

@@ -98,7 +98,7 @@ static bool freeze_partitions(struct engine *e, uint64_t cut)
         struct partition *p = e->partitions[o->dirty[i]];
         size_t at = cp->values.bytes;
         partition_value_encode(cut, &p->counts, &p->clock, &p->floor, &e->operations, o->dirty[i],
-                               &cp->values);
+                               &p->fill, &cp->values);
         cp->partitions[i] = (struct frozen_partition){o->dirty[i], at, cp->values.bytes - at, 0, 0};
         done = freeze_log(cp, &p->log, &cp->partitions[i]);
     }

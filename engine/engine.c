@@ -188,6 +188,8 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
     case STORE_MERGE:
     case STORE_META:
     case STORE_CLOCK:
+    case STORE_REST:
+    case STORE_FILL:
         /* Behind those that wait, so that nobody is overtaken for ever. */
         if (e->parked.count > 0 || !engine_admit(e, &request, false)) {
             park(e, &request);
@@ -375,6 +377,7 @@ struct partition *engine_partition_get(struct engine *e, uint32_t partition)
     clock_init(&p->clock);
     clock_init(&p->floor);
     dotlog_init(&p->log);
+    fill_init(&p->fill);
     e->partitions[partition] = p;
     return p;
 }

@@ -26,6 +26,9 @@
  *   5 CLOCK  varint partition; varint length, clock: merged whole into the partition's; varint
  * bytes, operations superseded among its dots and not noted before; u64 stamp up to which more of
  *            them may be missing
+ *   6 FILL   varint partition; varint length, fill (see INDEX_PARTITION): what stands from now on;
+ *            u8 flags: 1 the clock is empty from here on, 2 the counts that follow stand;
+ *            varint records, live records, bytes, u64 digest sum; u64 stamp of the request
  * Trailing bytes of a payload are ignored; a trailing stamp that is missing is 0, and operations
  * that are missing were not noted.
  *
@@ -38,7 +41,11 @@
  *                    write fence ballot, counter, read fence ballot, counter (reserved, 0);
  *                    varint 1: the dot log is kept (absent: an earlier version kept none); u64
  *                    stamp up to which operations may be missing; varint bytes, the partition's
- *                    recent operations, oldest first (both missing: none were noted)
+ *                    recent operations, oldest first (both missing: none were noted); varint
+ *                    length, fill, empty when it never filled:
+ *                      u64 generation of the folder up to which it was filled, u8 enum fill_reason
+ *                      of its own, varint length, run of u64: owners pulled from whole since then
+ *                      while others still owe that, varint length, clock that was given up
  *   INDEX_LOG        the dot log: dotlog.h
  *   INDEX_META       u32 CRC32C of name and all that follows; u8 format 1; bytes. Names:
  *     "identity"  u64 node id, u64 incarnation, u64 previous incarnation, 16 B cluster id (zero
@@ -46,7 +53,8 @@
  *                 log (missing = none): u8 enum engine_damage_kind, u64 first and u64 last lost
  *                 LSN, u64 wall clock in seconds since 1970 when it was found last, u64 starts
  *                 since then; u8 1: wal/ holds at least one segment from now on, so that none at a
- *                 start means that the log was lost (missing = 0)
+ *                 start means that the log was lost (missing = 0); u64 fill generation, u8 enum
+ *                 fill_flag (missing = 0)
  *     "applied"   u64 applied LSN, u64 floor segment, u32 chain of the newest batch known,
  *                 u64 highest LSN known durable: a log that ends before it has lost something;
  *                 u64 highest stamp of a request (missing = 0), see engine_stamp_max
@@ -57,6 +65,13 @@
  * about 20,000 records or 16 MiB); the partition's value says LSN = cut; the last transaction moves
  * "applied". Replay skips a record whose LSN is not above its partition's LSN, so replay over half
  * a checkpoint is exact and reads nothing from the index.
+ *
+ * FILLING (RULES 7, 15, 16; fill.c): the folder has a fill generation, raised by whatever loses
+ * data or may have; a partition fills while it is behind that, or for a reason of its own (a bad
+ * record). The clock that it tells is empty meanwhile, so that nobody takes it to have what it
+ * lost. Its own stays: it is of an earlier moment and right about that. But a bad record leaves
+ * dots in it whose state is not here, and which ones is not known: then it is given up, and begins
+ * anew.
  */
 #ifndef GT_ENGINE_ENGINE_H
 #define GT_ENGINE_ENGINE_H
@@ -99,18 +114,23 @@ static inline void dots_put(uint8_t at[DOT_BYTES], struct dot d)
 /* ---- requests and results: what machines ask of storage -------------------------------------- */
 
 enum store_kind {
-    STORE_PUT,      /* mint: a put or delete at its coordinator */
-    STORE_MERGE,    /* a state from another replica */
-    STORE_META,     /* a small named value, durable */
-    STORE_LOAD,     /* one key */
-    STORE_SCAN,     /* a run of keys of one partition */
-    STORE_CLOCKS,   /* the clocks of some partitions */
-    STORE_PULL,     /* what a replica with this clock lacks (RULES 3) */
-    STORE_CLOCK,    /* merges a cut clock, when all that it speaks of is stored */
-    STORE_VERIFY,   /* the digests of a run of keys, read again */
-    STORE_CONFIRM,  /* every owner has what all these clocks cover: the dot log may forget it */
-    STORE_OPERATION /* whether the write of this operation id has happened (RULES 10) */
+    STORE_PUT,       /* mint: a put or delete at its coordinator */
+    STORE_MERGE,     /* a state from another replica */
+    STORE_META,      /* a small named value, durable */
+    STORE_LOAD,      /* one key */
+    STORE_SCAN,      /* a run of keys of one partition */
+    STORE_CLOCKS,    /* the clocks of some partitions */
+    STORE_PULL,      /* what a replica with this clock lacks (RULES 3) */
+    STORE_CLOCK,     /* merges a cut clock, when all that it speaks of is stored */
+    STORE_VERIFY,    /* the digests of a run of keys, read again */
+    STORE_CONFIRM,   /* every owner has what all these clocks cover: the dot log may forget it */
+    STORE_OPERATION, /* whether the write of this operation id has happened (RULES 10) */
+    STORE_REST,      /* a run of keys that were pulled is all that the sender has (RULES 7) */
+    STORE_FILL       /* a partition begins to fill, or is whole */
 };
+
+/* Why a partition fills that is not behind its folder. */
+enum fill_reason { FILL_ROT = 1 /* a record here is bad, or the counts are wrong */ };
 
 /* Slices borrow from `hold`, of which the request has a reference. */
 struct store_request {
@@ -159,6 +179,13 @@ struct store_request {
     struct slice clock;
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
+    /* REST: the run began behind the cursor below; value: its entries as they came; `more`: it ends
+     * with the last of them. clock: the sender's. Each key here that was not sent is merged with
+     * the empty state and that clock. */
+    bool more;
+    /* FILL: 0 it is whole now, or enum fill_reason. When whole, value: the owners that it was
+     * pulled from whole, a run of u64, while others still owe that. */
+    uint8_t fill;
     /* META: value above; empty removes */
     /* SCAN, VERIFY: keys strictly after (from_hash, from_key), or all when from_start */
     bool from_start;
@@ -183,6 +210,8 @@ struct store_result {
      *   META: GT_EARG: the name is reserved, empty or over 255 bytes;
      *   CLOCK: GT_ECORRUPT: it is none, or names dots of this node that were never minted;
      *   SCAN, PULL, VERIFY: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
+     *   REST: GT_ECORRUPT: it is no run, or the clock is none;
+     *   SCAN, PULL: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
      * LOAD of an absent key is 0 with no record. */
     int result;
     struct blob *record;  /* PUT, MERGE: resulting state; LOAD, OPERATION: the state, NULL when
@@ -217,8 +246,8 @@ struct store_result {
      * digests: all of one moment. PULL: as SCAN, in the order of dots
      * or, when whole, of keys. */
     struct blob *clock; /* PULL: cut with the entries */
-    bool unknown;       /* PULL: a record here is bad: the clock claims more than is sent, and must
-                           not be merged whole */
+    bool unknown; /* MERGE: it took the place of a bad record. SCAN, PULL: a record here is bad. The
+                     clock of a PULL claims more than is sent then, and must not be merged whole */
     bool whole;         /* PULL: these are all keys of the range, not those that were lacking */
     uint64_t lacking;   /* PULL: how many logged dots the asker lacked, those sent included */
 };
@@ -246,6 +275,7 @@ struct engine_config {
     uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
     uint32_t log_entries_max;   /* 0 = LOG_ENTRIES_DEFAULT; above it the largest log starts anew */
     uint64_t operations_bytes_max; /* 0 = 32 MiB: the table of recent operations */
+    bool born_filling;          /* an empty folder that takes the place of a lost one: it fills */
 };
 
 /* Of an incarnation: 40 bits of seconds since 1970 above as many random ones (RULES 8a). */
@@ -254,6 +284,9 @@ struct engine_config {
 struct engine_identity {
     uint64_t node_id, incarnation, previous_incarnation;
     uint8_t cluster_id[16];
+    uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
+    bool lost; /* what makes its partitions fill is more than an unproven end of the log */
+    bool open; /* one of them may still be behind: engine_whole was not called since */
 };
 
 /*
@@ -330,8 +363,14 @@ void engine_meta_text(const struct engine *e, const char *name, char *text, size
 
 const struct engine_identity *engine_identity(const struct engine *e);
 const struct engine_damage *engine_damage(const struct engine *e);
-/* What was lost is here again, or given up. Blocking, durable when it returns 0. */
-int engine_damage_clear(struct engine *e);
+/* What was lost is here again, or given up: every partition that this node owns has been filled.
+ * Clears the mark. Blocking, durable when it returns 0. */
+int engine_whole(struct engine *e);
+/* The partition's clock is not known to be whole: it has no vote (RULES 7). */
+bool engine_filling(const struct engine *e, uint32_t partition);
+/* The owners from which a partition that is whole was pulled, a run of u64, while others still owe
+ * that; empty: nobody does. Borrowed until the next call. */
+struct slice engine_fill_sources(const struct engine *e, uint32_t partition);
 /* The highest stamp that came with any durable write, in all lives of the folder: a machine whose
  * clock starts there writes above all that it ever stored, wherever the wall clock stands. The
  * stamps of the states themselves are not looked at: one that the machine did not follow when it
@@ -339,10 +378,12 @@ int engine_damage_clear(struct engine *e);
 uint64_t engine_stamp_max(const struct engine *e);
 /* Blocking, durable when it returns 0; only while no request is in flight for set_cluster. */
 int engine_set_cluster(struct engine *e, const uint8_t cluster_id[16]);
-/* Draws an incarnation above `above` (RULES 8a, a peer has seen a higher one) and makes it durable;
- * minting goes on under it. 0, GT_ELIMIT: there is none above; nothing has changed. Or an error of
- * the index. */
-int engine_renew_incarnation(struct engine *e, uint64_t above, uint64_t wall_us);
+/* A peer has seen a life of this node that its folder does not know of: the folder was rolled back,
+ * or is a copy (RULES 8a). It is known from now on as the one before, every partition fills, and
+ * when that life is above the present one a new one is drawn above it. All of it is durable then,
+ * and minting goes on. 0, GT_ELIMIT: there is none above; nothing has changed. Or an error of the
+ * index. */
+int engine_renew_incarnation(struct engine *e, uint64_t seen, uint64_t wall_us);
 void engine_set_value_bytes_max(struct engine *e, uint64_t bytes);
 
 struct engine_totals {

@@ -7,6 +7,7 @@
  *   lanes.c       the log lane (batches, durability, poison) and the segment lane
  *   checkpoint.c  freezing, chunks, the applied mark, recycling
  *   recover.c     opening a folder; identity; closing
+ *   fill.c        partitions that lost data, or may have, and how they get whole again
  */
 #ifndef GT_ENGINE_PRIVATE_H
 #define GT_ENGINE_PRIVATE_H
@@ -48,6 +49,9 @@ struct partition {
     struct clock clock;
     struct dotlog log;
     struct clock floor; /* of the log */
+    struct fill fill;
+    /* The highest dot that this node minted here, of one life: the clock may have been given up. */
+    uint64_t minted_incarnation, minted;
 };
 
 struct meta {
@@ -180,6 +184,7 @@ struct engine {
     struct overlay *active, *spare;
     struct checkpoint checkpoint;
     bool checkpoint_wanted; /* after a recovery that replayed something */
+    bool fill_raised, fill_raised_lost; /* the fill generation is of this process */
 
     uint64_t next_lsn, durable_lsn, applied_lsn, floor_segment;
     uint64_t stamp_max; /* of all requests that were admitted */
@@ -237,6 +242,17 @@ struct partition *engine_partition_get(struct engine *e, uint32_t partition);
 /* Does a write, or answers it. True when it is done with the request (the result is queued or
  * waits for a batch), false when there is no room yet and the request must wait. */
 bool engine_admit(struct engine *e, const struct store_request *r, bool parked);
+#define NO_ROOM 1 /* not an error: the request waits */
+/* Whether a record fits into the log now: 0, NO_ROOM, or why it never will; then memory for it;
+ * then it is begun, which cannot fail: the payload follows, of exactly so many bytes. Returns its
+ * LSN. */
+int room_check(struct engine *e, size_t payload_bytes, bool parked);
+int log_reserve(struct engine *e, size_t payload_bytes);
+uint64_t log_append(struct engine *e, uint8_t type, const struct store_request *r,
+                    size_t payload_bytes);
+/* A STORE_MERGE; of the kind STORE_REST it answers nothing, and an empty record is the empty state.
+ * 0, NO_ROOM, or an error. */
+int admit_merge(struct engine *e, const struct store_request *r, bool parked);
 
 /* ---- read.c ---------------------------------------------------------------------------------- */
 
@@ -298,6 +314,17 @@ void engine_clocks(struct engine *e, const struct store_request *r);
 void engine_pull(struct engine *e, const struct store_request *r);
 void engine_verify(struct engine *e, const struct store_request *r);
 void engine_confirm(struct engine *e, const struct store_request *r);
+
+/* ---- fill.c ---------------------------------------------------------------------------------- */
+
+/* The highest seq that this life has minted in the partition. */
+uint64_t engine_minted(const struct engine *e, const struct partition *p);
+/* The folder lost data, or may have: every partition is behind from now on. Into an identity that
+ * is to be committed. */
+void fill_raise(struct engine *e, struct identity_value *identity, bool lost);
+int admit_fill(struct engine *e, const struct store_request *r, bool parked);
+int admit_rest(struct engine *e, const struct store_request *r, bool parked);
+int fill_replay(struct engine *e, struct slice payload, uint64_t lsn, uint64_t *replayed);
 
 /* ---- lanes.c --------------------------------------------------------------------------------- */
 

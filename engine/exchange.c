@@ -105,8 +105,7 @@ bool engine_dot_unminted(const struct engine *e, const struct partition *p, stru
 {
     if (d.actor.node != e->identity.node_id || d.actor.incarnation < e->identity.incarnation)
         return false;
-    return d.actor.incarnation > e->identity.incarnation ||
-           d.seq > clock_highest(&p->clock, d.actor);
+    return d.actor.incarnation > e->identity.incarnation || d.seq > engine_minted(e, p);
 }
 
 int engine_clock_read(struct engine *e, const struct partition *p, struct slice bytes)
@@ -131,11 +130,13 @@ static void answer_error(struct engine *e, const struct store_request *r, int er
     result_push(&e->results, &result);
 }
 
+/* What is told while the partition fills confirms nothing to anybody. */
 static void clock_put(struct engine *e, uint32_t partition)
 {
     const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    bool telling = p && !engine_filling(e, partition);
     buf_clear(&e->scratch);
-    clock_encode(p ? &p->clock : &e->empty_clock, &e->scratch);
+    clock_encode(telling ? &p->clock : &e->empty_clock, &e->scratch);
     buf_varint(&e->scan, partition);
     buf_bytes(&e->scan, buf_slice(&e->scratch));
     buf_varint(&e->scan, p ? p->counts.records : 0);

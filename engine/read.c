@@ -352,13 +352,12 @@ void engine_scan(struct engine *e, const struct store_request *r)
 {
     struct store_result result = {.kind = STORE_SCAN, .tag = r->tag};
     uint64_t lsn = 0;
-    bool unknown;
     e->metrics.scans_count++;
     buf_clear(&e->scan);
     if (r->partition >= PARTITIONS_MAX || r->from_key.bytes > KEY_BYTES_MAX)
         result.result = GT_ELIMIT;
     else
-        result.result = engine_scan_run(e, r, &result, &lsn, &unknown);
+        result.result = engine_scan_run(e, r, &result, &lsn, &result.unknown);
     if (result.result == 0) {
         result.entries = buf_blob(&e->scan);
         if (!result.entries)

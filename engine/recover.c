@@ -81,8 +81,8 @@ static int partition_load(void *arg, struct slice key, struct slice value)
     struct partition *p = number < PARTITIONS_MAX ? engine_partition_get(e, number) : NULL;
     int error = number < PARTITIONS_MAX ? GT_ENOMEM : GT_ECORRUPT;
     if (p)
-        error =
-            partition_value_decode(value, &p->lsn, &p->counts, &p->clock, &p->floor, &operations);
+        error = partition_value_decode(value, &p->lsn, &p->counts, &p->clock, &p->floor,
+                                       &operations, &p->fill);
     if (error) {
         log_error(e->log, "index value of a partition unreadable partition=%u cause=%s", number,
                   error_text(error));
@@ -165,7 +165,10 @@ static int identity_commit(struct engine *e, const struct identity_value *identi
     e->identity_value = *identity;
     e->identity = (struct engine_identity){.node_id = identity->node_id,
                                            .incarnation = identity->incarnation,
-                                           .previous_incarnation = identity->previous_incarnation};
+                                           .previous_incarnation = identity->previous_incarnation,
+                                           .fill_generation = identity->fill_generation,
+                                           .lost = identity->fill_flags & FILL_LOST,
+                                           .open = identity->fill_flags & FILL_OPEN};
     memcpy(e->identity.cluster_id, identity->cluster_id, sizeof(identity->cluster_id));
     return 0;
 }
@@ -176,8 +179,9 @@ struct replay {
     struct engine *e;
     uint64_t lsn; /* the last delivered */
     bool gap;     /* records are missing before this one: do not trust what it says it replaced */
-    uint64_t replayed; /* records installed */
-    bool unnoted;      /* one of them is of a version without the table of operations */
+    bool clock_left_out; /* and one after them spoke of states that may be among those */
+    uint64_t replayed;   /* records installed */
+    bool unnoted;        /* one of them is of a version without the table of operations */
 };
 
 /* What stands for the record in counts. A record that does not verify is installed all the same:
@@ -289,6 +293,11 @@ static int clock_replay(struct replay *replay, const struct wal_record *r)
     int error = p ? overlay_reserve(e->active, (uint32_t)number) : GT_ENOMEM;
     if (error || r->lsn <= p->lsn)
         return error;
+    /* The states that it speaks of may be among the records that are missing. */
+    if (replay->gap) {
+        replay->clock_left_out = true;
+        return 0;
+    }
     clock_clear(&e->incoming_clock);
     error = clock_decode(&bytes, &e->incoming_clock);
     if (!error)
@@ -336,6 +345,8 @@ static int deliver(void *arg, const struct wal_record *r)
         error = meta_replay(replay, r);
     else if (r->type == LOG_CLOCK)
         error = clock_replay(replay, r);
+    else if (r->type == LOG_FILL)
+        error = fill_replay(replay->e, r->payload, r->lsn, &replay->replayed);
     else if (r->type < LOG_OPTIONAL_MIN)
         error = GT_EFORMAT;
     if (error)
@@ -552,10 +563,11 @@ static void damage_mark(struct engine *e, struct engine_damage *mark,
     }
 }
 
-int engine_damage_clear(struct engine *e)
+int engine_whole(struct engine *e)
 {
     struct identity_value identity = e->identity_value;
     identity.damage = (struct engine_damage){0};
+    identity.fill_flags &= (uint8_t)~FILL_OPEN;
     return identity_commit(e, &identity, NULL);
 }
 
@@ -614,6 +626,8 @@ static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16
     report->replayed = replay.replayed;
     report->fresh = !l->identity_found;
     l->found = damage_found(e, l, &report->wal, boot_same(e, boot_id));
+    if (replay.clock_left_out)
+        l->found.kinds |= DAMAGE_MIDDLE;
     report->doubtful = l->found.kinds != 0;
     return 0;
 }
@@ -633,6 +647,11 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     memcpy(identity.boot_id, config->boot_id, sizeof(identity.boot_id));
     memcpy(identity.role, config->role, strlen(config->role) + 1);
     damage_mark(e, &identity.damage, found, config->wall_us);
+    bool never = identity.fill_generation == 0;
+    bool born = config->born_filling && report->fresh;
+    bool marked = identity.damage.kinds && never; /* by an earlier version, and not filled since */
+    if (found->kinds || born || marked)
+        fill_raise(e, &identity, born || identity.damage.kinds != DAMAGE_TAIL);
     identity.log_made |= e->file_count > 0; /* a folder of an earlier version has no such flag */
     if (report->replayed > 0) {
         e->checkpoint_wanted = true;
@@ -725,14 +744,24 @@ int engine_set_cluster(struct engine *e, const uint8_t cluster_id[16])
     return identity_commit(e, &identity, NULL);
 }
 
-int engine_renew_incarnation(struct engine *e, uint64_t above, uint64_t wall_us)
+int engine_renew_incarnation(struct engine *e, uint64_t seen, uint64_t wall_us)
 {
     struct identity_value identity = e->identity_value;
-    identity.previous_incarnation = identity.incarnation;
-    if (above < identity.incarnation)
-        above = identity.incarnation;
-    int error = incarnation_draw(e, above, wall_us, &identity.incarnation);
-    return error ? error : identity_commit(e, &identity, NULL);
+    int error = 0;
+    if (seen > identity.previous_incarnation)
+        identity.previous_incarnation = seen;
+    if (seen >= identity.incarnation)
+        error = incarnation_draw(e, seen, wall_us, &identity.incarnation);
+    if (error)
+        return error;
+    log_warn(
+        e->log,
+        "a life of this node was seen that its folder does not know of, so the folder was rolled "
+        "back or is a copy: acknowledged writes may be missing here life=%016llx",
+        (unsigned long long)seen);
+    if (!MUTANT(rolled_back_keeps_vote))
+        fill_raise(e, &identity, true);
+    return identity_commit(e, &identity, NULL);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
@@ -798,6 +827,7 @@ static void partitions_close(struct engine *e)
             clock_close(&e->partitions[i]->clock);
             clock_close(&e->partitions[i]->floor);
             dotlog_close(&e->partitions[i]->log);
+            fill_close(&e->partitions[i]->fill);
             free(e->partitions[i]);
         }
     free(e->partitions);

@@ -7,6 +7,9 @@
 #define LOG_KEPT     1u /* the dot log of the partition is kept, above its floor */
 #define VALUE_FORMAT 1
 
+#define FILL_CLEARED 1u /* in a FILL record */
+#define FILL_COUNTED 2u
+
 struct slice index_data_key(uint8_t at[INDEX_KEY_BYTES_MAX], uint32_t partition, uint64_t hash,
                             struct slice key)
 {
@@ -110,6 +113,89 @@ static int checksum_open(struct slice value, struct slice before, struct reader 
     return 0;
 }
 
+/* ---- filling --------------------------------------------------------------------------------- */
+
+void fill_init(struct fill *f)
+{
+    *f = (struct fill){0};
+    clock_init(&f->doubt);
+}
+
+void fill_close(struct fill *f)
+{
+    blob_unref(f->sources);
+    clock_close(&f->doubt);
+    fill_init(f);
+}
+
+void fill_encode(const struct fill *f, struct buf *out)
+{
+    struct buf doubt;
+    buf_init(&doubt, out->bytes_max);
+    if (f->doubt.entry_count + f->doubt.closed_count > 0)
+        clock_encode(&f->doubt, &doubt);
+    buf_u64(out, f->generation);
+    buf_u8(out, f->reason);
+    buf_bytes(out, slice_blob(f->sources));
+    buf_bytes(out, buf_slice(&doubt));
+    out->failed |= doubt.failed;
+    buf_close(&doubt);
+}
+
+int fill_decode(struct slice bytes, struct fill *f)
+{
+    struct reader r = reader_of(bytes);
+    fill_close(f);
+    if (bytes.bytes == 0)
+        return 0;
+    f->generation = read_u64(&r);
+    f->reason = read_u8(&r);
+    struct slice sources = read_bytes(&r);
+    struct reader doubt = reader_of(read_bytes(&r));
+    if (r.failed || sources.bytes % 8 != 0 || f->reason > FILL_ROT)
+        return GT_ECORRUPT;
+    if (sources.bytes > 0 && !(f->sources = blob_copy(sources.data, sources.bytes)))
+        return GT_ENOMEM;
+    return reader_left(&doubt) > 0 ? clock_decode(&doubt, &f->doubt) : 0;
+}
+
+static bool fill_nothing(const struct fill *f)
+{
+    return f->generation == 0 && f->reason == 0 && !f->sources && f->doubt.entry_count == 0 &&
+           f->doubt.closed_count == 0;
+}
+
+void fill_record_encode(const struct fill_record *f, struct buf *out)
+{
+    buf_varint(out, f->partition);
+    buf_bytes(out, f->fill);
+    buf_u8(out, (uint8_t)((f->cleared ? FILL_CLEARED : 0) | (f->counted ? FILL_COUNTED : 0)));
+    buf_varint(out, f->counts.records);
+    buf_varint(out, f->counts.live);
+    buf_varint(out, f->counts.bytes);
+    buf_u64(out, f->counts.digest_sum);
+    buf_u64(out, f->stamp);
+}
+
+int fill_record_decode(struct slice payload, struct fill_record *f)
+{
+    struct reader r = reader_of(payload);
+    uint64_t partition = read_varint(&r);
+    f->fill = read_bytes(&r);
+    uint8_t flags = read_u8(&r);
+    f->cleared = flags & FILL_CLEARED;
+    f->counted = flags & FILL_COUNTED;
+    f->counts.records = read_varint(&r);
+    f->counts.live = read_varint(&r);
+    f->counts.bytes = read_varint(&r);
+    f->counts.digest_sum = read_u64(&r);
+    f->stamp = read_u64_or_zero(&r);
+    f->partition = (uint32_t)partition;
+    return r.failed || partition >= PARTITIONS_MAX ? GT_ECORRUPT : 0;
+}
+
+/* ---- partitions ------------------------------------------------------------------------------ */
+
 /* Appends `bytes` with their varint length in front, when the length is known only afterwards. */
 static void clock_bytes(const struct clock *clock, struct buf *out)
 {
@@ -124,7 +210,7 @@ static void clock_bytes(const struct clock *clock, struct buf *out)
 
 void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
                             const struct clock *floor, const struct operations *operations,
-                            uint32_t partition, struct buf *out)
+                            uint32_t partition, const struct fill *fill, struct buf *out)
 {
     size_t start = out->bytes;
     buf_u32(out, 0);
@@ -142,12 +228,19 @@ void partition_value_encode(uint64_t lsn, const struct counts *counts, const str
     buf_u64(out, operations->floor);
     buf_varint(out, (uint64_t)operations_of_partition(operations, partition) * OPERATION_BYTES);
     operations_encode(operations, partition, out);
+    struct buf filling;
+    buf_init(&filling, out->bytes_max);
+    if (!fill_nothing(fill))
+        fill_encode(fill, &filling);
+    buf_bytes(out, buf_slice(&filling));
+    out->failed |= filling.failed;
+    buf_close(&filling);
     checksum_fill(out, start, slice_of(NULL, 0));
 }
 
 int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *counts,
                            struct clock *clock, struct clock *floor,
-                           struct partition_operations *operations)
+                           struct partition_operations *operations, struct fill *fill)
 {
     struct reader r;
     int error = checksum_open(value, slice_of(NULL, 0), &r);
@@ -168,9 +261,14 @@ int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *cou
         operations->floor = read_u64(&r);
         operations->run = read_bytes(&r);
     }
+    struct slice filling = {NULL, 0};
+    if (!r.failed && reader_left(&r) > 0)
+        filling = read_bytes(&r);
     if (r.failed || operations->run.bytes % OPERATION_BYTES != 0)
         return GT_ECORRUPT;
-    error = clock_decode(&clock_reader, clock);
+    error = fill_decode(filling, fill);
+    if (!error)
+        error = clock_decode(&clock_reader, clock);
     if (error)
         return error;
     /* An earlier version kept no dot log: it may lack everything. */
@@ -212,6 +310,8 @@ void identity_encode(const struct identity_value *v, struct buf *out)
     buf_u64(out, v->damage.found_s);
     buf_u64(out, v->damage.starts);
     buf_u8(out, v->log_made);
+    buf_u64(out, v->fill_generation);
+    buf_u8(out, v->fill_flags);
 }
 
 int identity_decode(struct slice bytes, struct identity_value *v)
@@ -232,6 +332,9 @@ int identity_decode(struct slice bytes, struct identity_value *v)
         v->damage.starts = read_u64(&r);
     }
     v->log_made = !r.failed && reader_left(&r) > 0 && read_u8(&r) != 0;
+    bool fills = !r.failed && reader_left(&r) > 0;
+    v->fill_generation = fills ? read_u64(&r) : 0;
+    v->fill_flags = fills ? read_u8(&r) : 0;
     if (r.failed || role.bytes >= ROLE_BYTES_MAX)
         return GT_ECORRUPT;
     memcpy(v->cluster_id, cluster.data, cluster.bytes);

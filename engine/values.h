@@ -15,6 +15,7 @@
 #define LOG_STATE        1
 #define LOG_META         2
 #define LOG_CLOCK        5
+#define LOG_FILL         6
 #define LOG_OPTIONAL_MIN 128 /* types from here on may be skipped by who does not know them */
 
 #define STAMP_BYTES 8 /* behind what both begin with */
@@ -58,15 +59,38 @@ struct partition_operations {
     struct slice run; /* rows, oldest first; borrowed */
 };
 
+/* What a partition remembers of its filling (RULES 7, 15, 16); engine.h has the bytes. */
+struct fill {
+    uint64_t generation;  /* of the folder, up to which it was filled */
+    uint8_t reason;       /* its own: 0, or enum fill_reason */
+    struct blob *sources; /* owners pulled from whole since, a run of u64; NULL: nobody is owed */
+    struct clock doubt;   /* the clock that was given up with a bad record */
+};
+void fill_init(struct fill *f);
+void fill_close(struct fill *f);
+void fill_encode(const struct fill *f, struct buf *out);
+int fill_decode(struct slice bytes, struct fill *f); /* 0, GT_ECORRUPT, GT_ENOMEM */
+
 /* Appends the value, with the partition's rows of `operations`. A failure marks out. */
 void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
                             const struct clock *floor, const struct operations *operations,
-                            uint32_t partition, struct buf *out);
-/* clock and floor (of the dot log) are initialised by the caller; operations borrows from the
+                            uint32_t partition, const struct fill *fill, struct buf *out);
+/* clock, floor (of the dot log) and fill are initialised by the caller; operations borrows from the
  * value. 0, GT_ECORRUPT, GT_EFORMAT, GT_ENOMEM. */
 int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *counts,
                            struct clock *clock, struct clock *floor,
-                           struct partition_operations *operations);
+                           struct partition_operations *operations, struct fill *fill);
+
+/* A FILL record of the log, taken apart; the fill's bytes borrow from the payload. */
+struct fill_record {
+    uint32_t partition;
+    struct slice fill;
+    bool cleared, counted;
+    struct counts counts;
+    uint64_t stamp;
+};
+void fill_record_encode(const struct fill_record *f, struct buf *out);
+int fill_record_decode(struct slice payload, struct fill_record *f); /* 0 or GT_ECORRUPT */
 
 /* A named value: checksum and format around the bytes. */
 void meta_value_encode(struct slice name, struct slice bytes, struct buf *out);
@@ -78,6 +102,12 @@ struct identity_value {
     char role[ROLE_BYTES_MAX];
     struct engine_damage damage;
     bool log_made; /* wal/ has held a segment ever since, or the log was lost */
+    uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
+    uint8_t fill_flags;       /* enum fill_flag */
+};
+enum fill_flag {
+    FILL_LOST = 1, /* and not only an end of the log that cannot be proved */
+    FILL_OPEN = 2  /* a partition that this node owns may still be behind */
 };
 void identity_encode(const struct identity_value *v, struct buf *out);
 int identity_decode(struct slice bytes, struct identity_value *v);

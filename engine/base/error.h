@@ -41,7 +41,8 @@
     X(GT_EMISSING, -29, 1, "a piece of the state is missing")                                      \
     X(GT_EUNKNOWN, -30, 1, "the state of the key is unknown here")                                 \
     X(GT_ECLOCK, -31, 1, "wall clock too far from the others")                                     \
-    X(GT_EDESCRIPTORS, -32, 1, "too many open files")
+    X(GT_EDESCRIPTORS, -32, 1, "too many open files")                                              \
+    X(GT_EFILLING, -33, 1, "catching up: it has no vote yet")
 
 #ifndef GT_ERRORS_DEFINED
 #define GT_ERRORS_DEFINED

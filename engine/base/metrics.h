@@ -25,6 +25,8 @@
     X(parked_count, "requests that waited for log space or overlay room")                          \
     X(refused_count, "requests refused: limits, space, busy")                                      \
     X(bad_records_count, "records whose checksum failed")                                          \
+    X(fills_count, "times that a partition began to fill for a bad record")                        \
+    X(records_mended_count, "bad records replaced by what other owners have")                      \
     X(segments_made_count, "log segments written with zeros")                                      \
     X(segments_recycled_count, "log segments used again")                                          \
     X(overlay_records, "records newer than the index (gauge)")                                     \
@@ -62,7 +64,9 @@ struct engine_metrics {
     X(pulls_broken_count, "pulls that broke and are made again")                                   \
     X(pulled_states_count, "states brought by pulls")                                              \
     X(pulled_bytes_count, "bytes brought by pulls")                                                \
-    X(partitions_differ_count, "comparisons with equal clocks and unequal records")
+    X(partitions_differ_count, "comparisons with equal clocks and unequal records")                \
+    X(filled_count, "partitions that got whole again and vote")                                    \
+    X(scrubs_count, "rounds over all records at rest")
 
 struct node_metrics {
 #define METRIC_FIELD(name, text) uint64_t name;
