@@ -25,6 +25,7 @@ struct options {
     struct address addresses[ASK_ADDRESSES_MAX];
     uint32_t address_count;
     bool json;
+    bool yes;
     uint64_t timeout_us; /* 0: the verb's default */
     const char *arguments[TOOL_ARGUMENTS_MAX];
 };
@@ -410,6 +411,126 @@ static int run_events(const struct options *o)
     return program_flush(0);
 }
 
+/* ---- accept-loss ----------------------------------------------------------------------------- */
+
+/* "all", "7" or "3..9". */
+static void range_read(const char *text, uint32_t *first, uint32_t *last)
+{
+    char low[16];
+    const char *dots = strstr(text, "..");
+    uint64_t a = 0, b = PARTITIONS_MAX - 1;
+    size_t bytes = dots ? (size_t)(dots - text) : strlen(text);
+    snprintf(low, sizeof(low), "%.*s", (int)(bytes < sizeof(low) ? bytes : sizeof(low) - 1), text);
+    bool good = strcmp(text, "all") == 0 ||
+                (bytes < sizeof(low) && units_number(low, 0, PARTITIONS_MAX - 1, &a) == 0 &&
+                 units_number(dots ? dots + 2 : low, a, PARTITIONS_MAX - 1, &b) == 0);
+    if (!good)
+        program_usage("accept-loss %s: all, or partitions like 7 or 3..9 with commas between them, "
+                      "are needed",
+                      text);
+    *first = (uint32_t)a;
+    *last = (uint32_t)b;
+}
+
+/* "node2: no vote in 4 partitions: 3, 7..9" */
+static void partitions_print(const char *label, struct slice partitions)
+{
+    uint32_t count = (uint32_t)partitions.bytes / 2;
+    printf("%s: no vote in %u partition%s:", label, count, count == 1 ? "" : "s");
+    for (uint32_t i = 0; i < count;) {
+        uint32_t from = le16_get(partitions.data + 2 * i), to = from;
+        for (i++; i < count && le16_get(partitions.data + 2 * i) == to + 1; i++)
+            to++;
+        printf(to > from ? " %u..%u" : " %u", from, to);
+        if (i < count)
+            putchar(',');
+    }
+    putchar('\n');
+}
+
+/* One run of partitions at one node. What it has no vote in is printed, or added to the list. */
+static uint32_t loss_ask(const struct options *o, const struct member *m, uint32_t first,
+                         uint32_t last, json_t *list)
+{
+    struct ask_reply reply;
+    struct msg request = {.type = MSG_ACCEPT_LOSS,
+                          .accept_loss = {.apply = o->yes, .first = first, .last = last}};
+    int error = ask(&m->address, 1, &request, timeout_of(o), &reply);
+    if (error)
+        program_die(error_exit_code(error), "%s: %s", m->label, reply.text);
+    error = reply.msg.accept_loss_reply.error;
+    if (error)
+        program_die(error_exit_code(error), "%s: %s; try again", m->label, error_text(error));
+    struct slice partitions = reply.msg.accept_loss_reply.partitions;
+    uint32_t count = (uint32_t)partitions.bytes / 2;
+    for (uint32_t i = 0; list && i < count; i++)
+        json_array_append_new(list, json_integer(le16_get(partitions.data + 2 * i)));
+    if (!list && count > 0)
+        partitions_print(m->label, partitions);
+    ask_reply_close(&reply);
+    return count;
+}
+
+#define RANGES_BYTES_MAX 2048
+
+static uint32_t losses_ask(const struct options *o, const struct member *m, json_t *list)
+{
+    char text[RANGES_BYTES_MAX], *rest = NULL;
+    uint32_t count = 0;
+    snprintf(text, sizeof(text), "%s", o->arguments[0]);
+    for (char *part = strtok_r(text, ",", &rest); part; part = strtok_r(NULL, ",", &rest)) {
+        uint32_t first, last;
+        range_read(part, &first, &last);
+        count += loss_ask(o, m, first, last, list);
+    }
+    return count;
+}
+
+static uint32_t loss_of_all(const struct options *o, const struct status *s, json_t *nodes)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct member *m = &s->nodes[i].member;
+        if (m->state == MEMBER_DOWN || m->state == MEMBER_REMOVED)
+            continue;
+        json_t *list = nodes ? json_array() : NULL;
+        uint32_t found = losses_ask(o, m, list);
+        if (nodes && found > 0)
+            json_array_append_new(nodes,
+                                  json_pack("{s:s, s:O}", "label", m->label, "partitions", list));
+        json_decref(list);
+        count += found;
+    }
+    return count;
+}
+
+static int run_accept_loss(const struct options *o)
+{
+    struct ask_reply reply;
+    uint32_t first, last;
+    const char *text = o->arguments[0];
+    if (strlen(text) >= RANGES_BYTES_MAX || text[strspn(text, ",")] == '\0')
+        range_read("", &first, &last);
+    json_t *nodes = o->json ? json_array() : NULL;
+    uint32_t count = loss_of_all(o, status_or_die(o, &reply), nodes);
+    if (o->json)
+        json_show(json_pack("{s:i, s:b, s:o}", "v", 1, "accepted", (int)o->yes, "nodes", nodes));
+    ask_reply_close(&reply);
+    int status = program_flush(0);
+    if (count == 0)
+        program_say("nothing to accept: every owner that can be reached votes there");
+    else if (o->yes)
+        program_say("accepted: these owners vote again, without what is lost");
+    else
+        program_say("writes that were acknowledged may be lost there for good; --yes accepts that");
+    return count > 0 && !o->yes ? EXIT_USAGE : status;
+}
+
+enum { KEY_TIMEOUT = 256, KEY_YES };
+
+static const struct argp_option accept_loss_flags[] = {{"yes", KEY_YES, NULL, 0, "accept it", 0},
+                                                       {0}};
+
 static const struct tool_verb verbs[] = {
     {"status", "", "Says how the cluster is; exit 0 when it is healthy, 7 when not.", run_status, 0,
      NULL},
@@ -430,6 +551,10 @@ static const struct tool_verb verbs[] = {
      "Lists what happened at the manager and the nodes, the last thousand of each: links, members, "
      "maps, what was caught up on, disks. Who does not answer is named; exit 0 when anybody did.",
      run_events, 0, NULL},
+    {"accept-loss", "PARTITIONS",
+     "Lets owners that lost data vote again although those that had it are gone: all, N or A..B, "
+     "with commas between. Without --yes it says what would be accepted, and exits 2.",
+     run_accept_loss, 1, accept_loss_flags},
     {"version", "", "Prints the version.", run_version, 0, NULL},
     {.name = "hints"},
     {.name = "rebalance"},
@@ -439,8 +564,6 @@ static const struct tool_verb verbs[] = {
 };
 
 /* ---- flags ----------------------------------------------------------------------------------- */
-
-enum { KEY_TIMEOUT = 256 };
 
 static const struct argp_option flags[] = {
     {"manager", 'm', "HOST:PORT[,..]", 0,
@@ -462,6 +585,9 @@ static error_t take(struct options *o, int key, char *text)
         if (strcmp(text, "table") != 0 && strcmp(text, "json") != 0)
             program_usage("-o %s: table or json is needed", text);
         o->json = strcmp(text, "json") == 0;
+        return 0;
+    case KEY_YES:
+        o->yes = true;
         return 0;
     case KEY_TIMEOUT:
         if (units_duration(text, &o->timeout_us) != 0 || o->timeout_us == 0)
@@ -486,7 +612,8 @@ int main(int argc, char **argv)
 {
     static const struct tool tool = {
         .text = "Shows and waits for the state of a GTStore cluster.\v"
-                "Verbs: status, nodes, ring, locate KEY, wait, verify, events, version. "
+                "Verbs: status, nodes, ring, locate KEY, wait, verify, events, accept-loss PARTITIONS, "
+                "version. "
                 "Each has its own --help. Exit codes: 0 ok, 2 usage, 5 forming, 6 unreachable, 7 "
                 "not all well.",
         .flags = flags,

@@ -18,7 +18,8 @@
 /* An inbound connection whose HELLO was accepted. */
 struct greeted {
     uint64_t link, node; /* node: 0 for a client */
-    bool registered;     /* gets pushed maps */
+    uint64_t incarnation;
+    bool registered; /* gets pushed maps */
 };
 
 /* A REGISTER that waits for its map to be durable. A node waits once: a newer one replaces it. */
@@ -26,6 +27,11 @@ enum waiting_stage { WAITING_NOT, WAITING_IN_DRAFT, WAITING_IN_WRITE };
 struct waiting {
     enum waiting_stage stage;
     uint64_t link, id;
+};
+
+/* Another life of a member says hello while one is linked: since when. */
+struct rival {
+    uint64_t incarnation, since_us;
 };
 
 struct manager {
@@ -46,6 +52,7 @@ struct manager {
     /* By member index, which is the same in every map: members are only ever added at the end. */
     struct sighting sightings[MEMBERS_MAX];
     struct waiting waiting[MEMBERS_MAX];
+    struct rival rivals[MEMBERS_MAX];
 };
 
 /* ---- birth ----------------------------------------------------------------------------------- */
@@ -316,26 +323,54 @@ static void link_forget(struct manager *m, uint64_t link)
             m->waiting[i] = (struct waiting){0};
 }
 
-/* Judges the incarnation of member `known` (-1: of a node that is none): 0; GT_EINCARNATION; or
- * GT_ECLOCK, before it gets into a map from which nobody could take it back. */
+/* Judges the incarnation of member `known` (-1: of a node that is none), and the one before that it
+ * knows of: 0; GT_EINCARNATION; or GT_ECLOCK, before it gets into a map from which nobody could
+ * take it back. */
 static int incarnation_check(struct manager *m, const struct ring *r, int known,
-                             uint64_t incarnation, uint64_t wall_us, char why[MSG_TEXT_BYTES])
+                             uint64_t incarnation, uint64_t previous, uint64_t wall_us,
+                             char why[MSG_TEXT_BYTES])
 {
     uint64_t seen = known >= 0 ? r->members[known].incarnation : 0;
-    if (incarnation < seen) {
-        say(why, "a later start of this node was seen: is its folder a copy?");
-        return GT_EINCARNATION;
-    }
     if (incarnation > seen && !incarnation_plausible(incarnation, &m->clock, wall_us)) {
         say(why, "its start lies more than a year ahead of the manager's clock");
         return GT_ECLOCK;
     }
+    if (seen > previous && seen != incarnation) {
+        say(why, "a start of this node was seen that its folder does not know of: was it rolled "
+                 "back, or is it a copy?");
+        return GT_EINCARNATION;
+    }
     return 0;
 }
 
+/* Another life of the member is linked: a restart whose end was not heard of, or the process of a
+ * copied folder. The heartbeats of the one that is linked tell. */
+static int rival_check(struct manager *m, int member, uint64_t link, const struct msg *hello,
+                       uint64_t now_us, char why[MSG_TEXT_BYTES])
+{
+    bool linked = false;
+    for (uint32_t i = 0; i < m->greeted_count; i++) {
+        const struct greeted *g = &m->greeted[i];
+        linked |= g->registered && g->link != link && g->node == hello->hello.node &&
+                  g->incarnation != hello->hello.incarnation;
+    }
+    if (member < 0 || !linked)
+        return 0;
+    struct rival *r = &m->rivals[member];
+    uint64_t heard_us = m->sightings[member].heard_us;
+    if (r->incarnation != hello->hello.incarnation)
+        *r = (struct rival){hello->hello.incarnation, now_us};
+    if (heard_us != UINT64_MAX && heard_us > r->since_us) {
+        say(why, "another process of this node is alive; is its folder a copy?");
+        return GT_ELOCKED;
+    }
+    say(why, "another process of this node was alive");
+    return now_us < r->since_us + MANAGER_MISSES_MAX * m->heartbeat_us ? GT_EBUSY : 0;
+}
+
 /* Why a hello is refused: 0 when it is not. */
-static int hello_check(struct manager *m, const struct msg *hello, uint64_t wall_us, uint64_t *seen,
-                       char why[MSG_TEXT_BYTES])
+static int hello_check(struct manager *m, uint64_t link, const struct msg *hello, uint64_t now_us,
+                       uint64_t wall_us, uint64_t *seen, char why[MSG_TEXT_BYTES])
 {
     if (hello->hello.protocol_min > MSG_PROTOCOL_MAX ||
         hello->hello.protocol_max < MSG_PROTOCOL_MIN) {
@@ -356,7 +391,11 @@ static int hello_check(struct manager *m, const struct msg *hello, uint64_t wall
         return 0;
     const struct ring *newest = catalog_newest(&m->catalog);
     int member = newest ? ring_member_by_id(newest, hello->hello.node) : -1;
-    int error = incarnation_check(m, newest, member, hello->hello.incarnation, wall_us, why);
+    int error = rival_check(m, member, link, hello, now_us, why);
+    if (error)
+        return error;
+    error = incarnation_check(m, newest, member, hello->hello.incarnation,
+                              hello->hello.previous_incarnation, wall_us, why);
     if (error == GT_EINCARNATION)
         *seen = newest->members[member].incarnation;
     return error;
@@ -368,7 +407,7 @@ static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_eff
     char why[MSG_TEXT_BYTES] = "";
     uint64_t seen = 0;
     struct msg reply = reply_to(m, ev);
-    int error = hello_check(m, hello, ev->wall_us, &seen, why);
+    int error = hello_check(m, ev->link, hello, ev->now_us, ev->wall_us, &seen, why);
     reply.hello.error = error;
     reply.hello.role = ROLE_MANAGER;
     reply.hello.protocol_min = MSG_PROTOCOL_MIN;
@@ -392,6 +431,7 @@ static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_eff
     if (!g)
         g = &m->greeted[m->greeted_count++];
     *g = (struct greeted){.link = ev->link,
+                          .incarnation = hello->hello.incarnation,
                           .node = hello->hello.role == ROLE_NODE ? hello->hello.node : 0};
 }
 
@@ -489,13 +529,42 @@ static void label_choose(const struct ring *r, char label[UNITS_LABEL_BYTES])
     }
 }
 
-static int member_check(const struct ring *r, int known, const struct member *asked,
+/* The place that the node wants to take: *place is its index, -1 when it wants none. Only that of a
+ * member who is down, or two of them would act as one. */
+static int replace_check(const struct ring *r, int known, struct slice replaces, int *place,
+                         char why[MSG_TEXT_BYTES])
+{
+    char label[UNITS_LABEL_BYTES] = "";
+    *place = -1;
+    if (known >= 0 || replaces.bytes == 0 || replaces.bytes >= sizeof(label))
+        return 0;
+    memcpy(label, replaces.data, replaces.bytes);
+    int holder = ring_member_by_label(r, label);
+    if (holder < 0) {
+        say(why, "there is no member %s whose place could be taken", label);
+        return GT_ELABEL;
+    }
+    if (r->members[holder].state != MEMBER_DOWN) {
+        say(why, "%s is %s: the place of a member is given to another only while it is down", label,
+            member_state_name(r->members[holder].state));
+        return GT_ELABEL;
+    }
+    *place = holder;
+    return 0;
+}
+
+/* place: of the member that goes for it, -1: of none. */
+static int member_check(const struct ring *r, int known, int place, const struct member *asked,
                         uint64_t hello_node, char why[MSG_TEXT_BYTES])
 {
     char address[UNITS_ADDRESS_BYTES];
     if (asked->id == 0 || asked->id != hello_node) {
         say(why, "the registration names another node than the hello");
         return GT_EPROTO;
+    }
+    if (known >= 0 && r->members[known].state == MEMBER_REMOVED) {
+        say(why, "another node has taken the place of this one: begin in an empty folder");
+        return GT_ELABEL;
     }
     if (asked->label[0] && units_label_check(asked->label) != 0) {
         say(why, "a label is 1 to 63 letters, digits, '.', '_' or '-'");
@@ -518,7 +587,7 @@ static int member_check(const struct ring *r, int known, const struct member *as
         return GT_EARG;
     }
     int holder = asked->label[0] ? ring_member_by_label(r, asked->label) : -1;
-    if (holder >= 0 && holder != known) {
+    if (holder >= 0 && holder != known && holder != place) {
         units_address_text(&r->members[holder].address, address);
         say(why, "label %s in use by node %016llx at %.80s", asked->label,
             (unsigned long long)r->members[holder].id, address);
@@ -557,6 +626,21 @@ static bool member_equal(const struct member *a, const struct member *b)
            !(a->capacity > b->capacity);
 }
 
+/* The member at the place goes, to the end of the list, and another one is put there: whose dots
+ * are known stays known, and everything that names the place means the new one. */
+static void place_give(struct ring *draft, uint32_t place, const struct member *now)
+{
+    struct member gone = draft->members[place];
+    gone.state = MEMBER_REMOVED;
+    for (uint32_t i = 1;; i++) { /* ends: there are more numbers than members */
+        snprintf(gone.label, sizeof(gone.label), "%.40s-replaced-%u", now->label, i);
+        if (ring_member_by_label(draft, gone.label) < 0)
+            break;
+    }
+    draft->members[place] = *now;
+    draft->members[draft->member_count - 1] = gone;
+}
+
 static void joined(struct manager *m, uint32_t index, uint64_t node, uint64_t now_us)
 {
     m->sightings[index].node = node;
@@ -581,10 +665,13 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
     const struct member *asked = &request->member.member;
     const struct ring *newest = catalog_newest(&m->catalog);
     char why[MSG_TEXT_BYTES] = "";
-    int known = ring_member_by_id(newest, asked->id);
-    int error = member_check(newest, known, asked, g->node, why);
+    int known = ring_member_by_id(newest, asked->id), place;
+    int error = replace_check(newest, known, request->member.replaces, &place, why);
     if (!error)
-        error = incarnation_check(m, newest, known, asked->incarnation, ev->wall_us, why);
+        error = member_check(newest, known, place, asked, g->node, why);
+    if (!error)
+        error = incarnation_check(m, newest, known, asked->incarnation,
+                                  request->member.previous_incarnation, ev->wall_us, why);
     if (error) {
         log_warn(m->log, "registration refused node=%016llx: %s", (unsigned long long)asked->id,
                  why);
@@ -593,24 +680,33 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
         register_answer(m, ev->link, request->id, ev->wall_us, error, why, "", fx);
         return;
     }
-    uint32_t index = known >= 0 ? (uint32_t)known : newest->member_count;
+    uint32_t index = known >= 0   ? (uint32_t)known
+                     : place >= 0 ? (uint32_t)place
+                                  : newest->member_count;
     struct member now = *asked;
     if (known >= 0) {
         now = member_renewed(newest, index, asked);
     } else {
-        now.state = newest->formed ? MEMBER_JOINING : MEMBER_UP;
+        now.state = newest->formed && place < 0 ? MEMBER_JOINING : MEMBER_UP;
+        if (place >= 0)
+            memcpy(now.label, newest->members[place].label, sizeof(now.label));
         if (!now.label[0])
             label_choose(newest, now.label);
     }
     bool changes = known < 0 || !member_equal(&now, &newest->members[index]);
     bool joins = known < 0 || newest->members[index].state == MEMBER_DOWN;
-    struct ring *draft = changes ? catalog_edit(&m->catalog, index + 1) : NULL;
+    uint32_t count = place >= 0 ? newest->member_count + 1 : index + 1;
+    struct ring *draft = changes ? catalog_edit(&m->catalog, count) : NULL;
     if (changes && !draft) {
         register_answer(m, ev->link, request->id, ev->wall_us, GT_ENOMEM, "out of memory", "", fx);
         return;
     }
-    if (changes)
+    if (changes && place >= 0)
+        place_give(draft, index, &now);
+    else if (changes)
         draft->members[index] = now;
+    if (place >= 0)
+        m->sightings[index] = (struct sighting){.node = now.id};
     if (joins)
         m->last_join_us = ev->now_us;
     if (known < 0)

@@ -40,6 +40,11 @@ int status_fill(const struct ring *r, const struct sighting *sightings, uint32_t
         n->heard_ms = now_us > sightings[i].heard_us ? (now_us - sightings[i].heard_us) / 1000 : 0;
         n->report_known = sightings[i].report_known;
         n->report = sightings[i].report;
+        /* Alive, and without a vote. */
+        if (up[i] && n->report_known && n->report.filling > 0) {
+            n->member.state = MEMBER_CATCHING_UP;
+            up[i] = false;
+        }
     }
     tokens_count(r, out->nodes);
     status_count(r, up, out);

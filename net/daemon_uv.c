@@ -225,7 +225,8 @@ static int engine_start(struct daemon *d, uint64_t segment_bytes)
                                    .seed = loop_seed(),
                                    .wall_us = loop_wall_us(),
                                    .segment_bytes = segment_bytes,
-                                   .log_entries_max = log_entries_max(d->options.data_dir)};
+                                   .log_entries_max = log_entries_max(d->options.data_dir),
+                                   .born_filling = d->born_filling};
     disk_posix_boot_id(config.boot_id);
     int error = engine_open(&config, &d->engine, &report);
     if (error != GT_EFORMAT)

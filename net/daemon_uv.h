@@ -38,6 +38,7 @@ struct daemon {
     struct disk *disk;
     struct index *index;
     struct engine *engine;
+    bool born_filling; /* as engine_config has it; set before the folder is opened */
     struct loop *loop;
     struct address bound, told; /* the listener's, and the one that others are told */
     uint32_t sockets_max;

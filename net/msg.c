@@ -192,7 +192,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 17);
+    put_array(w, 18);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -210,6 +210,7 @@ static void put_report(struct writer *w, const struct node_report *r)
     put_u(w, r->operations);
     put_u(w, r->operations_bytes);
     put_u(w, r->operations_s);
+    put_u(w, r->filling);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -468,9 +469,10 @@ static void put_body(struct writer *w, const struct msg *m)
             put_ring(w, m->map.ring);
         return;
     case MSG_REGISTER:
-        put_start(w, m, 2);
+        put_start(w, m, 3);
         put_member(w, &m->member.member);
         put_u(w, m->member.previous_incarnation);
+        put_str(w, m->member.replaces);
         return;
     case MSG_REGISTER_REPLY:
         put_start(w, m, 4);
@@ -488,6 +490,18 @@ static void put_body(struct writer *w, const struct msg *m)
     case MSG_HEARTBEAT_REPLY:
         put_start(w, m, 1);
         put_i(w, m->heartbeat_reply.error);
+        return;
+    case MSG_ACCEPT_LOSS:
+        put_start(w, m, 3);
+        put_u(w, m->accept_loss.apply);
+        put_u(w, m->accept_loss.first);
+        put_u(w, m->accept_loss.last);
+        return;
+    case MSG_ACCEPT_LOSS_REPLY:
+        put_start(w, m, 3);
+        put_i(w, m->accept_loss_reply.error);
+        put_str(w, m->accept_loss_reply.text);
+        put_bin(w, m->accept_loss_reply.partitions);
         return;
     case MSG_STATUS_REPLY:
         put_start(w, m, m->status_reply.status ? 2 : 1);
@@ -1011,6 +1025,7 @@ static void get_report(struct fields *f, struct node_report *r)
     r->operations = get_u(&in, UINT64_MAX);
     r->operations_bytes = get_u(&in, UINT64_MAX);
     r->operations_s = get_u(&in, UINT64_MAX);
+    r->filling = (uint32_t)get_u(&in, PARTITIONS_MAX);
     end_array(f, &in);
 }
 
@@ -1297,6 +1312,7 @@ static void get_body(struct fields *f, struct msg *m)
     case MSG_REGISTER:
         get_member(f, &m->member.member);
         m->member.previous_incarnation = get_u(f, UINT64_MAX);
+        m->member.replaces = get_bytes(f);
         return;
     case MSG_REGISTER_REPLY:
         m->register_reply.error = get_error(f);
@@ -1311,6 +1327,18 @@ static void get_body(struct fields *f, struct msg *m)
         return;
     case MSG_HEARTBEAT_REPLY:
         m->heartbeat_reply.error = get_error(f);
+        return;
+    case MSG_ACCEPT_LOSS:
+        m->accept_loss.apply = get_u(f, UINT32_MAX) & 1;
+        m->accept_loss.first = get_partition(f);
+        m->accept_loss.last = get_partition(f);
+        return;
+    case MSG_ACCEPT_LOSS_REPLY:
+        m->accept_loss_reply.error = get_error(f);
+        m->accept_loss_reply.text = get_bytes(f);
+        m->accept_loss_reply.partitions = get_bytes(f);
+        if (m->accept_loss_reply.partitions.bytes % 2 != 0)
+            wrong(f);
         return;
     case MSG_STATUS_REPLY:
         m->status_reply.error = get_error(f);
@@ -1443,6 +1471,8 @@ static const char *type_name(enum msg_type type)
         NAME(VERIFY_REPLY);
         NAME(EVENTS);
         NAME(EVENTS_REPLY);
+        NAME(ACCEPT_LOSS);
+        NAME(ACCEPT_LOSS_REPLY);
 #undef NAME
     }
     return "?";
@@ -1500,6 +1530,8 @@ static int error_in(const struct msg *m)
         return m->heartbeat_reply.error;
     case MSG_STATUS_REPLY:
         return m->status_reply.error;
+    case MSG_ACCEPT_LOSS_REPLY:
+        return m->accept_loss_reply.error;
     default:
         return 0;
     }

@@ -56,6 +56,8 @@ enum msg_type {
     MSG_STATUS_REPLY = 51,
     MSG_EVENTS = 52,
     MSG_EVENTS_REPLY = 53,
+    MSG_ACCEPT_LOSS = 54, /* a person: vote again although the sources are gone */
+    MSG_ACCEPT_LOSS_REPLY = 55,
 };
 
 enum role { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MANAGER = 3 };
@@ -91,6 +93,7 @@ enum reply_flag {
     REPLY_ABSENT = 64,   /* FETCH: the key is absent here */
     REPLY_MORE = 128,    /* SCAN, RANGE, VERIFY: keys remain; PULL: more is lacking */
     REPLY_WHOLE = 256,   /* PULL: the entries are all keys of their range, not those lacking */
+    REPLY_FILLING = 512, /* FETCH, RANGE: no vote: it is catching up */
     REPLY_DIGEST = 1024  /* FETCH: the digest of the record instead of it */
 };
 
@@ -138,6 +141,7 @@ struct node_report { /* heartbeats carry it, the status shows it */
     struct engine_damage damage; /* the mark of its log */
     /* The table of recent operations: rows, memory, and how far back it surely reaches. */
     uint64_t operations, operations_bytes, operations_s;
+    uint32_t filling;            /* partitions in which it has no vote: it is catching up */
 };
 
 struct status_node {
@@ -313,6 +317,8 @@ struct msg {
         struct {                  /* node -> manager */
             struct member member; /* state ignored; label may be empty: the manager names it */
             uint64_t previous_incarnation;
+            struct slice
+                replaces; /* the label of the member whose place it takes; empty: of none */
         } member;
         struct {
             int32_t error; /* GT_ELABEL, GT_ECLUSTER, GT_EFORMING is none: registered is enough */
@@ -338,6 +344,15 @@ struct msg {
             struct msg_event *events; /* oldest first; decode: in the decoder's zone */
             uint32_t event_count;
         } events_reply;
+        struct {                     /* ACCEPT_LOSS, to each node */
+            bool apply;              /* or only say what would be accepted */
+            uint32_t first, last;    /* of partitions */
+        } accept_loss;
+        struct {
+            int32_t error;
+            struct slice text;
+            struct slice partitions; /* in which it had no vote, of those asked for: u16 each */
+        } accept_loss_reply;
         struct { /* encode only, of a type that is not in the list: the answer to a request of an
                   * unknown type (its number plus one). Every reply decodes from it. */
             int32_t error;

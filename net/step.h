@@ -60,14 +60,14 @@ struct gt_event {
 enum gt_effect_kind {
     GT_SEND,       /* frame to a peer; lost when there is no link */
     GT_REPLY,      /* frame on an inbound link */
-    GT_STORE,      /* PUT, MERGE, META; ends with STORED */
+    GT_STORE,      /* PUT, MERGE, META and the like; ends with STORED */
     GT_LOAD,       /* ends with LOADED */
     GT_SCAN,       /* ends with SCANNED */
     GT_CONNECT,    /* keep a connection to peer at address (another address moves it) */
     GT_DISCONNECT, /* no longer: closes it */
     GT_CLOSE,      /* close an inbound link (after its replies are written) */
     GT_READY,      /* the machine serves: print the ready line; once */
-    GT_IDENTITY,   /* node: joined this cluster id, or needs an incarnation above `above` */
+    GT_IDENTITY,   /* node: joined this cluster id; was rolled back; or is whole again */
     GT_FAIL,       /* the process must end: error and text */
     GT_DONE        /* client session only: the answer to a CALL */
 };
@@ -81,7 +81,8 @@ struct gt_effect {
         struct address address;        /* CONNECT */
         struct {
             uint8_t cluster_id[CLUSTER_ID_BYTES]; /* zero = unchanged */
-            uint64_t above;                       /* 0 = unchanged */
+            uint64_t above; /* a life that the folder does not know of was seen; 0 = none */
+            bool whole;     /* what was lost is here again: engine_whole */
         } identity;
         struct {
             int error;

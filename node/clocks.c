@@ -86,10 +86,9 @@ static struct watch *watch_make(const struct node *n, uint32_t partition, struct
     const struct arc *arc = &n->ring->arcs[partition];
     struct watch *w = calloc(1, sizeof(*w) + arc->owner_count * sizeof(w->others[0]));
     gt_assert(w); /* a machine cannot fail for memory */
-    if (before) {
-        w->wanted = before->wanted;
-        w->pulling = before->pulling;
-    }
+    if (before)
+        memcpy(w, before, sizeof(*w));
+    w->count = 0;
     for (uint32_t i = 0; i < arc->owner_count; i++) {
         if (arc->owners[i] == n->member)
             continue;
@@ -101,6 +100,8 @@ static struct watch *watch_make(const struct node *n, uint32_t partition, struct
             was->clock = NULL;
         }
     }
+    if (!before)
+        fill_begin_watch(n, partition, w);
     return w;
 }
 
@@ -110,11 +111,12 @@ void watches_rebuild(struct node *n)
     uint32_t count = r && r->formed && n->member >= 0 ? r->settings.partitions : 0;
     struct watch **watches = calloc(count + 1, sizeof(*watches));
     gt_assert(watches);
-    n->pulls_wanted = 0;
+    n->pulls_wanted = n->filling = 0;
     for (uint32_t p = 0; p < count; p++)
         if (ring_slot(r, p, (uint32_t)n->member) >= 0) {
             watches[p] = watch_make(n, p, watch_of(n, p));
             n->pulls_wanted += watches[p]->wanted;
+            n->filling += watches[p]->filling;
         }
     watches_free(n);
     n->watches = watches;
@@ -132,8 +134,12 @@ void watch_greeted(struct node *n, uint64_t peer)
 {
     for (uint32_t p = 0; p < n->watch_count; p++) {
         struct watch_other *o = other_of(n->watches[p], peer);
-        if (o)
-            o->unsure = true;
+        if (!o)
+            continue;
+        o->unsure = true;
+        /* What it had in an earlier life it may have lost since. */
+        if (n->watches[p]->filling && o->life != node_seen(n, peer))
+            o->settled = false;
     }
     n->exchange_at_us = n->now_us;
 }
@@ -223,6 +229,7 @@ void clocks_exchange(struct node *n, struct gt_effects *fx)
         if (p->up && !p->manager && !p->comparing)
             compare_begin(n, p, 0, fx);
     }
+    fills_round(n, fx);
     pulls_begin(n, fx); /* those that found no room before */
 }
 

@@ -154,10 +154,26 @@ void coord_quorum_text(const struct node *n, const struct slot *s, const char *w
         missing++;
     }
     snprintf(text, MSG_TEXT_BYTES,
-             "%u of %u owners unreachable (%s); %c=%u not met; %s%ssee: gtstore-admin status",
-             missing, s->quorum.total, names,
+             "%u of %u owners %s (%s); %c=%u not met; %s%ssee: gtstore-admin status", missing,
+             s->quorum.total, s->filling ? "unreachable or catching up" : "unreachable", names,
              s->kind == SLOT_PUT || s->kind == SLOT_REPAIR ? 'W' : 'R', s->quorum.need, what,
              *what ? "; " : "");
+}
+
+void coord_no_vote(struct slot *s, uint32_t owner)
+{
+    s->filling |= 1u << owner;
+    quorum_fail(&s->quorum, owner);
+}
+
+/* Another owner can be asked to coordinate. */
+static bool other_linked(const struct node *n, uint32_t partition)
+{
+    const struct arc *arc = &n->ring->arcs[partition];
+    for (uint32_t i = 0; i < arc->owner_count; i++)
+        if (arc->owners[i] != n->member && node_linked(n, n->ring->members[arc->owners[i]].id))
+            return true;
+    return false;
 }
 
 void coord_quorum(const struct node *n, struct slot *s, uint32_t need)
@@ -168,6 +184,10 @@ void coord_quorum(const struct node *n, struct slot *s, uint32_t need)
         s->owners[i] = n->ring->members[arc->owners[i]].id;
         if (arc->owners[i] == n->member)
             s->self = (uint8_t)i;
+        if (arc->owners[i] == n->member && s->kind != SLOT_PUT && fill_has_no_vote(n, s->partition))
+            coord_no_vote(s, i);
+        else if (arc->owners[i] == n->member)
+            continue;
         else if (!node_linked(n, s->owners[i]))
             quorum_fail(&s->quorum, i);
     }
@@ -293,7 +313,12 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
         refuse(n, ev, GT_EARG, text, fx);
         return NULL;
     }
-    if (n->member < 0 || ring_slot(n->ring, partition, (uint32_t)n->member) < 0) {
+    bool owner = n->member >= 0 && ring_slot(n->ring, partition, (uint32_t)n->member) >= 0;
+    /* Who may have lost siblings, or the operation itself, should not be the one to write above
+     * them. */
+    bool better = write && owner && !(head->flags & REQUEST_FORWARDED) &&
+                  fill_has_no_vote(n, partition) && other_linked(n, partition);
+    if (!owner || better) {
         pass_on(n, ev, head, partition, fx);
         return NULL;
     }
@@ -394,9 +419,13 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_CLOCKS_ASKED:
     case SLOT_CONFIRM:
     case SLOT_VERIFY:
+    case SLOT_FILL:
+    case SLOT_SCRUB:
         n->replicating--;
         break;
     case SLOT_PULL:
+        blob_unref(s->pull.body);
+        blob_unref(s->pull.begin_key);
         blob_unref(s->pull.cut);
         blob_unref(s->pull.last_key);
         blob_unref(s->pull.operations);
@@ -500,6 +529,8 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     case SLOT_META:
     case SLOT_CLOCKS_ASKED:
     case SLOT_CONFIRM:
+    case SLOT_FILL:
+    case SLOT_SCRUB:
         gt_unreachable("slot of kind %d has no deadline", s->kind);
     }
 }

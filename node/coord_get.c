@@ -132,7 +132,9 @@ void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_
     struct slice record = slice_blob(r->record);
     bool bad =
         r->result != 0 || (record.bytes > 0 && record_verify(record, s->partition, s->key) != 0);
-    if (bad) {
+    if (fill_has_no_vote(n, s->partition)) {
+        coord_no_vote(s, s->self);
+    } else if (bad) {
         quorum_fail(&s->quorum, s->self);
     } else if (s->quorum.state[s->self] != QUORUM_ANSWERED) {
         s->get.shares[s->self].hold = blob_ref(r->record);
@@ -173,7 +175,10 @@ void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *f
         return;
     }
     bool absent = m->fetch_reply.head.flags & REPLY_ABSENT;
-    bool bad = m->fetch_reply.head.error || m->fetch_reply.head.flags & REPLY_UNKNOWN ||
+    if (m->fetch_reply.head.flags & REPLY_FILLING)
+        coord_no_vote(s, (uint32_t)owner);
+    bool bad = m->fetch_reply.head.flags & REPLY_FILLING || m->fetch_reply.head.error ||
+               m->fetch_reply.head.flags & REPLY_UNKNOWN ||
                absent != (m->fetch_reply.record.bytes == 0);
     share_take(n, m->id, s, (uint32_t)owner, ev->message.body, m->fetch_reply.record, bad, fx);
 }

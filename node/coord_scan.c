@@ -139,7 +139,12 @@ static void share_take(struct node *n, uint64_t id, struct slot *s, uint32_t i, 
 void scan_scanned(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                   struct gt_effects *fx)
 {
-    share_take(n, id, s, s->self, r->entries, slice_blob(r->entries), r->more, r->result, fx);
+    int error = r->result;
+    if (fill_has_no_vote(n, s->partition)) {
+        coord_no_vote(s, s->self);
+        error = GT_EFILLING;
+    }
+    share_take(n, id, s, s->self, r->entries, slice_blob(r->entries), r->more, error, fx);
 }
 
 void scan_ranged(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
@@ -149,8 +154,13 @@ void scan_ranged(struct node *n, const struct gt_event *ev, struct gt_effects *f
     int owner = s && s->kind == SLOT_SCAN ? coord_owner(s, ev->peer) : -1;
     if (owner < 0)
         return;
+    int error = m->scan_reply.head.error;
+    if (m->scan_reply.head.flags & REPLY_FILLING) {
+        coord_no_vote(s, (uint32_t)owner);
+        error = GT_EFILLING;
+    }
     share_take(n, m->id, s, (uint32_t)owner, ev->message.body, m->scan_reply.entries,
-               m->scan_reply.head.flags & REPLY_MORE, m->scan_reply.head.error, fx);
+               m->scan_reply.head.flags & REPLY_MORE, error, fx);
 }
 
 /* ---- merging --------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ struct options {
     struct address managers[NODE_MANAGERS_MAX];
     uint32_t manager_count;
     double capacity;
+    bool replace; /* label is that of the member whose place is taken */
     uint64_t join_timeout_us, segment_bytes, map_bytes;
 };
 
@@ -36,6 +37,7 @@ struct program {
 enum option_key {
     OPTION_MANAGER = 256,
     OPTION_LABEL,
+    OPTION_REPLACE,
     OPTION_CAPACITY,
     OPTION_ZONE,
     OPTION_SYNC,
@@ -48,6 +50,8 @@ enum option_key {
 static const struct argp_option option_table[] = {
     {"manager", OPTION_MANAGER, "HOST:PORT[,...]", 0, "the managers (required)", 0},
     {"label", OPTION_LABEL, "NAME", 0, "unique name; the manager gives one otherwise", 0},
+    {"replace", OPTION_REPLACE, "LABEL", 0,
+     "in an empty folder: take the place of a member that is down and does not come back", 0},
     {"capacity", OPTION_CAPACITY, "WEIGHT", 0, "share of tokens, compared with other nodes (1.0)",
      0},
     {"zone", OPTION_ZONE, "NAME", 0, "what fails together, for placing copies", 0},
@@ -89,9 +93,15 @@ static error_t option_take(int key, char *text, struct argp_state *state)
         managers_take(o, text);
         return 0;
     case OPTION_LABEL:
-        o->label = label_take("label", text);
+    case OPTION_REPLACE:
+        if (o->label && (o->replace || key == OPTION_REPLACE))
+            program_usage(
+                "--replace LABEL says the label: --label and another --replace are too much");
+        o->replace = key == OPTION_REPLACE;
+        o->label = label_take(o->replace ? "replace" : "label", text);
         if (strcmp(text, MANAGER_LABEL) == 0)
-            program_usage("--label %s: that is what the manager is called", text);
+            program_usage("--%s %s: that is what the manager is called",
+                          o->replace ? "replace" : "label", text);
         return 0;
     case OPTION_ZONE:
         o->zone = label_take("zone", text);
@@ -216,6 +226,13 @@ static void report_fill(void *arg, struct node_report *out)
     fclose(f);
 }
 
+static bool filling_ask(void *arg, uint32_t partition, struct slice *sources)
+{
+    const struct program *p = arg;
+    *sources = engine_fill_sources(p->daemon.engine, partition);
+    return engine_filling(p->daemon.engine, partition);
+}
+
 static void identity_change(struct program *p, const struct gt_effect *e)
 {
     static const uint8_t none[CLUSTER_ID_BYTES];
@@ -225,6 +242,8 @@ static void identity_change(struct program *p, const struct gt_effect *e)
         error = engine_set_cluster(engine, e->identity.cluster_id);
     if (!error && e->identity.above != 0)
         error = engine_renew_incarnation(engine, e->identity.above, loop_wall_us());
+    if (!error && e->identity.whole)
+        error = engine_whole(engine);
     if (error)
         daemon_fail_storage(&p->daemon, error, "identity not stored: ");
     else
@@ -292,6 +311,10 @@ static int node_open(struct program *p)
     if (o->label && label[0] && strcmp(o->label, label) != 0)
         return daemon_fail(d, GT_ELABEL, "data folder %s is of %s, not of %s", d->options.data_dir,
                            label, o->label);
+    if (o->replace && !label[0] && engine_identity(d->engine)->fill_generation == 0)
+        return daemon_fail(d, GT_EARG,
+                           "data folder %s is in use already: --replace begins in an empty one",
+                           d->options.data_dir);
     struct node_config config = {.log = &d->log,
                                  .events = &d->events,
                                  .seed = loop_seed(),
@@ -300,11 +323,14 @@ static int node_open(struct program *p)
                                  .self = {.capacity = o->capacity, .address = d->told},
                                  .map = engine_meta(d->engine, "map"),
                                  .label_stored = label[0] != 0,
+                                 .replaces = o->replace,
                                  .peers = engine_meta(d->engine, "peers"),
                                  .stamp_max = engine_stamp_max(d->engine),
                                  .join_timeout_us = o->join_timeout_us,
                                  .report = report_fill,
-                                 .report_arg = p};
+                                 .report_arg = p,
+                                 .filling = filling_ask,
+                                 .filling_arg = p};
     struct member *self = &config.self;
     memcpy(config.managers, o->managers, sizeof(config.managers));
     self->id = config.identity.node_id;
@@ -322,6 +348,7 @@ static int program_run(struct program *p)
 {
     const struct options *o = &p->options;
     struct gt_machine machine = {p, program_step, program_deadline_us};
+    p->daemon.born_filling = o->replace;
     int error = daemon_folder_open(&p->daemon, o->label, o->segment_bytes, o->map_bytes);
     if (!error)
         error = daemon_loop_open(&p->daemon, machine, p, on_effect);

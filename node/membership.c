@@ -6,6 +6,8 @@
  *
  *   hello out  LINK_UP -> HELLO -> HELLO_REPLY: up | GT_EINCARNATION: draw above, say hello again
  *   hello in   HELLO -> a map names the node? else it waits, on its link alone, for one that does
+ *              -> another life of it is linked, and answers? refused for good: it is a copy
+ *              -> a life was seen that it does not know of? refused: it was rolled back, and fills
  *              -> incarnation above what was seen: durable first -> HELLO_REPLY
  *   joining    manager up -> REGISTER -> accepted: the cluster id and the label to be stored, which
  *              node.c does when storage is free
@@ -89,11 +91,35 @@ uint64_t node_seen(const struct node *n, uint64_t id)
     return s && s->incarnation > mapped ? s->incarnation : mapped;
 }
 
+/*
+ * A life of the node that was seen, by a hello or in a map, and of which it does not know: it is
+ * later than the one before its present one, and is not that one. Its folder was rolled back, or is
+ * a copy (RULES 8a). The highest of them, 0: none.
+ */
+static uint64_t life_unknown(const struct node *n, uint64_t id, uint64_t incarnation,
+                             uint64_t previous)
+{
+    const struct seen *s = seen_find(n, id);
+    int i = n->ring ? ring_member_by_id(n->ring, id) : -1;
+    uint64_t lives[] = {s ? s->incarnation : 0, i >= 0 ? n->ring->members[i].incarnation : 0};
+    uint64_t unknown = 0;
+    for (int k = 0; k < 2; k++)
+        if (lives[k] > previous && lives[k] != incarnation && lives[k] > unknown)
+            unknown = lives[k];
+    return unknown;
+}
+
 /* Whether the map has it as a member, removed ones too (RULES 8b). Of nobody else anything is
  * remembered, so that strangers can fill no table. */
 static bool node_named(const struct node *n, uint64_t id)
 {
     return n->ring && ring_member_by_id(n->ring, id) >= 0;
+}
+
+bool node_removed(const struct node *n, uint64_t id)
+{
+    int i = n->ring ? ring_member_by_id(n->ring, id) : -1;
+    return i >= 0 && n->ring->members[i].state == MEMBER_REMOVED;
 }
 
 /* Of a member of the map. 0, or GT_ENOMEM: it cannot be remembered. */
@@ -186,6 +212,8 @@ static void register_send(struct node *n, uint64_t peer, struct gt_effects *fx)
     m.member.member.incarnation = n->identity.incarnation;
     m.member.member.state = MEMBER_UP;
     m.member.previous_incarnation = n->identity.previous_incarnation;
+    if (n->config.replaces && n->member < 0)
+        m.member.replaces = slice_text(n->self.label);
     effects_send(fx, peer, &m);
 }
 
@@ -235,11 +263,12 @@ static void fail_reply(struct node *n, int error, const char *who, struct slice 
 
 /* ---- a new life without a restart ------------------------------------------------------------ */
 
-/* A peer claims to have seen a higher incarnation of this node. */
+/* A peer claims to have seen a life of this node that its folder does not know of. */
 static void renewal_want(struct node *n, const char *who, uint64_t seen)
 {
-    if (n->renewal.drawing || seen <= n->identity.incarnation)
-        return; /* it will hear, or has heard, a higher one */
+    if (n->renewal.drawing || seen <= n->identity.previous_incarnation ||
+        seen == n->identity.incarnation)
+        return; /* it will hear, or has heard, of a later one */
     n->renewal.wanted = true;
     if (!incarnation_plausible(seen, &n->hlc, n->wall_us))
         log_warn(n->log, "hello refused by=%s for an incarnation that cannot be seen=%016llx", who,
@@ -264,8 +293,7 @@ void renewal_begin(struct node *n, struct gt_effects *fx)
         r->pause_us = RENEW_PAUSE_MAX_US;
     r->at_us = n->now_us + r->pause_us;
     r->wanted = false;
-    if (r->above > n->identity.incarnation) {
-        log_warn(n->log, "a higher incarnation of this node was seen: drawing above it");
+    if (r->above > n->identity.previous_incarnation && r->above != n->identity.incarnation) {
         r->drawing = true;
         effects_add(fx, GT_IDENTITY)->identity.above = r->above;
     } else {
@@ -294,11 +322,20 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
     } else if (error) {
         p->up = false;
         log_warn(n->log, "hello refused by=%s cause=%s", who, error_text(error));
-        if (p->manager)
+        /* Too busy, or not sure yet which of two is alive: it is asked again. */
+        if (p->manager && error != GT_EBUSY)
             fail_reply(n, error, "the manager", m->hello.text, fx);
+        else if (error == GT_ELOCKED)
+            fail_reply(n, error, who, m->hello.text, fx);
     } else if (!p->manager && m->hello.node != p->id) {
         p->up = false;
         log_warn(n->log, "another node answers at the address of=%s", who);
+    } else if (!p->manager &&
+               life_unknown(n, p->id, m->hello.incarnation, m->hello.previous_incarnation)) {
+        /* It will be told by the answer to its own hello; until it fills it must not be asked. */
+        p->up = false;
+        log_warn(n->log, "a later life was seen than it knows of: it was rolled back label=%s",
+                 who);
     } else if (!p->manager && incarnation_absurd(n, p->id, m->hello.incarnation)) {
         p->up = false;
         n->renewal.wanted = true; /* it is asked again */
@@ -308,6 +345,8 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
         if (!p->up)
             events_add(n->events, EVENT_LINK_UP, "%s", who);
         p->up = p->fresh = true;
+        p->life = m->hello.incarnation;
+        p->told++;
         if (!p->manager)
             watch_greeted(n, p->id);
         if (p->manager)
@@ -378,11 +417,12 @@ static void hello_answer(struct node *n, uint64_t link, uint64_t id, int error, 
         effects_close_link(fx, link);
 }
 
-/* Refuses a life of the node before the highest one that was seen: true when answered. */
+/* Refuses a life of the node that does not know of another one that was seen: true when answered.
+ */
 static bool hello_older(struct node *n, const struct inbound *l, struct gt_effects *fx)
 {
-    uint64_t seen = node_seen(n, l->node);
-    if (l->incarnation >= seen)
+    uint64_t seen = life_unknown(n, l->node, l->incarnation, l->previous);
+    if (seen == 0)
         return false;
     hello_answer(n, l->link, l->hello_id, GT_EINCARNATION, seen,
                  "a higher incarnation of this node was seen", fx);
@@ -395,16 +435,50 @@ static void hello_accept(struct node *n, struct inbound *l, struct gt_effects *f
     hello_answer(n, l->link, l->hello_id, 0, 0, "", fx);
 }
 
+/*
+ * Another life of the node is linked: this one is a restart whose end we have not heard of, or the
+ * process of a copied folder. We say hello to the one that is linked; if it answers, as another one
+ * than this, it is alive, and this one must end. True when answered.
+ */
+static bool hello_rival(struct node *n, const struct inbound *l, struct gt_effects *fx)
+{
+    struct peer *p = node_peer(n, l->node);
+    if (!p || !p->up || p->life == l->incarnation || l->heard)
+        return false;
+    if (p->rival != l->incarnation) {
+        p->rival = l->incarnation;
+        p->rival_us = n->now_us;
+        p->rival_told = p->told;
+        hello_send(n, p->id, fx);
+    }
+    if (p->told > p->rival_told) {
+        log_warn(n->log, "a copy of its folder was started beside=%s", node_label_of(n, p->id));
+        hello_answer(n, l->link, l->hello_id, GT_ELOCKED, 0,
+                     "another process of this node is alive; is its folder a copy?", fx);
+        return true;
+    }
+    if (n->now_us >= p->rival_us + RIVAL_SILENT_US)
+        return false;
+    hello_answer(n, l->link, l->hello_id, GT_EBUSY, 0, "another process of this node was alive",
+                 fx);
+    return true;
+}
+
 /* A member's hello: answered now, or when its incarnation is durable. */
 static void hello_judge(struct node *n, struct inbound *l, struct gt_effects *fx)
 {
-    if (hello_older(n, l, fx))
+    if (node_removed(n, l->node)) {
+        hello_answer(n, l->link, l->hello_id, GT_ELABEL, 0,
+                     "another node has taken the place of this one", fx);
         return;
+    }
     if (incarnation_absurd(n, l->node, l->incarnation)) {
         hello_answer(n, l->link, l->hello_id, GT_ECLOCK, 0,
                      "its start lies more than a year ahead of the clock here", fx);
         return;
     }
+    if (hello_rival(n, l, fx) || hello_older(n, l, fx))
+        return;
     if (seen_raise(n, l->node, l->incarnation) != 0) {
         effects_close_link(fx, l->link);
         return;
@@ -426,6 +500,7 @@ void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
         effects_close_link(fx, ev->link);
         return;
     }
+    l->heard = (l->heard || l->role == ROLE_NODE) && l->node == m->hello.node;
     l->role = 0;
     l->hello_waits = 0;
     l->stranger = false;
@@ -446,6 +521,7 @@ void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     }
     l->node = m->hello.node;
     l->incarnation = m->hello.incarnation;
+    l->previous = m->hello.previous_incarnation;
     l->hello_id = m->id;
     l->stranger = !node_named(n, l->node);
     if (l->stranger)

@@ -143,6 +143,8 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     struct slot *s = slots_find(n->slots, r->tag);
     if (!s)
         return; /* a read that ended before its storage answered */
+    if (r->result == GT_EUNKNOWN || (r->unknown && r->kind != STORE_MERGE))
+        fill_rot(n, s->partition, fx);
     switch (s->kind) {
     case SLOT_PUT:
         put_stored(n, r->tag, s, r, fx);
@@ -176,6 +178,12 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
         break;
     case SLOT_VERIFY:
         verify_stored(n, r->tag, s, r, fx);
+        break;
+    case SLOT_FILL:
+        fill_stored(n, r->tag, s, r, fx);
+        break;
+    case SLOT_SCRUB:
+        scrub_scanned(n, r->tag, s, r, fx);
         break;
     default:
         gt_unreachable("storage answers a slot of kind %d", s->kind);
@@ -249,6 +257,9 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
         break;
     case MSG_STATUS:
         status_give(n, ev, fx);
+        break;
+    case MSG_ACCEPT_LOSS:
+        loss_accept(n, ev, fx);
         break;
     default:
         log_warn(n->log, "link closed: no request to a node type=%d", m->type);
@@ -349,6 +360,10 @@ static void start(struct node *n, struct gt_effects *fx)
     events_add(n->events, EVENT_STARTED, "incarnation %016llx",
                (unsigned long long)n->identity.incarnation);
     n->started = true;
+    n->started_us = n->now_us;
+    n->scrub.at_us = n->now_us + SCRUB_FIRST_US;
+    if (n->filling > 0)
+        events_add(n->events, EVENT_FILLING, "%u partitions", n->filling);
     n->join_deadline_us = n->now_us + n->config.join_timeout_us;
     n->heartbeat_at_us = n->now_us + n->config.heartbeat_us;
     peers_rebuild(n, fx);
@@ -377,6 +392,8 @@ static void timeout(struct node *n, struct gt_effects *fx)
         heartbeats_send(n, fx);
     if (n->exchange_at_us <= n->now_us)
         clocks_exchange(n, fx);
+    if (scrub_deadline_us(n) <= n->now_us)
+        scrub_next(n, fx);
     if (!n->ready && n->join_deadline_us <= n->now_us)
         join_fail(n, fx);
 }
@@ -470,6 +487,8 @@ uint64_t node_deadline_us(const struct node *n)
         at = n->heartbeat_at_us;
     if (n->exchange_at_us < at)
         at = n->exchange_at_us;
+    if (scrub_deadline_us(n) < at)
+        at = scrub_deadline_us(n);
     if (!n->ready && n->join_deadline_us < at)
         at = n->join_deadline_us;
     if (renewal_deadline_us(n) < at)
@@ -480,15 +499,19 @@ uint64_t node_deadline_us(const struct node *n)
 void node_set_identity(struct node *n, const struct engine_identity *identity)
 {
     if (identity->incarnation != n->identity.incarnation)
-        events_add(n->events, EVENT_INCARNATION, "%016llx: a peer had seen a higher one",
+        events_add(n->events, EVENT_INCARNATION, "%016llx: a peer had seen a later one",
                    (unsigned long long)identity->incarnation);
+    bool other = identity->incarnation != n->identity.incarnation ||
+                 identity->previous_incarnation != n->identity.previous_incarnation ||
+                 !cluster_same(identity->cluster_id, n->identity.cluster_id);
     n->identity = *identity;
-    n->renewal.drawing = false;
+    n->renewal.drawing = n->healing = false;
     if (n->joining) {
         n->joining = false;
         n->cluster_wanted = cluster_none(identity->cluster_id);
     }
-    n->rehello = true;
+    n->rehello |= other;
+    fills_reread(n);
 }
 
 /* ---- birth and end --------------------------------------------------------------------------- */
@@ -559,6 +582,7 @@ void node_free(struct node *n)
     clock_close(&n->clock_ours);
     clock_close(&n->clock_theirs);
     watches_free(n);
+    blob_unref(n->scrub.last_key);
     history_close(&n->history);
     history_close(&n->wanted);
     buf_close(&n->bytes);

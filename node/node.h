@@ -20,6 +20,7 @@ struct node_config {
     struct member self;     /* label may be empty (the manager names it), address as advertised */
     const struct blob *map; /* as stored ("map" in the engine's metas), NULL when none; borrowed */
     bool label_stored;      /* self.label is the one in the engine's metas */
+    bool replaces; /* it takes the place of the member with self.label, as long as it is none */
     /* "peers" in the engine's metas, NULL when none; borrowed: { u64 node, u64 incarnation } each,
      * the highest incarnations that this node has durably seen; only those of members count. */
     const struct blob *peers;
@@ -33,6 +34,10 @@ struct node_config {
      * rss_bytes, uptime_s, damage, operations. May be NULL (the simulator). */
     void (*report)(void *arg, struct node_report *out);
     void *report_arg;
+    /* engine_filling and engine_fill_sources of the folder: asked of every partition when this node
+     * becomes its owner, and after another identity. May be NULL: none fills. */
+    bool (*filling)(void *arg, uint32_t partition, struct slice *sources);
+    void *filling_arg;
 };
 
 struct node;

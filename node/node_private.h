@@ -32,6 +32,8 @@
 #define PROMISES_BYTES_MAX (1u << 20)
 #define SILENCE_US         500000u /* an unanswered replica counts as failed */
 #define HEARTBEAT_US       500000u
+#define RIVAL_SILENT_US    1500000u /* whoever does not answer so long is not alive */
+#define SCRUB_FIRST_US     2000000u /* after the start */
 /* Repairs in the background: keys at a time, and what they may send. Each owner that is sent to
  * costs the record's bytes, a small one REPAIR_COST_MIN. */
 #define REPAIRS_MAX        256u
@@ -52,6 +54,9 @@ struct peer {
     bool registered;           /* manager: it knows us */
     bool fresh;                /* and was not compared with since */
     bool comparing;            /* a comparison of clocks is under way */
+    uint64_t life, told;       /* a member's incarnation, as its last hello reply said; how many */
+    uint64_t rival, rival_us;  /* another life of it that says hello to us, and since when */
+    uint64_t rival_told;       /* replies until then */
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
     uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
     bool clock_known;
@@ -67,12 +72,20 @@ struct watch_other {
     uint64_t lacking;   /* dots of theirs that we lacked when compared last */
     struct blob *clock; /* theirs, durable, as heard last; NULL: not yet */
     bool differs;       /* every key is to be pulled: our clocks are equal, our records are not */
+    bool settled;       /* we pulled everything that it has since we lost data (fill.c) */
+    uint64_t life;      /* its incarnation then */
     uint64_t differs_us, differs_again_us; /* the pause after that, and its end */
 };
 
 /* One partition that we own. */
 struct watch {
     bool wanted, pulling; /* a pull is, and one is under way (pull.c) */
+    bool filling;         /* we have no vote (fill.c) */
+    bool rot;             /* because of a bad record */
+    bool ending;          /* storage was told that it is whole */
+    uint32_t round;       /* how often it began: a pull from before does not count */
+    bool owed;            /* we vote, and have not yet pulled everything from everybody */
+    uint64_t rot_us, rot_again_us; /* the pause before another bad record counts, and its end */
     uint32_t count;
     struct watch_other others[];
 };
@@ -83,12 +96,20 @@ struct catching_up {
     uint64_t begun_us, states, bytes; /* of the metrics then */
 };
 
-enum pull_stage { PULL_READING = 1, PULL_ASKED, PULL_STORING, PULL_PAUSED, PULL_MERGING };
+enum pull_stage {
+    PULL_READING = 1,
+    PULL_ASKED,
+    PULL_STORING,
+    PULL_RESTING,
+    PULL_PAUSED,
+    PULL_MERGING
+};
 
 struct inbound {
-    uint64_t link, node, incarnation;
+    uint64_t link, node, incarnation, previous;
     uint64_t hello_id;
     uint64_t hello_waits; /* version of the seen incarnations to be durable first, 0 = none */
+    bool heard;           /* a hello of the node was accepted on it before: it is the same process */
     bool stranger;        /* a node that no map names yet: its hello waits for one that does */
     uint8_t role;         /* enum role; 0 until its hello was accepted */
 };
@@ -125,7 +146,9 @@ enum slot_kind {
     SLOT_CLOCKS_ASKED, /* a peer's CLOCKS: ours are read for the answer */
     SLOT_CONFIRM,      /* the dot log is told what all have */
     SLOT_PULL,
-    SLOT_VERIFY /* a peer's or tool's VERIFY: paced, then read */
+    SLOT_VERIFY, /* a peer's or tool's VERIFY: paced, then read */
+    SLOT_FILL,   /* storage is told that a partition fills, or is whole */
+    SLOT_SCRUB   /* records at rest are looked at */
 };
 
 enum put_phase {
@@ -169,6 +192,7 @@ struct slot {
     uint64_t deadline_us;
     struct quorum quorum;
     uint64_t owners[REPLICAS_MAX];   /* node ids */
+    uint32_t filling;                /* bits of owners that have no vote */
     uint64_t asked_us[REPLICAS_MAX]; /* UINT64_MAX: by storage, whose silence has no limit */
     struct spread spread;            /* of a put, of a repair */
     union {
@@ -225,12 +249,23 @@ struct slot {
             enum pull_stage stage;
             uint32_t outstanding; /* states, or the clock, in our storage */
             bool failed, more, whole;
+            uint32_t round;          /* of the partition's filling, when it began */
             bool uncut;              /* a record there is bad: no clock is to be merged */
+            bool unknown;            /* one that is not known here either */
+            struct blob *body;       /* whole: the reply, whose entries are all of its run */
+            struct slice entries, clock;
+            struct blob *begin_key;  /* of that run; NULL: the start */
             struct blob *cut;        /* to be merged in the end; NULL: none yet, or none at all */
             struct blob *last_key;   /* whole: the cursor */
             struct blob *operations; /* rows that go with the cut */
             uint64_t operations_floor;
         } pull;
+        struct {
+            bool begins;
+        } fill;
+        struct {
+            struct blob *last_key;
+        } scrub;
     };
 };
 
@@ -287,6 +322,16 @@ struct node {
     bool label_wanted, label_storing;     /* the manager gave a label that is not stored yet */
     uint64_t meta_retry_us;               /* storage refused a small value: not before */
 
+    uint64_t started_us;
+    uint32_t filling; /* partitions that we own and have no vote in */
+    struct {
+        uint64_t at_us;
+        uint32_t partition;
+        struct blob *last_key; /* one reference; NULL: from its start */
+        bool reading;
+    } scrub;
+    bool healing; /* storage was told that everything is whole */
+
     struct prng prng;
     struct watch **watches; /* by partition; NULL where we are no owner */
     uint32_t watch_count;
@@ -339,6 +384,8 @@ struct inbound *node_inbound(const struct node *n, uint64_t link);
 /* Forgets an inbound link that has broken. */
 void inbound_drop(struct node *n, uint64_t link);
 uint64_t node_seen(const struct node *n, uint64_t id); /* highest incarnation seen, 0 = none */
+/* It was a member, and is none any more: nothing of it is acknowledged (RULES 8b). */
+bool node_removed(const struct node *n, uint64_t id);
 /* Fills the incarnations seen of members from "peers" as stored: 0, or GT_EFORMAT, GT_ENOMEM. */
 int seen_read(struct node *n, const struct blob *bytes);
 /* Sends the incarnations seen to storage; hellos_answer follows when they are durable. */
@@ -431,6 +478,8 @@ int coord_owner(const struct slot *s, uint64_t node);
 /* "2 of 3 owners unreachable (node2, node4); W=2 not met; what; see: gtstore-admin status" */
 void coord_quorum_text(const struct node *n, const struct slot *s, const char *what,
                        char text[MSG_TEXT_BYTES]);
+/* The owner does not count: it is catching up. */
+void coord_no_vote(struct slot *s, uint32_t owner);
 void shares_close(struct share *shares); /* REPLICAS_MAX of them */
 /* Ends the slot and what it holds. */
 void coord_end(struct node *n, uint64_t id, struct slot *s);
@@ -567,6 +616,30 @@ void clocks_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer
 void replica_clocks(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void clocks_asked_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                          struct gt_effects *fx);
+
+/* ---- fill.c ---------------------------------------------------------------------------------- */
+
+bool fill_has_no_vote(const struct node *n, uint32_t partition);
+/* What storage knows of the partition's filling, into a watch that is made. */
+void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w);
+/* The same of all, after the identity has changed. */
+void fills_reread(struct node *n);
+/* A record here is bad: the partition fills, when another owner can be asked. */
+void fill_rot(struct node *n, uint32_t partition, struct gt_effects *fx);
+/* The owner to pull everything from next; NULL: none is needed, or can be asked. */
+struct watch_other *fill_source(const struct node *n, struct watch *w);
+/* Everything that the owner has is here now. */
+void fill_pulled(struct node *n, uint32_t partition, uint64_t source, struct gt_effects *fx);
+/* Ends the filling of what is whole, wants pulls for the rest, looks at records at rest. */
+void fills_round(struct node *n, struct gt_effects *fx);
+/* A person says that what was lost is lost, and that we vote again. */
+void loss_accept(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+uint64_t scrub_deadline_us(const struct node *n);
+void scrub_next(struct node *n, struct gt_effects *fx);
+void scrub_scanned(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                   struct gt_effects *fx);
+void fill_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                 struct gt_effects *fx);
 
 /* ---- pull.c ---------------------------------------------------------------------------------- */
 

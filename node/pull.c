@@ -3,7 +3,8 @@
  * come back from being away, resync after a crash, and how in-doubt writes of others reach us;
  * there is no second way.
  *
- *   wanted --own clock read--> PULL sent --PULL_REPLY--> states stored, all of them
+ *   wanted --own clock read--> PULL sent --PULL_REPLY--> states stored, all of them; of a run of
+ * all |                           |                       keys also what was not sent (STORE_REST)
  *      ^                           ^                          | more is lacking
  *      |                           '-- paced, by a fresh clock'
  *      '-- failed: silence, link lost, a state refused        | nothing more
@@ -21,6 +22,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/mutant.h"
 #include "node/node_private.h"
 
 #define PULLS_MAX        8u
@@ -95,8 +97,11 @@ static void clock_read(uint64_t id, uint32_t partition, struct gt_effects *fx)
 
 static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx)
 {
-    struct watch_other *source = source_of(n, w);
+    struct watch_other *source = fill_source(n, w);
+    bool fills = source != NULL;
     uint64_t id;
+    if (!source && !w->filling)
+        source = source_of(n, w);
     if (!source) { /* the next comparison wants it again */
         want_no_more(n, w);
         return true;
@@ -112,7 +117,8 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     s->kind = SLOT_PULL;
     s->partition = partition;
     s->pull.source = source->node;
-    s->pull.whole = source->differs && source->lacking == 0;
+    s->pull.whole = fills || (source->differs && source->lacking == 0);
+    s->pull.round = w->round;
     source->differs = false;
     s->pull.stage = PULL_READING;
     clock_read(id, partition, fx);
@@ -141,8 +147,11 @@ void pulls_begin(struct node *n, struct gt_effects *fx)
 static void pull_end(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
     struct watch *w = watch_of(n, s->partition);
+    bool current = w && w->round == s->pull.round;
     if (w)
         w->pulling = false;
+    if (current && s->pull.whole && !s->pull.failed && !s->pull.unknown)
+        fill_pulled(n, s->partition, s->pull.source, fx);
     watch_changed(n, s->partition); /* what we have now is told, and compared anew */
     if (!s->pull.failed && !s->pull.uncut)
         watch_soon(n);
@@ -219,6 +228,12 @@ static void reply_over(struct node *n, uint64_t id, struct slot *s, struct gt_ef
         clock_read(id, s->partition, fx);
         return;
     }
+    /* A record here proved bad meanwhile: what was stored before may not be here any more. */
+    const struct watch *w = watch_of(n, s->partition);
+    if (!w || w->round != s->pull.round) {
+        pull_fail(n, id, s, GT_ESTALE, fx);
+        return;
+    }
     /* Where the sender has a bad record its clock speaks of more than it sent. */
     if (s->pull.uncut) {
         pull_end(n, id, s, fx);
@@ -245,6 +260,46 @@ static void reply_over(struct node *n, uint64_t id, struct slot *s, struct gt_ef
     effects_store(fx, &r);
 }
 
+/* A bad record was replaced by what this source knows: the others are asked once more. */
+static void mended(struct node *n, const struct slot *s)
+{
+    struct watch *w = watch_of(n, s->partition);
+    for (uint32_t i = 0; w && w->filling && i < w->count; i++)
+        w->others[i].settled = false;
+}
+
+/* What the reply brought is stored. Of a run of all keys, what was not sent is settled as well. */
+static void states_stored(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    if (!s->pull.whole || s->pull.failed || MUTANT(keep_what_was_not_sent)) {
+        reply_over(n, id, s, fx);
+        return;
+    }
+    struct slice begin = slice_blob(s->pull.begin_key), clock = s->pull.clock,
+                 entries = s->pull.entries;
+    struct slice *parts[] = {&begin, &clock, &entries};
+    struct blob *hold = slices_join(parts, sizeof(parts) / sizeof(parts[0]));
+    if (!hold) {
+        pull_fail(n, id, s, GT_ENOMEM, fx);
+        return;
+    }
+    s->pull.stage = PULL_RESTING;
+    s->pull.outstanding = 1;
+    struct store_request r = {.kind = STORE_REST,
+                              .tag = id,
+                              .deadline_us = n->now_us + MERGE_US,
+                              .hold = hold,
+                              .partition = s->partition,
+                              .value = entries,
+                              .clock = clock,
+                              .from_start = !s->pull.begin_key,
+                              .from_key = begin,
+                              .from_hash = s->pull.begin_key ? hash_bytes(begin) : 0,
+                              .more = s->pull.more,
+                              .stamp = n->hlc.last};
+    effects_store(fx, &r);
+}
+
 void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                  struct gt_effects *fx)
 {
@@ -259,6 +314,14 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
         return;
     }
     s->pull.outstanding--;
+    if (r->kind == STORE_LOAD) { /* unknown there: then it must be known here */
+        s->pull.unknown |= r->result || !r->record;
+        if (s->pull.outstanding == 0)
+            states_stored(n, id, s, fx);
+        return;
+    }
+    if (r->kind == STORE_MERGE && r->unknown)
+        mended(n, s);
     /* A record here that is bad stays so; the rest is brought all the same, but not the clock. */
     if (r->result && !s->pull.failed) {
         log_info(n->log, "pulled state not stored partition=%u cause=%s", s->partition,
@@ -267,6 +330,10 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
     }
     if (s->pull.outstanding > 0)
         return;
+    if (s->pull.stage == PULL_STORING) {
+        states_stored(n, id, s, fx);
+        return;
+    }
     if (s->pull.stage != PULL_MERGING) {
         reply_over(n, id, s, fx);
         return;
@@ -293,7 +360,16 @@ static bool entry_store(struct node *n, uint64_t id, struct slot *s, struct read
         s->pull.last_key = blob_copy(key.data, key.bytes);
         gt_assert(s->pull.last_key);
     }
-    if (record.bytes == 0) /* unknown there */
+    if (record.bytes == 0 && s->pull.whole) { /* unknown there */
+        struct store_request look = {.kind = STORE_LOAD,
+                                     .tag = id,
+                                     .hold = blob_ref(body),
+                                     .partition = s->partition,
+                                     .key = key};
+        s->pull.outstanding++;
+        effects_store(fx, &look);
+    }
+    if (record.bytes == 0)
         return reader_left(entries) > 0;
     if (key.bytes < 1 || key.bytes > KEY_BYTES_MAX ||
         ring_partition(n->ring, key) != s->partition) {
@@ -336,6 +412,17 @@ static void operations_keep(struct slot *s, struct slice rows, uint64_t floor)
     s->pull.operations_floor = floor;
 }
 
+/* Where the run begins, and what it holds, for when its states are stored. */
+static void run_keep(struct slot *s, const struct msg *m, struct blob *body)
+{
+    blob_unref(s->pull.begin_key);
+    s->pull.begin_key = blob_ref(s->pull.last_key);
+    blob_unref(s->pull.body);
+    s->pull.body = blob_ref(body);
+    s->pull.entries = m->pull_reply.entries;
+    s->pull.clock = m->pull_reply.clock;
+}
+
 void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     const struct msg *m = ev->message.msg;
@@ -354,6 +441,8 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
     cut_keep(s, m->pull_reply.clock, m->pull_reply.head.flags & REPLY_UNKNOWN);
     if (!s->pull.more)
         operations_keep(s, m->pull_reply.operations, m->pull_reply.operations_floor);
+    if (s->pull.whole)
+        run_keep(s, m, ev->message.body);
     struct reader entries = reader_of(m->pull_reply.entries);
     /* Held until all are asked for: an answer does not come inside the step. */
     bool any = reader_left(&entries) > 0;
@@ -366,7 +455,7 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
         n->pull_free_us = n->now_us;
     n->pull_free_us += m->pull_reply.entries.bytes * 1000000 / PULL_BYTES_PER_S;
     if (s->pull.outstanding == 0)
-        reply_over(n, id, s, fx);
+        states_stored(n, id, s, fx);
 }
 
 /* ---- being asked ----------------------------------------------------------------------------- */

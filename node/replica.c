@@ -66,7 +66,7 @@ static bool put_stale(const struct node *n, const struct gt_event *ev)
     const struct inbound *l = node_inbound(n, ev->link);
     if (l->role != ROLE_NODE)
         return true;
-    if (l->incarnation < node_seen(n, l->node))
+    if (l->incarnation < node_seen(n, l->node) || node_removed(n, l->node))
         return true;
     if (dots_count(m->state.dots) == 0 || m->state.head.flags & REQUEST_RETRY ||
         m->state.head.priority == PRIORITY_REPAIR)
@@ -84,6 +84,12 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
         return;
     if (!key_of(n, m->state.key, m->state.partition) || m->state.dots.bytes % DOT_BYTES != 0) {
         refuse(n, ev, GT_EARG, fx);
+        coord_end(n, id, s);
+        return;
+    }
+    /* A repair may bring back what this replica no longer knows to have gone (RULES 7). */
+    if (m->state.head.priority == PRIORITY_REPAIR && fill_has_no_vote(n, m->state.partition)) {
+        refuse(n, ev, GT_EFILLING, fx);
         coord_end(n, id, s);
         return;
     }
@@ -185,7 +191,10 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
         m.fetch_reply.head.flags = REPLY_ABSENT;
     m.fetch_reply.record = slice_blob(r->record);
     uint32_t above = s->replica.digest_above, bytes = (uint32_t)m.fetch_reply.record.bytes;
-    if (!r->result && above > 0 && bytes > above) {
+    if (fill_has_no_vote(n, s->partition)) {
+        m.fetch_reply.head = (struct reply_head){.error = GT_EFILLING, .flags = REPLY_FILLING};
+        m.fetch_reply.record = slice_of(NULL, 0);
+    } else if (!r->result && above > 0 && bytes > above) {
         m.fetch_reply.head.flags = REPLY_DIGEST;
         m.fetch_reply.digest = record_digest(m.fetch_reply.record);
         m.fetch_reply.record_bytes = bytes;
@@ -216,7 +225,7 @@ static void operation_done(struct node *n, const struct slot *s, const struct st
     struct msg m = node_message(n, MSG_OPERATION_REPLY, s->origin.id);
     bool known = !r->result && r->known_op;
     m.operation_reply.length_ms = r->length_ms;
-    if (r->result == GT_EUNKNOWN || r->untold)
+    if (r->result == GT_EUNKNOWN || r->untold || fill_has_no_vote(n, s->partition))
         m.operation_reply.head.flags = REPLY_UNKNOWN;
     else
         m.operation_reply.head.error = r->result;
@@ -237,6 +246,11 @@ static void range_done(struct node *n, const struct slot *s, const struct store_
     m.scan_reply.head.flags = r->more ? REPLY_MORE : 0;
     m.scan_reply.entries = slice_blob(r->entries);
     m.scan_reply.entry_count = r->entry_count;
+    if (fill_has_no_vote(n, s->partition)) {
+        m.scan_reply.head = (struct reply_head){.error = GT_EFILLING, .flags = REPLY_FILLING};
+        m.scan_reply.entries = slice_of(NULL, 0);
+        m.scan_reply.entry_count = 0;
+    }
     effects_reply(fx, s->origin.link, &m);
 }
 

@@ -18,6 +18,7 @@ struct node_report report_now(const struct node *n)
     for (uint32_t i = 0; i < n->peer_count; i++)
         r.linked_peers += n->peers[i].up && !n->peers[i].manager;
     r.lag_writes = watch_lag(n, &r.lag_known);
+    r.filling = n->filling;
     return r;
 }
 
@@ -25,6 +26,8 @@ static enum member_state state_seen(const struct node *n, uint32_t i)
 {
     const struct member *m = &n->ring->members[i];
     bool up = (int)i == n->member || node_linked(n, m->id);
+    if ((int)i == n->member && n->filling > 0)
+        return MEMBER_CATCHING_UP;
     if (m->state != MEMBER_UP && m->state != MEMBER_DOWN)
         return m->state;
     return up ? MEMBER_UP : MEMBER_DOWN;

@@ -177,7 +177,8 @@ void retry_told_here(struct node *n, uint64_t id, struct slot *s, const struct s
         put_store(n, id, s, 0, true, fx);
         return;
     }
-    unknown(n, id, s, s->self, !r->result && !r->untold, r->length_ms, fx);
+    bool tells = !r->result && !r->untold && !fill_has_no_vote(n, s->partition);
+    unknown(n, id, s, s->self, tells, r->length_ms, fx);
 }
 
 /* Merges the state that includes the operation here. The request borrows from one blob, and its key

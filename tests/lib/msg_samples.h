@@ -20,7 +20,7 @@ static const enum msg_type sample_types[] = {
     MSG_PULL,     MSG_PULL_REPLY,     MSG_MAP_GET,   MSG_MAP,
     MSG_REGISTER, MSG_REGISTER_REPLY, MSG_HEARTBEAT, MSG_HEARTBEAT_REPLY,
     MSG_STATUS,   MSG_STATUS_REPLY,   MSG_VERIFY,    MSG_VERIFY_REPLY,
-    MSG_EVENTS,   MSG_EVENTS_REPLY,
+    MSG_EVENTS,   MSG_EVENTS_REPLY,   MSG_ACCEPT_LOSS, MSG_ACCEPT_LOSS_REPLY,
 };
 #define SAMPLE_TYPES (sizeof(sample_types) / sizeof(sample_types[0]))
 
@@ -166,6 +166,7 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     r->damage.last_lsn = sample_u(s, UINT64_MAX);
     r->damage.found_s = sample_u(s, UINT64_MAX);
     r->damage.starts = sample_u(s, UINT64_MAX);
+    r->filling = (uint32_t)sample_u(s, PARTITIONS_MAX);
     r->operations = sample_u(s, UINT64_MAX);
     r->operations_bytes = sample_u(s, UINT64_MAX);
     r->operations_s = sample_u(s, UINT64_MAX);
@@ -372,6 +373,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
     case MSG_REGISTER:
         sample_member(s, &m->member.member, 7);
         m->member.previous_incarnation = sample_u(s, UINT64_MAX);
+        m->member.replaces = sample_slice(s, 63);
         break;
     case MSG_REGISTER_REPLY:
         m->register_reply.error = sample_error(s);
@@ -406,6 +408,16 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         break;
     case MSG_EVENTS_REPLY:
         sample_events_reply(s, m);
+        break;
+    case MSG_ACCEPT_LOSS:
+        m->accept_loss.apply = sample_u(s, 1);
+        m->accept_loss.first = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
+        m->accept_loss.last = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
+        break;
+    case MSG_ACCEPT_LOSS_REPLY:
+        m->accept_loss_reply.error = sample_error(s);
+        m->accept_loss_reply.text = sample_slice(s, 100);
+        m->accept_loss_reply.partitions = sample_run(s, 2);
         break;
     case MSG_PING:
     case MSG_MAP_GET:
@@ -473,6 +485,7 @@ static inline bool same_report(const struct node_report *a, const struct node_re
            a->lag_known == b->lag_known && a->damage.kinds == b->damage.kinds &&
            a->damage.first_lsn == b->damage.first_lsn && a->damage.last_lsn == b->damage.last_lsn &&
            a->damage.found_s == b->damage.found_s && a->damage.starts == b->damage.starts &&
+           a->filling == b->filling &&
            a->operations == b->operations && a->operations_bytes == b->operations_bytes &&
            a->operations_s == b->operations_s;
 }
@@ -634,7 +647,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
         return same_ring(a->map.ring, b->map.ring);
     case MSG_REGISTER:
         return same_member(&a->member.member, &b->member.member) &&
-               a->member.previous_incarnation == b->member.previous_incarnation;
+               a->member.previous_incarnation == b->member.previous_incarnation &&
+               slice_equal(a->member.replaces, b->member.replaces);
     case MSG_REGISTER_REPLY:
         return a->register_reply.error == b->register_reply.error &&
                slice_equal(a->register_reply.text, b->register_reply.text) &&
@@ -663,6 +677,14 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->verify_reply.keys, b->verify_reply.keys);
     case MSG_EVENTS_REPLY:
         return same_events(a, b);
+    case MSG_ACCEPT_LOSS:
+        return a->accept_loss.apply == b->accept_loss.apply &&
+               a->accept_loss.first == b->accept_loss.first &&
+               a->accept_loss.last == b->accept_loss.last;
+    case MSG_ACCEPT_LOSS_REPLY:
+        return a->accept_loss_reply.error == b->accept_loss_reply.error &&
+               slice_equal(a->accept_loss_reply.text, b->accept_loss_reply.text) &&
+               slice_equal(a->accept_loss_reply.partitions, b->accept_loss_reply.partitions);
     case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:

@@ -120,6 +120,8 @@ static int identity_change(struct sim *s, uint32_t host, const struct gt_effect 
         error = engine_set_cluster(h->engine, e->identity.cluster_id);
     if (!error && e->identity.above != 0)
         error = engine_renew_incarnation(h->engine, e->identity.above, sim_wall_us(s, host));
+    if (!error && e->identity.whole)
+        error = engine_whole(h->engine);
     if (!error)
         node_set_identity(h->node, engine_identity(h->engine));
     return error;
@@ -423,7 +425,8 @@ static int folder_open(struct sim *s, uint32_t host, uint32_t cut, struct engine
                                    .wall_us = sim_wall_us(s, host),
                                    .segment_bytes = s->config.storage.segment_bytes,
                                    .overlay_bytes_max = s->config.storage.overlay_bytes,
-                                   .chunk_records = s->config.storage.chunk_records};
+                                   .chunk_records = s->config.storage.chunk_records,
+                                   .born_filling = h->wiped};
     le64_put(config.boot_id, host + 1);
     le64_put(config.boot_id + 8, h->power);
     if (cut)
@@ -432,6 +435,13 @@ static int folder_open(struct sim *s, uint32_t host, uint32_t cut, struct engine
     if (error)
         h->engine = NULL;
     return error;
+}
+
+static bool filling_ask(void *arg, uint32_t partition, struct slice *sources)
+{
+    const struct host *h = arg;
+    *sources = engine_fill_sources(h->engine, partition);
+    return engine_filling(h->engine, partition);
 }
 
 static int node_make(struct sim *s, uint32_t host)
@@ -449,9 +459,12 @@ static int node_make(struct sim *s, uint32_t host)
                                  .inflight_max = s->config.inflight_max ? s->config.inflight_max
                                                                         : INFLIGHT_DEFAULT,
                                  .digest_above = s->config.digest_above,
+                                 .filling = filling_ask,
+                                 .filling_arg = h,
                                  .piece_bytes_max = s->config.piece_bytes_max};
     engine_meta_text(h->engine, "label", config.self.label, sizeof(config.self.label));
     config.label_stored = config.self.label[0] != 0;
+    config.replaces = h->wiped;
     if (!config.label_stored)
         snprintf(config.self.label, sizeof(config.self.label), "%s", h->name);
     config.self.capacity = 1.0;
@@ -758,6 +771,7 @@ void sim_disk_wipe(struct sim *s, uint32_t host)
         return;
     memdisk_wipe(h->disk);
     memindex_wipe(h->index);
+    h->wiped = true;
     sim_say(s, (int)host, "disk is empty");
 }
 
@@ -787,6 +801,42 @@ void sim_disk_put_back(struct sim *s, uint32_t host)
 void sim_disk_slow(struct sim *s, uint32_t host, uint32_t sync_us)
 {
     s->hosts[host].sync_us = sync_us ? sync_us : s->config.storage.sync_us;
+}
+
+/* The newest batch in the log. */
+struct newest {
+    struct disk *disk;
+    char name[DISK_NAME_BYTES];
+    uint64_t offset, lsn;
+};
+
+static int newest_find(void *arg, const char *file)
+{
+    struct newest *n = arg;
+    char name[DISK_NAME_BYTES];
+    size_t bytes;
+    snprintf(name, sizeof(name), "wal/%.40s", file);
+    const uint8_t *data = memdisk_bytes(n->disk, name, &bytes);
+    for (uint64_t at = 0; data && at + WAL_BLOCK <= bytes; at += WAL_BLOCK) {
+        if (memcmp(data + at, "GTB1", 4) != 0 || le64_get(data + at + 16) < n->lsn)
+            continue;
+        n->lsn = le64_get(data + at + 16);
+        n->offset = at;
+        memcpy(n->name, name, sizeof(name));
+    }
+    return 0;
+}
+
+bool sim_disk_log_end_bad(struct sim *s, uint32_t host)
+{
+    struct host *h = &s->hosts[host];
+    struct newest n = {.disk = h->disk};
+    gt_assert(!h->engine);
+    if (!h->disk || h->disk->list(h->disk, "wal", newest_find, &n) != 0 || n.lsn == 0)
+        return false;
+    memdisk_flip(h->disk, n.name, n.offset + WAL_BATCH_HEADER, 1);
+    sim_say(s, (int)host, "a bit of the end of its log flips");
+    return true;
 }
 
 bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed)

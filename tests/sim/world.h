@@ -122,6 +122,7 @@ struct host {
     struct memdisk_snapshot *disk_kept;
     struct memindex_snapshot *index_kept;
     bool full, rotten;
+    bool wiped; /* its next process takes the place of the one that was */
     bool error_armed; /* one call of its disk or index will fail, or has failed since it started */
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */

@@ -11,10 +11,10 @@
 #include "engine/base/error.h"
 #include "net/frame.h"
 
-#define MS 1000u
-#define HEARTBEAT_US (500 * MS)
+#define MS            1000u
+#define HEARTBEAT_US  (500 * MS)
 #define FORM_AFTER_US (2000 * MS)
-#define REPLIES_MAX 512
+#define REPLIES_MAX   512
 
 struct heard {
     uint64_t link;
@@ -151,7 +151,8 @@ static void greet(struct world *w, uint64_t node, uint64_t incarnation)
                               .protocol_min = 1,
                               .protocol_max = 1,
                               .node = 100 + node,
-                              .incarnation = incarnation}};
+                              .incarnation = incarnation,
+                              .previous_incarnation = incarnation - 1}};
     say(w, node, &m);
 }
 
@@ -162,6 +163,7 @@ static void enlist(struct world *w, uint64_t node, const char *label, uint64_t i
     struct member *self = &m.member.member;
     self->id = 100 + node;
     self->incarnation = incarnation;
+    m.member.previous_incarnation = incarnation - 1;
     snprintf(self->label, sizeof(self->label), "%s", label);
     snprintf(self->address.host, sizeof(self->address.host), "127.0.0.1");
     self->address.port = port;
@@ -346,8 +348,8 @@ static void the_managers_own_label_is_refused(void **state)
     const struct msg *reply = last_heard(w, 1, MSG_REGISTER_REPLY);
     assert_non_null(reply);
     assert_int_equal(reply->register_reply.error, GT_ELABEL);
-    assert_true(slice_equal(reply->register_reply.text,
-                            slice_text("the label manager is the manager's")));
+    assert_true(
+        slice_equal(reply->register_reply.text, slice_text("the label manager is the manager's")));
     assert_int_equal(manager_ring(w->manager)->member_count, 0);
 }
 
@@ -506,6 +508,124 @@ static void who_is_heard_again_is_up_with_all_its_tokens(void **state)
     assert_int_equal(tokens_told(w, 3), tokens);
 }
 
+/* ---- places -------------------------------------------------------------------------------- */
+
+static int replace(struct world *w, uint64_t node, const char *label)
+{
+    struct msg m = {.type = MSG_REGISTER, .id = 4};
+    struct member *self = &m.member.member;
+    self->id = 100 + node;
+    self->incarnation = 7;
+    snprintf(self->label, sizeof(self->label), "%s", label);
+    snprintf(self->address.host, sizeof(self->address.host), "127.0.0.1");
+    self->address.port = 6009;
+    self->capacity = 1;
+    m.member.replaces = slice_text(label);
+    greet(w, node, 7);
+    say(w, node, &m);
+    map_store_all(w);
+    return last_heard(w, node, MSG_REGISTER_REPLY)->register_reply.error;
+}
+
+static void the_place_of_a_member_is_given_away_only_while_it_is_down(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    uint32_t tokens = tokens_told(w, 3);
+    assert_int_equal(replace(w, 4, "node3"), GT_ELABEL);
+    assert_int_equal(replace(w, 4, "node9"), GT_ELABEL); /* nobody is called so */
+    beats_for(w, 1, 2, 4 * HEARTBEAT_US);
+    assert_int_equal(state_told(w, 3), MEMBER_DOWN);
+    assert_int_equal(replace(w, 4, "node3"), 0);
+    const struct ring *told = manager_ring(w->manager);
+    assert_int_equal(told->member_count, 4);
+    assert_int_equal(ring_member_by_id(told, 104), 2); /* its index, its label, its tokens */
+    assert_string_equal(told->members[2].label, "node3");
+    assert_int_equal(state_told(w, 4), MEMBER_UP);
+    assert_int_equal(tokens_told(w, 4), tokens);
+    assert_int_equal(state_told(w, 3), MEMBER_REMOVED);
+    assert_int_equal(tokens_told(w, 3), 0);
+    assert_string_equal(told->members[3].label, "node3-replaced-1");
+    assert_int_equal(ring_check(told), 0);
+    /* Who comes back finds its place taken; who took it registers as everybody does. */
+    enlist(w, 3, "node3", 8, 6003);
+    assert_int_equal(last_heard(w, 3, MSG_REGISTER_REPLY)->register_reply.error, GT_ELABEL);
+    assert_int_equal(replace(w, 4, "node3"), 0);
+    assert_int_equal(manager_ring(w->manager)->member_count, 4);
+    beats_for(w, 1, 2, 4 * HEARTBEAT_US);
+    assert_int_equal(replace(w, 5, "node3"), 0); /* and so on */
+    assert_string_equal(manager_ring(w->manager)->members[4].label, "node3-replaced-2");
+}
+
+static void who_does_not_know_of_a_life_that_was_seen_was_rolled_back(void **state)
+{
+    struct world *w = *state;
+    join(w, 1); /* of the life 7 */
+    map_store_all(w);
+    struct msg m = {.type = MSG_HELLO,
+                    .id = 1,
+                    .hello = {.role = ROLE_NODE,
+                              .protocol_min = 1,
+                              .protocol_max = 1,
+                              .node = 101,
+                              .incarnation = 9,
+                              .previous_incarnation = 6}};
+    say(w, 1, &m);
+    assert_int_equal(last_heard(w, 1, MSG_HELLO_REPLY)->hello.error, GT_EINCARNATION);
+    assert_int_equal(last_heard(w, 1, MSG_HELLO_REPLY)->hello.seen_incarnation, 7);
+    m.hello.previous_incarnation = 7; /* now it does */
+    say(w, 1, &m);
+    assert_int_equal(last_heard(w, 1, MSG_HELLO_REPLY)->hello.error, 0);
+}
+
+static int hello_again(struct world *w, uint64_t link, uint64_t node, uint64_t incarnation)
+{
+    struct msg m = {.type = MSG_HELLO,
+                    .id = 1,
+                    .hello = {.role = ROLE_NODE,
+                              .protocol_min = 1,
+                              .protocol_max = 1,
+                              .node = 100 + node,
+                              .incarnation = incarnation,
+                              .previous_incarnation = incarnation - 1}};
+    say(w, link, &m);
+    return last_heard(w, link, MSG_HELLO_REPLY)->hello.error;
+}
+
+static void a_copy_beside_the_original_ends_and_a_restart_does_not(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    assert_int_equal(hello_again(w, 9, 3, 8), GT_EBUSY);
+    beats_for(w, 1, 3, HEARTBEAT_US);
+    assert_int_equal(hello_again(w, 9, 3, 8), GT_ELOCKED); /* the one who is linked was heard */
+    assert_int_equal(hello_again(w, 9, 3, 9), GT_EBUSY);   /* another one */
+    beats_for(w, 1, 2, 3 * HEARTBEAT_US);
+    assert_int_equal(hello_again(w, 9, 3, 9), 0); /* the other one is silent */
+    /* With a link that broke there is nobody to wait for; nor on the same link. */
+    struct gt_event down = {.kind = GT_LINK_DOWN, .link = 2, .error = GT_ECLOSED};
+    feed(w, &down);
+    assert_int_equal(hello_again(w, 10, 2, 8), 0);
+    assert_int_equal(hello_again(w, 1, 1, 8), 0);
+}
+
+static void who_catches_up_has_no_vote_in_the_verdict(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct msg m = {.type = MSG_HEARTBEAT, .id = 3};
+    m.heartbeat.node = 102;
+    m.heartbeat.incarnation = 7;
+    m.heartbeat.report.filling = 1;
+    say(w, 2, &m);
+    struct msg ask = {.type = MSG_STATUS, .id = 9};
+    say(w, 1, &ask);
+    const struct status *s = last_heard(w, 1, MSG_STATUS_REPLY)->status_reply.status;
+    assert_int_equal(s->nodes[1].member.state, MEMBER_CATCHING_UP);
+    assert_int_equal(s->verdict, VERDICT_AT_RISK);
+    assert_int_equal(state_told(w, 2), MEMBER_UP); /* the map does not say so */
+}
+
 static void a_heartbeat_of_a_stranger_asks_it_to_register(void **state)
 {
     struct world *w = *state;
@@ -647,8 +767,9 @@ static void a_bad_triple_is_refused_with_the_inequality(void **state)
 static void a_node_of_another_cluster_is_refused(void **state)
 {
     struct world *w = *state;
-    struct msg m = {.type = MSG_HELLO, .id = 1, .hello = {.role = ROLE_NODE, .protocol_min = 1,
-                                                          .protocol_max = 1, .node = 5}};
+    struct msg m = {.type = MSG_HELLO,
+                    .id = 1,
+                    .hello = {.role = ROLE_NODE, .protocol_min = 1, .protocol_max = 1, .node = 5}};
     memset(m.hello.cluster_id, 1, CLUSTER_ID_BYTES);
     say(w, 1, &m);
     assert_int_equal(last_heard(w, 1, MSG_HELLO_REPLY)->hello.error, GT_ECLUSTER);
@@ -688,8 +809,9 @@ static void an_incarnation_far_ahead_gets_into_no_map(void **state)
 static void a_newer_protocol_is_refused(void **state)
 {
     struct world *w = *state;
-    struct msg m = {.type = MSG_HELLO, .id = 1, .hello = {.role = ROLE_CLIENT, .protocol_min = 2,
-                                                          .protocol_max = 3}};
+    struct msg m = {.type = MSG_HELLO,
+                    .id = 1,
+                    .hello = {.role = ROLE_CLIENT, .protocol_min = 2, .protocol_max = 3}};
     say(w, 1, &m);
     assert_int_equal(last_heard(w, 1, MSG_HELLO_REPLY)->hello.error, GT_EFORMAT);
 }
@@ -802,6 +924,10 @@ int main(void)
         STORY(registering_again_elsewhere_changes_the_address),
         STORY(three_missed_heartbeats_are_down),
         STORY(who_is_heard_again_is_up_with_all_its_tokens),
+        STORY(the_place_of_a_member_is_given_away_only_while_it_is_down),
+        STORY(who_does_not_know_of_a_life_that_was_seen_was_rolled_back),
+        STORY(a_copy_beside_the_original_ends_and_a_restart_does_not),
+        STORY(who_catches_up_has_no_vote_in_the_verdict),
         STORY(a_heartbeat_of_a_stranger_asks_it_to_register),
         STORY(status_shows_what_heartbeats_say),
         STORY(members_that_come_go_and_come_back_are_events),

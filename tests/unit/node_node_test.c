@@ -37,6 +37,7 @@ struct host {
     uint32_t digest_above;
     size_t piece_bytes_max;
     uint64_t operations_bytes_max;
+    bool born_filling; /* when its folder is empty */
     /* What the machine told its program. */
     uint32_t ready;
     int failed;
@@ -218,7 +219,9 @@ static void carry_out(struct world *w, int host, struct gt_effects *fx)
             h->ready++;
             break;
         case GT_IDENTITY:
-            if (e->identity.above)
+            if (e->identity.whole)
+                assert_int_equal(engine_whole(h->e), 0);
+            else if (e->identity.above)
                 assert_int_equal(engine_renew_incarnation(h->e, e->identity.above, wall_us(w)), 0);
             else
                 assert_int_equal(engine_set_cluster(h->e, e->identity.cluster_id), 0);
@@ -425,10 +428,18 @@ static void host_boot(struct world *w, int i)
                                    .seed = prng_next(&w->prng),
                                    .wall_us = wall_us(w),
                                    .segment_bytes = 1u << 20,
-                                   .operations_bytes_max = h->operations_bytes_max};
+                                   .operations_bytes_max = h->operations_bytes_max,
+                                   .born_filling = h->born_filling};
     struct engine_report report;
     assert_int_equal(engine_open(&config, &h->e, &report), 0);
     h->alive = true;
+}
+
+static bool filling_ask(void *arg, uint32_t partition, struct slice *sources)
+{
+    const struct host *h = arg;
+    *sources = engine_fill_sources(h->e, partition);
+    return engine_filling(h->e, partition);
 }
 
 static void node_boot(struct world *w, int i)
@@ -446,6 +457,8 @@ static void node_boot(struct world *w, int i)
                                  .stamp_max = engine_stamp_max(h->e),
                                  .join_timeout_us = 30000000,
                                  .inflight_max = h->inflight_max,
+                                 .filling = filling_ask,
+                                 .filling_arg = h,
                                  .digest_above = h->digest_above,
                                  .piece_bytes_max = h->piece_bytes_max};
     snprintf(config.self.address.host, sizeof(config.self.address.host), "127.0.0.1");
@@ -2126,6 +2139,200 @@ static void test_a_refused_incarnation_is_renewed_and_said_again(void **state)
     world_free(w);
 }
 
+static uint64_t incarnation_of(struct world *w, int host)
+{
+    return engine_identity(w->hosts[host].e)->incarnation;
+}
+
+/* ---- filling --------------------------------------------------------------------------------- */
+
+/* Host i begins in an empty folder, as the same member: all that is left of it is lost. */
+static void host_lose(struct world *w, int i)
+{
+    struct host *h = &w->hosts[i];
+    uint64_t id = id_of(w, i);
+    host_kill(w, i);
+    node_free(h->n);
+    h->n = NULL;
+    engine_close(h->e, false);
+    memdisk_wipe(h->disk);
+    memindex_wipe(h->index);
+    h->born_filling = true;
+    host_boot(w, i);
+    assert_int_equal(engine_set_cluster(h->e, cluster_id), 0);
+    struct ring *r = ring_copy(w->ring, w->ring->member_count);
+    r->epoch.counter++;
+    r->members[i].id = id_of(w, i);
+    r->members[i].incarnation = 0;
+    assert_true(r->members[i].id != id);
+    h->alive = false; /* until all_restart */
+    ring_unref(w->ring);
+    w->ring = r;
+}
+
+/* Everybody begins anew with the map that names the new one. */
+static void all_restart(struct world *w)
+{
+    struct blob *map = msg_map_bytes(w->ring);
+    for (uint32_t i = 0; i < w->count; i++)
+        if (w->hosts[i].alive)
+            host_kill(w, (int)i);
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct host *h = &w->hosts[i];
+        node_free(h->n);
+        h->n = NULL;
+        engine_close(h->e, false);
+        host_boot(w, (int)i);
+        struct store_request r = {.kind = STORE_META,
+                                  .hold = blob_ref(map),
+                                  .key = slice_text("map"),
+                                  .value = slice_blob(map)};
+        struct store_result done;
+        engine_submit(h->e, &r, w->now_us);
+        for (int turn = 0; turn < 10; turn++)
+            for (int lane = 0; lane < ENGINE_LANES; lane++) {
+                struct engine_job *job = engine_job(h->e, (enum engine_lane)lane);
+                if (job) {
+                    engine_job_run(job);
+                    engine_job_done(h->e, job);
+                }
+            }
+        assert_true(engine_result(h->e, &done));
+    }
+    blob_unref(map);
+    world_start(w);
+}
+
+static void test_who_lost_its_data_has_no_vote_until_it_has_pulled_it(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    assert_int_equal(put(w, 0, "k", "kept")->error, 0);
+    pass(w, 3000000);
+    host_lose(w, 0);
+    cut(w, 0, 2); /* two owners would be needed, and one can be reached */
+    all_restart(w);
+    pass(w, 5000000);
+    assert_int_equal(get_all(w, 1, "k")->error, 0); /* of the two who vote */
+    assert_string_equal(get_all(w, 1, "k")->values, "kept");
+    struct answer a = *get_all(w, 0, "k"); /* it coordinates, and asks whom it reaches */
+    assert_int_equal(a.error, GT_EQUORUM);
+    assert_non_null(strstr(a.text, "catching up"));
+    struct answer p = *put(w, 0, "k2", "new"); /* passed on */
+    assert_int_equal(p.error, 0);
+    assert_string_equal(p.label, "node2");
+    /* With the one who lost it alone nobody is told "not found". */
+    cut(w, 1, 2);
+    uint64_t id = ask(w, 1, get_of(w, "k"));
+    pass(w, 1000000);
+    assert_int_equal(answer_of(w, id)->error, GT_EQUORUM);
+    mend(w);
+    pass(w, 8000000);
+    host_kill(w, 2);
+    assert_string_equal(get_all(w, 0, "k")->values, "kept");
+    assert_string_equal(get_all(w, 0, "k2")->values, "new");
+    assert_int_equal(engine_identity(w->hosts[0].e)->open, 0);
+    world_free(w);
+}
+
+static void test_one_copy_alone_votes_at_once(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){1, 1, 1, 1, 16});
+    host_lose(w, 0);
+    all_restart(w);
+    pass(w, 100000);
+    assert_int_equal(put(w, 0, "k", "v")->error, 0);
+    assert_string_equal(get_all(w, 0, "k")->values, "v");
+    assert_true(
+        engine_identity(w->hosts[0].e)->open); /* but what is gone is gone, and is said so */
+    world_free(w);
+}
+
+static void test_a_loss_is_accepted_where_a_person_says_so(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    assert_int_equal(put(w, 0, "k", "kept")->error, 0);
+    pass(w, 3000000);
+    host_lose(w, 0);
+    host_lose(w, 1);
+    cut(w, 0, 2); /* who has it */
+    cut(w, 1, 2);
+    all_restart(w);
+    pass(w, 5000000);
+    assert_int_equal(get_all(w, 0, "k")->error, GT_EQUORUM);
+    for (int i = 0; i < 2; i++) {
+        struct msg m = {.type = MSG_ACCEPT_LOSS,
+                        .accept_loss = {.apply = true, .last = PARTITIONS_MAX - 1}};
+        call(w, i, m);
+    }
+    pass(w, 100000);
+    assert_int_equal(get_all(w, 0, "k")->error, GT_ENOTFOUND);
+    /* Who comes back after all is pulled from whole. */
+    mend(w);
+    pass(w, 8000000);
+    host_kill(w, 2);
+    assert_string_equal(get_all(w, 0, "k")->values, "kept");
+    world_free(w);
+}
+
+static void test_a_copy_of_a_folder_ends_and_the_original_does_not(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct msg m = hello_of(w, ROLE_NODE);
+    m.hello.node = id_of(w, 0);
+    m.hello.previous_incarnation = incarnation_of(w, 0);
+    m.hello.incarnation = incarnation_of(w, 0) + (5ull << 24);
+    raw_hello(w, 1, &m);
+    assert_int_equal(answer_of(w, m.id)->error, GT_EBUSY); /* the original is asked */
+    m.id = ++w->next_id;
+    raw_hello(w, 1, &m);
+    assert_int_equal(answer_of(w, m.id)->error, GT_ELOCKED); /* and has answered */
+    /* The original goes on. */
+    assert_int_equal(put(w, 0, "k", "v")->error, 0);
+    assert_true(incarnation_of(w, 0) < m.hello.incarnation);
+    assert_int_equal(engine_identity(w->hosts[0].e)->open, 0);
+    /* Whoever does not answer is not alive: then it was a restart. */
+    cut(w, 0, 1);
+    m.id = ++w->next_id;
+    m.hello.incarnation++;
+    raw_hello(w, 1, &m);
+    assert_int_equal(answer_of(w, m.id)->error, GT_EBUSY);
+    w->now_us += 1600000;
+    m.id = ++w->next_id;
+    raw_hello(w, 1, &m);
+    assert_int_equal(answer_of(w, m.id)->error, 0);
+    world_free(w);
+}
+
+static void test_who_was_rolled_back_is_told_and_fills(void **state)
+{
+    (void)state;
+    struct world *w = host_and_outsider();
+    struct msg m = hello_of(w, ROLE_NODE);
+    m.hello.node = OUTSIDER;
+    m.hello.incarnation = 100;
+    raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, 0);
+    host_restart(w, 0);
+    /* It was at 100, and knows of 90 alone: nothing of its new life is remembered. */
+    m.id = ++w->next_id;
+    m.hello.incarnation = 200;
+    m.hello.previous_incarnation = 90;
+    raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, GT_EINCARNATION);
+    m.id = ++w->next_id;
+    raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, GT_EINCARNATION);
+    m.id = ++w->next_id;
+    m.hello.previous_incarnation = 100;
+    raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, 0);
+    world_free(w);
+}
+
 /* What host 1 answered, had it been asked; of host 0's connection to it. */
 static void reply_forge(struct world *w, struct msg *m)
 {
@@ -2136,11 +2343,6 @@ static void reply_forge(struct world *w, struct msg *m)
     packet_push(w, conn_find(w, 0, id_of(w, 1)), true, frame);
     blob_unref(frame);
     run(w);
-}
-
-static uint64_t incarnation_of(struct world *w, int host)
-{
-    return engine_identity(w->hosts[host].e)->incarnation;
 }
 
 static void test_an_incarnation_far_ahead_is_refused_and_remembered_nowhere(void **state)
@@ -2168,9 +2370,11 @@ static void test_an_incarnation_far_ahead_is_refused_and_remembered_nowhere(void
     pass(w, 600000);
     mend(w);
     /* Within a year it is believed, and the node draws above it. */
+    host_kill(w, 0);
     struct msg m = hello_of(w, ROLE_NODE);
     m.hello.node = id_of(w, 0);
     m.hello.incarnation = before + year - (10ull << 24);
+    m.hello.previous_incarnation = before;
     raw_hello(w, 1, &m);
     assert_int_equal(answer_of(w, m.id)->error, 0);
     host_restart(w, 0);
@@ -2591,6 +2795,7 @@ static void test_strangers_remembered_by_an_earlier_version_are_forgotten(void *
     assert_int_equal(answer_of(w, m.id)->error, GT_EINCARNATION);
     m.id = ++w->next_id;
     m.hello.incarnation = 101;
+    m.hello.previous_incarnation = 100;
     raw_hello(w, 0, &m);
     assert_int_equal(answer_of(w, m.id)->error, 0);
     assert_int_equal(engine_meta(w->hosts[0].e, "peers")->bytes, 16);
@@ -2945,6 +3150,11 @@ int main(void)
         cmocka_unit_test(test_a_stamp_of_the_far_future_moves_no_clock),
         cmocka_unit_test(test_another_cluster_and_another_protocol_are_refused),
         cmocka_unit_test(test_a_request_before_its_hello_closes_the_link),
+        cmocka_unit_test(test_who_lost_its_data_has_no_vote_until_it_has_pulled_it),
+        cmocka_unit_test(test_one_copy_alone_votes_at_once),
+        cmocka_unit_test(test_a_loss_is_accepted_where_a_person_says_so),
+        cmocka_unit_test(test_a_copy_of_a_folder_ends_and_the_original_does_not),
+        cmocka_unit_test(test_who_was_rolled_back_is_told_and_fills),
         cmocka_unit_test(test_a_lower_incarnation_is_refused_also_after_a_restart),
         cmocka_unit_test(test_a_hello_is_answered_only_when_its_incarnation_is_durable),
         cmocka_unit_test(test_a_hello_whose_answer_was_lost_is_said_again),
