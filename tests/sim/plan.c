@@ -155,6 +155,10 @@ static void fault_fill(struct plan *p, struct prng *d, struct fault *f)
         f->a = 1 + (uint32_t)(p->seed % p->nodes); /* one owner alone may be rotten */
         f->value = prng_next(d);
         f->b = 1 + (uint32_t)prng_below(d, 8); /* so many records */
+        if (f->kind != FAULT_FLIP) /* another node, with which it is alone when it is back */
+            f->b = p->nodes > 2 && chance(d, 50)
+                       ? 1 + (f->a + (uint32_t)prng_below(d, p->nodes - 1)) % p->nodes
+                       : 0;
         break;
     case FAULT_CLOCK_JUMP:
         f->a = (uint32_t)prng_below(d, 1 + p->nodes);
@@ -200,6 +204,7 @@ enum theme {
     THEME_NETWORK,
     THEME_DISKS,
     THEME_CLOCKS,
+    THEME_LOSSES,
     THEMES
 };
 
@@ -212,7 +217,10 @@ static const uint32_t theme_kinds[THEMES] = {
                       1u << FAULT_SLOW_LINK | 1u << FAULT_PAUSE | 1u << FAULT_CLIENT,
     [THEME_DISKS] = 1u << FAULT_SYNC_FAILS | 1u << FAULT_READ_ERROR | 1u << FAULT_FULL |
                     1u << FAULT_FLIP | 1u << FAULT_SLOW_DISK | 1u << FAULT_POWER,
-    [THEME_CLOCKS] = 1u << FAULT_CLOCK_JUMP | 1u << FAULT_CUT};
+    [THEME_CLOCKS] = 1u << FAULT_CLOCK_JUMP | 1u << FAULT_CUT,
+    [THEME_LOSSES] = 1u << FAULT_WIPE | 1u << FAULT_ROLLBACK | 1u << FAULT_FLIP | 1u << FAULT_KILL |
+                     1u << FAULT_POWER | 1u << FAULT_POWER_ALL | 1u << FAULT_CUT |
+                     1u << FAULT_PAUSE};
 
 /* Clocks near enough to mint, and too far for the slowest to follow the fastest. Nodes that hear
  * one another through others alone, and clients that do not all go to the same coordinator. */
@@ -236,9 +244,14 @@ static void faults_make(struct plan *p, struct prng *d)
     uint32_t weights[FAULT_KINDS], total = 0;
     uint32_t count = chance(d, 10) ? 0 : (uint32_t)scaled(d, 2, 40);
     uint64_t from_us = chance(d, 80) ? 2 * SECOND : 0; /* also while the cluster forms */
-    enum theme theme = chance(d, 50) ? THEME_ANY : (enum theme)prng_below(d, THEMES);
+    enum theme theme = chance(d, 50) ? THEME_ANY : (enum theme)prng_below(d, THEME_LOSSES);
     if (chance(d, 10))
         theme = THEME_CLOCKS;
+    /* By dice of its own: what is drawn for the other seeds stays as it was. */
+    struct prng losses;
+    prng_init(&losses, p->seed ^ 0x6c6f737365730000);
+    if (chance(&losses, 8))
+        theme = THEME_LOSSES;
     if (theme == THEME_BLACKOUTS) {
         /* The slower a sync and the fewer the keys, the more is under way, and looked at, when the
          * light goes out. */
@@ -255,6 +268,16 @@ static void faults_make(struct plan *p, struct prng *d)
         for (uint32_t i = 0; i < PLAN_KEYS_MAX; i++)
             p->key_mode[i] = KEY_PLAIN;
         count = 20 + (uint32_t)prng_below(d, 21);
+    }
+    if (theme == THEME_LOSSES) {
+        /* Fewer keys, so that what was lost is asked for while its owner has no vote. */
+        p->keys = 1 + p->keys % 6;
+        count = 6 + (uint32_t)prng_below(d, 20);
+        if (p->nodes > 1 && chance(d, 50)) { /* and answers alone as soon as it has one */
+            p->settings.replicas = p->nodes < 3 ? 2 : 2 + (uint32_t)prng_below(d, 2);
+            p->settings.write_quorum = p->settings.replicas;
+            p->settings.read_quorum = 1;
+        }
     }
     for (uint32_t i = 0; i < FAULT_KINDS; i++) {
         weights[i] = chance(d, 50) || theme != THEME_ANY ? (uint32_t)scaled(d, 1, 20) : 0;

@@ -147,6 +147,7 @@ void sim_disk_slow(struct sim *s, uint32_t host, uint32_t sync_us); /* 0 = as co
 void sim_disk_wipe(struct sim *s, uint32_t host);
 void sim_disk_keep(struct sim *s, uint32_t host); /* a copy of the disk as it is now */
 void sim_disk_put_back(struct sim *s, uint32_t host);
+bool sim_disk_log_end_bad(struct sim *s, uint32_t host); /* a bit of the last batch; false: none */
 bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed); /* one bit of a record at rest */
 /* One bit of this record; false when it is not at rest: in the log alone, or absent. */
 bool sim_disk_flip_key(struct sim *s, uint32_t host, uint32_t partition, struct slice key,

@@ -621,6 +621,21 @@ static void verify_tell(struct player *p)
     ring_unref(ring);
 }
 
+/* Only under a process that does not run. */
+static void disk_change(struct player *p, uint32_t host, enum verb verb)
+{
+    if (sim_engine(p->sim, host)) {
+        tell(p, "%s runs", sim_name(p->sim, host));
+        return;
+    }
+    if (verb == VERB_DISK_PUT_BACK)
+        sim_disk_put_back(p->sim, host);
+    else if (verb == VERB_DISK_LOST)
+        sim_disk_wipe(p->sim, host);
+    else if (!sim_disk_log_end_bad(p->sim, host))
+        tell(p, "there is nothing in it");
+}
+
 /* ---- one command ----------------------------------------------------------------------------- */
 
 static void perform(struct player *p, const struct command *k)
@@ -683,6 +698,14 @@ static void perform(struct player *p, const struct command *k)
         break;
     case VERB_SYNC_FAILS:
         sim_disk_fail_sync(p->sim, host);
+        break;
+    case VERB_DISK_COPIED:
+        sim_disk_keep(p->sim, host);
+        break;
+    case VERB_DISK_PUT_BACK:
+    case VERB_DISK_LOST:
+    case VERB_LOG_END_BAD:
+        disk_change(p, host, k->verb);
         break;
     case VERB_FLIP:
         flip(p, host, k->key);

@@ -7,6 +7,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "node/node_private.h"
 #include "tests/sim/pending.h"
 
 #define SECOND             1000000ull
@@ -15,6 +16,9 @@
 #define READ_US            (7 * SECOND) /* for the last reads */
 #define LAST_READS_AT_ONCE 4
 #define VERIFY_US          (30 * SECOND)
+#define LOSS_SEEN_US       (2 * SECOND) /* until everybody knows of a life */
+#define LOSS_UNHEARD_US    (2 * SECOND)
+#define LOSS_ALONE_US      (5 * SECOND)
 #define KEY_BYTES_ALL      16
 #define NONE_HOST          UINT32_MAX
 
@@ -359,14 +363,70 @@ static void all_end(struct swarm *w, const struct fault *f, enum sim_end how)
     }
 }
 
+/* Everybody has durably seen the life that the node lives: only then can whoever meets it later
+ * tell that it was rolled back (RULES 8a). */
+static bool witnessed(const struct swarm *w, uint32_t host)
+{
+    const struct engine_identity *own =
+        sim_up(w->sim, host) ? engine_identity(sim_engine(w->sim, host)) : NULL;
+    const struct ring *ring = sim_ring(w->sim);
+    int member = own && ring ? ring_member_by_id(ring, own->node_id) : -1;
+    if (member < 0 || ring->members[member].incarnation < own->incarnation)
+        return false;
+    for (uint32_t other = 1; other <= w->plan->nodes; other++) {
+        const struct node *n = sim_node(w->sim, other);
+        if (other != host && (!n || n->seen_stored < n->seen_version ||
+                              node_seen(n, own->node_id) < own->incarnation))
+            return false;
+    }
+    return true;
+}
+
 static void roll_back(void *arg, struct sim *sim, uint64_t value)
 {
     struct swarm *w = arg;
-    if (!w->working)
+    if (!w->working || !witnessed(w, (uint32_t)value))
         return;
     sim_end(sim, (uint32_t)value, SIM_POWER);
     sim_disk_put_back(sim, (uint32_t)value);
     sim_start(sim, (uint32_t)value, 0);
+}
+
+/* The disk of `a` is lost or put back, after a while in which node `b` hears of nothing that others
+ * write; and when `a` comes back it reaches `b` alone. What it acknowledged is out of reach then.
+ */
+static void lose(void *arg, struct sim *sim, uint64_t value)
+{
+    struct swarm *w = arg;
+    const struct fault *f = &w->plan->faults[value];
+    if (!w->working)
+        return;
+    for (uint32_t node = 1; node <= w->plan->nodes; node++)
+        for (uint32_t side = 0; side < 2 && node != f->a && node != f->b; side++) {
+            cut_for(w, node, side ? f->a : f->b, f->for_us + LOSS_ALONE_US);
+            cut_for(w, side ? f->a : f->b, node, f->for_us + LOSS_ALONE_US);
+        }
+    sim_end(sim, f->a, SIM_POWER);
+    if (f->kind == FAULT_WIPE)
+        sim_disk_wipe(sim, f->a);
+    else
+        sim_disk_put_back(sim, f->a);
+    sim_at(sim, sim_now_us(sim) + f->for_us, restart, w, f->a);
+}
+
+static void loss_begin(void *arg, struct sim *sim, uint64_t number)
+{
+    struct swarm *w = arg;
+    const struct fault *f = &w->plan->faults[number];
+    (void)sim;
+    if (!w->working || (f->kind == FAULT_ROLLBACK && !witnessed(w, f->a)))
+        return;
+    for (uint32_t node = 1; node <= w->plan->nodes; node++)
+        if (node != f->b) {
+            cut_for(w, f->b, node, LOSS_UNHEARD_US);
+            cut_for(w, node, f->b, LOSS_UNHEARD_US);
+        }
+    sim_at(w->sim, sim_now_us(w->sim) + LOSS_UNHEARD_US, lose, w, number);
 }
 
 static void fault_strike(void *arg, struct sim *sim, uint64_t value)
@@ -438,13 +498,23 @@ static void fault_strike(void *arg, struct sim *sim, uint64_t value)
         client_dies(w, f->a);
         break;
     case FAULT_WIPE:
+        if (f->b > 0) {
+            loss_begin(w, sim, value);
+            break;
+        }
         sim_end(sim, f->a, SIM_POWER);
         sim_disk_wipe(sim, f->a);
         sim_at(sim, until_us, restart, w, f->a);
         break;
-    case FAULT_ROLLBACK:
+    case FAULT_ROLLBACK: /* the copy is of a life that ended, and another one is seen before it is
+                            back */
+        sim_end(sim, f->a, SIM_KILL);
         sim_disk_keep(sim, f->a);
-        sim_at(sim, until_us, roll_back, w, f->a);
+        sim_start(sim, f->a, 0);
+        if (f->b > 0)
+            sim_at(sim, sim_now_us(sim) + LOSS_SEEN_US, loss_begin, w, value);
+        else
+            sim_at(sim, until_us + LOSS_SEEN_US, roll_back, w, f->a);
         break;
     case FAULT_KINDS:
         break;
