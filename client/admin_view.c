@@ -281,6 +281,7 @@ static json_t *node_json(const struct status_node *n)
     set_number(node, "keys", known, n->report.keys);
     set_number(node, "records", known, n->report.records);
     set_number(node, "lag_writes", known && n->report.lag_known, n->report.lag_writes);
+    set_number(node, "partitions_without_vote", known, n->report.filling);
     set_number(node, "hints", known, n->report.hints);
     set_number(node, "rss_bytes", known, n->report.rss_bytes);
     set_number(node, "data_bytes", known, n->report.data_bytes);
