@@ -133,8 +133,8 @@ static int newer_keep(struct check *c, const struct state_record *s, uint64_t ls
 {
     static const struct presence unused;
     uint64_t hash = hash_bytes(s->key);
-    struct blob *record = blob_copy(s->record.data, s->record.bytes);
-    if (!record)
+    struct blob *record = s->reaped ? NULL : blob_copy(s->record.data, s->record.bytes);
+    if (!record && !s->reaped)
         return GT_ENOMEM;
     struct overlay_entry *entry = overlay_find(c->newer, s->partition, hash, s->key);
     if (entry) {
@@ -157,14 +157,14 @@ static int each_logged(void *arg, const struct wal_record *r)
     struct state_record s;
     char text[64];
     c->log_records++;
-    if (r->type != LOG_STATE) {
+    if (r->type != LOG_STATE && r->type != LOG_REAP) {
         if (r->type == LOG_META || r->type == LOG_CLOCK || r->type >= LOG_OPTIONAL_MIN)
             return 0;
         snprintf(text, sizeof(text), "lsn %llu type %u", (unsigned long long)r->lsn, r->type);
         problem(c, "log record", text, GT_EFORMAT);
         return 0;
     }
-    int error = state_record_decode(r->payload, &s);
+    int error = state_record_decode(r, &s);
     if (error) {
         snprintf(text, sizeof(text), "lsn %llu", (unsigned long long)r->lsn);
         problem(c, "log record", text, error);

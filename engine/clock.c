@@ -400,6 +400,14 @@ bool clock_covers_history(const struct clock *c, const struct history *h)
     return true;
 }
 
+bool clock_base_covers(const struct clock *c, struct dot d)
+{
+    if (closed_covers(c, d.actor))
+        return true;
+    const struct clock_entry *e = entry_find(c, d.actor);
+    return e && d.seq <= e->base;
+}
+
 static bool entry_includes(const struct clock_entry *a, const struct clock_entry *b)
 {
     if (b->base > a->base)

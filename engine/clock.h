@@ -58,6 +58,8 @@ bool clock_covers(const struct clock *c, struct dot d);
 /* Every dot that the history may name is in the clock. A vector entry speaks of the dots of one key
  * up to its seq, and which those are is not known: all up to it are asked for. */
 bool clock_covers_history(const struct clock *c, const struct history *h);
+/* The actor is closed, or all of its dots up to this one are covered. */
+bool clock_base_covers(const struct clock *c, struct dot d);
 /* Every dot of b is in a. */
 bool clock_includes(const struct clock *a, const struct clock *b);
 bool clock_equal(const struct clock *a, const struct clock *b);

@@ -367,6 +367,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
         break;
     case SLOT_GET:
         shares_close(s->get.shares);
+        blob_unref(s->get.min_left);
         n->coordinated--;
         break;
     case SLOT_REPAIR:

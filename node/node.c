@@ -169,7 +169,7 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
         clocks_asked_stored(n, r->tag, s, r, fx);
         break;
     case SLOT_CONFIRM:
-        coord_end(n, r->tag, s);
+        confirm_stored(n, r->tag, s, r, fx);
         break;
     case SLOT_PULL:
         pull_stored(n, r->tag, s, r, fx);

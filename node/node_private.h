@@ -68,11 +68,14 @@ struct watch_other {
     struct blob *clock; /* theirs, durable, as heard last; NULL: not yet */
     bool differs;       /* every key is to be pulled: our clocks are equal, our records are not */
     uint64_t differs_us, differs_again_us; /* the pause after that, and its end */
+    uint64_t digest_ours, digest_theirs;   /* where our clocks were equal and our records not */
 };
 
 /* One partition that we own. */
 struct watch {
     bool wanted, pulling; /* a pull is, and one is under way (pull.c) */
+    bool unsure;          /* something was written since the last confirmation */
+    bool confirming, confirm_again; /* storage is told what the others have; and then once more */
     uint32_t count;
     struct watch_other others[];
 };
@@ -185,7 +188,8 @@ struct slot {
             uint64_t bytes;          /* its share of node.put_bytes */
         } put;
         struct {
-            struct slice min_context;
+            struct slice min_context; /* what the answer must include; from body, then min_left */
+            struct blob *min_left;
             struct share shares[REPLICAS_MAX];
         } get;
         struct {
@@ -560,6 +564,8 @@ void clocks_exchange(struct node *n, struct gt_effects *fx);
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx);
 void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void confirm_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                    struct gt_effects *fx);
 /* Reads our own clocks of the partitions listed, two bytes each (le16), for the slot. */
 void clocks_read(uint64_t id, const uint8_t *numbers, uint32_t count, struct gt_effects *fx);
 void clocks_timeout(struct node *n, uint64_t id, struct slot *s);

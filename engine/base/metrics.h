@@ -11,6 +11,7 @@
     X(puts_count, "puts minted here")                                                              \
     X(merges_count, "states merged from other replicas")                                           \
     X(clocks_merged_count, "clocks merged whole at the end of a pull")                             \
+    X(reaped_count, "tombstones that every owner had, and that went")                              \
     X(floors_raised_count, "dot logs that were over their bound and started anew")                 \
     X(loads_count, "single-key reads")                                                             \
     X(loads_inline_count, "reads made on the loop thread, map resident")                           \

@@ -680,6 +680,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     w.run.r = p->settings.read_quorum;
     w.run.w = p->settings.write_quorum;
     w.run.rots = pending("rule", "rot");
+    w.run.reaps = true;
     w.run.partitions = calloc(p->keys, sizeof(*w.run.partitions));
     gt_assert(w.run.partitions);
     for (uint32_t key = 0; key < p->keys; key++) {

@@ -126,6 +126,8 @@ struct host {
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */
     uint32_t put_count, put_capacity;
+    bool puts_cut_off;    /* a life ended while puts were under way; inv.c */
+    uint64_t reaped_seen; /* the engine's count; inv.c */
 };
 
 struct sim {

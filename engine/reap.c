@@ -1,0 +1,182 @@
+/*
+ * Reaping (RULES 19): a tombstone goes, without a grace period, when no owner can bring back what
+ * it deleted.
+ *
+ * What it deleted is in the history of its state. The history names some dots exactly, and of
+ * others it says "all of this actor up to seq", without knowing which of those are of this key. So
+ * each owner must have, by its newest confirmation, a contiguous base up to the highest: then every
+ * dot that the history may mean is in the clock of every owner, and by the one merge whatever state
+ * still arrives with one of them alive, from whomever, brings nothing (RULES 2, F2).
+ *
+ * Of several siblings a tombstone goes only when it is not the one that `get` answers: else a value
+ * that it outranks would be answered instead. The history stays then, and goes with the last one.
+ *
+ * An owner that has reaped the key stands beside some that have not yet: they lend the tombstone
+ * and it merges that to nothing, until their confirmations have come too.
+ *
+ * Which tombstones wait is told by the dot log, which keeps their entries so long.
+ */
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/mutant.h"
+#include "engine/engine_private.h"
+
+#define REAP_READS_MAX                                                                             \
+    512u /* keys looked at for one confirmation; then the others are asked for                     \
+          */
+
+struct reaping {
+    struct engine *e;
+    const struct store_request *request;
+    struct partition *partition;
+    const struct clock *clocks; /* of all other owners */
+    uint32_t clock_count;
+};
+
+static bool base_covers(const struct clock *c, struct dot d)
+{
+    return MUTANT(reap_without_base) ? clock_covers(c, d) : clock_base_covers(c, d);
+}
+
+/* Every owner has all of the actor's dots up to this one. */
+static bool over(const struct reaping *g, struct dot d)
+{
+    if (!base_covers(&g->partition->clock, d))
+        return false;
+    for (uint32_t i = 0; i < g->clock_count && !MUTANT(reap_unconfirmed); i++)
+        if (!base_covers(&g->clocks[i], d))
+            return false;
+    return true;
+}
+
+/* All that the state's history includes and that lives no more. */
+static bool history_over(const struct reaping *g, const struct state *s)
+{
+    for (uint32_t i = 0; i < s->history.vector_count; i++) {
+        struct dot d = s->history.vector[i];
+        while (d.seq > 0 && state_find(s, d))
+            d.seq--;
+        if (d.seq > 0 && !over(g, d))
+            return false;
+    }
+    for (uint32_t i = 0; i < s->history.exact_count; i++)
+        if (!state_find(s, s->history.exact[i]) && !over(g, s->history.exact[i]))
+            return false;
+    return true;
+}
+
+static bool may_go(const struct reaping *g, const struct sibling *sibling)
+{
+    return sibling->flags & SIBLING_TOMBSTONE && over(g, sibling->dot);
+}
+
+/* Into `to` what is left of the state; *gone tombstones are not. 0 or GT_ENOMEM. */
+static int siblings_left(const struct reaping *g, const struct state *from, struct state *to,
+                         uint32_t *gone)
+{
+    const struct sibling *winner = state_winner(from);
+    *gone = 0;
+    state_clear(to);
+    for (uint32_t i = 0; i < from->sibling_count; i++)
+        *gone +=
+            (&from->siblings[i] != winner || MUTANT(reap_winner)) && may_go(g, &from->siblings[i]);
+    if (*gone + 1 == from->sibling_count && may_go(g, winner)) {
+        *gone = from->sibling_count;
+        return 0;
+    }
+    int error = 0;
+    for (uint32_t i = 0; !error && *gone > 0 && i < from->sibling_count; i++)
+        if ((&from->siblings[i] == winner && !MUTANT(reap_winner)) ||
+            !may_go(g, &from->siblings[i]))
+            error = state_add(to, &from->siblings[i]);
+    return error ? error : history_copy(&to->history, &from->history);
+}
+
+/* Reaps what can be of the key's state. 0, NO_ROOM, or why it could not be looked at. */
+static int key_reap(const struct reaping *g, const struct blob *key, struct store_result *result,
+                    uint64_t *lsn)
+{
+    struct engine *e = g->e;
+    struct store_request r = {.kind = STORE_CONFIRM,
+                              .partition = g->request->partition,
+                              .key = slice_blob(key),
+                              .stamp = g->request->stamp};
+    struct view view;
+    uint32_t gone;
+    int error = view_read(e, r.partition, hash_bytes(r.key), r.key, &e->local, &view);
+    if (error)
+        return error;
+    if (!history_over(g, &e->local))
+        goto out;
+    error = siblings_left(g, &e->local, &e->merged, &gone);
+    if (!error && gone > 0) {
+        error = engine_replace(e, &r, g->partition, &view, lsn);
+        if (!error) {
+            result->reaped += gone;
+            e->metrics.reaped_count += gone;
+        }
+    }
+out:
+    view_close(&view);
+    return error;
+}
+
+/* What the entry at this place is of, when a recovery has left that open. False: it is of nothing
+ * that lives, or of a value that all owners have, and has gone. */
+static bool entry_learn(const struct reaping *g, uint32_t at)
+{
+    struct engine *e = g->e;
+    struct dotlog *log = &g->partition->log;
+    struct dot d = log->entries[at].dot;
+    struct view view;
+    if (log->entries[at].kind != DOTLOG_UNKNOWN)
+        return true;
+    struct slice key = slice_blob(log->entries[at].key);
+    if (view_read(e, g->request->partition, hash_bytes(key), key, &e->local, &view) != 0)
+        return true; /* bad: it stays as it is */
+    const struct sibling *sibling = state_find(&e->local, d);
+    if (sibling && engine_dot_kind(sibling) == DOTLOG_TOMBSTONE) {
+        dotlog_learn(log, at, DOTLOG_TOMBSTONE);
+    } else if (dotlog_reserve(log, 0, 1) == 0) {
+        dotlog_drop(log, d);
+        e->log_entries--;
+    }
+    view_close(&view);
+    return at < log->count && dot_compare(log->entries[at].dot, d) == 0;
+}
+
+static bool all_have(const struct reaping *g, struct dot d)
+{
+    for (uint32_t i = 0; i < g->clock_count; i++)
+        if (!clock_covers(&g->clocks[i], d))
+            return false;
+    return true;
+}
+
+void engine_reap(struct engine *e, const struct store_request *r, struct partition *p,
+                 const struct clock *clocks, uint32_t count, struct store_result *result,
+                 uint64_t *lsn)
+{
+    struct reaping g = {e, r, p, clocks, count};
+    uint32_t reads = 0;
+    int error = 0;
+    uint32_t at = p->log.waiting > 0 ? dotlog_place(&p->log, p->reap_next) : p->log.count;
+    while (at < p->log.count && reads < REAP_READS_MAX && error != NO_ROOM) {
+        struct dot d = p->log.entries[at].dot;
+        bool looked_at = p->log.entries[at].kind == DOTLOG_UNKNOWN && all_have(&g, d);
+        reads += looked_at;
+        if (looked_at && !entry_learn(&g, at))
+            continue;
+        if (p->log.entries[at].kind == DOTLOG_TOMBSTONE && over(&g, d)) {
+            struct blob *key = blob_ref(p->log.entries[at].key);
+            error = key_reap(&g, key, result, lsn);
+            blob_unref(key);
+            reads++;
+        }
+        at = dotlog_place(&p->log, d);
+        at += at < p->log.count && dot_compare(p->log.entries[at].dot, d) == 0;
+    }
+    result->more = at < p->log.count;
+    p->reap_next = at < p->log.count ? p->log.entries[at].dot : (struct dot){{0, 0}, 0};
+}
