@@ -16,6 +16,7 @@
 #include "tests/sim/world.h"
 
 #define BASE_US          30u
+#define LATE_US          20000000u
 #define DIAL_US          500000u
 #define BACKOFF_FIRST_US 50000u
 #define BACKOFF_LAST_US  2000000u
@@ -293,12 +294,28 @@ static void frame_push(struct sim *s, uint32_t conn, uint32_t side, struct blob 
     queue_push(s, item);
 }
 
+/* A copy that comes when much has happened since, if the connection still stands. */
+static void frame_push_late(struct sim *s, uint32_t conn, uint32_t side, struct blob *frame)
+{
+    const struct conn *c = &s->conns[conn];
+    bool nodes = s->hosts[c->host[0]].role == SIM_NODE && s->hosts[c->host[1]].role == SIM_NODE;
+    if (!nodes || !happens(s, s->network.late))
+        return;
+    struct item item = {
+        .at_us = s->now_us + BASE_US + prng_below(&s->net_prng, LATE_US),
+        .kind = ITEM_FRAME,
+        .host = c->host[side],
+        .frame = {.conn = conn, .side = side, .frame = blob_ref(frame), .late = true}};
+    queue_push(s, item);
+}
+
 void net_frame(struct sim *s, uint32_t conn, uint32_t from_side, struct blob *frame)
 {
     if (conn == NONE || !side_lives(s, &s->conns[conn], from_side)) {
         blob_unref(frame);
         return;
     }
+    frame_push_late(s, conn, !from_side, frame);
     if (happens(s, s->network.doubled))
         frame_push(s, conn, !from_side, blob_ref(frame));
     if (happens(s, s->network.loss)) {
@@ -352,7 +369,7 @@ void net_frame_arrived(struct sim *s, struct item *item)
     }
     hash_mix(s, hash_bytes(slice_blob(frame)));
     if (!side_lives(s, c, side)) {
-        if (side_lives(s, c, !side) &&
+        if (!item->frame.late && side_lives(s, c, !side) &&
             (s->hosts[c->host[side]].up || !s->hosts[c->host[side]].silent))
             side_tell(s, conn, !side, GT_ECLOSED);
         blob_unref(frame);

@@ -200,6 +200,7 @@ enum theme {
     THEME_NETWORK,
     THEME_DISKS,
     THEME_CLOCKS,
+    THEME_DELETES,
     THEMES
 };
 
@@ -212,7 +213,8 @@ static const uint32_t theme_kinds[THEMES] = {
                       1u << FAULT_SLOW_LINK | 1u << FAULT_PAUSE | 1u << FAULT_CLIENT,
     [THEME_DISKS] = 1u << FAULT_SYNC_FAILS | 1u << FAULT_READ_ERROR | 1u << FAULT_FULL |
                     1u << FAULT_FLIP | 1u << FAULT_SLOW_DISK | 1u << FAULT_POWER,
-    [THEME_CLOCKS] = 1u << FAULT_CLOCK_JUMP | 1u << FAULT_CUT};
+    [THEME_CLOCKS] = 1u << FAULT_CLOCK_JUMP | 1u << FAULT_CUT,
+    [THEME_DELETES] = 1u << FAULT_CUT | 1u << FAULT_PAUSE | 1u << FAULT_KILL | 1u << FAULT_POWER};
 
 /* Clocks near enough to mint, and too far for the slowest to follow the fastest. Nodes that hear
  * one another through others alone, and clients that do not all go to the same coordinator. */
@@ -255,6 +257,15 @@ static void faults_make(struct plan *p, struct prng *d)
         for (uint32_t i = 0; i < PLAN_KEYS_MAX; i++)
             p->key_mode[i] = KEY_PLAIN;
         count = 20 + (uint32_t)prng_below(d, 21);
+    }
+    if (theme == THEME_DELETES) {
+        /* Keys are left alone long enough to be reaped, and written anew; what was sent about them
+         * before comes back. */
+        p->keys = PLAN_KEYS_MAX;
+        p->deletes = 50;
+        p->gets = 30;
+        p->network.late = 1000;
+        count = count % 6;
     }
     for (uint32_t i = 0; i < FAULT_KINDS; i++) {
         weights[i] = chance(d, 50) || theme != THEME_ANY ? (uint32_t)scaled(d, 1, 20) : 0;
@@ -306,9 +317,10 @@ const char *plan_text(const struct plan *p, char text[300])
     snprintf(
         text, 300,
         "%u nodes, N=%u R=%u W=%u, %u partitions, %u clients x %u, %u keys; loss %u doubled %u "
-        "reorder %u broken %u of 10,000; latency %u us, sync %u us; %u faults",
+        "reorder %u broken %u late %u of 10,000; latency %u us, sync %u us; %u faults",
         p->nodes, s->replicas, s->read_quorum, s->write_quorum, s->partitions, p->clients,
         p->workers, p->keys, p->network.loss, p->network.doubled, p->network.reorder,
-        p->network.broken, p->network.latency_us, p->storage.sync_us, p->fault_count);
+        p->network.broken, p->network.late, p->network.latency_us, p->storage.sync_us,
+        p->fault_count);
     return text;
 }

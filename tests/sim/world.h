@@ -43,6 +43,7 @@ struct item {
         struct {
             uint32_t conn, side;
             struct blob *frame;
+            bool late;          /* a copy: nobody is told when its connection is gone */
             uint32_t broken_at; /* only so many bytes arrive, then the link breaks; 0 = whole */
         } frame;
         struct {
