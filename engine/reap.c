@@ -93,57 +93,61 @@ static int siblings_left(const struct reaping *g, const struct state *from, stru
     return error ? error : history_copy(&to->history, &from->history);
 }
 
-/* Reaps what can be of the key's state. 0, NO_ROOM, or why it could not be looked at. */
-static int key_reap(const struct reaping *g, const struct blob *key, struct store_result *result,
-                    uint64_t *lsn)
+/* Reaps what can be of the key, whose state is in e->local. 0, NO_ROOM, or why not. */
+static int state_reap(const struct reaping *g, struct slice key, struct view *view,
+                      struct store_result *result, uint64_t *lsn)
 {
     struct engine *e = g->e;
     struct store_request r = {.kind = STORE_CONFIRM,
                               .partition = g->request->partition,
-                              .key = slice_blob(key),
+                              .key = key,
                               .stamp = g->request->stamp};
-    struct view view;
     uint32_t gone;
-    int error = view_read(e, r.partition, hash_bytes(r.key), r.key, &e->local, &view);
-    if (error)
-        return error;
     if (!history_over(g, &e->local))
-        goto out;
-    error = siblings_left(g, &e->local, &e->merged, &gone);
-    if (!error && gone > 0) {
-        error = engine_replace(e, &r, g->partition, &view, lsn);
-        if (!error) {
-            result->reaped += gone;
-            e->metrics.reaped_count += gone;
-        }
+        return 0;
+    int error = siblings_left(g, &e->local, &e->merged, &gone);
+    if (!error && gone > 0)
+        error = engine_replace(e, &r, g->partition, view, lsn);
+    if (!error) {
+        result->reaped += gone;
+        e->metrics.reaped_count += gone;
     }
-out:
-    view_close(&view);
     return error;
 }
 
-/* What the entry at this place is of, when a recovery has left that open. False: it is of nothing
- * that lives, or of a value that all owners have, and has gone. */
-static bool entry_learn(const struct reaping *g, uint32_t at)
+/* The entry is of nothing that lives (a recovery left it over), or of a value that all have. */
+static void entry_drop(const struct reaping *g, struct dot d)
+{
+    if (dotlog_reserve(&g->partition->log, 0, 1) != 0)
+        return;
+    dotlog_drop(&g->partition->log, d);
+    g->e->log_entries--;
+}
+
+/* Looks at the state of the entry's key. 0, NO_ROOM, or why it could not be looked at. */
+static int entry_look(const struct reaping *g, uint32_t at, struct store_result *result,
+                      uint64_t *lsn)
 {
     struct engine *e = g->e;
     struct dotlog *log = &g->partition->log;
     struct dot d = log->entries[at].dot;
+    struct blob *kept = blob_ref(log->entries[at].key);
+    struct slice key = slice_blob(kept);
     struct view view;
-    if (log->entries[at].kind != DOTLOG_UNKNOWN)
-        return true;
-    struct slice key = slice_blob(log->entries[at].key);
-    if (view_read(e, g->request->partition, hash_bytes(key), key, &e->local, &view) != 0)
-        return true; /* bad: it stays as it is */
-    const struct sibling *sibling = state_find(&e->local, d);
-    if (sibling && engine_dot_kind(sibling) == DOTLOG_TOMBSTONE) {
-        dotlog_learn(log, at, DOTLOG_TOMBSTONE);
-    } else if (dotlog_reserve(log, 0, 1) == 0) {
-        dotlog_drop(log, d);
-        e->log_entries--;
+    int error = view_read(e, g->request->partition, hash_bytes(key), key, &e->local, &view);
+    if (!error) {
+        const struct sibling *sibling = state_find(&e->local, d);
+        if (!sibling || engine_dot_kind(sibling) == DOTLOG_VALUE) {
+            entry_drop(g, d);
+        } else {
+            dotlog_learn(log, at, DOTLOG_TOMBSTONE);
+            if (over(g, d))
+                error = state_reap(g, key, &view, result, lsn);
+        }
+        view_close(&view);
     }
-    view_close(&view);
-    return at < log->count && dot_compare(log->entries[at].dot, d) == 0;
+    blob_unref(kept);
+    return error;
 }
 
 static bool all_have(const struct reaping *g, struct dot d)
@@ -154,29 +158,35 @@ static bool all_have(const struct reaping *g, struct dot d)
     return true;
 }
 
+/* Whether the entry may have something to reap: where a recovery has left open what it is of, it is
+ * looked at when all have it. */
+static bool entry_ready(const struct reaping *g, const struct dotlog_entry *entry)
+{
+    return entry->kind == DOTLOG_TOMBSTONE
+               ? over(g, entry->dot)
+               : entry->kind == DOTLOG_UNKNOWN && all_have(g, entry->dot);
+}
+
 void engine_reap(struct engine *e, const struct store_request *r, struct partition *p,
                  const struct clock *clocks, uint32_t count, struct store_result *result,
                  uint64_t *lsn)
 {
     struct reaping g = {e, r, p, clocks, count};
+    struct dotlog *log = &p->log;
     uint32_t reads = 0;
-    int error = 0;
-    uint32_t at = p->log.waiting > 0 ? dotlog_place(&p->log, p->reap_next) : p->log.count;
-    while (at < p->log.count && reads < REAP_READS_MAX && error != NO_ROOM) {
-        struct dot d = p->log.entries[at].dot;
-        bool looked_at = p->log.entries[at].kind == DOTLOG_UNKNOWN && all_have(&g, d);
-        reads += looked_at;
-        if (looked_at && !entry_learn(&g, at))
-            continue;
-        if (p->log.entries[at].kind == DOTLOG_TOMBSTONE && over(&g, d)) {
-            struct blob *key = blob_ref(p->log.entries[at].key);
-            error = key_reap(&g, key, result, lsn);
-            blob_unref(key);
+    uint32_t at = log->waiting > 0 ? dotlog_place(log, p->reap_next) : log->count;
+    bool from_start = at == 0;
+    while (at < log->count && reads < REAP_READS_MAX) {
+        struct dot d = log->entries[at].dot;
+        if (entry_ready(&g, &log->entries[at])) {
             reads++;
+            if (entry_look(&g, at, result, lsn) == NO_ROOM)
+                break;
+            at = dotlog_place(log, d); /* it may have gone, and others of its key with it */
         }
-        at = dotlog_place(&p->log, d);
-        at += at < p->log.count && dot_compare(p->log.entries[at].dot, d) == 0;
+        at += at < log->count && dot_compare(log->entries[at].dot, d) == 0;
     }
-    result->more = at < p->log.count;
-    p->reap_next = at < p->log.count ? p->log.entries[at].dot : (struct dot){{0, 0}, 0};
+    /* Who began in the middle has not been through the first ones with these clocks. */
+    result->more = at < log->count || (log->waiting > 0 && !from_start);
+    p->reap_next = at < log->count ? log->entries[at].dot : (struct dot){{0, 0}, 0};
 }

@@ -341,8 +341,8 @@ void confirm_stored(struct node *n, uint64_t id, struct slot *s, const struct st
     if (!w)
         return;
     w->confirming = false;
-    /* What was reaped is in the records: they are compared once more. */
-    if (r->reaped > 0)
+    /* The records have changed: they are compared once more, and what found no room goes then. */
+    if (r->reaped > 0 || r->more)
         watch_changed(n, partition);
     if (w->confirm_again || (r->more && r->reaped > 0))
         confirm(n, partition, w, fx);
