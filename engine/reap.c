@@ -76,20 +76,21 @@ static int siblings_left(const struct reaping *g, const struct state *from, stru
                          uint32_t *gone)
 {
     const struct sibling *winner = state_winner(from);
-    *gone = 0;
     state_clear(to);
+    *gone = 0;
     for (uint32_t i = 0; i < from->sibling_count; i++)
-        *gone +=
-            (&from->siblings[i] != winner || MUTANT(reap_winner)) && may_go(g, &from->siblings[i]);
-    if (*gone + 1 == from->sibling_count && may_go(g, winner)) {
-        *gone = from->sibling_count;
+        *gone += &from->siblings[i] != winner && may_go(g, &from->siblings[i]);
+    bool alone = *gone + 1 == from->sibling_count || MUTANT(reap_winner);
+    bool winner_goes = alone && may_go(g, winner);
+    *gone += winner_goes;
+    if (*gone == 0 || *gone == from->sibling_count)
         return 0;
-    }
     int error = 0;
-    for (uint32_t i = 0; !error && *gone > 0 && i < from->sibling_count; i++)
-        if ((&from->siblings[i] == winner && !MUTANT(reap_winner)) ||
-            !may_go(g, &from->siblings[i]))
-            error = state_add(to, &from->siblings[i]);
+    for (uint32_t i = 0; !error && i < from->sibling_count; i++) {
+        const struct sibling *sibling = &from->siblings[i];
+        if (sibling == winner ? !winner_goes : !may_go(g, sibling))
+            error = state_add(to, sibling);
+    }
     return error ? error : history_copy(&to->history, &from->history);
 }
 

@@ -309,6 +309,37 @@ static void frame_push_late(struct sim *s, uint32_t conn, uint32_t side, struct 
     queue_push(s, item);
 }
 
+static void copy_keep(struct sim *s, uint32_t conn, uint32_t side, struct blob *frame)
+{
+    const struct conn *c = &s->conns[conn];
+    if (!s->copied[c->host[!side]][c->host[side]])
+        return;
+    s->copies = sim_grown(s->copies, s->copy_count, &s->copy_capacity, sizeof(*s->copies));
+    s->copies[s->copy_count++] = (struct item){
+        .kind = ITEM_FRAME,
+        .host = c->host[side],
+        .frame = {.conn = conn, .side = side, .frame = blob_ref(frame), .late = true}};
+}
+
+void sim_copies_keep(struct sim *s, uint32_t a, uint32_t b)
+{
+    s->copied[a][b] = true;
+}
+
+void sim_copies_end(struct sim *s)
+{
+    memset(s->copied, 0, sizeof(s->copied));
+}
+
+void sim_copies_arrive(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->copy_count; i++) {
+        s->copies[i].at_us = s->now_us + BASE_US + i;
+        queue_push(s, s->copies[i]);
+    }
+    s->copy_count = 0;
+}
+
 void net_frame(struct sim *s, uint32_t conn, uint32_t from_side, struct blob *frame)
 {
     if (conn == NONE || !side_lives(s, &s->conns[conn], from_side)) {
@@ -316,6 +347,7 @@ void net_frame(struct sim *s, uint32_t conn, uint32_t from_side, struct blob *fr
         return;
     }
     frame_push_late(s, conn, !from_side, frame);
+    copy_keep(s, conn, !from_side, frame);
     if (happens(s, s->network.doubled))
         frame_push(s, conn, !from_side, blob_ref(frame));
     if (happens(s, s->network.loss)) {

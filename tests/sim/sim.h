@@ -137,6 +137,11 @@ void sim_cut(struct sim *s, uint32_t a, uint32_t b, bool cut);
 bool sim_is_cut(const struct sim *s, uint32_t a, uint32_t b);
 void sim_slow(struct sim *s, uint32_t a, uint32_t b, uint32_t extra_us); /* both ways; 0 ends it */
 void sim_network(struct sim *s, const struct sim_network *n);
+/* From now on a copy is kept of all that goes from a to b, until the end of that; it stays on its
+ * way until all that were kept arrive, in order, unless its connection has gone by then. */
+void sim_copies_keep(struct sim *s, uint32_t a, uint32_t b);
+void sim_copies_end(struct sim *s);
+void sim_copies_arrive(struct sim *s);
 /* Ends cuts and slowness and lets go what they held. */
 void sim_heal(struct sim *s);
 void sim_disk_fail_sync(struct sim *s, uint32_t host);       /* the next sync answers EIO */

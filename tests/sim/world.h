@@ -144,6 +144,9 @@ struct sim {
     uint32_t conn_count, conn_capacity;
     struct item *held; /* frames that a cut holds back */
     uint32_t held_count, held_capacity;
+    bool copied[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
+    struct item *copies; /* of frames, to arrive once more */
+    uint32_t copy_count, copy_capacity;
     uint8_t cut[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
     uint32_t slow_us[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
     struct prng net_prng, store_prng, loop_prng, seed_prng;
