@@ -192,7 +192,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 17);
+    put_array(w, 19);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -210,6 +210,8 @@ static void put_report(struct writer *w, const struct node_report *r)
     put_u(w, r->operations);
     put_u(w, r->operations_bytes);
     put_u(w, r->operations_s);
+    put_u(w, r->tombstones);
+    put_u(w, r->reaped);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -1011,6 +1013,8 @@ static void get_report(struct fields *f, struct node_report *r)
     r->operations = get_u(&in, UINT64_MAX);
     r->operations_bytes = get_u(&in, UINT64_MAX);
     r->operations_s = get_u(&in, UINT64_MAX);
+    r->tombstones = get_u(&in, UINT64_MAX);
+    r->reaped = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 

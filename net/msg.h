@@ -138,6 +138,7 @@ struct node_report { /* heartbeats carry it, the status shows it */
     struct engine_damage damage; /* the mark of its log */
     /* The table of recent operations: rows, memory, and how far back it surely reaches. */
     uint64_t operations, operations_bytes, operations_s;
+    uint64_t tombstones, reaped; /* those that wait to be reaped; those that were, since the start */
 };
 
 struct status_node {

@@ -21,6 +21,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/mutant.h"
 #include "node/node_private.h"
 
 #define PULLS_MAX        8u
@@ -220,7 +221,7 @@ static void reply_over(struct node *n, uint64_t id, struct slot *s, struct gt_ef
         return;
     }
     /* Where the sender has a bad record its clock speaks of more than it sent. */
-    if (s->pull.uncut) {
+    if (s->pull.uncut && !MUTANT(merge_clock_of_bad)) {
         pull_end(n, id, s, fx);
         return;
     }
@@ -350,7 +351,7 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
     }
     s->pull.stage = PULL_STORING;
     s->pull.whole = s->pull.whole || m->pull_reply.head.flags & REPLY_WHOLE;
-    s->pull.more = m->pull_reply.head.flags & REPLY_MORE;
+    s->pull.more = m->pull_reply.head.flags & REPLY_MORE && !MUTANT(merge_clock_early);
     cut_keep(s, m->pull_reply.clock, m->pull_reply.head.flags & REPLY_UNKNOWN);
     if (!s->pull.more)
         operations_keep(s, m->pull_reply.operations, m->pull_reply.operations_floor);

@@ -169,6 +169,8 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     r->operations = sample_u(s, UINT64_MAX);
     r->operations_bytes = sample_u(s, UINT64_MAX);
     r->operations_s = sample_u(s, UINT64_MAX);
+    r->tombstones = sample_u(s, UINT64_MAX);
+    r->reaped = sample_u(s, UINT64_MAX);
 }
 
 static inline struct status *sample_status(struct sample_memory *s)
@@ -474,7 +476,8 @@ static inline bool same_report(const struct node_report *a, const struct node_re
            a->damage.first_lsn == b->damage.first_lsn && a->damage.last_lsn == b->damage.last_lsn &&
            a->damage.found_s == b->damage.found_s && a->damage.starts == b->damage.starts &&
            a->operations == b->operations && a->operations_bytes == b->operations_bytes &&
-           a->operations_s == b->operations_s;
+           a->operations_s == b->operations_s && a->tombstones == b->tombstones &&
+           a->reaped == b->reaped;
 }
 
 static inline bool same_status(const struct status *a, const struct status *b)

@@ -76,6 +76,24 @@ static uint32_t set_of_clock(const struct clock *c)
     return set;
 }
 
+static void the_base_reaches_to_the_first_gap(void **unused)
+{
+    (void)unused;
+    struct clock c = {0};
+    for (uint32_t set = 0; set < SETS; set++) {
+        bool whole = true;
+        clock_of_set(&c, set, false);
+        for (uint32_t s = 0; s < SEQS; s++) {
+            whole = whole && (set & 1u << s);
+            assert_int_equal(clock_base_covers(&c, dot(A, s + 1)), whole);
+        }
+        assert_false(clock_base_covers(&c, dot(B, 1)));
+    }
+    assert_int_equal(clock_set_closed(&c, B.node, B.incarnation), 0);
+    assert_true(clock_base_covers(&c, dot(B, 99)));
+    clock_close(&c);
+}
+
 static void every_set_of_8_dots_is_held_whatever_the_order(void **unused)
 {
     (void)unused;
@@ -397,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_set_of_8_dots_is_held_whatever_the_order),
+        cmocka_unit_test(the_base_reaches_to_the_first_gap),
         cmocka_unit_test(every_two_sets_of_8_dots_compare_and_merge),
         cmocka_unit_test(every_range_added_to_every_set_is_the_union),
         cmocka_unit_test(random_clocks_are_their_sets),

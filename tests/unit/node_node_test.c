@@ -1229,6 +1229,70 @@ static void test_an_owner_that_was_away_pulls_what_it_missed(void **state)
     world_free(w);
 }
 
+/* ---- reaping (RULES 19) ---- */
+
+static uint64_t records_of(struct world *w, int host, const char *key)
+{
+    struct engine_partition part;
+    engine_partition(w->hosts[host].e, ring_partition(w->ring, slice_text(key)), &part);
+    return part.records;
+}
+
+/* At every owner, some seconds apart; nobody takes the difference for something to be mended, and
+ * the session that deleted the key may ask for what it knows of it. */
+static void test_a_tombstone_that_all_owners_have_is_reaped(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    pass(w, 3000000);
+    struct answer deleted = *put(w, 1, "k", NULL);
+    assert_int_equal(deleted.error, 0);
+    pass(w, 6000000);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(records_of(w, i, "k"), 0);
+        assert_int_equal(node_metrics(w->hosts[i].n)->pulls_count, 0);
+        struct msg m = get_of(w, "k");
+        m.get.min_context = context_of(&deleted);
+        assert_int_equal(call(w, i, m)->error, GT_ENOTFOUND);
+    }
+    assert_int_equal(put(w, 2, "k", "new")->error, 0);
+    assert_value(get(w, 0, "k"), "new");
+    assert_int_equal(get(w, 0, "k")->total, 1);
+    world_free(w);
+}
+
+static void test_no_tombstone_goes_while_an_owner_lacks_it(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    pass(w, 3000000);
+    host_kill(w, 2);
+    assert_int_equal(put(w, 0, "k", NULL)->error, 0);
+    pass(w, 20000000);
+    assert_int_equal(records_of(w, 0, "k"), 1);
+    assert_int_equal(records_of(w, 1, "k"), 1);
+    host_restart(w, 2);
+    pass(w, 8000000);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(records_of(w, i, "k"), 0);
+    assert_int_equal(get(w, 2, "k")->error, GT_ENOTFOUND);
+    world_free(w);
+}
+
+static void test_an_only_owner_reaps_by_itself(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    put(w, 0, "k", "v");
+    assert_int_equal(put(w, 0, "k", NULL)->error, 0);
+    pass(w, 3000000);
+    assert_int_equal(records_of(w, 0, "k"), 0);
+    assert_int_equal(get(w, 0, "k")->error, GT_ENOTFOUND);
+    world_free(w);
+}
+
 static void test_every_owner_has_the_dots_of_a_put_in_its_clock(void **state)
 {
     (void)state;
@@ -2922,6 +2986,9 @@ int main(void)
         cmocka_unit_test(test_a_silent_owner_makes_a_get_ask_the_next_one),
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
         cmocka_unit_test(test_an_owner_that_was_away_pulls_what_it_missed),
+        cmocka_unit_test(test_a_tombstone_that_all_owners_have_is_reaped),
+        cmocka_unit_test(test_no_tombstone_goes_while_an_owner_lacks_it),
+        cmocka_unit_test(test_an_only_owner_reaps_by_itself),
         cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
         cmocka_unit_test(test_a_retry_is_the_same_write),
