@@ -723,6 +723,20 @@ static int merge_operations(struct engine *e, struct write *w)
     return error;
 }
 
+/*
+ * A message that would finish the dot of a life that is closed here, and the dot never came before:
+ * it cannot any more, and nobody must count us for it (RULES 8b).
+ */
+static bool merge_closed(const struct engine *e, const struct write *w)
+{
+    const struct store_request *r = w->request;
+    if (r->pulled || dots_count(r->dots) == 0)
+        return false;
+    struct dot d = dots_at(r->dots, 0);
+    return clock_closes(&w->partition->clock, d.actor) && state_find(&e->incoming, d) &&
+           !state_find(&e->merged, d) && !history_covers(&e->local.history, d);
+}
+
 static int merge_write(struct engine *e, struct write *w, bool parked)
 {
     const struct store_request *r = w->request;
@@ -731,6 +745,8 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
     int error =
         BARE ? bare_merge(&e->local, &e->incoming, &e->merged)
              : version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
+    if (!error && merge_closed(e, w))
+        error = GT_EINCARNATION;
     if (!error && !BARE)
         error = merge_dots(e, w);
     if (!error && r->plain && dots_count(r->dots) > 0 && !BARE)

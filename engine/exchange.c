@@ -120,6 +120,11 @@ int engine_clock_read(struct engine *e, const struct partition *p, struct slice 
     struct reader r = reader_of(bytes);
     clock_clear(&e->incoming_clock);
     int error = clock_decode(&r, &e->incoming_clock);
+    struct actor self = {e->identity.node_id, e->identity.incarnation};
+    if (!error && clock_closes(&e->incoming_clock, self)) {
+        log_warn(e->log, "clock refused: it closes the present life of this node");
+        return GT_ECORRUPT;
+    }
     for (uint32_t i = 0; !error && i < e->incoming_clock.entry_count; i++) {
         struct actor actor = e->incoming_clock.entries[i].actor;
         struct dot highest = {actor, clock_highest(&e->incoming_clock, actor)};

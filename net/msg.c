@@ -399,6 +399,16 @@ static void put_body(struct writer *w, const struct msg *m)
         put_reply_head(w, &m->clocks.head);
         put_bin(w, m->clocks.clocks);
         return;
+    case MSG_RETIRED:
+        put_start(w, m, 1);
+        put_bin(w, m->retired.lives);
+        return;
+    case MSG_RETIRED_REPLY:
+        put_start(w, m, 3);
+        put_reply_head(w, &m->retired.head);
+        put_bin(w, m->retired.lives);
+        put_bin(w, m->retired.parcels);
+        return;
     case MSG_PULL:
         put_start(w, m, 8);
         put_request_head(w, &m->pull.head);
@@ -535,6 +545,9 @@ static size_t body_bytes_expected(const struct msg *m)
     case MSG_CLOCKS:
     case MSG_CLOCKS_REPLY:
         return bytes + m->clocks.clocks.bytes;
+    case MSG_RETIRED:
+    case MSG_RETIRED_REPLY:
+        return bytes + m->retired.lives.bytes + m->retired.parcels.bytes;
     case MSG_PULL:
         return bytes + m->pull.clock.bytes + m->pull.from_key.bytes;
     case MSG_PULL_REPLY:
@@ -1235,6 +1248,14 @@ static void get_body(struct fields *f, struct msg *m)
         get_reply_head(f, &m->clocks.head);
         m->clocks.clocks = get_bytes(f);
         return;
+    case MSG_RETIRED:
+        m->retired.lives = get_run(f, LIFE_BYTES);
+        return;
+    case MSG_RETIRED_REPLY:
+        get_reply_head(f, &m->retired.head);
+        m->retired.lives = get_run(f, LIFE_BYTES);
+        m->retired.parcels = get_run(f, 2);
+        return;
     case MSG_PULL:
         get_request_head(f, &m->pull.head);
         m->pull.partition = get_partition(f);
@@ -1415,6 +1436,8 @@ static const char *type_name(enum msg_type type)
         return #t
         NAME(HELLO);
         NAME(HELLO_REPLY);
+        NAME(RETIRED);
+        NAME(RETIRED_REPLY);
         NAME(PING);
         NAME(PING_REPLY);
         NAME(PUT);

@@ -92,6 +92,8 @@ static struct watch *watch_make(const struct node *n, uint32_t partition, struct
         w->wanted = before->wanted;
         w->pulling = before->pulling;
         w->confirming = before->confirming;
+        w->closable = before->closable;
+        w->closing = before->closing;
     }
     for (uint32_t i = 0; i < arc->owner_count; i++) {
         if (arc->owners[i] == n->member)
@@ -239,6 +241,7 @@ void clocks_exchange(struct node *n, struct gt_effects *fx)
             compare_begin(n, p, 0, fx);
     }
     confirm_alone(n, fx);
+    closing_round(n, fx);
     pulls_begin(n, fx); /* those that found no room before */
 }
 
@@ -391,6 +394,7 @@ static void compare(struct node *n, uint64_t peer, const struct told *ours,
                  ours->partition);
         return;
     }
+    closing_note(n, w, &n->clock_ours);
     blob_unref(o->clock);
     o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
     o->lacking = clock_missing(&n->clock_ours, &n->clock_theirs);

@@ -51,6 +51,7 @@ struct peer {
     bool up;                   /* and our hello was accepted: it can be asked */
     bool registered;           /* manager: it knows us */
     bool fresh;                /* and was not compared with since */
+    bool knows_lives; /* that those are over which are being closed (closing.c) */
     bool comparing;            /* a comparison of clocks is under way */
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
     uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
@@ -69,11 +70,14 @@ struct watch_other {
     bool differs;       /* every key is to be pulled: our clocks are equal, our records are not */
     uint64_t differs_us, differs_again_us; /* the pause after that, and its end */
     uint64_t digest_ours, digest_theirs;   /* where our clocks were equal and our records not */
+    bool swept; /* pulled from to the end since all members knew the lives that are being closed */
 };
 
 /* One partition that we own. */
 struct watch {
     bool wanted, pulling; /* a pull is, and one is under way (pull.c) */
+    bool closable; /* its clock holds lives that are over (closing.c) */
+    bool closing;  /* they are being closed: every other owner is pulled from first */
     bool unsure;          /* something was written since the last confirmation */
     bool confirming, confirm_again; /* storage is told what the others have; and then once more */
     uint32_t count;
@@ -127,6 +131,8 @@ enum slot_kind {
     SLOT_CLOCKS,       /* our clocks are read, and compared with a peer's */
     SLOT_CLOCKS_ASKED, /* a peer's CLOCKS: ours are read for the answer */
     SLOT_CONFIRM,      /* the dot log is told what all have */
+    SLOT_RETIRED,      /* all members are asked whether they know that lives are over */
+    SLOT_CLOSE,        /* and those are being closed in a partition */
     SLOT_PULL,
     SLOT_VERIFY /* a peer's or tool's VERIFY: paced, then read */
 };
@@ -229,6 +235,7 @@ struct slot {
             enum pull_stage stage;
             uint32_t outstanding; /* states, or the clock, in our storage */
             bool failed, more, whole;
+            bool sweeps;             /* for closing */
             bool uncut;              /* a record there is bad: no clock is to be merged */
             struct blob *cut;        /* to be merged in the end; NULL: none yet, or none at all */
             struct blob *last_key;   /* whole: the cursor */
@@ -295,6 +302,10 @@ struct node {
     struct watch **watches; /* by partition; NULL where we are no owner */
     uint32_t watch_count;
     uint64_t exchange_at_us;
+    struct {
+        struct clock lives; /* those being closed: it has nothing else */
+        bool asking, agreed; /* the members are asked; they know */
+    } closing;
     uint32_t pulls, pulls_wanted, pull_next;
     struct catching_up catching_up;
     uint64_t pull_free_us;                 /* no more is asked for before: the rate of pulls */
@@ -600,6 +611,20 @@ void replica_verify(struct node *n, const struct gt_event *ev, struct gt_effects
 void verify_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 void verify_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx);
+
+/* ---- closing.c ------------------------------------------------------------------------------- */
+
+/* Our clock of the partition, just read: whether it holds lives that are over. */
+void closing_note(const struct node *n, struct watch *w, const struct clock *ours);
+/* With every round of comparisons: asks, or closes some partitions more. */
+void closing_round(struct node *n, struct gt_effects *fx);
+void closing_replied(struct node *n, const struct gt_event *ev);
+void closing_timeout(struct node *n, uint64_t id, struct slot *s);
+/* A pull has ended with everything that the source had. */
+void closing_swept(struct node *n, uint32_t partition, uint64_t source, struct gt_effects *fx);
+void closing_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r);
+/* A member asks. */
+void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 
 /* ---- replica.c ------------------------------------------------------------------------------- */
 

@@ -74,13 +74,13 @@ static void want_no_more(struct node *n, struct watch *w)
     w->wanted = false;
 }
 
-/* Who has most of what we lack, and can be asked. */
+/* Who has most of what we lack, and can be asked; for closing everybody once. */
 static struct watch_other *source_of(const struct node *n, struct watch *w)
 {
     struct watch_other *best = NULL;
     for (uint32_t i = 0; i < w->count; i++) {
         struct watch_other *o = &w->others[i];
-        bool has = o->lacking > 0 || o->differs;
+        bool has = o->lacking > 0 || o->differs || (w->closing && !o->swept);
         if (has && node_linked(n, o->node) && (!best || o->lacking > best->lacking))
             best = o;
     }
@@ -113,6 +113,7 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     s->kind = SLOT_PULL;
     s->partition = partition;
     s->pull.source = source->node;
+    s->pull.sweeps = w->closing;
     s->pull.whole = source->differs && source->lacking == 0;
     source->differs = false;
     s->pull.stage = PULL_READING;
@@ -278,6 +279,8 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
         for (uint32_t i = 0; w && i < w->count; i++)
             if (w->others[i].node == s->pull.source)
                 w->others[i].lacking = 0;
+        if (s->pull.sweeps)
+            closing_swept(n, s->partition, s->pull.source, fx);
     }
     pull_end(n, id, s, fx);
 }

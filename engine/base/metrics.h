@@ -63,6 +63,7 @@ struct engine_metrics {
     X(pulls_broken_count, "pulls that broke and are made again")                                   \
     X(pulled_states_count, "states brought by pulls")                                              \
     X(pulled_bytes_count, "bytes brought by pulls")                                                \
+    X(lives_closed_count, "partitions in which lives of nodes that are over were closed")          \
     X(partitions_differ_count, "comparisons with equal clocks and unequal records")
 
 struct node_metrics {

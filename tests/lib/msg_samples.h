@@ -20,7 +20,7 @@ static const enum msg_type sample_types[] = {
     MSG_PULL,     MSG_PULL_REPLY,     MSG_MAP_GET,   MSG_MAP,
     MSG_REGISTER, MSG_REGISTER_REPLY, MSG_HEARTBEAT, MSG_HEARTBEAT_REPLY,
     MSG_STATUS,   MSG_STATUS_REPLY,   MSG_VERIFY,    MSG_VERIFY_REPLY,
-    MSG_EVENTS,   MSG_EVENTS_REPLY,
+    MSG_EVENTS,   MSG_EVENTS_REPLY,   MSG_RETIRED,   MSG_RETIRED_REPLY,
 };
 #define SAMPLE_TYPES (sizeof(sample_types) / sizeof(sample_types[0]))
 
@@ -311,6 +311,14 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
     case MSG_CLOCKS:
         m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
         break;
+    case MSG_RETIRED_REPLY:
+        sample_reply_head(s, &m->retired.head);
+        m->retired.lives = sample_run(s, LIFE_BYTES);
+        m->retired.parcels = sample_run(s, 2);
+        break;
+    case MSG_RETIRED:
+        m->retired.lives = sample_run(s, LIFE_BYTES);
+        break;
     case MSG_PULL:
         sample_request_head(s, &m->pull.head);
         m->pull.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
@@ -586,6 +594,12 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_CLOCKS_REPLY:
         return same_reply_head(&a->clocks.head, &b->clocks.head) &&
                slice_equal(a->clocks.clocks, b->clocks.clocks);
+    case MSG_RETIRED:
+        return slice_equal(a->retired.lives, b->retired.lives);
+    case MSG_RETIRED_REPLY:
+        return same_reply_head(&a->retired.head, &b->retired.head) &&
+               slice_equal(a->retired.lives, b->retired.lives) &&
+               slice_equal(a->retired.parcels, b->retired.parcels);
     case MSG_PULL:
         return same_request_head(&a->pull.head, &b->pull.head) &&
                a->pull.partition == b->pull.partition &&

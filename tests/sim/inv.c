@@ -3,6 +3,9 @@
  * was reaped. Asserted after every write that a replica was asked for, and for everything it holds
  * when it has recovered.
  *
+ * A dot of a life that is closed there need not be held either when no owner that runs has it alive
+ * (RULES 8b): it was promised to nobody, or is dead.
+ *
  * Reaped: a dot may cease to be included where a confirmation was given to storage, and only when
  * every owner that runs has all of its actor's dots up to it in its clock (RULES 19). From then on
  * it may be missing anywhere.
@@ -241,6 +244,28 @@ static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
     return true;
 }
 
+/* No owner that runs has the dot live. */
+static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *d)
+{
+    const struct ring *ring = sim_ring(s);
+    struct slice name = slice_blob(keys_of(s, partition)->keys[d->key].key);
+    bool found = false;
+    for (uint32_t host = 0; ring && host < s->host_count && !found; host++) {
+        struct engine *e = s->hosts[host].engine;
+        struct state state;
+        struct view view;
+        if (s->hosts[host].role != SIM_NODE || !e)
+            continue;
+        state_init(&state);
+        if (view_read(e, partition, hash_bytes(name), name, &state, &view) == 0) {
+            found = state_find(&state, d->dot) != NULL;
+            view_close(&view);
+        }
+        state_close(&state);
+    }
+    return !found;
+}
+
 /* All dots of one key, against its state. reaping: some may go. */
 static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t key, bool reaping)
 {
@@ -257,6 +282,9 @@ static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t
                 continue;
             d->reaped |= reaping && !history_covers(&state.history, d->dot) &&
                          may_be_reaped(s, partition, d->dot);
+            if (!includes(k, &state, d->dot, 0) && clock_closes(p.clock, d->dot.actor) &&
+                nobody_has(s, partition, d))
+                d->reaped = true;
             if (!includes(k, &state, d->dot, 0))
                 not_held(s, host, partition, d, "whose state there does not include it");
             d->held |= 1u << host;

@@ -305,7 +305,8 @@ static void frame_push_late(struct sim *s, uint32_t conn, uint32_t side, struct 
         .at_us = s->now_us + BASE_US + prng_below(&s->net_prng, LATE_US),
         .kind = ITEM_FRAME,
         .host = c->host[side],
-        .frame = {.conn = conn, .side = side, .frame = blob_ref(frame), .late = true}};
+        .frame = {
+            .conn = conn, .side = side, .frame = blob_ref(frame), .copy = true, .late = true}};
     queue_push(s, item);
 }
 
@@ -318,7 +319,7 @@ static void copy_keep(struct sim *s, uint32_t conn, uint32_t side, struct blob *
     s->copies[s->copy_count++] = (struct item){
         .kind = ITEM_FRAME,
         .host = c->host[side],
-        .frame = {.conn = conn, .side = side, .frame = blob_ref(frame), .late = true}};
+        .frame = {.conn = conn, .side = side, .frame = blob_ref(frame), .copy = true}};
 }
 
 void sim_copies_keep(struct sim *s, uint32_t a, uint32_t b)
@@ -392,6 +393,10 @@ void net_frame_arrived(struct sim *s, struct item *item)
     uint32_t conn = item->frame.conn, side = item->frame.side;
     const struct conn *c = &s->conns[conn];
     struct blob *frame = item->frame.frame;
+    if (item->frame.late && s->network.late == 0) {
+        blob_unref(frame);
+        return;
+    }
     if (s->cut[c->host[!side]][c->host[side]]) {
         if (s->network.holds)
             hold(s, item);
@@ -401,7 +406,7 @@ void net_frame_arrived(struct sim *s, struct item *item)
     }
     hash_mix(s, hash_bytes(slice_blob(frame)));
     if (!side_lives(s, c, side)) {
-        if (!item->frame.late && side_lives(s, c, !side) &&
+        if (!item->frame.copy && side_lives(s, c, !side) &&
             (s->hosts[c->host[side]].up || !s->hosts[c->host[side]].silent))
             side_tell(s, conn, !side, GT_ECLOSED);
         blob_unref(frame);

@@ -218,7 +218,7 @@ static const uint32_t theme_kinds[THEMES] = {
 
 /* Clocks near enough to mint, and too far for the slowest to follow the fastest. Nodes that hear
  * one another through others alone, and clients that do not all go to the same coordinator. */
-static void fault_of_clocks(const struct plan *p, struct prng *d, struct fault *f)
+static void fault_apart(const struct plan *p, struct prng *d, struct fault *f)
 {
     if (f->kind == FAULT_CLOCK_JUMP) {
         f->value = (uint64_t)((int64_t)prng_below(d, 120 * SECOND) - (int64_t)(60 * SECOND));
@@ -265,7 +265,9 @@ static void faults_make(struct plan *p, struct prng *d)
         p->deletes = 50;
         p->gets = 30;
         p->network.late = 1000;
-        count = count % 6;
+        count = count % 8;
+        for (uint32_t i = 0; i < PLAN_KEYS_MAX && p->clients % 2; i++)
+            p->key_mode[i] = KEY_PLAIN;
     }
     for (uint32_t i = 0; i < FAULT_KINDS; i++) {
         weights[i] = chance(d, 50) || theme != THEME_ANY ? (uint32_t)scaled(d, 1, 20) : 0;
@@ -281,8 +283,8 @@ static void faults_make(struct plan *p, struct prng *d)
         *f = (struct fault){.kind = (enum fault_kind)kind,
                             .at_us = from_us + prng_below(d, p->safety_us - from_us)};
         fault_fill(p, d, f);
-        if (theme == THEME_CLOCKS)
-            fault_of_clocks(p, d, f);
+        if (theme == THEME_CLOCKS || theme == THEME_DELETES)
+            fault_apart(p, d, f);
     }
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
 }

@@ -43,7 +43,8 @@ struct item {
         struct {
             uint32_t conn, side;
             struct blob *frame;
-            bool late;          /* a copy: nobody is told when its connection is gone */
+            bool copy;          /* nobody is told when its connection is gone */
+            bool late;          /* a copy that does not come when the network is calm again */
             uint32_t broken_at; /* only so many bytes arrive, then the link breaks; 0 = whole */
         } frame;
         struct {

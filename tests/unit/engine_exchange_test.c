@@ -805,6 +805,54 @@ static void test_what_went_is_not_demanded(void **state)
     pair_free(&a, &b);
 }
 
+/* RULES 8b: what a closed life minted and did not bring is not brought any more, its gaps block
+ * nothing, and a node's present life is not closed by anybody. */
+static void test_a_life_that_is_closed_brings_nothing_more(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    struct buf bytes;
+    struct clock lives;
+    bool whole;
+    pair_new(&a, &b);
+    const struct engine_identity *id = engine_identity(a.e);
+    struct actor life = {id->node_id, id->incarnation};
+    put(&a, "lost", "v");
+    struct blob *late = record_of(&a, "lost");
+    put(&a, "k", "v");
+    erase(&a, "k");
+    struct blob *tombstone = record_of(&a, "k");
+    arrives(&b, "k", slice_blob(tombstone));
+    call_ok(&b, (struct store_request){.kind = STORE_CONFIRM});
+    assert_false(is_absent(&b, "k")); /* a gap */
+    clock_init(&lives);
+    buf_init(&bytes, 1000);
+    assert_int_equal(clock_set_closed(&lives, life.node, life.incarnation), 0);
+    clock_encode(&lives, &bytes);
+    struct store_request close = {.kind = STORE_CLOCK, .clock = buf_slice(&bytes)};
+    struct store_result refused = call(&a, close);
+    assert_int_equal(refused.result, GT_ECORRUPT);
+    call_ok(&b, close);
+    replica_restart(&b);
+    call_ok(&b, (struct store_request){.kind = STORE_CONFIRM});
+    assert_true(is_absent(&b, "k"));
+    struct store_result came = arrive(&b, "lost", slice_blob(late));
+    assert_int_equal(came.result, GT_EINCARNATION);
+    store_result_release(&came);
+    assert_true(is_absent(&b, "lost"));
+    /* In its next life the node learns that, and goes on. */
+    replica_restart(&a);
+    call_ok(&a, close);
+    put(&a, "k", "new");
+    assert_int_equal(pull(&b, &a, 0, &whole), 1);
+    assert_false(is_absent(&b, "k"));
+    blob_unref(late);
+    blob_unref(tombstone);
+    buf_close(&bytes);
+    clock_close(&lives);
+    pair_free(&a, &b);
+}
+
 /* Puts and deletes on both sides, exchanges that break anywhere, crashes, copies of old states: in
  * the end both are the same, no tombstone waits, and each key is what its last writer left. */
 static void test_random_deletes_go_and_stay_away(void **state)
@@ -893,6 +941,7 @@ int main(void)
         cmocka_unit_test(test_a_gap_is_waited_for),
         cmocka_unit_test(test_the_tombstone_that_is_answered_stays_beside_a_value),
         cmocka_unit_test(test_what_went_is_not_demanded),
+        cmocka_unit_test(test_a_life_that_is_closed_brings_nothing_more),
         cmocka_unit_test(test_random_deletes_go_and_stay_away),
         cmocka_unit_test(test_what_was_missed_crosses_and_nothing_else),
         cmocka_unit_test(test_a_long_list_comes_in_pieces_and_a_break_keeps_what_came),

@@ -1293,6 +1293,61 @@ static void test_an_only_owner_reaps_by_itself(void **state)
     world_free(w);
 }
 
+/* ---- closing (RULES 8b) ---- */
+
+static bool clock_has_life(struct world *w, int host, struct actor life)
+{
+    struct engine_partition part;
+    engine_partition(w->hosts[host].e, ring_partition(w->ring, slice_text("k")), &part);
+    for (uint32_t i = 0; i < part.clock->entry_count; i++)
+        if (actor_compare(part.clock->entries[i].actor, life) == 0)
+            return true;
+    return false;
+}
+
+static void test_lives_that_are_over_leave_the_clocks(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    struct actor over = actor_of(w, 0);
+    host_kill(w, 0);
+    host_restart(w, 0);
+    pass(w, 12000000);
+    struct actor present = actor_of(w, 0);
+    put(w, 0, "k", "w");
+    pass(w, 3000000);
+    for (int i = 0; i < 3; i++) {
+        struct engine_partition part;
+        engine_partition(w->hosts[i].e, ring_partition(w->ring, slice_text("k")), &part);
+        assert_true(node_metrics(w->hosts[i].n)->lives_closed_count > 0);
+        assert_true(clock_closes(part.clock, over));
+        assert_false(clock_closes(part.clock, present));
+        assert_false(clock_has_life(w, i, over));
+        assert_true(clock_has_life(w, i, present));
+        assert_value(get(w, i, "k"), "w");
+    }
+    world_free(w);
+}
+
+static void test_a_member_that_is_away_delays_closing(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    struct actor over = actor_of(w, 0);
+    host_kill(w, 2);
+    host_kill(w, 0);
+    host_restart(w, 0);
+    pass(w, 20000000);
+    assert_true(clock_has_life(w, 1, over));
+    host_restart(w, 2);
+    pass(w, 12000000);
+    for (int i = 0; i < 3; i++)
+        assert_false(clock_has_life(w, i, over));
+    world_free(w);
+}
+
 static void test_every_owner_has_the_dots_of_a_put_in_its_clock(void **state)
 {
     (void)state;
@@ -2989,6 +3044,8 @@ int main(void)
         cmocka_unit_test(test_a_tombstone_that_all_owners_have_is_reaped),
         cmocka_unit_test(test_no_tombstone_goes_while_an_owner_lacks_it),
         cmocka_unit_test(test_an_only_owner_reaps_by_itself),
+        cmocka_unit_test(test_lives_that_are_over_leave_the_clocks),
+        cmocka_unit_test(test_a_member_that_is_away_delays_closing),
         cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
         cmocka_unit_test(test_a_retry_is_the_same_write),
