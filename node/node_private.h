@@ -218,7 +218,6 @@ struct slot {
             uint32_t owner, number;
         } piece;
         struct {
-            int refusal; /* merge it, but do not acknowledge it as a put (RULES 8a); 0: do */
             uint32_t digest_above; /* FETCH: as it asks */
         } replica;
         struct {
