@@ -641,8 +641,7 @@ static int pulled_dots(struct engine *e, struct write *w)
         return error;
     w->dot_count = 0;
     for (uint32_t i = 0; i < e->incoming.sibling_count; i++)
-        if (clock_covers(&e->incoming_clock, e->incoming.siblings[i].dot) ||
-            MUTANT(clock_of_pieces))
+        if (clock_covers(&e->incoming_clock, e->incoming.siblings[i].dot))
             e->dots[w->dot_count++] = e->incoming.siblings[i].dot;
     fresh_dots_count(e, w);
     return 0;

@@ -8,6 +8,12 @@
  * dot that the history may mean is in the clock of every owner, and by the one merge whatever state
  * still arrives with one of them alive, from whomever, brings nothing (RULES 2, F2).
  *
+ * And this owner must have all that the others had when they confirmed. What was written beside the
+ * tombstone, unseen, is at an owner that wrote it before it heard of the tombstone, so its
+ * confirmation shows it. Who reaped without that sibling would get it afterwards, alone: a value
+ * that the delete outranks would be back, and the clock would take the tombstone from where it
+ * still is.
+ *
  * Of several siblings a tombstone goes only when it is not the one that `get` answers: else a value
  * that it outranks would be answered instead. The history stays then, and goes with the last one.
  *
@@ -168,6 +174,15 @@ static bool entry_ready(const struct reaping *g, const struct dotlog_entry *entr
                : entry->kind == DOTLOG_UNKNOWN && all_have(g, entry->dot);
 }
 
+/* Nothing that another owner had is still on its way to us. */
+static bool nothing_lacks(const struct reaping *g)
+{
+    for (uint32_t i = 0; i < g->clock_count && !MUTANT(reap_unseen); i++)
+        if (!clock_includes(&g->partition->clock, &g->clocks[i]))
+            return false;
+    return true;
+}
+
 void engine_reap(struct engine *e, const struct store_request *r, struct partition *p,
                  const struct clock *clocks, uint32_t count, struct store_result *result,
                  uint64_t *lsn)
@@ -175,7 +190,9 @@ void engine_reap(struct engine *e, const struct store_request *r, struct partiti
     struct reaping g = {e, r, p, clocks, count};
     struct dotlog *log = &p->log;
     uint32_t reads = 0;
-    uint32_t at = log->waiting > 0 ? dotlog_place(log, p->reap_next) : log->count;
+    if (log->waiting == 0 || !nothing_lacks(&g))
+        return;
+    uint32_t at = dotlog_place(log, p->reap_next);
     bool from_start = at == 0;
     while (at < log->count && reads < REAP_READS_MAX) {
         struct dot d = log->entries[at].dot;

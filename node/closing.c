@@ -263,9 +263,11 @@ void closing_round(struct node *n, struct gt_effects *fx)
     uint32_t begun = 0, left = 0;
     if (!n->ring || !n->ring->formed || n->member < 0 || n->closing.asking)
         return;
+    if (MUTANT(close_early))
+        n->closing.agreed = lives_collect(n);
     for (uint32_t p = 0; p < n->watch_count; p++) {
         struct watch *w = n->watches[p];
-        if (!w || w->count == 0 || !(w->closable || w->closing))
+        if (!w || w->count == 0 || !(w->closable || w->closing || MUTANT(close_early)))
             continue;
         left++;
         if (n->closing.agreed && begun < CLOSINGS_A_ROUND) {

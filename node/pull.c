@@ -200,7 +200,7 @@ static void ask(struct node *n, uint64_t id, struct slot *s, struct slice clock,
     m.pull.from_start = !s->pull.last_key;
     m.pull.from_key = slice_blob(s->pull.last_key);
     m.pull.from_hash = s->pull.last_key ? hash_bytes(m.pull.from_key) : 0;
-    m.pull.bytes_max = PULL_BYTES;
+    m.pull.bytes_max = n->config.pull_bytes ? n->config.pull_bytes : PULL_BYTES;
     effects_send(fx, s->pull.source, &m);
 }
 
@@ -222,7 +222,7 @@ static void reply_over(struct node *n, uint64_t id, struct slot *s, struct gt_ef
         return;
     }
     /* Where the sender has a bad record its clock speaks of more than it sent. */
-    if (s->pull.uncut && !MUTANT(merge_clock_of_bad)) {
+    if (s->pull.uncut) {
         pull_end(n, id, s, fx);
         return;
     }

@@ -449,7 +449,8 @@ static int node_make(struct sim *s, uint32_t host)
                                  .inflight_max = s->config.inflight_max ? s->config.inflight_max
                                                                         : INFLIGHT_DEFAULT,
                                  .digest_above = s->config.digest_above,
-                                 .piece_bytes_max = s->config.piece_bytes_max};
+                                 .piece_bytes_max = s->config.piece_bytes_max,
+                                 .pull_bytes = s->config.pull_bytes};
     engine_meta_text(h->engine, "label", config.self.label, sizeof(config.self.label));
     config.label_stored = config.self.label[0] != 0;
     if (!config.label_stored)

@@ -214,18 +214,19 @@ static const uint32_t theme_kinds[THEMES] = {
     [THEME_DISKS] = 1u << FAULT_SYNC_FAILS | 1u << FAULT_READ_ERROR | 1u << FAULT_FULL |
                     1u << FAULT_FLIP | 1u << FAULT_SLOW_DISK | 1u << FAULT_POWER,
     [THEME_CLOCKS] = 1u << FAULT_CLOCK_JUMP | 1u << FAULT_CUT,
-    [THEME_DELETES] = 1u << FAULT_CUT | 1u << FAULT_PAUSE | 1u << FAULT_KILL | 1u << FAULT_POWER};
+    [THEME_DELETES] = 1u << FAULT_CUT};
 
 /* Clocks near enough to mint, and too far for the slowest to follow the fastest. Nodes that hear
  * one another through others alone, and clients that do not all go to the same coordinator. */
-static void fault_apart(const struct plan *p, struct prng *d, struct fault *f)
+static void fault_apart(const struct plan *p, struct prng *d, struct fault *f,
+                        uint32_t nodes_in_100)
 {
     if (f->kind == FAULT_CLOCK_JUMP) {
         f->value = (uint64_t)((int64_t)prng_below(d, 120 * SECOND) - (int64_t)(60 * SECOND));
     } else if (f->kind == FAULT_CUT) {
         f->a = 1 + (uint32_t)prng_below(d, p->nodes);
         f->b = 1 + p->nodes + (uint32_t)prng_below(d, p->clients);
-        if (p->nodes > 1 && chance(d, 50))
+        if (p->nodes > 1 && chance(d, nodes_in_100))
             f->b = 1 + (f->a + (uint32_t)prng_below(d, p->nodes - 1)) % p->nodes;
         f->for_us = 2 * SECOND + prng_below(d, 6 * SECOND);
         if (f->at_us + f->for_us > p->safety_us)
@@ -241,6 +242,8 @@ static void faults_make(struct plan *p, struct prng *d)
     enum theme theme = chance(d, 50) ? THEME_ANY : (enum theme)prng_below(d, THEMES);
     if (chance(d, 10))
         theme = THEME_CLOCKS;
+    else if (chance(d, 8))
+        theme = THEME_DELETES;
     if (theme == THEME_BLACKOUTS) {
         /* The slower a sync and the fewer the keys, the more is under way, and looked at, when the
          * light goes out. */
@@ -264,8 +267,8 @@ static void faults_make(struct plan *p, struct prng *d)
         p->keys = PLAN_KEYS_MAX;
         p->deletes = 50;
         p->gets = 30;
-        p->network.late = 1000;
-        count = count % 8;
+        p->network.late = 2000;
+        count = 6 + count % 12;
         for (uint32_t i = 0; i < PLAN_KEYS_MAX && p->clients % 2; i++)
             p->key_mode[i] = KEY_PLAIN;
     }
@@ -283,8 +286,9 @@ static void faults_make(struct plan *p, struct prng *d)
         *f = (struct fault){.kind = (enum fault_kind)kind,
                             .at_us = from_us + prng_below(d, p->safety_us - from_us)};
         fault_fill(p, d, f);
+        /* Where all nodes are to reap clients alone are cut off, so that another coordinates. */
         if (theme == THEME_CLOCKS || theme == THEME_DELETES)
-            fault_apart(p, d, f);
+            fault_apart(p, d, f, theme == THEME_CLOCKS ? 50 : 15);
     }
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
 }

@@ -59,6 +59,7 @@ struct sim_config {
     uint32_t inflight_max;  /* of a node; 0 = 64 */
     uint32_t digest_above;  /* of a node's reads; 0 = the usual */
     size_t piece_bytes_max; /* of a node's states; 0 = what a frame takes */
+    uint32_t pull_bytes;    /* of a reply of a pull; 0 = as a node has it */
     bool restarts; /* what ends by itself (exit 74, a refusal) is started again after 1 s */
     void *arg;
     /* A session's answer: m is NULL when error says that there was none, and text, valid during the

@@ -667,6 +667,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
                                 .inflight_max = p->inflight_max,
                                 .digest_above = p->digest_above,
                                 .piece_bytes_max = p->piece_bytes_max,
+                                .pull_bytes = (uint32_t)p->piece_bytes_max, /* small with small */
                                 .restarts = true,
                                 .arg = &w,
                                 .done = done,

@@ -774,6 +774,30 @@ static void test_the_tombstone_that_is_answered_stays_beside_a_value(void **stat
     pair_free(&a, &b);
 }
 
+/* The other has something that was written beside the tombstone: alone here, it must not go. */
+static void test_what_was_written_beside_is_waited_for(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole, value;
+    pair_new(&a, &b);
+    call_ok(&a,
+            (struct store_request){
+                .kind = STORE_PUT, .key = slice_text("k"), .value = slice_text("v"), .stamp = 10});
+    call_ok(&b, (struct store_request){
+                    .kind = STORE_PUT, .key = slice_text("k"), .tombstone = true, .stamp = 20});
+    pull(&a, &b, 0, &whole);
+    confirm(&b, &a);
+    assert_int_equal(siblings_of(&b, "k", &value), 1);
+    pull(&b, &a, 0, &whole);
+    confirm(&b, &a);
+    confirm(&a, &b);
+    assert_int_equal(siblings_of(&b, "k", &value), 2);
+    assert_false(value);
+    assert_same(&a, &b);
+    pair_free(&a, &b);
+}
+
 /* What a session demands to see, and was reaped, is not asked of states any more. */
 static void test_what_went_is_not_demanded(void **state)
 {
@@ -940,6 +964,7 @@ int main(void)
         cmocka_unit_test(test_a_dead_value_that_comes_late_brings_nothing),
         cmocka_unit_test(test_a_gap_is_waited_for),
         cmocka_unit_test(test_the_tombstone_that_is_answered_stays_beside_a_value),
+        cmocka_unit_test(test_what_was_written_beside_is_waited_for),
         cmocka_unit_test(test_what_went_is_not_demanded),
         cmocka_unit_test(test_a_life_that_is_closed_brings_nothing_more),
         cmocka_unit_test(test_random_deletes_go_and_stay_away),
