@@ -17,11 +17,12 @@ anna deletes pear
 verify
   not compared: node3: 16 partitions: unreachable
 
-# It has come back and lacks two writes. What is on its way is waited for; tombstones are states too.
+# It has come back and lacks two writes. What is on its way is waited for; a tombstone is a state too, until
+# all have it and it goes.
 node3 starts
   node3 is ready
 verify
-  equal: 16 partitions, 2 keys
+  equal: 16 partitions, 1 keys
 what is where: apple
   node1: red
   node2: red
