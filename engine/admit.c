@@ -757,8 +757,8 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         return error;
     }
     /* A state without siblings says of its history that it has gone. Where the clock says so of all
-     * of it, nothing is kept: the key was reaped, here or at the sender (RULES 19). */
-    if (e->merged.sibling_count == 0 &&
+     * of it, nothing is kept: the key was reaped, here before or at the sender (RULES 19). */
+    if (e->merged.sibling_count == 0 && (sender || e->local.sibling_count == 0) &&
         (clock_covers_history(&w->partition->clock, &e->merged.history) ||
          (sender && clock_covers_history(sender, &e->merged.history))))
         state_clear(&e->merged);
