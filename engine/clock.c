@@ -497,6 +497,8 @@ static uint64_t entry_missing(const struct clock_entry *a, const struct clock_en
 uint64_t clock_missing(const struct clock *a, const struct clock *b)
 {
     uint64_t missing = 0;
+    for (uint32_t i = 0; i < b->closed_count; i++)
+        missing += !clock_closes(a, (struct actor){b->closed[i].node, b->closed[i].incarnation});
     for (uint32_t i = 0; i < b->entry_count; i++) {
         const struct clock_entry *e = &b->entries[i];
         if (!clock_closes(a, e->actor))

@@ -65,7 +65,8 @@ bool clock_base_covers(const struct clock *c, struct dot d);
 /* Every dot of b is in a. */
 bool clock_includes(const struct clock *a, const struct clock *b);
 bool clock_equal(const struct clock *a, const struct clock *b);
-/* How many dots b holds that a lacks: the exact lag of a behind b. */
+/* How many dots b holds that a lacks: the exact lag of a behind b. Lives that b has closed and a has
+ * not count as one: what b holds of them cannot be told any more, so a pulls to have them too. */
 uint64_t clock_missing(const struct clock *a, const struct clock *b);
 /* The highest seq of the actor seen, 0 when none. */
 uint64_t clock_highest(const struct clock *c, struct actor actor);

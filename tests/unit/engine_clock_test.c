@@ -211,6 +211,7 @@ static void random_clocks_are_their_sets(void **unused)
         bool included = true;
         for (uint64_t n = 0; n < NODES; n++) {
             included = included && b.closed[n] <= a.closed[n];
+            missing += b.closed[n] > a.closed[n]; /* closed dots are not counted one by one */
             for (uint64_t l = 0; l < LIVES; l++)
                 for (uint64_t s = 1; s <= SEQS_RANDOM; s++) {
                     bool in_a = set_covers(&a, n, l, s), in_b = set_covers(&b, n, l, s);
@@ -218,7 +219,7 @@ static void random_clocks_are_their_sets(void **unused)
                     assert_true(clock_covers(&ca, d) == in_a);
                     assert_true(clock_covers(&joined, d) == (in_a || in_b));
                     included = included && (in_a || !in_b);
-                    missing += !in_a && in_b && l >= b.closed[n]; /* closed dots are not counted */
+                    missing += !in_a && in_b && l >= b.closed[n];
                 }
         }
         assert_true(clock_includes(&ca, &cb) == included);
