@@ -290,6 +290,8 @@ static json_t *node_json(const struct status_node *n)
     set_number(node, "operations", known, n->report.operations);
     set_number(node, "operations_bytes", known, n->report.operations_bytes);
     set_number(node, "operations_s", known, n->report.operations_s);
+    set_number(node, "tombstones", known, n->report.tombstones);
+    set_number(node, "reaped", known, n->report.reaped);
     bool damaged = known && n->report.damage.kinds != 0;
     set(node, "damaged", known ? json_boolean(damaged) : json_null());
     bool where = damaged && n->report.damage.first_lsn != 0;

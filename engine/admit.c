@@ -21,7 +21,7 @@ struct write {
     struct partition *partition;
     struct view *view; /* what it replaces */
     uint64_t hash;
-    struct blob *record; /* what it leaves; a reference, taken over on success */
+    struct blob *record; /* what it leaves; a reference, taken over on success. NULL: nothing */
     struct presence now;
     uint32_t dot_count;  /* of engine.dots: what the state sets in the clock; the minted one last */
     uint32_t fresh_dots; /* of these, not yet in the clock */
@@ -127,7 +127,7 @@ static size_t state_payload_bytes(const struct write *w)
     if (previous->kind != PRESENCE_ABSENT)
         bytes += 8 + varint_bytes(previous->bytes);
     return bytes + varint_bytes(w->fresh_dots) + (size_t)w->fresh_dots * DOT_BYTES +
-           slice_bytes(w->record->bytes) + STAMP_BYTES +
+           slice_bytes(slice_blob(w->record).bytes) + STAMP_BYTES +
            slice_bytes((size_t)w->fresh_operations * OPERATION_BYTES);
 }
 
@@ -282,7 +282,7 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
             return error;
         }
     }
-    *lsn = log_append(e, LOG_STATE, r, payload_bytes);
+    *lsn = log_append(e, w->record ? LOG_STATE : LOG_REAP, r, payload_bytes);
     state_log(e, w, payload_bytes);
     operations_take(e, w);
     for (uint32_t i = 0; i < w->dot_count; i++) {
@@ -299,6 +299,26 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
     counts_replace(&w->partition->counts, r->key.bytes, &w->view->presence, &w->now);
     counts_replace(&e->totals, r->key.bytes, &w->view->presence, &w->now);
     return 0;
+}
+
+int engine_replace(struct engine *e, const struct store_request *r, struct partition *p,
+                   struct view *view, uint64_t *lsn)
+{
+    struct write w = {.request = r, .partition = p, .view = view, .hash = hash_bytes(r->key)};
+    int error = 0;
+    if (!state_absent(&e->merged))
+        error = record_encode_blob(&e->merged, r->partition, r->key, &w.record);
+    if (error)
+        return error;
+    w.now = presence_of(&e->merged, w.record);
+    buf_clear(&e->noted);
+    error = noted_superseded(e, &w, &e->local);
+    fresh_operations_count(e, &w);
+    if (!error)
+        error = state_write(e, &w, false, lsn);
+    if (error)
+        blob_unref(w.record);
+    return error;
 }
 
 static bool history_unminted(const struct engine *e, const struct partition *p,
@@ -633,7 +653,8 @@ static int pulled_dots(struct engine *e, struct write *w)
     return 0;
 }
 
-/* The dots of the message into e->dots; they must be dots of this key (RULES 1). */
+/* The dots of the message into e->dots; they must be dots of this key (RULES 1), or no news: of a
+ * key that was reaped no history tells them. */
 static int merge_dots(struct engine *e, struct write *w)
 {
     const struct store_request *r = w->request;
@@ -647,7 +668,8 @@ static int merge_dots(struct engine *e, struct write *w)
         return error;
     for (uint32_t i = 0; i < count; i++) {
         e->dots[i] = dots_at(r->dots, i);
-        if (e->dots[i].seq == 0 || !history_covers(&e->merged.history, e->dots[i]))
+        if (e->dots[i].seq == 0 || (!history_covers(&e->merged.history, e->dots[i]) &&
+                                    !clock_covers(&w->partition->clock, e->dots[i])))
             return GT_ECORRUPT;
     }
     /* A dot twice in the message is once in the log. */
@@ -680,7 +702,9 @@ static int merge_record(struct engine *e, struct write *w, bool as_local)
         return 0;
     }
     int error = 0;
-    if (!state_elided(&e->incoming) && state_equal(&e->merged, &e->incoming)) {
+    if (state_absent(&e->merged)) {
+        w->record = NULL;
+    } else if (!state_elided(&e->incoming) && state_equal(&e->merged, &e->incoming)) {
         w->record = blob_copy(r->record.data, r->record.bytes);
         error = w->record ? 0 : GT_ENOMEM;
     } else {
@@ -704,6 +728,20 @@ static int merge_operations(struct engine *e, struct write *w)
     return error;
 }
 
+/*
+ * A message that would finish the dot of a life that is closed here, and the dot never came before:
+ * it cannot any more, and nobody must count us for it (RULES 8b).
+ */
+static bool merge_closed(const struct engine *e, const struct write *w)
+{
+    const struct store_request *r = w->request;
+    if (r->pulled || dots_count(r->dots) == 0)
+        return false;
+    struct dot d = dots_at(r->dots, 0);
+    return clock_closes(&w->partition->clock, d.actor) && state_find(&e->incoming, d) &&
+           !state_find(&e->merged, d) && !history_covers(&e->local.history, d);
+}
+
 static int merge_write(struct engine *e, struct write *w, bool parked)
 {
     const struct store_request *r = w->request;
@@ -713,6 +751,8 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         BARE ? bare_merge(&e->local, &e->incoming, &e->merged)
              : version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
     e->merged.unknown = false;
+    if (!error && merge_closed(e, w))
+        error = GT_EINCARNATION;
     if (!error && !BARE)
         error = merge_dots(e, w);
     if (!error && r->plain && dots_count(r->dots) > 0 && !BARE)
@@ -723,6 +763,12 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         store_result_release(&result);
         return error;
     }
+    /* A state without siblings says of its history that it has gone. Where the clock says so of all
+     * of it, nothing is kept: the key was reaped, here before or at the sender (RULES 19). */
+    if (e->merged.sibling_count == 0 && (sender || e->local.sibling_count == 0) &&
+        (clock_covers_history(&w->partition->clock, &e->merged.history) ||
+         (sender && clock_covers_history(sender, &e->merged.history))))
+        state_clear(&e->merged);
     for (uint32_t i = 0; MUTANT(clock_from_vector) && i < e->incoming.history.vector_count; i++) {
         struct dot d = e->incoming.history.vector[i];
         clock_add_range(&w->partition->clock, d.actor, 1, d.seq);

@@ -86,8 +86,8 @@ static int each_partition(void *arg, struct slice key, struct slice value)
     clock_init(&clock);
     clock_init(&floor);
     fill_init(&fill);
-    int error = partition_value_decode(value, &t->lsn, &t->expected, &clock, &floor, &operations,
-                                       &fill);
+    int error =
+        partition_value_decode(value, &t->lsn, &t->expected, &clock, &floor, &operations, &fill);
     clock_close(&clock);
     clock_close(&floor);
     fill_close(&fill);
@@ -137,8 +137,8 @@ static int newer_keep(struct check *c, const struct state_record *s, uint64_t ls
 {
     static const struct presence unused;
     uint64_t hash = hash_bytes(s->key);
-    struct blob *record = blob_copy(s->record.data, s->record.bytes);
-    if (!record)
+    struct blob *record = s->reaped ? NULL : blob_copy(s->record.data, s->record.bytes);
+    if (!record && !s->reaped)
         return GT_ENOMEM;
     struct overlay_entry *entry = overlay_find(c->newer, s->partition, hash, s->key);
     if (entry) {
@@ -161,7 +161,7 @@ static int each_logged(void *arg, const struct wal_record *r)
     struct state_record s;
     char text[64];
     c->log_records++;
-    if (r->type != LOG_STATE) {
+    if (r->type != LOG_STATE && r->type != LOG_REAP) {
         if (r->type == LOG_META || r->type == LOG_CLOCK || r->type == LOG_FILL ||
             r->type >= LOG_OPTIONAL_MIN)
             return 0;
@@ -169,7 +169,7 @@ static int each_logged(void *arg, const struct wal_record *r)
         problem(c, "log record", text, GT_EFORMAT);
         return 0;
     }
-    int error = state_record_decode(r->payload, &s);
+    int error = state_record_decode(r, &s);
     if (error) {
         snprintf(text, sizeof(text), "lsn %llu", (unsigned long long)r->lsn);
         problem(c, "log record", text, error);

@@ -236,9 +236,9 @@ static int partition_write(struct engine_job *j, struct index_write *w,
     uint8_t at[INDEX_KEY_BYTES_MAX];
     for (uint32_t i = 0; i < cp->list.count; i++) {
         const struct overlay_entry *entry = cp->list.items[i];
-        error = j->index->put(w, INDEX_DATA,
-                              index_data_key(at, entry->partition, entry->hash, overlay_key(entry)),
-                              slice_blob(entry->record));
+        struct slice key = index_data_key(at, entry->partition, entry->hash, overlay_key(entry));
+        error = entry->record ? j->index->put(w, INDEX_DATA, key, slice_blob(entry->record))
+                              : j->index->remove(w, INDEX_DATA, key);
         if (error)
             return error;
     }

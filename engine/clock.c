@@ -130,7 +130,7 @@ static uint32_t closed_place(const struct clock *c, uint64_t node)
     return low;
 }
 
-static bool closed_covers(const struct clock *c, struct actor actor)
+bool clock_closes(const struct clock *c, struct actor actor)
 {
     if (c->closed_count == 0)
         return false;
@@ -314,7 +314,7 @@ int clock_copy(struct clock *to, const struct clock *from)
 int clock_add_range(struct clock *c, struct actor actor, uint64_t first, uint64_t last)
 {
     gt_assert(first > 0 && first <= last);
-    if (closed_covers(c, actor))
+    if (clock_closes(c, actor))
         return 0;
     uint32_t at = entry_place(c, actor);
     if (at < c->entry_count && actor_equal(c->entries[at].actor, actor)) {
@@ -369,7 +369,7 @@ int clock_merge(struct clock *c, const struct clock *from)
     for (uint32_t i = 0; !error && i < from->entry_count; i++) {
         const struct clock_entry *source = &from->entries[i];
         struct clock_entry *e;
-        if (closed_covers(c, source->actor))
+        if (clock_closes(c, source->actor))
             continue;
         error = entry_open(c, source->actor, source->range_count, &e);
         if (!error)
@@ -380,7 +380,7 @@ int clock_merge(struct clock *c, const struct clock *from)
 
 bool clock_covers(const struct clock *c, struct dot d)
 {
-    if (closed_covers(c, d.actor))
+    if (clock_closes(c, d.actor))
         return true;
     const struct clock_entry *e = entry_find(c, d.actor);
     return e && entry_has(e, d.seq, d.seq);
@@ -391,13 +391,21 @@ bool clock_covers_history(const struct clock *c, const struct history *h)
     for (uint32_t i = 0; i < h->vector_count; i++) {
         struct dot d = h->vector[i];
         const struct clock_entry *e = entry_find(c, d.actor);
-        if (!closed_covers(c, d.actor) && !(e && entry_has(e, 1, d.seq)))
+        if (!clock_closes(c, d.actor) && !(e && entry_has(e, 1, d.seq)))
             return false;
     }
     for (uint32_t i = 0; i < h->exact_count; i++)
         if (!clock_covers(c, h->exact[i]))
             return false;
     return true;
+}
+
+bool clock_base_covers(const struct clock *c, struct dot d)
+{
+    if (clock_closes(c, d.actor))
+        return true;
+    const struct clock_entry *e = entry_find(c, d.actor);
+    return e && d.seq <= e->base;
 }
 
 static bool entry_includes(const struct clock_entry *a, const struct clock_entry *b)
@@ -413,10 +421,10 @@ static bool entry_includes(const struct clock_entry *a, const struct clock_entry
 bool clock_includes(const struct clock *a, const struct clock *b)
 {
     for (uint32_t i = 0; i < b->closed_count; i++)
-        if (!closed_covers(a, (struct actor){b->closed[i].node, b->closed[i].incarnation}))
+        if (!clock_closes(a, (struct actor){b->closed[i].node, b->closed[i].incarnation}))
             return false;
     for (uint32_t i = 0; i < b->entry_count; i++) {
-        if (closed_covers(a, b->entries[i].actor))
+        if (clock_closes(a, b->entries[i].actor))
             continue;
         const struct clock_entry *e = entry_find(a, b->entries[i].actor);
         if (!e || !entry_includes(e, &b->entries[i]))
@@ -489,9 +497,11 @@ static uint64_t entry_missing(const struct clock_entry *a, const struct clock_en
 uint64_t clock_missing(const struct clock *a, const struct clock *b)
 {
     uint64_t missing = 0;
+    for (uint32_t i = 0; i < b->closed_count; i++)
+        missing += !clock_closes(a, (struct actor){b->closed[i].node, b->closed[i].incarnation});
     for (uint32_t i = 0; i < b->entry_count; i++) {
         const struct clock_entry *e = &b->entries[i];
-        if (!closed_covers(a, e->actor))
+        if (!clock_closes(a, e->actor))
             missing = add_saturated(missing, entry_missing(entry_find(a, e->actor), e));
     }
     return missing;
@@ -606,7 +616,7 @@ static int decode_closed(struct reader *r, struct clock *out)
     }
     /* What is closed has no entry. */
     for (uint32_t i = 0; !error && i < out->entry_count; i++)
-        if (closed_covers(out, out->entries[i].actor))
+        if (clock_closes(out, out->entries[i].actor))
             return GT_ECORRUPT;
     return error;
 }

@@ -54,14 +54,20 @@ int clock_add_range(struct clock *c, struct actor actor, uint64_t first, uint64_
 int clock_merge(struct clock *c, const struct clock *from);
 /* Closes all incarnations of node up to this one and drops their entries. */
 int clock_set_closed(struct clock *c, uint64_t node, uint64_t incarnation);
+/* The actor is closed: all of its dots are covered. */
+bool clock_closes(const struct clock *c, struct actor actor);
 bool clock_covers(const struct clock *c, struct dot d);
 /* Every dot that the history may name is in the clock. A vector entry speaks of the dots of one key
  * up to its seq, and which those are is not known: all up to it are asked for. */
 bool clock_covers_history(const struct clock *c, const struct history *h);
+/* The actor is closed, or all of its dots up to this one are covered. */
+bool clock_base_covers(const struct clock *c, struct dot d);
 /* Every dot of b is in a. */
 bool clock_includes(const struct clock *a, const struct clock *b);
 bool clock_equal(const struct clock *a, const struct clock *b);
-/* How many dots b holds that a lacks: the exact lag of a behind b. */
+/* How many dots b holds that a lacks: the exact lag of a behind b. Lives that b has closed and a
+ * has not count as one: what b holds of them cannot be told any more, so a pulls to have them too.
+ */
 uint64_t clock_missing(const struct clock *a, const struct clock *b);
 /* The highest seq of the actor seen, 0 when none. */
 uint64_t clock_highest(const struct clock *c, struct actor actor);

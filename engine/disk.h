@@ -5,8 +5,8 @@
  * Names are relative to the folder, with '/' between folder and file ("wal/0000000000000001.wal").
  * All calls block; they may be made from several threads, but never two at once on one file.
  * Results are 0 or a GT_E*: GT_ENOTFOUND, GT_ENOSPACE (ENOSPC, EDQUOT), GT_ENOMEM, GT_EDESCRIPTORS
- * (EMFILE, ENFILE), GT_EIO for the rest. The real disk logs errno text and object, once, where it happens. EINTR and short transfers are
- * continued inside.
+ * (EMFILE, ENFILE), GT_EIO for the rest. The real disk logs errno text and object, once, where it
+ * happens. EINTR and short transfers are continued inside.
  */
 #ifndef GT_ENGINE_DISK_H
 #define GT_ENGINE_DISK_H
@@ -19,7 +19,8 @@ struct disk_file; /* an open file */
 #define DISK_NAME_BYTES 64 /* with the final NUL */
 
 struct disk {
-    /* Opens for reading and writing; with create, makes an empty file or truncates what is there. */
+    /* Opens for reading and writing; with create, makes an empty file or truncates what is there.
+     */
     int (*open)(struct disk *d, const char *name, bool create, struct disk_file **out);
     void (*close)(struct disk *d, struct disk_file *f);
     int (*size)(struct disk *d, struct disk_file *f, uint64_t *bytes);
@@ -29,7 +30,8 @@ struct disk {
     int (*write)(struct disk *d, struct disk_file *f, uint64_t offset, const void *data,
                  size_t bytes);
     /* After 0, all that was written to f is durable. After an error nothing is known, and a second
-     * call proves nothing (FSYNC: a failed sync drops the dirty pages and the next one succeeds). */
+     * call proves nothing (FSYNC: a failed sync drops the dirty pages and the next one succeeds).
+     */
     int (*sync)(struct disk *d, struct disk_file *f);
     /* Evicts the file's clean pages, so that what is read next comes from the medium. */
     int (*drop_cache)(struct disk *d, struct disk_file *f);
@@ -51,8 +53,9 @@ struct disk {
  * The real disk (disk_posix.c). Makes the folder (mode 0700, with missing parents) when absent,
  * locks it by an exclusive flock on `node.lock`, in which it writes one line naming the holder
  * ("pid 123 gtstore-node node1"), and keeps the lock until destroyed. 0; GT_ELOCKED with the
- * holder's line in *holder (for the error message); GT_EIO, GT_ENOSPACE, GT_ENOMEM, GT_EDESCRIPTORS,
- * or GT_EPOISONED (a sync failed by EIO) with a text that names path and cause in *holder.
+ * holder's line in *holder (for the error message); GT_EIO, GT_ENOSPACE, GT_ENOMEM,
+ * GT_EDESCRIPTORS, or GT_EPOISONED (a sync failed by EIO) with a text that names path and cause in
+ * *holder.
  */
 #define DISK_HOLDER_BYTES 400
 int disk_posix_new(const char *folder, const char *who, struct log *log, struct disk **out,

@@ -67,21 +67,32 @@ static bool is_at(const struct dotlog *l, uint32_t at, struct dot d)
     return at < l->count && dot_compare(l->entries[at].dot, d) == 0;
 }
 
-void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored)
+void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored,
+                enum dotlog_kind kind)
 {
     uint32_t at = dotlog_place(l, d);
     if (is_at(l, at, d))
         return;
     gt_assert(l->count < l->capacity);
     memmove(&l->entries[at + 1], &l->entries[at], (l->count - at) * sizeof(*l->entries));
-    l->entries[at] = (struct dotlog_entry){d, blob_ref(key), stored};
+    l->entries[at] = (struct dotlog_entry){d, blob_ref(key), stored, (uint8_t)kind};
     l->count++;
+    l->waiting += kind != DOTLOG_VALUE;
+}
+
+void dotlog_learn(struct dotlog *l, uint32_t at, enum dotlog_kind kind)
+{
+    struct dotlog_entry *entry = &l->entries[at];
+    l->waiting -= entry->kind != DOTLOG_VALUE;
+    entry->kind = (uint8_t)kind;
+    l->waiting += entry->kind != DOTLOG_VALUE;
 }
 
 /* The entry is to be overwritten or left out by the caller. */
 static void entry_end(struct dotlog *l, const struct dotlog_entry *entry)
 {
     blob_unref(entry->key);
+    l->waiting -= entry->kind != DOTLOG_VALUE;
     if (!entry->stored)
         return;
     gt_assert(l->gone_count < l->gone_capacity);
@@ -113,7 +124,7 @@ int dotlog_confirm(struct dotlog *l, const struct clock *clocks, uint32_t count)
     if (error)
         return error;
     for (uint32_t i = 0; i < l->count; i++)
-        if (all_cover(clocks, count, l->entries[i].dot))
+        if (l->entries[i].kind == DOTLOG_VALUE && all_cover(clocks, count, l->entries[i].dot))
             entry_end(l, &l->entries[i]);
         else
             l->entries[kept++] = l->entries[i];

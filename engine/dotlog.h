@@ -4,9 +4,11 @@
  * handoff, resync and the measure of lag alike.
  *
  *   entry  (dot, key): one for each live sibling, tombstones too. It goes with the sibling, so
- * there is never one for each overwrite, or when every owner has confirmed the dot. floor  a clock
- * below which entries may be missing: who does not cover it is sent every key. It is raised when
- * the log is over its bound, and is empty otherwise.
+ *          there is never one for each overwrite. That of a value goes also when every owner has
+ *          confirmed the dot; that of a tombstone stays until it is reaped (reap.c), so that
+ *          the log is at the same time the list of those that wait for it.
+ *   floor  a clock below which entries may be missing: who does not cover it is sent every key. It
+ *          is raised when the log is over its bound, and is empty otherwise.
  *
  * After a recovery entries of siblings that were superseded since the checkpoint may still be
  * there: whoever meets one drops it. Missing is none.
@@ -23,15 +25,20 @@
 #include "engine/base/blob.h"
 #include "engine/clock.h"
 
+/* Of the sibling. After a recovery it is not known until the state is looked at. */
+enum dotlog_kind { DOTLOG_UNKNOWN, DOTLOG_VALUE, DOTLOG_TOMBSTONE };
+
 struct dotlog_entry {
     struct dot dot;
     struct blob *key; /* one reference */
     bool stored;      /* in the index */
+    uint8_t kind;     /* enum dotlog_kind */
 };
 
 struct dotlog {
     struct dotlog_entry *entries; /* ascending by dot */
     uint32_t count, capacity;
+    uint32_t waiting; /* of the entries, those that are not known to be values */
     struct dot *gone; /* dropped here, and still in the index */
     uint32_t gone_count, gone_capacity;
 };
@@ -43,11 +50,14 @@ int dotlog_clear(struct dotlog *l);
 /* Room for so many additions and drops, which then cannot fail. 0 or GT_ENOMEM. */
 int dotlog_reserve(struct dotlog *l, uint32_t additions, uint32_t drops);
 /* Takes a reference. Nothing changes when the dot is there. */
-void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored);
+void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored,
+                enum dotlog_kind kind);
+/* What the entry at this place is, when it becomes known. */
+void dotlog_learn(struct dotlog *l, uint32_t at, enum dotlog_kind kind);
 void dotlog_drop(struct dotlog *l, struct dot d); /* nothing when it is not there */
 /* The first place whose dot is not below. */
 uint32_t dotlog_place(const struct dotlog *l, struct dot d);
-/* Drops every entry that all of these clocks cover. 0 or GT_ENOMEM (unchanged). */
+/* Drops every entry of a value that all of these clocks cover. 0 or GT_ENOMEM (unchanged). */
 int dotlog_confirm(struct dotlog *l, const struct clock *clocks, uint32_t count);
 
 #define DOTLOG_KEY_BYTES 26

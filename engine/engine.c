@@ -395,6 +395,7 @@ void engine_partition(const struct engine *e, uint32_t partition, struct engine_
     out->clock = &p->clock;
     out->floor = &p->floor;
     out->log_entries = p->log.count;
+    out->tombstones = p->log.waiting;
 }
 
 void engine_totals(const struct engine *e, struct engine_totals *out)
@@ -404,6 +405,8 @@ void engine_totals(const struct engine *e, struct engine_totals *out)
                                   .bytes = e->totals.bytes,
                                   .index_file_bytes = e->index->file_bytes(e->index),
                                   .bad_records = e->metrics.bad_records_count};
+    for (uint32_t i = 0; i < e->partition_count; i++)
+        out->tombstones += e->partitions[i] ? e->partitions[i]->log.waiting : 0;
     for (uint32_t i = 0; i < e->file_count; i++)
         out->log_file_bytes += e->files[i].bytes;
 }

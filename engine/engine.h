@@ -22,7 +22,7 @@
  *            states.
  *   2 META   varint length, name; varint length, value (empty = removed); u64 stamp of the request
  *   3 DROP   reserved: a partition with its clock, log and floor
- *   4 REAP   reserved: one key without trace
+ *   4 REAP   as STATE, with an empty record: nothing stands for the key any more (RULES 19)
  *   5 CLOCK  varint partition; varint length, clock: merged whole into the partition's; varint
  * bytes, operations superseded among its dots and not noted before; u64 stamp up to which more of
  *            them may be missing
@@ -123,7 +123,7 @@ enum store_kind {
     STORE_PULL,      /* what a replica with this clock lacks (RULES 3) */
     STORE_CLOCK,     /* merges a cut clock, when all that it speaks of is stored */
     STORE_VERIFY,    /* the digests of a run of keys, read again */
-    STORE_CONFIRM,   /* every owner has what all these clocks cover: the dot log may forget it */
+    STORE_CONFIRM,   /* what the other owners have: the dot log forgets it, tombstones are reaped */
     STORE_OPERATION, /* whether the write of this operation id has happened (RULES 10) */
     STORE_REST,      /* a run of keys that were pulled is all that the sender has (RULES 7) */
     STORE_FILL       /* a partition begins to fill, or is whole */
@@ -143,7 +143,9 @@ struct store_request {
     struct slice key; /* PUT, MERGE, LOAD, OPERATION: the key. META: the name. */
     /* PUT */
     struct slice value;
-    struct slice context; /* as clients hold it (version.h), or empty */
+    /* As clients hold it (version.h), or empty. LOAD: what the asker demands to find in the state.
+     */
+    struct slice context;
     /* PUT, OPERATION. A put whose operation is known here, live or superseded, mints nothing: its
      * dot is returned. */
     uint8_t op[OP_ID_BYTES];
@@ -175,7 +177,7 @@ struct store_request {
     bool pulled;
     /* MERGE of a pulled state: the sender's clock, cut with it. PULL: the asker's. CLOCK:
      * the one to merge. Encoded as clock.h says. CONFIRM: those of all other owners, repeated
-     * varint length, clock. */
+     * varint length, clock; durable there, and of owners that vote. */
     struct slice clock;
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
@@ -214,13 +216,15 @@ struct store_result {
      *   SCAN, PULL: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
      * LOAD of an absent key is 0 with no record. */
     int result;
-    struct blob *record;  /* PUT, MERGE: resulting state; LOAD, OPERATION: the state, NULL when
-                             absent */
-    struct blob *dots;    /* PUT: the new dot first, then the replaced ones. OPERATION, known: its
-                             dot first, then those of the live siblings */
-    struct blob *context; /* PUT: for the client */
-    uint64_t stamp;       /* PUT: of the new sibling; OPERATION: of the known one */
-    bool known_op;        /* PUT: the operation was found, nothing minted; OPERATION: it is known */
+    struct blob *record; /* PUT, MERGE: resulting state; LOAD, OPERATION: the state, NULL when
+                            absent */
+    struct blob *dots;   /* PUT: the new dot first, then the replaced ones. OPERATION, known: its
+                            dot first, then those of the live siblings */
+    /* PUT: for the client. LOAD: of the context given what this replica's clock does not say to
+     * have been seen and gone, so that it must be in a state; NULL: nothing. */
+    struct blob *context;
+    uint64_t stamp; /* PUT: of the new sibling; OPERATION: of the known one */
+    bool known_op;  /* PUT: the operation was found, nothing minted; OPERATION: it is known */
     /* PUT, MERGE, plain: the siblings that a get answers rather than the one written, a run of dots
      * and the highest of their stamps; NULL: none. */
     struct blob *outranking;
@@ -248,8 +252,9 @@ struct store_result {
     struct blob *clock; /* PULL: cut with the entries */
     bool unknown; /* MERGE: it took the place of a bad record. SCAN, PULL: a record here is bad. The
                      clock of a PULL claims more than is sent then, and must not be merged whole */
-    bool whole;         /* PULL: these are all keys of the range, not those that were lacking */
-    uint64_t lacking;   /* PULL: how many logged dots the asker lacked, those sent included */
+    bool whole;   /* PULL: these are all keys of the range, not those that were lacking */
+    uint64_t lacking; /* PULL: how many logged dots the asker lacked, those sent included */
+    uint32_t reaped;  /* CONFIRM: tombstones that went; with `more` others may be ready to go */
 };
 
 void store_request_release(struct store_request *r); /* drops hold */
@@ -275,7 +280,7 @@ struct engine_config {
     uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
     uint32_t log_entries_max;   /* 0 = LOG_ENTRIES_DEFAULT; above it the largest log starts anew */
     uint64_t operations_bytes_max; /* 0 = 32 MiB: the table of recent operations */
-    bool born_filling;          /* an empty folder that takes the place of a lost one: it fills */
+    bool born_filling; /* an empty folder that takes the place of a lost one: it fills */
 };
 
 /* Of an incarnation: 40 bits of seconds since 1970 above as many random ones (RULES 8a). */
@@ -390,14 +395,15 @@ struct engine_totals {
     uint64_t records, live, bytes; /* of all partitions, overlay included */
     uint64_t index_file_bytes, log_file_bytes;
     uint64_t bad_records;
+    uint64_t tombstones; /* that wait to be reaped, as far as known */
 };
 void engine_totals(const struct engine *e, struct engine_totals *out);
 
 struct engine_partition {
     uint64_t records, live, bytes, digest_sum;
-    const struct clock *clock; /* borrowed, valid until the next call into the engine */
-    const struct clock *floor; /* of the dot log, likewise */
-    uint32_t log_entries;
+    const struct clock *clock;        /* borrowed, valid until the next call into the engine */
+    const struct clock *floor;        /* of the dot log, likewise */
+    uint32_t log_entries, tombstones; /* of its dot log; those that wait to be reaped */
 };
 /* Zeroes and an empty clock for a partition never written. */
 void engine_partition(const struct engine *e, uint32_t partition, struct engine_partition *out);

@@ -4,6 +4,8 @@
  *   engine.c      one request's way in and out, waiting for room, deadlines, figures
  *   admit.c       what a write does: read-modify-write, minting, the log record
  *   read.c        one key's state, LOAD, SCAN
+ *   exchange.c    clocks, the dot log, PULL
+ *   reap.c        tombstones that every owner has go (RULES 19)
  *   lanes.c       the log lane (batches, durability, poison) and the segment lane
  *   checkpoint.c  freezing, chunks, the applied mark, recycling
  *   recover.c     opening a folder; identity; closing
@@ -52,6 +54,7 @@ struct partition {
     struct fill fill;
     /* The highest dot that this node minted here, of one life: the clock may have been given up. */
     uint64_t minted_incarnation, minted;
+    struct dot reap_next; /* reaping goes on at this entry of the log */
 };
 
 struct meta {
@@ -183,7 +186,7 @@ struct engine {
 
     struct overlay *active, *spare;
     struct checkpoint checkpoint;
-    bool checkpoint_wanted; /* after a recovery that replayed something */
+    bool checkpoint_wanted;             /* after a recovery that replayed something */
     bool fill_raised, fill_raised_lost; /* the fill generation is of this process */
 
     uint64_t next_lsn, durable_lsn, applied_lsn, floor_segment;
@@ -237,6 +240,8 @@ void engine_refuse_parked(struct engine *e, int error);
 /* The partition, made when absent; NULL when out of memory. */
 struct partition *engine_partition_get(struct engine *e, uint32_t partition);
 
+struct view;
+
 /* ---- admit.c --------------------------------------------------------------------------------- */
 
 /* Does a write, or answers it. True when it is done with the request (the result is queued or
@@ -253,6 +258,11 @@ uint64_t log_append(struct engine *e, uint8_t type, const struct store_request *
 /* A STORE_MERGE; of the kind STORE_REST it answers nothing, and an empty record is the empty state.
  * 0, NO_ROOM, or an error. */
 int admit_merge(struct engine *e, const struct store_request *r, bool parked);
+/* What stands for r->key, e->local as seen by the view, becomes e->merged; an absent state leaves
+ * no record. No dot is set. *lsn is when it is durable. 0, NO_ROOM, or an error: nothing has
+ * changed. */
+int engine_replace(struct engine *e, const struct store_request *r, struct partition *p,
+                   struct view *view, uint64_t *lsn);
 
 /* ---- read.c ---------------------------------------------------------------------------------- */
 
@@ -298,7 +308,8 @@ void engine_answer_at(struct engine *e, struct store_result *result, uint64_t ls
 
 /* One entry of a partition's dot log. 0 or GT_ENOMEM. */
 int engine_dot_keep(struct engine *e, struct partition *p, struct dot d, struct slice key,
-                    bool stored);
+                    bool stored, enum dotlog_kind kind);
+enum dotlog_kind engine_dot_kind(const struct sibling *sibling);
 /* The dot log after e->local became e->merged; room was made by log_prepare. Cannot fail. */
 void engine_log_update(struct engine *e, struct partition *p, struct blob *key);
 /* Room for that, and the key to keep: 0 or GT_ENOMEM. *key is one reference, NULL when nothing new
@@ -325,6 +336,14 @@ void fill_raise(struct engine *e, struct identity_value *identity, bool lost);
 int admit_fill(struct engine *e, const struct store_request *r, bool parked);
 int admit_rest(struct engine *e, const struct store_request *r, bool parked);
 int fill_replay(struct engine *e, struct slice payload, uint64_t lsn, uint64_t *replayed);
+
+/* ---- reap.c ---------------------------------------------------------------------------------- */
+
+/* Reaps what these clocks, of all other owners, allow. Fills result->reaped and more; *lsn is when
+ * it is durable, 0 when nothing was reaped. */
+void engine_reap(struct engine *e, const struct store_request *r, struct partition *p,
+                 const struct clock *clocks, uint32_t count, struct store_result *result,
+                 uint64_t *lsn);
 
 /* ---- lanes.c --------------------------------------------------------------------------------- */
 

@@ -21,15 +21,20 @@
 
 /* ---- the log, kept --------------------------------------------------------------------------- */
 
+enum dotlog_kind engine_dot_kind(const struct sibling *sibling)
+{
+    return sibling->flags & SIBLING_TOMBSTONE ? DOTLOG_TOMBSTONE : DOTLOG_VALUE;
+}
+
 int engine_dot_keep(struct engine *e, struct partition *p, struct dot d, struct slice key,
-                    bool stored)
+                    bool stored, enum dotlog_kind kind)
 {
     int error = dotlog_reserve(&p->log, 1, 0);
     struct blob *kept = error ? NULL : blob_copy(key.data, key.bytes);
     if (!kept)
         return GT_ENOMEM;
     uint32_t before = p->log.count;
-    dotlog_add(&p->log, d, kept, stored);
+    dotlog_add(&p->log, d, kept, stored, kind);
     e->log_entries += p->log.count - before;
     blob_unref(kept);
     return 0;
@@ -92,7 +97,8 @@ void engine_log_update(struct engine *e, struct partition *p, struct blob *key)
             dotlog_drop(&p->log, e->local.siblings[i].dot);
     for (uint32_t i = 0; i < e->merged.sibling_count; i++)
         if (!live_in(&e->local, e->merged.siblings[i].dot) && !MUTANT(log_forgets))
-            dotlog_add(&p->log, e->merged.siblings[i].dot, key, false);
+            dotlog_add(&p->log, e->merged.siblings[i].dot, key, false,
+                       engine_dot_kind(&e->merged.siblings[i]));
     blob_unref(key);
     e->log_entries += p->log.count; /* modulo 2^64 */
     e->log_entries -= before;
@@ -113,6 +119,11 @@ int engine_clock_read(struct engine *e, const struct partition *p, struct slice 
     struct reader r = reader_of(bytes);
     clock_clear(&e->incoming_clock);
     int error = clock_decode(&r, &e->incoming_clock);
+    struct actor self = {e->identity.node_id, e->identity.incarnation};
+    if (!error && clock_closes(&e->incoming_clock, self)) {
+        log_warn(e->log, "clock refused: it closes the present life of this node");
+        return GT_ECORRUPT;
+    }
     for (uint32_t i = 0; !error && i < e->incoming_clock.entry_count; i++) {
         struct actor actor = e->incoming_clock.entries[i].actor;
         struct dot highest = {actor, clock_highest(&e->incoming_clock, actor)};
@@ -215,15 +226,18 @@ void engine_confirm(struct engine *e, const struct store_request *r)
     for (int i = 0; i < CONFIRMS_MAX; i++)
         clock_init(&clocks[i]);
     int count = clocks_decode(r->clock, clocks, CONFIRMS_MAX);
-    int error = count < 0 ? count : 0;
-    if (!error && p) {
+    struct store_result result = {.kind = r->kind, .tag = r->tag, .result = count < 0 ? count : 0};
+    uint64_t lsn = 0;
+    if (count >= 0 && p) {
         uint32_t before = p->log.count;
-        error = dotlog_confirm(&p->log, clocks, (uint32_t)count);
+        result.result = dotlog_confirm(&p->log, clocks, (uint32_t)count);
         e->log_entries -= before - p->log.count;
     }
+    if (!result.result && p)
+        engine_reap(e, r, p, clocks, (uint32_t)count, &result, &lsn);
     for (int i = 0; i < CONFIRMS_MAX; i++)
         clock_close(&clocks[i]);
-    answer_error(e, r, error);
+    engine_answer_at(e, &result, lsn);
 }
 
 /* ---- pull ------------------------------------------------------------------------------------ */

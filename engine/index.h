@@ -20,7 +20,7 @@
 
 enum index_table { INDEX_META, INDEX_PARTITION, INDEX_DATA, INDEX_LOG, INDEX_TABLES };
 
-#define INDEX_LANES 3 /* loop, reader, checkpoint */
+#define INDEX_LANES         3 /* loop, reader, checkpoint */
 #define INDEX_KEY_BYTES_MAX 511
 
 struct index_write;
@@ -35,9 +35,9 @@ struct index {
     int (*scan)(struct index *x, unsigned lane, enum index_table table, struct slice from,
                 int (*each)(void *arg, struct slice key, struct slice value), void *arg);
     int (*begin)(struct index *x, struct index_write **out);
-    int (*put)(struct index_write *w, enum index_table table, struct slice key,
-               struct slice value);
-    int (*remove)(struct index_write *w, enum index_table table, struct slice key); /* 0 if absent */
+    int (*put)(struct index_write *w, enum index_table table, struct slice key, struct slice value);
+    int (*remove)(struct index_write *w, enum index_table table,
+                  struct slice key); /* 0 if absent */
     /* Ends the write in every case; after 0 it is durable. */
     int (*commit)(struct index_write *w);
     void (*abort)(struct index_write *w);

@@ -151,9 +151,14 @@ void overlay_entry_free(struct overlay_entry *entry)
     free(entry);
 }
 
+static uint64_t record_bytes(const struct blob *record)
+{
+    return record ? record->bytes : 0;
+}
+
 static uint64_t entry_memory(const struct overlay_entry *entry)
 {
-    return sizeof(*entry) + entry->key_bytes + entry->record->bytes + ENTRY_OVERHEAD;
+    return sizeof(*entry) + entry->key_bytes + record_bytes(entry->record) + ENTRY_OVERHEAD;
 }
 
 void overlay_touch(struct overlay *o, uint32_t partition)
@@ -179,7 +184,7 @@ void overlay_insert(struct overlay *o, struct overlay_entry *entry, struct blob 
     entry->next = chain->first;
     chain->first = entry;
     chain->records++;
-    chain->bytes += entry->key_bytes + record->bytes;
+    chain->bytes += entry->key_bytes + record_bytes(record);
     o->records++;
     o->bytes += entry_memory(entry);
 }
@@ -189,12 +194,12 @@ void overlay_replace(struct overlay *o, struct overlay_entry *entry, struct blob
 {
     struct overlay_chain *chain = &o->chains[entry->partition];
     o->bytes -= entry_memory(entry);
-    chain->bytes -= entry->record->bytes;
+    chain->bytes -= record_bytes(entry->record);
     blob_unref(entry->record);
     entry->record = record;
     entry->now = *now;
     entry->lsn = lsn;
-    chain->bytes += record->bytes;
+    chain->bytes += record_bytes(record);
     o->bytes += entry_memory(entry);
 }
 

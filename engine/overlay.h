@@ -3,6 +3,9 @@
  * engine's own and belongs to the loop thread until it is frozen; a frozen overlay is not changed
  * by anybody, so that the checkpoint may read it on its thread while the loop does.
  *
+ * An entry of a key that was reaped has no record: it hides what older layers hold, until the
+ * checkpoint has taken that out of the index.
+ *
  * An entry knows what it is (its record and the log number of it) and its *base*: what the index
  * holds for the key at the moment when this entry is written there. The difference of the two is
  * what a checkpoint changes in the counts of the partition.
@@ -27,7 +30,7 @@ struct presence {
 
 struct overlay_entry {
     struct overlay_entry *next; /* of the same partition */
-    struct blob *record;        /* one reference */
+    struct blob *record;        /* one reference; NULL: the key is gone */
     uint64_t hash, lsn;         /* of the key; of the newest log record of this key */
     struct presence now, base;
     uint32_t partition, key_bytes;
@@ -73,7 +76,8 @@ struct overlay_entry *overlay_find(const struct overlay *o, uint32_t partition, 
 /*
  * A new key goes in by three steps, of which only the first two can fail, so that the caller can
  * be sure of them before it logs: reserve makes room in the tables for one entry of the partition,
- * entry_new makes the entry (overlay_entry_free undoes it), insert puts it in. The record is given.
+ * entry_new makes the entry (overlay_entry_free undoes it), insert puts it in. The record is given;
+ * NULL: the key is gone.
  */
 int overlay_reserve(struct overlay *o, uint32_t partition);
 struct overlay_entry *overlay_entry_new(uint32_t partition, uint64_t hash, struct slice key,

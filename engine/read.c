@@ -58,6 +58,8 @@ int view_read(struct engine *e, uint32_t partition, uint64_t hash, struct slice 
         view->record = blob_ref(entry->record);
         view->presence = entry->now;
         view->lsn = entry->lsn;
+        if (!view->record)
+            return 0; /* reaped */
     } else {
         error = index_read(e, READ_LANE_LOOP, partition, hash, key, &view->record);
         if (error == GT_ENOTFOUND)
@@ -101,6 +103,38 @@ void engine_answer_at(struct engine *e, struct store_result *result, uint64_t ls
     result_push(&b->waiters, result);
 }
 
+/*
+ * What of the context is still to be found in a state. A dot in our clock is included by what we
+ * hold, or went when its key was reaped, and its history with it: nobody can show it any more.
+ */
+static int load_context(struct engine *e, const struct store_request *r, struct blob **left)
+{
+    struct slice bytes = r->context;
+    const struct clock *clock = &e->empty_clock;
+    uint64_t hash = hash_bytes(r->key);
+    if (r->partition < e->partition_count && e->partitions[r->partition])
+        clock = &e->partitions[r->partition]->clock;
+    if (bytes.bytes == 0)
+        return 0;
+    int error = context_decode(bytes, hash, &e->context);
+    if (error)
+        return error;
+    history_clear(&e->returned);
+    for (uint32_t i = 0; !error && i < e->context.vector_count; i++)
+        if (!clock_base_covers(clock, e->context.vector[i]))
+            error =
+                history_raise(&e->returned, e->context.vector[i].actor, e->context.vector[i].seq);
+    for (uint32_t i = 0; !error && i < e->context.exact_count; i++)
+        if (!clock_covers(clock, e->context.exact[i]))
+            error = history_add(&e->returned, e->context.exact[i]);
+    if (error || history_empty(&e->returned))
+        return error;
+    buf_clear(&e->scratch);
+    error = context_encode(&e->returned, hash, &e->scratch);
+    *left = error ? NULL : buf_blob(&e->scratch);
+    return error ? error : *left ? 0 : GT_ENOMEM;
+}
+
 void engine_load(struct engine *e, const struct store_request *r)
 {
     struct store_result result = {.kind = STORE_LOAD, .tag = r->tag};
@@ -110,6 +144,8 @@ void engine_load(struct engine *e, const struct store_request *r)
         result.result = GT_ELIMIT;
     else
         result.result = view_read(e, r->partition, hash_bytes(r->key), r->key, NULL, &view);
+    if (!result.result)
+        result.result = load_context(e, r, &result.context);
     result.record = view.record;
     engine_answer_at(e, &result, view.lsn);
 }
@@ -270,7 +306,8 @@ static int scan_emit(struct scan *s, struct slice key, struct slice record)
 static int scan_emit_overlay(struct scan *s)
 {
     struct overlay_entry *entry = s->list->items[s->at];
-    int end = scan_emit(s, overlay_key(entry), slice_blob(entry->record));
+    int end =
+        entry->record ? scan_emit(s, overlay_key(entry), slice_blob(entry->record)) : 0; /* gone */
     if (end)
         return end;
     if (entry->lsn > s->lsn)

@@ -108,7 +108,7 @@ static int dot_load(void *arg, struct slice index_key, struct slice value)
     struct partition *p = error ? NULL : engine_partition_get(e, number);
     if (!error && !p)
         error = GT_ENOMEM;
-    return error ? error : engine_dot_keep(e, p, d, key, true);
+    return error ? error : engine_dot_keep(e, p, d, key, true, DOTLOG_UNKNOWN);
 }
 
 static int index_load(struct loading *l)
@@ -190,6 +190,9 @@ static int presence_read(struct engine *e, const struct state_record *s, const s
                          struct presence *out)
 {
     state_clear(&e->local);
+    *out = (struct presence){0};
+    if (!record)
+        return 0;
     int error = record_decode(slice_blob(record), s->partition, s->key, &e->local);
     if (error == GT_ENOMEM)
         return error;
@@ -225,15 +228,16 @@ static int state_install(struct replay *replay, struct partition *p, struct stat
 {
     struct engine *e = replay->e;
     uint64_t hash = hash_bytes(s->key);
-    struct blob *record = blob_copy(s->record.data, s->record.bytes);
-    if (!record)
+    struct blob *record = s->reaped ? NULL : blob_copy(s->record.data, s->record.bytes);
+    if (!record && !s->reaped)
         return GT_ENOMEM;
     struct presence now;
     struct overlay_entry *entry = overlay_find(e->active, s->partition, hash, s->key);
     int error = presence_read(e, s, record, &now);
     /* What it superseded stays in the dot log until somebody looks: nothing is read here. */
     for (uint32_t i = 0; i < e->local.sibling_count && !error; i++)
-        error = engine_dot_keep(e, p, e->local.siblings[i].dot, s->key, false);
+        error = engine_dot_keep(e, p, e->local.siblings[i].dot, s->key, false,
+                                engine_dot_kind(&e->local.siblings[i]));
     if (!error && entry)
         s->previous = entry->now;
     else if (!error)
@@ -264,7 +268,7 @@ static int state_install(struct replay *replay, struct partition *p, struct stat
 static int state_replay(struct replay *replay, const struct wal_record *r)
 {
     struct state_record s;
-    int error = state_record_decode(r->payload, &s);
+    int error = state_record_decode(r, &s);
     if (error)
         return error;
     stamp_raise(replay->e, s.stamp);
@@ -339,7 +343,7 @@ static int deliver(void *arg, const struct wal_record *r)
     if (r->lsn > replay->lsn + 1)
         replay->gap = true;
     replay->lsn = r->lsn;
-    if (r->type == LOG_STATE)
+    if (r->type == LOG_STATE || r->type == LOG_REAP)
         error = state_replay(replay, r);
     else if (r->type == LOG_META)
         error = meta_replay(replay, r);

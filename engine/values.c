@@ -43,9 +43,10 @@ uint64_t read_u64_or_zero(struct reader *r)
     return reader_left(r) >= 8 ? read_u64(r) : 0;
 }
 
-int state_record_decode(struct slice payload, struct state_record *s)
+int state_record_decode(const struct wal_record *record, struct state_record *s)
 {
-    struct reader r = reader_of(payload);
+    struct reader r = reader_of(record->payload);
+    s->reaped = record->type == LOG_REAP;
     uint64_t partition = read_varint(&r);
     s->key = read_bytes(&r);
     s->previous = (struct presence){.kind = read_u8(&r)};
@@ -63,7 +64,7 @@ int state_record_decode(struct slice payload, struct state_record *s)
     s->operations = s->unnoted ? slice_of(NULL, 0) : read_bytes(&r);
     bool fits = partition < PARTITIONS_MAX && s->key.bytes >= 1 && s->key.bytes <= KEY_BYTES_MAX &&
                 s->previous.kind <= PRESENCE_BAD && s->record.bytes <= BLOB_BYTES_MAX &&
-                s->operations.bytes % OPERATION_BYTES == 0;
+                s->operations.bytes % OPERATION_BYTES == 0 && (!s->reaped || s->record.bytes == 0);
     s->partition = (uint32_t)partition;
     return r.failed || !fits ? GT_ECORRUPT : 0;
 }

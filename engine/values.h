@@ -14,6 +14,7 @@
 /* Types of log records. */
 #define LOG_STATE        1
 #define LOG_META         2
+#define LOG_REAP         4
 #define LOG_CLOCK        5
 #define LOG_FILL         6
 #define LOG_OPTIONAL_MIN 128 /* types from here on may be skipped by who does not know them */
@@ -32,7 +33,7 @@ int index_data_key_split(struct slice index_key, uint32_t *partition, uint64_t *
                          struct slice *key);
 struct slice index_partition_key(uint8_t at[2], uint32_t partition);
 
-/* A STATE record of the log, taken apart; slices borrow from the payload. */
+/* A STATE or REAP record of the log, taken apart; slices borrow from the payload. */
 struct state_record {
     uint32_t partition;
     struct slice key, dots, record;
@@ -40,8 +41,9 @@ struct state_record {
     uint64_t stamp;          /* of the request */
     struct slice operations; /* rows that it noted (operations.h) */
     bool unnoted;            /* an earlier version wrote it, which noted none */
+    bool reaped;             /* nothing stands for the key any more */
 };
-int state_record_decode(struct slice payload, struct state_record *s); /* 0 or GT_ECORRUPT */
+int state_record_decode(const struct wal_record *r, struct state_record *s); /* 0, GT_ECORRUPT */
 
 /* What a partition counts about its records (RULES 16). */
 struct counts {
@@ -101,7 +103,7 @@ struct identity_value {
     uint8_t cluster_id[16], boot_id[16];
     char role[ROLE_BYTES_MAX];
     struct engine_damage damage;
-    bool log_made; /* wal/ has held a segment ever since, or the log was lost */
+    bool log_made;            /* wal/ has held a segment ever since, or the log was lost */
     uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
     uint8_t fill_flags;       /* enum fill_flag */
 };

@@ -141,9 +141,9 @@ bool state_equal(const struct state *a, const struct state *b);
  *   keep a sibling d of local     iff  d is live in incoming, or d is not in H(incoming); and, when
  *                                      incoming_clock is given (states of a pull), d is not in
  *                                      incoming_clock unless live in incoming.
- * A sibling that is live on one side alone, and was not minted by a retry itself, is not kept either
- * when the other side's history names its operation. The history of the result is the join. A clock may be NULL: then it covers
- * nothing. local_clock is not used when local->unknown.
+ * A sibling that is live on one side alone, and was not minted by a retry itself, is not kept
+ * either when the other side's history names its operation. The history of the result is the join.
+ * A clock may be NULL: then it covers nothing. local_clock is not used when local->unknown.
  *
  * An ELIDED sibling of incoming must be live with its value in local, or not be kept: otherwise
  * GT_EMISSING. out is a third state. Also GT_ENOMEM.

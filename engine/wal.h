@@ -68,9 +68,9 @@
 #include "engine/base/buf.h"
 #include "engine/disk.h"
 
-#define WAL_BLOCK 4096u
-#define WAL_BATCH_HEADER 64u
-#define WAL_SEGMENT_BYTES_MIN (64u << 10)
+#define WAL_BLOCK                 4096u
+#define WAL_BATCH_HEADER          64u
+#define WAL_SEGMENT_BYTES_MIN     (64u << 10)
 #define WAL_SEGMENT_BYTES_DEFAULT (64u << 20)
 
 enum wal_batch_flag { WAL_CLOSE = 1, WAL_SEAL = 2 };
@@ -119,12 +119,12 @@ struct wal_report {
     uint64_t segments, batches, records; /* read, also those up to applied_lsn */
     uint64_t first_lsn;                  /* of the first record read; 0 when none */
     uint64_t last_lsn; /* the highest that the log shows was given out, lost ones too; 0: none */
-    uint64_t last_segment;               /* highest number found, 0 when none */
-    uint32_t chain;                      /* for the next batch */
-    bool clean;                          /* the last batch was a CLOSE mark */
-    bool tail;                           /* unproven tail: bytes of a batch that is not whole */
+    uint64_t last_segment; /* highest number found, 0 when none */
+    uint32_t chain;        /* for the next batch */
+    bool clean;            /* the last batch was a CLOSE mark */
+    bool tail;             /* unproven tail: bytes of a batch that is not whole */
     uint64_t tail_segment, tail_offset;
-    bool middle; /* corruption in the middle */
+    bool middle;                            /* corruption in the middle */
     uint64_t lost_first_lsn, lost_last_lsn; /* hull of the lost ranges; 0 when not known or none */
 };
 

@@ -192,7 +192,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 18);
+    put_array(w, 20);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -211,6 +211,8 @@ static void put_report(struct writer *w, const struct node_report *r)
     put_u(w, r->operations_bytes);
     put_u(w, r->operations_s);
     put_u(w, r->filling);
+    put_u(w, r->tombstones);
+    put_u(w, r->reaped);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -398,6 +400,16 @@ static void put_body(struct writer *w, const struct msg *m)
         put_reply_head(w, &m->clocks.head);
         put_bin(w, m->clocks.clocks);
         return;
+    case MSG_RETIRED:
+        put_start(w, m, 1);
+        put_bin(w, m->retired.lives);
+        return;
+    case MSG_RETIRED_REPLY:
+        put_start(w, m, 3);
+        put_reply_head(w, &m->retired.head);
+        put_bin(w, m->retired.lives);
+        put_bin(w, m->retired.parcels);
+        return;
     case MSG_PULL:
         put_start(w, m, 8);
         put_request_head(w, &m->pull.head);
@@ -547,6 +559,9 @@ static size_t body_bytes_expected(const struct msg *m)
     case MSG_CLOCKS:
     case MSG_CLOCKS_REPLY:
         return bytes + m->clocks.clocks.bytes;
+    case MSG_RETIRED:
+    case MSG_RETIRED_REPLY:
+        return bytes + m->retired.lives.bytes + m->retired.parcels.bytes;
     case MSG_PULL:
         return bytes + m->pull.clock.bytes + m->pull.from_key.bytes;
     case MSG_PULL_REPLY:
@@ -1026,6 +1041,8 @@ static void get_report(struct fields *f, struct node_report *r)
     r->operations_bytes = get_u(&in, UINT64_MAX);
     r->operations_s = get_u(&in, UINT64_MAX);
     r->filling = (uint32_t)get_u(&in, PARTITIONS_MAX);
+    r->tombstones = get_u(&in, UINT64_MAX);
+    r->reaped = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 
@@ -1246,6 +1263,14 @@ static void get_body(struct fields *f, struct msg *m)
         get_reply_head(f, &m->clocks.head);
         m->clocks.clocks = get_bytes(f);
         return;
+    case MSG_RETIRED:
+        m->retired.lives = get_run(f, LIFE_BYTES);
+        return;
+    case MSG_RETIRED_REPLY:
+        get_reply_head(f, &m->retired.head);
+        m->retired.lives = get_run(f, LIFE_BYTES);
+        m->retired.parcels = get_run(f, 2);
+        return;
     case MSG_PULL:
         get_request_head(f, &m->pull.head);
         m->pull.partition = get_partition(f);
@@ -1439,6 +1464,8 @@ static const char *type_name(enum msg_type type)
         return #t
         NAME(HELLO);
         NAME(HELLO_REPLY);
+        NAME(RETIRED);
+        NAME(RETIRED_REPLY);
         NAME(PING);
         NAME(PING_REPLY);
         NAME(PUT);

@@ -42,6 +42,8 @@ enum msg_type {
     MSG_CLOCKS_REPLY = 29, /* owner -> owner: my clocks; and what are yours? */
     MSG_PULL = 32,
     MSG_PULL_REPLY = 33, /* owner -> owner: send what this clock lacks */
+    MSG_RETIRED = 36,
+    MSG_RETIRED_REPLY = 37, /* member -> member: these lives are over; do you know? */
     MSG_OPERATION = 26,
     MSG_OPERATION_REPLY = 27, /* coordinator -> replica: was it written? */
     MSG_MAP_GET = 30,
@@ -141,7 +143,9 @@ struct node_report { /* heartbeats carry it, the status shows it */
     struct engine_damage damage; /* the mark of its log */
     /* The table of recent operations: rows, memory, and how far back it surely reaches. */
     uint64_t operations, operations_bytes, operations_s;
-    uint32_t filling;            /* partitions in which it has no vote: it is catching up */
+    uint32_t filling; /* partitions in which it has no vote: it is catching up */
+    uint64_t tombstones,
+        reaped; /* those that wait to be reaped; those that were, since the start */
 };
 
 struct status_node {
@@ -278,6 +282,13 @@ struct msg {
             struct reply_head head; /* reply */
             struct slice clocks;    /* as store_result.entries of CLOCKS */
         } clocks;
+        struct {                    /* RETIRED, RETIRED_REPLY */
+            struct reply_head head; /* reply */
+            /* A run of { u64 node, u64 incarnation }: its lives up to this one are over. REPLY:
+             * those of which the answering side knows it durably. */
+            struct slice lives;
+            struct slice parcels; /* REPLY: partitions for which it holds parcels, a run of u16 */
+        } retired;
         struct {
             struct request_head head;
             uint32_t partition;
@@ -344,9 +355,9 @@ struct msg {
             struct msg_event *events; /* oldest first; decode: in the decoder's zone */
             uint32_t event_count;
         } events_reply;
-        struct {                     /* ACCEPT_LOSS, to each node */
-            bool apply;              /* or only say what would be accepted */
-            uint32_t first, last;    /* of partitions */
+        struct {                  /* ACCEPT_LOSS, to each node */
+            bool apply;           /* or only say what would be accepted */
+            uint32_t first, last; /* of partitions */
         } accept_loss;
         struct {
             int32_t error;
@@ -362,6 +373,7 @@ struct msg {
 
 /* Fills an EVENTS_REPLY from what is kept; the list is the caller's to free. */
 void msg_events(struct msg *m, const char *label, const struct events *kept);
+#define LIFE_BYTES 16 /* of RETIRED */
 
 struct msg_decoder;                        /* keeps its zone between messages */
 struct msg_decoder *msg_decoder_new(void); /* NULL when out of memory */

@@ -5,8 +5,9 @@
  *
  *   we lack dots of theirs  -> a pull from them (pull.c); how many is our lag, exactly
  *   they lack dots of ours  -> the answer shows them, and they pull
- *   all others have it      -> the dot log forgets it: a confirmation is the newest durable clock
- * of an owner, never a maximum of what was heard
+ *   all others have it      -> the dot log forgets it, and tombstones are reaped (RULES 19): a
+ *                              confirmation is the newest durable clock of an owner, never a
+ *                              maximum of what was heard
  *
  *   unsure --own clocks read--> CLOCKS sent --CLOCKS_REPLY--> compared
  *      ^                            |
@@ -89,6 +90,7 @@ static struct watch *watch_make(const struct node *n, uint32_t partition, struct
     if (before)
         memcpy(w, before, sizeof(*w));
     w->count = 0;
+    w->unsure = true;
     for (uint32_t i = 0; i < arc->owner_count; i++) {
         if (arc->owners[i] == n->member)
             continue;
@@ -126,6 +128,8 @@ void watches_rebuild(struct node *n)
 void watch_changed(struct node *n, uint32_t partition)
 {
     struct watch *w = watch_of(n, partition);
+    if (w)
+        w->unsure = true;
     for (uint32_t i = 0; w && i < w->count; i++)
         w->others[i].unsure = true;
 }
@@ -221,6 +225,16 @@ static void compare_begin(struct node *n, struct peer *p, uint32_t from, struct 
     clocks_read(id, numbers, count, fx);
 }
 
+static void confirm(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx);
+
+/* What has no other owner has nobody to be compared with. */
+static void confirm_alone(struct node *n, struct gt_effects *fx)
+{
+    for (uint32_t p = 0; p < n->watch_count; p++)
+        if (n->watches[p] && n->watches[p]->count == 0 && n->watches[p]->unsure)
+            confirm(n, p, n->watches[p], fx);
+}
+
 void clocks_exchange(struct node *n, struct gt_effects *fx)
 {
     n->exchange_at_us = n->now_us + EXCHANGE_US - prng_below(&n->prng, EXCHANGE_US / 4);
@@ -230,6 +244,8 @@ void clocks_exchange(struct node *n, struct gt_effects *fx)
             compare_begin(n, p, 0, fx);
     }
     fills_round(n, fx);
+    confirm_alone(n, fx);
+    closing_round(n, fx);
     pulls_begin(n, fx); /* those that found no room before */
 }
 
@@ -280,41 +296,82 @@ void clocks_timeout(struct node *n, uint64_t id, struct slot *s)
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
-/* All others have what their clocks cover. */
-static void confirm(struct node *n, uint32_t partition, const struct watch *w,
-                    struct gt_effects *fx)
+/* Whether what the owner told last is a confirmation: it holds still what it held then. */
+static bool confirms(const struct watch_other *o)
+{
+    return o->clock || MUTANT(confirm_unheard);
+}
+
+/* All others have what their clocks cover. One at a time: another comparison that comes meanwhile
+ * is waited for, so that storage does not queue what is out of date. */
+static void confirm(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx)
 {
     struct buf list;
     uint64_t id;
+    /* What covers our clock there may be more than we hold (RULES 7). */
+    if (w->filling)
+        return;
     for (uint32_t i = 0; i < w->count; i++)
-        if (!w->others[i].clock && !MUTANT(confirm_unheard))
+        if (!confirms(&w->others[i]))
             return;
+    if (w->confirming) {
+        w->confirm_again = true;
+        return;
+    }
     buf_init(&list, CLOCKS_BYTES_MAX);
     for (uint32_t i = 0; i < w->count; i++)
         if (w->others[i].clock)
             buf_bytes(&list, slice_blob(w->others[i].clock));
     struct blob *hold = buf_blob(&list);
     buf_close(&list);
-    if (!hold || !slot_take(n, SLOT_CONFIRM, 0, &id)) {
+    struct slot *s = hold ? slot_take(n, SLOT_CONFIRM, 0, &id) : NULL;
+    if (!s) {
         blob_unref(hold);
         return; /* with the next comparison */
     }
+    s->partition = partition;
+    w->unsure = false;
+    w->confirming = true;
+    w->confirm_again = false;
     struct store_request r = {.kind = STORE_CONFIRM,
                               .tag = id,
                               .hold = hold,
                               .partition = partition,
-                              .clock = slice_blob(hold)};
+                              .clock = slice_blob(hold),
+                              .stamp = n->hlc.last};
     effects_store(fx, &r);
+}
+
+void confirm_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                    struct gt_effects *fx)
+{
+    uint32_t partition = s->partition;
+    struct watch *w = watch_of(n, partition);
+    coord_end(n, id, s);
+    if (!w)
+        return;
+    w->confirming = false;
+    /* The records have changed: they are compared once more, and what found no room goes then. */
+    if (r->reaped > 0 || r->more)
+        watch_changed(n, partition);
+    if (w->confirm_again || (r->more && r->reaped > 0))
+        confirm(n, partition, w, fx);
 }
 
 /*
  * Equal clocks and unequal records: one of them may have learnt of a superseded dot in another
  * form, or holds something bad. Every key is pulled then and joined; where that does not help it is
- * tried again less and less often.
+ * tried again less and less often. Owners reap within some seconds of one another: a difference
+ * counts only when the next comparison shows the very same one.
  */
-static void differ(struct node *n, struct watch_other *o, uint32_t partition)
+static void differ(struct node *n, struct watch_other *o, const struct told *ours,
+                   const struct told *theirs)
 {
-    if (n->now_us < o->differs_again_us)
+    uint32_t partition = ours->partition;
+    bool stands = o->digest_ours == ours->digest_sum && o->digest_theirs == theirs->digest_sum;
+    o->digest_ours = ours->digest_sum;
+    o->digest_theirs = theirs->digest_sum;
+    if (!stands || n->now_us < o->differs_again_us)
         return;
     o->differs_us = o->differs_us ? o->differs_us * 2 : DIFFERS_FIRST_US;
     if (o->differs_us > DIFFERS_LAST_US)
@@ -344,6 +401,7 @@ static void compare(struct node *n, uint64_t peer, const struct told *ours,
                  ours->partition);
         return;
     }
+    closing_note(n, w, &n->clock_ours);
     blob_unref(o->clock);
     o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
     o->lacking = clock_missing(&n->clock_ours, &n->clock_theirs);
@@ -352,7 +410,7 @@ static void compare(struct node *n, uint64_t peer, const struct told *ours,
     /* What they lack they pull; whether they have it is asked in the next round. */
     o->unsure = !equal || !same;
     if (equal && !same)
-        differ(n, o, ours->partition);
+        differ(n, o, ours, theirs);
     if (same)
         o->differs_us = o->differs_again_us = 0;
     if ((o->lacking > 0 || o->differs) && !MUTANT(no_pull))

@@ -392,6 +392,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
         break;
     case SLOT_GET:
         shares_close(s->get.shares);
+        blob_unref(s->get.min_left);
         n->coordinated--;
         break;
     case SLOT_REPAIR:
@@ -421,6 +422,8 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_VERIFY:
     case SLOT_FILL:
     case SLOT_SCRUB:
+    case SLOT_RETIRED:
+    case SLOT_CLOSE:
         n->replicating--;
         break;
     case SLOT_PULL:
@@ -525,12 +528,16 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     case SLOT_VERIFY:
         verify_timeout(n, id, s, fx);
         break;
+    case SLOT_RETIRED:
+        closing_timeout(n, id, s);
+        break;
     case SLOT_REPLICA:
     case SLOT_META:
     case SLOT_CLOCKS_ASKED:
     case SLOT_CONFIRM:
     case SLOT_FILL:
     case SLOT_SCRUB:
+    case SLOT_CLOSE:
         gt_unreachable("slot of kind %d has no deadline", s->kind);
     }
 }

@@ -31,7 +31,8 @@ static void ask_self(struct node *n, uint64_t id, struct slot *s, struct gt_effe
                               .tag = id,
                               .hold = blob_ref(s->body),
                               .partition = s->partition,
-                              .key = s->key};
+                              .key = s->key,
+                              .context = s->get.min_context};
     effects_store(fx, &r);
 }
 
@@ -126,6 +127,15 @@ static void digest_judge(struct node *n, uint64_t id, struct slot *s, uint32_t i
     }
 }
 
+/* What our own state is merged into need not show what our clock says to have gone with a key that
+ * was reaped: before that every owner had it in its clock. */
+static void min_context_take(struct slot *s, const struct store_result *r)
+{
+    blob_unref(s->get.min_left);
+    s->get.min_left = blob_ref(r->context);
+    s->get.min_context = slice_blob(s->get.min_left);
+}
+
 void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                 struct gt_effects *fx)
 {
@@ -140,6 +150,7 @@ void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_
         s->get.shares[s->self].hold = blob_ref(r->record);
         s->get.shares[s->self].bytes = record;
         quorum_answer(&s->quorum, s->self);
+        min_context_take(s, r);
     }
     for (uint32_t i = 0; i < s->quorum.total; i++)
         if (s->get.shares[i].digest_bytes > 0)

@@ -186,6 +186,7 @@ void repair_begin(struct node *n, uint64_t id, struct slot *s, struct blob *reco
     }
     n->metrics.repairs_count++;
     shares_close(s->get.shares);
+    blob_unref(s->get.min_left);
     s->kind = SLOT_REPAIR;
     s->quorum = q;
     s->repair.record = record;

@@ -170,8 +170,11 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     case SLOT_CLOCKS_ASKED:
         clocks_asked_stored(n, r->tag, s, r, fx);
         break;
+    case SLOT_CLOSE:
+        closing_stored(n, r->tag, s, r);
+        break;
     case SLOT_CONFIRM:
-        coord_end(n, r->tag, s);
+        confirm_stored(n, r->tag, s, r, fx);
         break;
     case SLOT_PULL:
         pull_stored(n, r->tag, s, r, fx);
@@ -207,7 +210,8 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
     }
     const struct inbound *l = node_inbound(n, ev->link);
     bool among_nodes = m->type == MSG_STATE || m->type == MSG_FETCH || m->type == MSG_RANGE ||
-                       m->type == MSG_OPERATION || m->type == MSG_CLOCKS || m->type == MSG_PULL;
+                       m->type == MSG_OPERATION || m->type == MSG_CLOCKS || m->type == MSG_PULL ||
+                       m->type == MSG_RETIRED;
     if (!l || l->role == 0 || (among_nodes && l->role != ROLE_NODE)) {
         log_warn(n->log, "link closed: request before its hello type=%d", m->type);
         effects_close_link(fx, ev->link);
@@ -242,6 +246,9 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
         break;
     case MSG_PULL:
         replica_pull(n, ev, fx);
+        break;
+    case MSG_RETIRED:
+        replica_retired(n, ev, fx);
         break;
     case MSG_OPERATION:
         replica_operation(n, ev, fx);
@@ -295,6 +302,9 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
         break;
     case MSG_PULL_REPLY:
         pull_replied(n, ev, fx);
+        break;
+    case MSG_RETIRED_REPLY:
+        closing_replied(n, ev);
         break;
     case MSG_OPERATION_REPLY:
         retry_told(n, ev, fx);
@@ -539,6 +549,7 @@ int node_new(const struct node_config *c, struct node **out)
     state_init(&n->merged);
     clock_init(&n->clock_ours);
     clock_init(&n->clock_theirs);
+    clock_init(&n->closing.lives);
     prng_init(&n->prng, c->seed);
     history_init(&n->history);
     history_init(&n->wanted);
@@ -581,6 +592,7 @@ void node_free(struct node *n)
     state_close(&n->merged);
     clock_close(&n->clock_ours);
     clock_close(&n->clock_theirs);
+    clock_close(&n->closing.lives);
     watches_free(n);
     blob_unref(n->scrub.last_key);
     history_close(&n->history);

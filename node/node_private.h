@@ -53,6 +53,7 @@ struct peer {
     bool up;                   /* and our hello was accepted: it can be asked */
     bool registered;           /* manager: it knows us */
     bool fresh;                /* and was not compared with since */
+    bool knows_lives;          /* that those are over which are being closed (closing.c) */
     bool comparing;            /* a comparison of clocks is under way */
     uint64_t life, told;       /* a member's incarnation, as its last hello reply said; how many */
     uint64_t rival, rival_us;  /* another life of it that says hello to us, and since when */
@@ -75,17 +76,23 @@ struct watch_other {
     bool settled;       /* we pulled everything that it has since we lost data (fill.c) */
     uint64_t life;      /* its incarnation then */
     uint64_t differs_us, differs_again_us; /* the pause after that, and its end */
+    uint64_t digest_ours, digest_theirs;   /* where our clocks were equal and our records not */
+    bool swept; /* pulled from to the end since all members knew the lives that are being closed */
 };
 
 /* One partition that we own. */
 struct watch {
-    bool wanted, pulling; /* a pull is, and one is under way (pull.c) */
-    bool filling;         /* we have no vote (fill.c) */
-    bool rot;             /* because of a bad record */
-    bool ending;          /* storage was told that it is whole */
-    uint32_t round;       /* how often it began: a pull from before does not count */
-    bool owed;            /* we vote, and have not yet pulled everything from everybody */
+    bool wanted, pulling;          /* a pull is, and one is under way (pull.c) */
+    bool filling;                  /* we have no vote (fill.c) */
+    bool rot;                      /* because of a bad record */
+    bool ending;                   /* storage was told that it is whole */
+    uint32_t round;                /* how often it began: a pull from before does not count */
+    bool owed;                     /* we vote, and have not yet pulled everything from everybody */
     uint64_t rot_us, rot_again_us; /* the pause before another bad record counts, and its end */
+    bool closable;                 /* its clock holds lives that are over (closing.c) */
+    bool closing; /* they are being closed: every other owner is pulled from first */
+    bool unsure;  /* something was written since the last confirmation */
+    bool confirming, confirm_again; /* storage is told what the others have; and then once more */
     uint32_t count;
     struct watch_other others[];
 };
@@ -109,9 +116,9 @@ struct inbound {
     uint64_t link, node, incarnation, previous;
     uint64_t hello_id;
     uint64_t hello_waits; /* version of the seen incarnations to be durable first, 0 = none */
-    bool heard;           /* a hello of the node was accepted on it before: it is the same process */
-    bool stranger;        /* a node that no map names yet: its hello waits for one that does */
-    uint8_t role;         /* enum role; 0 until its hello was accepted */
+    bool heard;    /* a hello of the node was accepted on it before: it is the same process */
+    bool stranger; /* a node that no map names yet: its hello waits for one that does */
+    uint8_t role;  /* enum role; 0 until its hello was accepted */
 };
 
 struct seen {
@@ -145,6 +152,8 @@ enum slot_kind {
     SLOT_CLOCKS,       /* our clocks are read, and compared with a peer's */
     SLOT_CLOCKS_ASKED, /* a peer's CLOCKS: ours are read for the answer */
     SLOT_CONFIRM,      /* the dot log is told what all have */
+    SLOT_RETIRED,      /* all members are asked whether they know that lives are over */
+    SLOT_CLOSE,        /* and those are being closed in a partition */
     SLOT_PULL,
     SLOT_VERIFY, /* a peer's or tool's VERIFY: paced, then read */
     SLOT_FILL,   /* storage is told that a partition fills, or is whole */
@@ -209,7 +218,8 @@ struct slot {
             uint64_t bytes;          /* its share of node.put_bytes */
         } put;
         struct {
-            struct slice min_context;
+            struct slice min_context; /* what the answer must include; from body, then min_left */
+            struct blob *min_left;
             struct share shares[REPLICAS_MAX];
         } get;
         struct {
@@ -232,7 +242,6 @@ struct slot {
             uint32_t owner, number;
         } piece;
         struct {
-            int refusal; /* merge it, but do not acknowledge it as a put (RULES 8a); 0: do */
             uint32_t digest_above; /* FETCH: as it asks */
         } replica;
         struct {
@@ -249,10 +258,11 @@ struct slot {
             enum pull_stage stage;
             uint32_t outstanding; /* states, or the clock, in our storage */
             bool failed, more, whole;
-            uint32_t round;          /* of the partition's filling, when it began */
-            bool uncut;              /* a record there is bad: no clock is to be merged */
-            bool unknown;            /* one that is not known here either */
-            struct blob *body;       /* whole: the reply, whose entries are all of its run */
+            uint32_t round;    /* of the partition's filling, when it began */
+            bool sweeps;       /* for closing */
+            bool uncut;        /* a record there is bad: no clock is to be merged */
+            bool unknown;      /* one that is not known here either */
+            struct blob *body; /* whole: the reply, whose entries are all of its run */
             struct slice entries, clock;
             struct blob *begin_key;  /* of that run; NULL: the start */
             struct blob *cut;        /* to be merged in the end; NULL: none yet, or none at all */
@@ -336,6 +346,10 @@ struct node {
     struct watch **watches; /* by partition; NULL where we are no owner */
     uint32_t watch_count;
     uint64_t exchange_at_us;
+    struct {
+        struct clock lives;  /* those being closed: it has nothing else */
+        bool asking, agreed; /* the members are asked; they know */
+    } closing;
     uint32_t pulls, pulls_wanted, pull_next;
     struct catching_up catching_up;
     uint64_t pull_free_us;                 /* no more is asked for before: the rate of pulls */
@@ -609,6 +623,8 @@ void clocks_exchange(struct node *n, struct gt_effects *fx);
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx);
 void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void confirm_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                    struct gt_effects *fx);
 /* Reads our own clocks of the partitions listed, two bytes each (le16), for the slot. */
 void clocks_read(uint64_t id, const uint8_t *numbers, uint32_t count, struct gt_effects *fx);
 void clocks_timeout(struct node *n, uint64_t id, struct slot *s);
@@ -667,6 +683,20 @@ void replica_verify(struct node *n, const struct gt_event *ev, struct gt_effects
 void verify_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 void verify_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx);
+
+/* ---- closing.c ------------------------------------------------------------------------------- */
+
+/* Our clock of the partition, just read: whether it holds lives that are over. */
+void closing_note(const struct node *n, struct watch *w, const struct clock *ours);
+/* With every round of comparisons: asks, or closes some partitions more. */
+void closing_round(struct node *n, struct gt_effects *fx);
+void closing_replied(struct node *n, const struct gt_event *ev);
+void closing_timeout(struct node *n, uint64_t id, struct slot *s);
+/* A pull has ended with everything that the source had. */
+void closing_swept(struct node *n, uint32_t partition, uint64_t source, struct gt_effects *fx);
+void closing_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r);
+/* A member asks. */
+void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 
 /* ---- replica.c ------------------------------------------------------------------------------- */
 

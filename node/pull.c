@@ -75,13 +75,13 @@ static void want_no_more(struct node *n, struct watch *w)
     w->wanted = false;
 }
 
-/* Who has most of what we lack, and can be asked. */
+/* Who has most of what we lack, and can be asked; for closing everybody once. */
 static struct watch_other *source_of(const struct node *n, struct watch *w)
 {
     struct watch_other *best = NULL;
     for (uint32_t i = 0; i < w->count; i++) {
         struct watch_other *o = &w->others[i];
-        bool has = o->lacking > 0 || o->differs;
+        bool has = o->lacking > 0 || o->differs || (w->closing && !o->swept);
         if (has && node_linked(n, o->node) && (!best || o->lacking > best->lacking))
             best = o;
     }
@@ -117,6 +117,7 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     s->kind = SLOT_PULL;
     s->partition = partition;
     s->pull.source = source->node;
+    s->pull.sweeps = w->closing;
     s->pull.whole = fills || (source->differs && source->lacking == 0);
     s->pull.round = w->round;
     source->differs = false;
@@ -207,7 +208,7 @@ static void ask(struct node *n, uint64_t id, struct slot *s, struct slice clock,
     m.pull.from_start = !s->pull.last_key;
     m.pull.from_key = slice_blob(s->pull.last_key);
     m.pull.from_hash = s->pull.last_key ? hash_bytes(m.pull.from_key) : 0;
-    m.pull.bytes_max = PULL_BYTES;
+    m.pull.bytes_max = n->config.pull_bytes ? n->config.pull_bytes : PULL_BYTES;
     effects_send(fx, s->pull.source, &m);
 }
 
@@ -344,6 +345,8 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
         for (uint32_t i = 0; w && i < w->count; i++)
             if (w->others[i].node == s->pull.source)
                 w->others[i].lacking = 0;
+        if (s->pull.sweeps)
+            closing_swept(n, s->partition, s->pull.source, fx);
     }
     pull_end(n, id, s, fx);
 }
@@ -437,7 +440,7 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
     }
     s->pull.stage = PULL_STORING;
     s->pull.whole = s->pull.whole || m->pull_reply.head.flags & REPLY_WHOLE;
-    s->pull.more = m->pull_reply.head.flags & REPLY_MORE;
+    s->pull.more = m->pull_reply.head.flags & REPLY_MORE && !MUTANT(merge_clock_early);
     cut_keep(s, m->pull_reply.clock, m->pull_reply.head.flags & REPLY_UNKNOWN);
     if (!s->pull.more)
         operations_keep(s, m->pull_reply.operations, m->pull_reply.operations_floor);

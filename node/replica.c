@@ -56,9 +56,12 @@ static uint64_t deadline_us(const struct node *n, const struct request_head *hea
 }
 
 /*
- * A put is acknowledged when its dot (the first one listed) was minted by the life of the node that
+ * A put is taken when its dot (the first one listed) was minted by the life of the node that
  * speaks on the link, and no later life was seen (RULES 8a, 8b). With RETRY it finishes a dot that
- * may be of any life; the live coordinator vouches for it. So may a repair's, which is no put.
+ * may be of any life; the live coordinator vouches for it. So may a repair's, which is no put. What
+ * is not taken is not stored either: a dot that came here after its life was over could be closed
+ * already where nobody has it (closing.c). Its node has it on its disk, and owners pull it from
+ * there.
  */
 static bool put_stale(const struct node *n, const struct gt_event *ev)
 {
@@ -93,11 +96,15 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
         coord_end(n, id, s);
         return;
     }
+    if (put_stale(n, ev)) {
+        refuse(n, ev, GT_EINCARNATION, fx);
+        coord_end(n, id, s);
+        return;
+    }
     n->metrics.replica_writes_count++;
     s->body = blob_ref(ev->message.body);
     s->key = m->state.key;
     s->head = m->state.head;
-    s->replica.refusal = put_stale(n, ev) ? GT_EINCARNATION : 0;
     struct store_request r = {.kind = STORE_MERGE,
                               .tag = id,
                               .deadline_us = deadline_us(n, &m->state.head),
@@ -206,7 +213,7 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
 static void state_done(struct node *n, const struct slot *s, const struct store_result *r,
                        struct gt_effects *fx)
 {
-    int error = r->result ? r->result : s->replica.refusal;
+    int error = r->result;
     if (!error && retry_promised(n, s->partition, s->key, &s->head))
         error = GT_ESTALE;
     struct msg m = node_message(n, MSG_STATE_REPLY, s->origin.id);

@@ -11,6 +11,7 @@
     X(puts_count, "puts minted here")                                                              \
     X(merges_count, "states merged from other replicas")                                           \
     X(clocks_merged_count, "clocks merged whole at the end of a pull")                             \
+    X(reaped_count, "tombstones that every owner had, and that went")                              \
     X(floors_raised_count, "dot logs that were over their bound and started anew")                 \
     X(loads_count, "single-key reads")                                                             \
     X(loads_inline_count, "reads made on the loop thread, map resident")                           \
@@ -64,6 +65,7 @@ struct engine_metrics {
     X(pulls_broken_count, "pulls that broke and are made again")                                   \
     X(pulled_states_count, "states brought by pulls")                                              \
     X(pulled_bytes_count, "bytes brought by pulls")                                                \
+    X(lives_closed_count, "partitions in which lives of nodes that are over were closed")          \
     X(partitions_differ_count, "comparisons with equal clocks and unequal records")                \
     X(filled_count, "partitions that got whole again and vote")                                    \
     X(scrubs_count, "rounds over all records at rest")

@@ -12,15 +12,16 @@
 #include "net/msg.h"
 
 static const enum msg_type sample_types[] = {
-    MSG_HELLO,    MSG_HELLO_REPLY,    MSG_PING,      MSG_PING_REPLY,
-    MSG_PUT,      MSG_PUT_REPLY,      MSG_GET,       MSG_GET_REPLY,
-    MSG_SCAN,     MSG_SCAN_REPLY,     MSG_STATE,     MSG_STATE_REPLY,
-    MSG_FETCH,    MSG_FETCH_REPLY,    MSG_OPERATION, MSG_OPERATION_REPLY,
-    MSG_RANGE,    MSG_RANGE_REPLY,    MSG_CLOCKS,    MSG_CLOCKS_REPLY,
-    MSG_PULL,     MSG_PULL_REPLY,     MSG_MAP_GET,   MSG_MAP,
-    MSG_REGISTER, MSG_REGISTER_REPLY, MSG_HEARTBEAT, MSG_HEARTBEAT_REPLY,
-    MSG_STATUS,   MSG_STATUS_REPLY,   MSG_VERIFY,    MSG_VERIFY_REPLY,
+    MSG_HELLO,    MSG_HELLO_REPLY,    MSG_PING,        MSG_PING_REPLY,
+    MSG_PUT,      MSG_PUT_REPLY,      MSG_GET,         MSG_GET_REPLY,
+    MSG_SCAN,     MSG_SCAN_REPLY,     MSG_STATE,       MSG_STATE_REPLY,
+    MSG_FETCH,    MSG_FETCH_REPLY,    MSG_OPERATION,   MSG_OPERATION_REPLY,
+    MSG_RANGE,    MSG_RANGE_REPLY,    MSG_CLOCKS,      MSG_CLOCKS_REPLY,
+    MSG_PULL,     MSG_PULL_REPLY,     MSG_MAP_GET,     MSG_MAP,
+    MSG_REGISTER, MSG_REGISTER_REPLY, MSG_HEARTBEAT,   MSG_HEARTBEAT_REPLY,
+    MSG_STATUS,   MSG_STATUS_REPLY,   MSG_VERIFY,      MSG_VERIFY_REPLY,
     MSG_EVENTS,   MSG_EVENTS_REPLY,   MSG_ACCEPT_LOSS, MSG_ACCEPT_LOSS_REPLY,
+    MSG_RETIRED,  MSG_RETIRED_REPLY,
 };
 #define SAMPLE_TYPES (sizeof(sample_types) / sizeof(sample_types[0]))
 
@@ -170,6 +171,8 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     r->operations = sample_u(s, UINT64_MAX);
     r->operations_bytes = sample_u(s, UINT64_MAX);
     r->operations_s = sample_u(s, UINT64_MAX);
+    r->tombstones = sample_u(s, UINT64_MAX);
+    r->reaped = sample_u(s, UINT64_MAX);
 }
 
 static inline struct status *sample_status(struct sample_memory *s)
@@ -309,6 +312,14 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         break;
     case MSG_CLOCKS:
         m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
+        break;
+    case MSG_RETIRED_REPLY:
+        sample_reply_head(s, &m->retired.head);
+        m->retired.lives = sample_run(s, LIFE_BYTES);
+        m->retired.parcels = sample_run(s, 2);
+        break;
+    case MSG_RETIRED:
+        m->retired.lives = sample_run(s, LIFE_BYTES);
         break;
     case MSG_PULL:
         sample_request_head(s, &m->pull.head);
@@ -485,9 +496,9 @@ static inline bool same_report(const struct node_report *a, const struct node_re
            a->lag_known == b->lag_known && a->damage.kinds == b->damage.kinds &&
            a->damage.first_lsn == b->damage.first_lsn && a->damage.last_lsn == b->damage.last_lsn &&
            a->damage.found_s == b->damage.found_s && a->damage.starts == b->damage.starts &&
-           a->filling == b->filling &&
-           a->operations == b->operations && a->operations_bytes == b->operations_bytes &&
-           a->operations_s == b->operations_s;
+           a->filling == b->filling && a->operations == b->operations &&
+           a->operations_bytes == b->operations_bytes && a->operations_s == b->operations_s &&
+           a->tombstones == b->tombstones && a->reaped == b->reaped;
 }
 
 static inline bool same_status(const struct status *a, const struct status *b)
@@ -596,6 +607,12 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_CLOCKS_REPLY:
         return same_reply_head(&a->clocks.head, &b->clocks.head) &&
                slice_equal(a->clocks.clocks, b->clocks.clocks);
+    case MSG_RETIRED:
+        return slice_equal(a->retired.lives, b->retired.lives);
+    case MSG_RETIRED_REPLY:
+        return same_reply_head(&a->retired.head, &b->retired.head) &&
+               slice_equal(a->retired.lives, b->retired.lives) &&
+               slice_equal(a->retired.parcels, b->retired.parcels);
     case MSG_PULL:
         return same_request_head(&a->pull.head, &b->pull.head) &&
                a->pull.partition == b->pull.partition &&

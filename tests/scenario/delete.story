@@ -1,5 +1,6 @@
-# A key is deleted while one owner is away. That owner comes back with the old value, and pulls the
-# tombstone: nobody sees the value again.
+# A key is deleted while one owner is away: a tombstone stands for it. That owner comes back with the
+# old value, and pulls the tombstone: nobody sees the value again. When every owner is known to have the
+# tombstone it goes, without any period of grace.
 
 cluster of 3 nodes, 3 copies, R=2, W=2
 anna puts apple = green
@@ -9,17 +10,22 @@ anna deletes apple
   done, coordinated by node1, 2 owners
 anna gets apple
   not found
+wait 60 s
+what is where: apple
+  node1: (deleted)
+  node2: (deleted)
+  node3: does not run
 node3 starts
   node3 is ready
 wait until all is quiet
 what is where: apple
-  node1: (deleted)
-  node2: (deleted)
-  node3: (deleted)
+  node1: nothing
+  node2: nothing
+  node3: nothing
 ben gets apple
   not found
 ben gets all of apple
-  (deleted)
+  not found
 
 # Also when the owner that was away is one of the two that are asked.
 node1 is killed

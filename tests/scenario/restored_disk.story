@@ -23,9 +23,9 @@ node1 starts
   node1 is ready
 wait until all is quiet
 what is where: apple
-  node1: (deleted)
-  node2: (deleted)
-  node3: (deleted)
+  node1: nothing
+  node2: nothing
+  node3: nothing
 what is where: fruit
   node2: pears
   node1: pears

@@ -4,6 +4,9 @@
  *
  * 1. A put u, acked, that ended before a trusted `all` read r began: r shows u, or some write that
  *    may exist and began before r ended may have superseded u.
+ *    Where deletes are reaped one may go, but not from beside a value that it outranks: while
+ * nothing may have superseded it no trusted read answers a value whose stamp is below that of its
+ * tombstone.
  * 2. No sibling that an acked put has surely superseded is shown by a trusted read that began after
  *    the put ended, nor live in an owner's replica in the end (superseded_back; check_resurrection
  *    does the same for deletes). What a plain put returned names what it covered.
@@ -67,6 +70,63 @@ static bool put_vanished(const struct story *story, const struct key_ops *k, str
     }
     free(owed);
     return found;
+}
+
+/* Whether a tombstone is the delete's own: of what it was told when it was done its context gave it
+ * all the rest. (What a plain one's session gave it is not told.) */
+static bool own_tombstone(const struct op *d, const struct shown *s)
+{
+    return s->tombstone && history_covers(&d->returned, s->dot) &&
+           !history_covers(&d->context, s->dot);
+}
+
+static void stamp_lower(const struct op *d, const struct shown *list, uint32_t count,
+                        uint64_t *lowest)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i].stamp < *lowest && own_tombstone(d, &list[i]))
+            *lowest = list[i].stamp;
+}
+
+/* The stamp of the delete, as far as any read or replica showed its tombstone; else UINT64_MAX. */
+static uint64_t tombstone_stamp(const struct run *run, const struct key_ops *k, const struct op *d)
+{
+    uint64_t lowest = UINT64_MAX;
+    for (uint32_t i = 0; i < k->read_count; i++)
+        stamp_lower(d, k->reads[i]->shown, k->reads[i]->shown_count, &lowest);
+    for (uint32_t i = 0; i < run->replica_count; i++)
+        if (run->replicas[i].key == d->key)
+            stamp_lower(d, run->replicas[i].siblings, run->replicas[i].sibling_count, &lowest);
+    return lowest;
+}
+
+static uint64_t answered_stamp(const struct op *read)
+{
+    uint64_t highest = 0;
+    for (uint32_t i = 0; i < read->shown_count; i++)
+        if (read->shown[i].stamp > highest)
+            highest = read->shown[i].stamp;
+    return highest;
+}
+
+static bool delete_vanished(const struct story *story, const struct key_ops *k, struct finding *out)
+{
+    for (uint32_t i = 0; story->run->reaps && i < k->acked_count; i++) {
+        const struct op *d = k->acked[i];
+        if (d->kind != OP_DELETE || d->plain)
+            continue;
+        uint64_t until_us = superseded_from_us(story, k, d);
+        uint64_t stamp = tombstone_stamp(story->run, k, d);
+        for (uint32_t j = 0; j < k->read_count && stamp != UINT64_MAX; j++) {
+            const struct op *read = k->reads[j];
+            if (!op_over_before(d, read) || until_us < read->end_us || read->shown_count == 0 ||
+                answered_stamp(read) >= stamp)
+                continue;
+            return finding_set(out, "causality", "%s is gone from beside what it outranks: %s",
+                               op_text(d).text, op_text(read).text);
+        }
+    }
+    return false;
 }
 
 /* ---- 3: one dot, one write ------------------------------------------------------------------- */
@@ -169,7 +229,8 @@ bool check_causality(const struct run *run, struct finding *out)
     bool found = dots_differ(run, out);
     story_init(&story, run);
     for (uint32_t key = 0; key < run->key_count && !found; key++)
-        found = put_vanished(&story, &story.keys[key], out);
+        found = put_vanished(&story, &story.keys[key], out) ||
+                delete_vanished(&story, &story.keys[key], out);
     found = found || superseded_back(&story, OP_PUT, "causality", out);
     story_close(&story);
     return found;

@@ -461,7 +461,8 @@ static int node_make(struct sim *s, uint32_t host)
                                  .digest_above = s->config.digest_above,
                                  .filling = filling_ask,
                                  .filling_arg = h,
-                                 .piece_bytes_max = s->config.piece_bytes_max};
+                                 .piece_bytes_max = s->config.piece_bytes_max,
+                                 .pull_bytes = s->config.pull_bytes};
     engine_meta_text(h->engine, "label", config.self.label, sizeof(config.self.label));
     config.label_stored = config.self.label[0] != 0;
     config.replaces = h->wiped;
@@ -771,6 +772,11 @@ void sim_disk_wipe(struct sim *s, uint32_t host)
         return;
     memdisk_wipe(h->disk);
     memindex_wipe(h->index);
+    /* Another node takes its place: a copy from before is of one that is no member any more. */
+    memdisk_snapshot_free(h->disk_kept);
+    memindex_snapshot_free(h->index_kept);
+    h->disk_kept = NULL;
+    h->index_kept = NULL;
     h->wiped = true;
     sim_say(s, (int)host, "disk is empty");
 }

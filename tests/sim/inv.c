@@ -1,7 +1,14 @@
 /*
- * INV (RULES): d in clock(X) means: X holds, for d's key, a state whose history contains d.
- * Asserted after every write that a replica was asked for, and for everything it holds when it has
- * recovered.
+ * INV (RULES): d in clock(X) means: X holds, for d's key, a state whose history contains d, or that
+ * was reaped. Asserted after every write that a replica was asked for, and for everything it holds
+ * when it has recovered.
+ *
+ * A dot of a life that is closed there need not be held either when no owner that runs has it alive
+ * (RULES 8b): it was promised to nobody, or is dead.
+ *
+ * Reaped: a dot may cease to be included where a confirmation was given to storage, and only when
+ * every owner that runs has all of its actor's dots up to it in its clock (RULES 19). From then on
+ * it may be missing anywhere.
  *
  * Which key a dot is of is learnt from what passes by: the siblings of states, and the dots that
  * messages list. So a dot of two keys (one minted twice) is found here too. A dot that came into a
@@ -31,6 +38,7 @@ struct inv_dot {
     struct dot dot;
     uint32_t key;
     uint32_t held;                   /* bit of a host: seen to be held in its present life */
+    bool reaped;                     /* somewhere, by right */
     struct heirs *heirs[HEIRS_KEPT]; /* where it was seen to be superseded, the last few times */
     uint32_t heirs_seen;
 };
@@ -174,7 +182,11 @@ static bool includes(const struct inv_keys *k, const struct state *state, struct
         return true;
     uint32_t at = dot_place(k, d);
     const struct inv_dot *known = at < k->dot_count ? &k->dots[at] : NULL;
-    if (!known || dot_compare(known->dot, d) != 0 || depth == HEIRS_DEPTH)
+    if (!known || dot_compare(known->dot, d) != 0)
+        return false;
+    if (known->reaped)
+        return true;
+    if (depth == HEIRS_DEPTH)
         return false;
     for (uint32_t j = 0; j < HEIRS_KEPT && known->heirs[j]; j++) {
         const struct heirs *heirs = known->heirs[j];
@@ -212,8 +224,50 @@ static void not_held(struct sim *s, uint32_t host, uint32_t partition, const str
               (int)key->bytes, (const char *)key->data, why);
 }
 
-/* All dots of one key, against its state. */
-static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t key)
+/* Every owner that runs has all of the dot's actor up to it. What the others have their owners'
+ * confirmations said; they are asked when they run again. */
+static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
+{
+    const struct ring *ring = sim_ring(s);
+    for (uint32_t host = 0; ring && host < s->host_count; host++) {
+        struct engine *e = s->hosts[host].engine;
+        struct engine_partition p;
+        if (s->hosts[host].role != SIM_NODE || !e)
+            continue;
+        int member = ring_member_by_id(ring, engine_identity(e)->node_id);
+        if (member < 0 || ring_slot(ring, partition, (uint32_t)member) < 0)
+            continue;
+        engine_partition(e, partition, &p);
+        if (!clock_base_covers(p.clock, d))
+            return false;
+    }
+    return true;
+}
+
+/* No owner that runs has the dot live. */
+static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *d)
+{
+    const struct ring *ring = sim_ring(s);
+    struct slice name = slice_blob(keys_of(s, partition)->keys[d->key].key);
+    bool found = false;
+    for (uint32_t host = 0; ring && host < s->host_count && !found; host++) {
+        struct engine *e = s->hosts[host].engine;
+        struct state state;
+        struct view view;
+        if (s->hosts[host].role != SIM_NODE || !e)
+            continue;
+        state_init(&state);
+        if (view_read(e, partition, hash_bytes(name), name, &state, &view) == 0) {
+            found = state_find(&state, d->dot) != NULL;
+            view_close(&view);
+        }
+        state_close(&state);
+    }
+    return !found;
+}
+
+/* All dots of one key, against its state. reaping: some may go. */
+static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t key, bool reaping)
 {
     struct inv_keys *k = keys_of(s, partition);
     struct state state;
@@ -226,6 +280,11 @@ static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t
             struct inv_dot *d = &k->dots[i];
             if (d->key != key || !clock_covers(p.clock, d->dot))
                 continue;
+            d->reaped |= reaping && !history_covers(&state.history, d->dot) &&
+                         may_be_reaped(s, partition, d->dot);
+            if (!includes(k, &state, d->dot, 0) && clock_closes(p.clock, d->dot.actor) &&
+                nobody_has(s, partition, d))
+                d->reaped = true;
             if (!includes(k, &state, d->dot, 0))
                 not_held(s, host, partition, d, "whose state there does not include it");
             d->held |= 1u << host;
@@ -244,16 +303,24 @@ static void clock_check(struct sim *s, uint32_t host, uint32_t partition)
     for (uint32_t i = 0; i < k->dot_count; i++)
         if (!(k->dots[i].held & 1u << host) && clock_covers(p.clock, k->dots[i].dot) &&
             !(k->keys[k->dots[i].key].unknown & 1u << host))
-            key_check(s, host, partition, k->dots[i].key);
+            key_check(s, host, partition, k->dots[i].key, false);
 }
 
-/* What the node minted in earlier lives may have been superseded before anybody saw it; so may what
- * it mints while puts are under way that wait for room. */
+/* What a node minted in earlier lives that ended with puts under way may have been superseded
+ * before anybody saw it; so may what it mints while puts are under way that wait for room. */
 static bool may_be_unseen(const struct sim *s, uint32_t host, struct actor actor)
 {
-    const struct engine_identity *own = engine_identity(s->hosts[host].engine);
-    return actor.node == own->node_id &&
-           (actor.incarnation != own->incarnation || s->hosts[host].put_count > 0);
+    bool away = false;
+    for (uint32_t i = 0; i < s->host_count; i++) {
+        const struct host *h = &s->hosts[i];
+        away |= h->role == SIM_NODE && !h->engine;
+        const struct engine_identity *minter = h->engine ? engine_identity(h->engine) : NULL;
+        if (!minter || actor.node != minter->node_id)
+            continue;
+        return actor.incarnation == minter->incarnation ? i == host && h->put_count > 0
+                                                        : i == host || h->puts_cut_off;
+    }
+    return away; /* it may be the minter */
 }
 
 /* A dot that no state and no message ever named. */
@@ -280,8 +347,21 @@ static void foreign_check(struct sim *s, uint32_t host, uint32_t partition)
     }
 }
 
+/* What a confirmation has changed. */
+static void reaping_check(struct sim *s, uint32_t host, uint32_t partition)
+{
+    uint64_t reaped = engine_metrics(s->hosts[host].engine)->reaped_count;
+    if (reaped == s->hosts[host].reaped_seen)
+        return;
+    s->hosts[host].reaped_seen = reaped;
+    for (uint32_t key = 0; key < keys_of(s, partition)->key_count; key++)
+        key_check(s, host, partition, key, true);
+}
+
 void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
 {
+    if (r->kind == STORE_CONFIRM)
+        reaping_check(s, host, r->partition);
     if (r->kind != STORE_PUT && r->kind != STORE_MERGE)
         return;
     struct host *h = &s->hosts[host];
@@ -294,7 +374,7 @@ void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
     for (uint32_t i = 0; i < dots_count(r->dots); i++)
         dot_learn(s, k, dots_at(r->dots, i), key);
     k->keys[key].unknown &= ~(1u << host);
-    key_check(s, host, r->partition, key);
+    key_check(s, host, r->partition, key, false);
     clock_check(s, host, r->partition);
     if (s->stores++ % 8 == 0)
         foreign_check(s, host, r->partition);
@@ -316,14 +396,16 @@ void inv_result(struct sim *s, uint32_t host, const struct store_result *r)
 
 void inv_recovered(struct sim *s, uint32_t host)
 {
+    s->hosts[host].puts_cut_off |= s->hosts[host].put_count > 0;
     s->hosts[host].put_count = 0;
+    s->hosts[host].reaped_seen = 0;
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         struct inv_keys *k = &s->keys[p];
         for (uint32_t i = 0; i < k->dot_count; i++)
             k->dots[i].held &= ~(1u << host);
         for (uint32_t i = 0; i < k->key_count; i++) {
             k->keys[i].unknown &= ~(1u << host);
-            key_check(s, host, p, i);
+            key_check(s, host, p, i, false);
         }
         foreign_check(s, host, p);
     }

@@ -115,6 +115,7 @@ static void minimize(struct plan *p, const struct finding *finding)
         any |= rate_drop(p, &p->network.loss, finding);
         any |= rate_drop(p, &p->network.doubled, finding);
         any |= rate_drop(p, &p->network.reorder, finding);
+        any |= rate_drop(p, &p->network.late, finding);
         any |= rate_drop(p, &p->network.broken, finding);
         for (uint32_t i = 0; i < SIM_HOSTS_MAX; i++) {
             int64_t before = p->clock_offset_us[i];

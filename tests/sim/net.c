@@ -16,6 +16,7 @@
 #include "tests/sim/world.h"
 
 #define BASE_US          30u
+#define LATE_US          20000000u
 #define DIAL_US          500000u
 #define BACKOFF_FIRST_US 50000u
 #define BACKOFF_LAST_US  2000000u
@@ -293,12 +294,61 @@ static void frame_push(struct sim *s, uint32_t conn, uint32_t side, struct blob 
     queue_push(s, item);
 }
 
+/* A copy that comes when much has happened since, if the connection still stands. */
+static void frame_push_late(struct sim *s, uint32_t conn, uint32_t side, struct blob *frame)
+{
+    const struct conn *c = &s->conns[conn];
+    bool nodes = s->hosts[c->host[0]].role == SIM_NODE && s->hosts[c->host[1]].role == SIM_NODE;
+    if (!nodes || !happens(s, s->network.late))
+        return;
+    struct item item = {
+        .at_us = s->now_us + BASE_US + prng_below(&s->net_prng, LATE_US),
+        .kind = ITEM_FRAME,
+        .host = c->host[side],
+        .frame = {
+            .conn = conn, .side = side, .frame = blob_ref(frame), .copy = true, .late = true}};
+    queue_push(s, item);
+}
+
+static void copy_keep(struct sim *s, uint32_t conn, uint32_t side, struct blob *frame)
+{
+    const struct conn *c = &s->conns[conn];
+    if (!s->copied[c->host[!side]][c->host[side]])
+        return;
+    s->copies = sim_grown(s->copies, s->copy_count, &s->copy_capacity, sizeof(*s->copies));
+    s->copies[s->copy_count++] = (struct item){
+        .kind = ITEM_FRAME,
+        .host = c->host[side],
+        .frame = {.conn = conn, .side = side, .frame = blob_ref(frame), .copy = true}};
+}
+
+void sim_copies_keep(struct sim *s, uint32_t a, uint32_t b)
+{
+    s->copied[a][b] = true;
+}
+
+void sim_copies_end(struct sim *s)
+{
+    memset(s->copied, 0, sizeof(s->copied));
+}
+
+void sim_copies_arrive(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->copy_count; i++) {
+        s->copies[i].at_us = s->now_us + BASE_US + i;
+        queue_push(s, s->copies[i]);
+    }
+    s->copy_count = 0;
+}
+
 void net_frame(struct sim *s, uint32_t conn, uint32_t from_side, struct blob *frame)
 {
     if (conn == NONE || !side_lives(s, &s->conns[conn], from_side)) {
         blob_unref(frame);
         return;
     }
+    frame_push_late(s, conn, !from_side, frame);
+    copy_keep(s, conn, !from_side, frame);
     if (happens(s, s->network.doubled))
         frame_push(s, conn, !from_side, blob_ref(frame));
     if (happens(s, s->network.loss)) {
@@ -343,6 +393,10 @@ void net_frame_arrived(struct sim *s, struct item *item)
     uint32_t conn = item->frame.conn, side = item->frame.side;
     const struct conn *c = &s->conns[conn];
     struct blob *frame = item->frame.frame;
+    if (item->frame.late && s->network.late == 0) {
+        blob_unref(frame);
+        return;
+    }
     if (s->cut[c->host[!side]][c->host[side]]) {
         if (s->network.holds)
             hold(s, item);
@@ -352,7 +406,7 @@ void net_frame_arrived(struct sim *s, struct item *item)
     }
     hash_mix(s, hash_bytes(slice_blob(frame)));
     if (!side_lives(s, c, side)) {
-        if (side_lives(s, c, !side) &&
+        if (!item->frame.copy && side_lives(s, c, !side) &&
             (s->hosts[c->host[side]].up || !s->hosts[c->host[side]].silent))
             side_tell(s, conn, !side, GT_ECLOSED);
         blob_unref(frame);

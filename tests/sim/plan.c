@@ -204,6 +204,7 @@ enum theme {
     THEME_NETWORK,
     THEME_DISKS,
     THEME_CLOCKS,
+    THEME_DELETES,
     THEME_LOSSES,
     THEMES
 };
@@ -220,18 +221,20 @@ static const uint32_t theme_kinds[THEMES] = {
     [THEME_CLOCKS] = 1u << FAULT_CLOCK_JUMP | 1u << FAULT_CUT,
     [THEME_LOSSES] = 1u << FAULT_WIPE | 1u << FAULT_ROLLBACK | 1u << FAULT_FLIP | 1u << FAULT_KILL |
                      1u << FAULT_POWER | 1u << FAULT_POWER_ALL | 1u << FAULT_CUT |
-                     1u << FAULT_PAUSE};
+                     1u << FAULT_PAUSE,
+    [THEME_DELETES] = 1u << FAULT_CUT};
 
 /* Clocks near enough to mint, and too far for the slowest to follow the fastest. Nodes that hear
  * one another through others alone, and clients that do not all go to the same coordinator. */
-static void fault_of_clocks(const struct plan *p, struct prng *d, struct fault *f)
+static void fault_apart(const struct plan *p, struct prng *d, struct fault *f,
+                        uint32_t nodes_in_100)
 {
     if (f->kind == FAULT_CLOCK_JUMP) {
         f->value = (uint64_t)((int64_t)prng_below(d, 120 * SECOND) - (int64_t)(60 * SECOND));
     } else if (f->kind == FAULT_CUT) {
         f->a = 1 + (uint32_t)prng_below(d, p->nodes);
         f->b = 1 + p->nodes + (uint32_t)prng_below(d, p->clients);
-        if (p->nodes > 1 && chance(d, 50))
+        if (p->nodes > 1 && chance(d, nodes_in_100))
             f->b = 1 + (f->a + (uint32_t)prng_below(d, p->nodes - 1)) % p->nodes;
         f->for_us = 2 * SECOND + prng_below(d, 6 * SECOND);
         if (f->at_us + f->for_us > p->safety_us)
@@ -247,6 +250,8 @@ static void faults_make(struct plan *p, struct prng *d)
     enum theme theme = chance(d, 50) ? THEME_ANY : (enum theme)prng_below(d, THEME_LOSSES);
     if (chance(d, 10))
         theme = THEME_CLOCKS;
+    else if (chance(d, 8))
+        theme = THEME_DELETES;
     /* By dice of its own: what is drawn for the other seeds stays as it was. */
     struct prng losses;
     prng_init(&losses, p->seed ^ 0x6c6f737365730000);
@@ -268,6 +273,17 @@ static void faults_make(struct plan *p, struct prng *d)
         for (uint32_t i = 0; i < PLAN_KEYS_MAX; i++)
             p->key_mode[i] = KEY_PLAIN;
         count = 20 + (uint32_t)prng_below(d, 21);
+    }
+    if (theme == THEME_DELETES) {
+        /* Keys are left alone long enough to be reaped, and written anew; what was sent about them
+         * before comes back. */
+        p->keys = PLAN_KEYS_MAX;
+        p->deletes = 50;
+        p->gets = 30;
+        p->network.late = 2000;
+        count = 6 + count % 12;
+        for (uint32_t i = 0; i < PLAN_KEYS_MAX && p->clients % 2; i++)
+            p->key_mode[i] = KEY_PLAIN;
     }
     if (theme == THEME_LOSSES) {
         /* Fewer keys, so that what was lost is asked for while its owner has no vote. */
@@ -293,8 +309,9 @@ static void faults_make(struct plan *p, struct prng *d)
         *f = (struct fault){.kind = (enum fault_kind)kind,
                             .at_us = from_us + prng_below(d, p->safety_us - from_us)};
         fault_fill(p, d, f);
-        if (theme == THEME_CLOCKS)
-            fault_of_clocks(p, d, f);
+        /* Where all nodes are to reap clients alone are cut off, so that another coordinates. */
+        if (theme == THEME_CLOCKS || theme == THEME_DELETES)
+            fault_apart(p, d, f, theme == THEME_CLOCKS ? 50 : 15);
     }
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
 }
@@ -329,9 +346,10 @@ const char *plan_text(const struct plan *p, char text[300])
     snprintf(
         text, 300,
         "%u nodes, N=%u R=%u W=%u, %u partitions, %u clients x %u, %u keys; loss %u doubled %u "
-        "reorder %u broken %u of 10,000; latency %u us, sync %u us; %u faults",
+        "reorder %u broken %u late %u of 10,000; latency %u us, sync %u us; %u faults",
         p->nodes, s->replicas, s->read_quorum, s->write_quorum, s->partitions, p->clients,
         p->workers, p->keys, p->network.loss, p->network.doubled, p->network.reorder,
-        p->network.broken, p->network.latency_us, p->storage.sync_us, p->fault_count);
+        p->network.broken, p->network.late, p->network.latency_us, p->storage.sync_us,
+        p->fault_count);
     return text;
 }

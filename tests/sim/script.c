@@ -38,6 +38,9 @@ static const struct sentence {
     {"{any} and {any} are cut off from one another", VERB_CUT},
     {"{any} is cut off from everybody", VERB_ALONE},
     {"the network heals", VERB_HEAL},
+    {"copies of what {host} sends to {host} are kept", VERB_COPIES_KEEP},
+    {"no more copies are kept", VERB_COPIES_END},
+    {"the copies arrive", VERB_COPIES_ARRIVE},
     {"the disk of {host} is full", VERB_DISK_FULL},
     {"the disk of {host} has room", VERB_DISK_ROOM},
     {"the next sync of {host} fails", VERB_SYNC_FAILS},
@@ -354,8 +357,8 @@ static int command_check(struct reading *r, const struct match *m, struct comman
     if (r->nodes == 0)
         return wrong(r, "a story begins with its cluster: \"cluster of 3 nodes, 3 copies, R=2, "
                         "W=2\"");
-    if ((c->verb == VERB_CUT || c->verb == VERB_DEAF) && c->who[0].kind == c->who[1].kind &&
-        c->who[0].number == c->who[1].number)
+    if ((c->verb == VERB_CUT || c->verb == VERB_DEAF || c->verb == VERB_COPIES_KEEP) &&
+        c->who[0].kind == c->who[1].kind && c->who[0].number == c->who[1].number)
         return wrong(r, "one and the same");
     if (c->verb == VERB_PUT_TIMES && (c->number < 1 || c->number > 1000))
         return wrong(r, "1 to 1000 times are possible");

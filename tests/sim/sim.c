@@ -265,11 +265,14 @@ void sim_free(struct sim *s)
         item_release(&s->heap[i]);
     for (uint32_t i = 0; i < s->held_count; i++)
         item_release(&s->held[i]);
+    for (uint32_t i = 0; i < s->copy_count; i++)
+        item_release(&s->copies[i]);
     net_free(s);
     inv_free(s);
     effects_close(&s->fx);
     msg_decoder_free(s->decoder);
     free(s->held);
+    free(s->copies);
     free(s->heap);
     free(s);
 }

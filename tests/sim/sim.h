@@ -38,6 +38,7 @@ enum sim_role { SIM_MANAGER, SIM_NODE, SIM_CLIENT };
 /* Chances in 1/10,000 for each frame, and times. */
 struct sim_network {
     uint32_t loss, doubled, reorder, broken; /* broken: the link ends inside this frame */
+    uint32_t late; /* of those between nodes: another copy arrives up to 20 s later */
     uint32_t latency_us;                     /* mean of the jitter on top of 30 us */
     bool holds;                              /* a cut holds frames back; else they are lost */
 };
@@ -58,6 +59,7 @@ struct sim_config {
     uint32_t inflight_max;  /* of a node; 0 = 64 */
     uint32_t digest_above;  /* of a node's reads; 0 = the usual */
     size_t piece_bytes_max; /* of a node's states; 0 = what a frame takes */
+    uint32_t pull_bytes;    /* of a reply of a pull; 0 = as a node has it */
     bool restarts; /* what ends by itself (exit 74, a refusal) is started again after 1 s */
     void *arg;
     /* A session's answer: m is NULL when error says that there was none, and text, valid during the
@@ -136,6 +138,11 @@ void sim_cut(struct sim *s, uint32_t a, uint32_t b, bool cut);
 bool sim_is_cut(const struct sim *s, uint32_t a, uint32_t b);
 void sim_slow(struct sim *s, uint32_t a, uint32_t b, uint32_t extra_us); /* both ways; 0 ends it */
 void sim_network(struct sim *s, const struct sim_network *n);
+/* From now on a copy is kept of all that goes from a to b, until the end of that; it stays on its
+ * way until all that were kept arrive, in order, unless its connection has gone by then. */
+void sim_copies_keep(struct sim *s, uint32_t a, uint32_t b);
+void sim_copies_end(struct sim *s);
+void sim_copies_arrive(struct sim *s);
 /* Ends cuts and slowness and lets go what they held. */
 void sim_heal(struct sim *s);
 void sim_disk_fail_sync(struct sim *s, uint32_t host);       /* the next sync answers EIO */

@@ -692,6 +692,15 @@ static void perform(struct player *p, const struct command *k)
     case VERB_HEAL:
         sim_heal(p->sim);
         break;
+    case VERB_COPIES_KEEP:
+        sim_copies_keep(p->sim, host, host_of(p, &k->who[1]));
+        break;
+    case VERB_COPIES_END:
+        sim_copies_end(p->sim);
+        break;
+    case VERB_COPIES_ARRIVE:
+        sim_copies_arrive(p->sim);
+        break;
     case VERB_DISK_FULL:
     case VERB_DISK_ROOM:
         sim_disk_full(p->sim, host, k->verb == VERB_DISK_FULL);

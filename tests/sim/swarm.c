@@ -12,6 +12,7 @@
 
 #define SECOND             1000000ull
 #define TIMEOUT_US         (5 * SECOND) /* of a call */
+#define FINISH_ROUNDS      2u           /* more of them */
 #define FINISH_US          (15 * SECOND) /* from healing until all is quiet: calls end, links are made */
 #define READ_US            (7 * SECOND) /* for the last reads */
 #define LAST_READS_AT_ONCE 4
@@ -680,6 +681,20 @@ static bool all_alike(struct swarm *w, const struct ring *ring)
     return true;
 }
 
+/* Calls end, replicas get alike: with slow disks and large states that takes a while longer. */
+static void finish(struct swarm *w)
+{
+    uint64_t until_us = w->run.healed_us + FINISH_US;
+    sim_run_until(w->sim, until_us);
+    for (uint32_t i = 0; i < FINISH_ROUNDS && !sim_broken(w->sim); i++) {
+        const struct ring *ring = sim_ring(w->sim);
+        if (!ring || !ring->formed || all_alike(w, ring))
+            return;
+        until_us += FINISH_US;
+        sim_run_until(w->sim, until_us);
+    }
+}
+
 /* The replicas are compared as an operator would compare them. */
 static void verify_play(struct swarm *w)
 {
@@ -737,6 +752,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
                                 .inflight_max = p->inflight_max,
                                 .digest_above = p->digest_above,
                                 .piece_bytes_max = p->piece_bytes_max,
+                                .pull_bytes = (uint32_t)p->piece_bytes_max, /* small with small */
                                 .restarts = true,
                                 .arg = &w,
                                 .done = done,
@@ -750,6 +766,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     w.run.r = p->settings.read_quorum;
     w.run.w = p->settings.write_quorum;
     w.run.rots = pending("rule", "rot");
+    w.run.reaps = true;
     w.run.partitions = calloc(p->keys, sizeof(*w.run.partitions));
     gt_assert(w.run.partitions);
     for (uint32_t key = 0; key < p->keys; key++) {
@@ -761,7 +778,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     begin(&w, out);
     sim_run_until(w.sim, p->safety_us);
     heal(&w);
-    sim_run_until(w.sim, p->safety_us + FINISH_US);
+    finish(&w);
     if (!sim_broken(w.sim))
         last_reads(&w);
     if (!sim_broken(w.sim))

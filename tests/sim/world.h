@@ -43,6 +43,8 @@ struct item {
         struct {
             uint32_t conn, side;
             struct blob *frame;
+            bool copy;          /* nobody is told when its connection is gone */
+            bool late;          /* a copy that does not come when the network is calm again */
             uint32_t broken_at; /* only so many bytes arrive, then the link breaks; 0 = whole */
         } frame;
         struct {
@@ -127,6 +129,8 @@ struct host {
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */
     uint32_t put_count, put_capacity;
+    bool puts_cut_off;    /* a life ended while puts were under way; inv.c */
+    uint64_t reaped_seen; /* the engine's count; inv.c */
 };
 
 struct sim {
@@ -142,6 +146,9 @@ struct sim {
     uint32_t conn_count, conn_capacity;
     struct item *held; /* frames that a cut holds back */
     uint32_t held_count, held_capacity;
+    bool copied[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
+    struct item *copies; /* of frames, to arrive once more */
+    uint32_t copy_count, copy_capacity;
     uint8_t cut[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
     uint32_t slow_us[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
     struct prng net_prng, store_prng, loop_prng, seed_prng;

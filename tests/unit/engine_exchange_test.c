@@ -1,5 +1,6 @@
 /*
- * Two replicas of one partition, engine against engine: what one lacks is pulled, and nothing else.
+ * Replicas of one partition, engine against engine: what one lacks is pulled, and nothing else;
+ * what all have that is deleted is reaped, and nothing brings it back.
  */
 #include "engine/engine.h"
 
@@ -183,7 +184,12 @@ static void confirm(struct replica *r, struct replica *other)
     struct buf list;
     buf_init(&list, 1u << 20);
     buf_bytes(&list, slice_blob(clock));
-    call_ok(r, (struct store_request){.kind = STORE_CONFIRM, .clock = buf_slice(&list)});
+    struct store_request request = {.kind = STORE_CONFIRM, .clock = buf_slice(&list)};
+    struct store_result result;
+    do { /* where there was no room the checkpoint makes some */
+        result = call(r, request);
+        assert_int_equal(result.result, 0);
+    } while (result.more);
     buf_close(&list);
     blob_unref(clock);
 }
@@ -498,9 +504,470 @@ static void test_random_exchanges_converge(void **state)
     }
 }
 
+/* ---- reaping (RULES 19) -----------------------------------------------------------------------
+ */
+
+static void erase(struct replica *r, const char *key)
+{
+    call_ok(r, (struct store_request){
+                   .kind = STORE_PUT, .key = slice_text(key), .plain = true, .tombstone = true});
+}
+
+static struct blob *record_of(struct replica *r, const char *key)
+{
+    struct store_result result =
+        call(r, (struct store_request){.kind = STORE_LOAD, .key = slice_text(key)});
+    assert_int_equal(result.result, 0);
+    struct blob *record = blob_ref(result.record);
+    store_result_release(&result);
+    return record;
+}
+
+static bool is_absent(struct replica *r, const char *key)
+{
+    struct blob *record = record_of(r, key);
+    blob_unref(record);
+    return !record;
+}
+
+/* How many siblings stand there, and whether a value is what get answers. */
+static uint32_t siblings_of(struct replica *r, const char *key, bool *value)
+{
+    struct blob *record = record_of(r, key);
+    struct state s;
+    state_init(&s);
+    assert_int_equal(record_decode(slice_blob(record), PARTITION, slice_text(key), &s), 0);
+    const struct sibling *winner = state_winner(&s);
+    uint32_t count = s.sibling_count;
+    *value = winner && !(winner->flags & SIBLING_TOMBSTONE);
+    state_close(&s);
+    blob_unref(record);
+    return count;
+}
+
+/* A state that was sent long ago: the dots that live in it are listed. */
+static struct store_result arrive(struct replica *r, const char *key, struct slice record)
+{
+    struct state s;
+    uint8_t dots[4 * DOT_BYTES];
+    state_init(&s);
+    assert_int_equal(record_decode(record, PARTITION, slice_text(key), &s), 0);
+    for (uint32_t i = 0; i < s.sibling_count; i++)
+        dots_put(&dots[i * DOT_BYTES], s.siblings[i].dot);
+    struct store_result result =
+        call(r, (struct store_request){.kind = STORE_MERGE,
+                                       .key = slice_text(key),
+                                       .record = record,
+                                       .dots = slice_of(dots, s.sibling_count * DOT_BYTES)});
+    state_close(&s);
+    return result;
+}
+
+static void arrives(struct replica *r, const char *key, struct slice record)
+{
+    struct store_result result = arrive(r, key, record);
+    assert_int_equal(result.result, 0);
+    store_result_release(&result);
+}
+
+static void pair_new(struct replica *a, struct replica *b)
+{
+    replica_new(a, 1);
+    replica_new(b, 2);
+}
+
+static void pair_free(struct replica *a, struct replica *b)
+{
+    replica_free(a);
+    replica_free(b);
+}
+
+static void test_a_tombstone_goes_when_the_other_has_it(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    struct engine_partition p;
+    bool whole;
+    pair_new(&a, &b);
+    put(&a, "k", "v");
+    erase(&a, "k");
+    confirm(&a, &b);
+    assert_false(is_absent(&a, "k")); /* b has nothing of it */
+    pull(&b, &a, 0, &whole);
+    engine_partition(a.e, PARTITION, &p);
+    assert_int_equal(p.tombstones, 1);
+    confirm(&a, &b);
+    assert_true(is_absent(&a, "k"));
+    engine_partition(a.e, PARTITION, &p);
+    assert_int_equal(p.records + p.bytes + p.digest_sum + p.tombstones + p.log_entries, 0);
+    assert_int_equal(engine_metrics(a.e)->reaped_count, 1);
+    /* b has it still: pulled from there it brings nothing. */
+    assert_false(is_absent(&b, "k"));
+    pull(&a, &b, 0, &whole);
+    assert_true(is_absent(&a, "k"));
+    confirm(&b, &a);
+    assert_same(&a, &b);
+    pair_free(&a, &b);
+}
+
+static void test_what_was_reaped_stays_so_through_crash_and_checkpoint(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole;
+    char key[16];
+    pair_new(&a, &b);
+    for (int i = 0; i < 300; i++) { /* enough for some checkpoints */
+        snprintf(key, sizeof(key), "key%d", i);
+        put(&a, key, "some value of some length");
+    }
+    pull(&b, &a, 0, &whole);
+    for (int i = 0; i < 300; i += 2) {
+        snprintf(key, sizeof(key), "key%d", i);
+        erase(&a, key);
+    }
+    pull(&b, &a, 0, &whole);
+    replica_restart(&a); /* which entries of the log are of tombstones is to be learnt again */
+    confirm(&a, &b);
+    confirm(&b, &a);
+    assert_int_equal(engine_metrics(a.e)->reaped_count, 150);
+    assert_same(&a, &b);
+    for (int i = 0; i < 3; i++) {
+        replica_restart(&a);
+        struct engine_partition p;
+        engine_partition(a.e, PARTITION, &p);
+        assert_int_equal(p.records, 150);
+        assert_true(is_absent(&a, "key0"));
+        assert_false(is_absent(&a, "key1"));
+        struct store_result scan = call(
+            &a,
+            (struct store_request){.kind = STORE_SCAN, .from_start = true, .bytes_max = 1u << 20});
+        assert_int_equal(scan.entry_count, 150);
+        store_result_release(&scan);
+        for (int k = 0; k < 100; k++)
+            put(&a, "filler", "so that what is in the log goes into the index");
+        confirm(&a, &b);
+        erase(&a, "filler");
+        pull(&b, &a, 0, &whole);
+        confirm(&a, &b);
+        confirm(&b, &a);
+        assert_same(&a, &b);
+    }
+    pair_free(&a, &b);
+}
+
+static void test_nobody_reads_that_it_went_before_that_is_durable(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    struct store_result result;
+    bool whole;
+    pair_new(&a, &b);
+    put(&a, "k", "v");
+    erase(&a, "k");
+    pull(&b, &a, 0, &whole);
+    struct blob *clock = clock_of(&b);
+    struct buf list;
+    buf_init(&list, 1u << 20);
+    buf_bytes(&list, slice_blob(clock));
+    struct store_request request = {
+        .kind = STORE_CONFIRM, .partition = PARTITION, .clock = buf_slice(&list)};
+    engine_submit(a.e, &request, 1);
+    request =
+        (struct store_request){.kind = STORE_LOAD, .partition = PARTITION, .key = slice_text("k")};
+    engine_submit(a.e, &request, 1);
+    request =
+        (struct store_request){.kind = STORE_SCAN, .partition = PARTITION, .from_start = true};
+    engine_submit(a.e, &request, 1);
+    assert_false(engine_result(a.e, &result));
+    replica_restart(&a); /* the power went */
+    assert_false(is_absent(&a, "k"));
+    buf_close(&list);
+    blob_unref(clock);
+    pair_free(&a, &b);
+}
+
+/* F2: delete, reap, write anew, then the dead value arrives. */
+static void test_a_dead_value_that_comes_late_brings_nothing(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole, value;
+    pair_new(&a, &b);
+    put(&a, "k", "dead");
+    struct blob *late = record_of(&a, "k");
+    erase(&a, "k");
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b);
+    confirm(&b, &a);
+    assert_true(is_absent(&a, "k") && is_absent(&b, "k"));
+    arrives(&b, "k", slice_blob(late));
+    assert_true(is_absent(&b, "k"));
+    put(&b, "k", "new");
+    arrives(&b, "k", slice_blob(late));
+    assert_int_equal(siblings_of(&b, "k", &value), 1);
+    assert_true(value);
+    pull(&a, &b, 0, &whole);
+    arrives(&a, "k", slice_blob(late));
+    assert_same(&a, &b);
+    blob_unref(late);
+    pair_free(&a, &b);
+}
+
+/* The other has the dots that the history names, but not all below them: one of this key may still
+ * be on its way. */
+static void test_a_gap_is_waited_for(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole;
+    pair_new(&a, &b);
+    put(&a, "k", "v");
+    struct blob *missed = record_of(&a, "k");
+    put(&a, "other", "x");
+    erase(&a, "k");
+    struct blob *tombstone = record_of(&a, "k");
+    arrives(&b, "k", slice_blob(tombstone));
+    confirm(&a, &b);
+    assert_false(is_absent(&a, "k"));
+    confirm(&b, &a);
+    assert_false(is_absent(&b, "k"));
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b);
+    confirm(&b, &a);
+    assert_true(is_absent(&a, "k") && is_absent(&b, "k"));
+    arrives(&b, "k", slice_blob(missed));
+    assert_true(is_absent(&b, "k"));
+    blob_unref(missed);
+    blob_unref(tombstone);
+    pair_free(&a, &b);
+}
+
+/* F20: of two siblings the tombstone goes only when it is not what get answers. */
+static void test_the_tombstone_that_is_answered_stays_beside_a_value(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole, value;
+    pair_new(&a, &b);
+    call_ok(&a,
+            (struct store_request){
+                .kind = STORE_PUT, .key = slice_text("k"), .value = slice_text("v"), .stamp = 10});
+    call_ok(&b, (struct store_request){
+                    .kind = STORE_PUT, .key = slice_text("k"), .tombstone = true, .stamp = 20});
+    pull(&a, &b, 0, &whole);
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b);
+    confirm(&b, &a);
+    assert_int_equal(siblings_of(&a, "k", &value), 2);
+    assert_false(value);
+    /* A later value that has seen neither: then the tombstone is not answered any more. */
+    call_ok(&a,
+            (struct store_request){
+                .kind = STORE_PUT, .key = slice_text("k"), .value = slice_text("w"), .stamp = 30});
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b);
+    assert_int_equal(siblings_of(&a, "k", &value), 2);
+    assert_true(value);
+    confirm(&b, &a);
+    assert_same(&a, &b);
+    pair_free(&a, &b);
+}
+
+/* The other has something that was written beside the tombstone: alone here, it must not go. */
+static void test_what_was_written_beside_is_waited_for(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole, value;
+    pair_new(&a, &b);
+    call_ok(&a,
+            (struct store_request){
+                .kind = STORE_PUT, .key = slice_text("k"), .value = slice_text("v"), .stamp = 10});
+    call_ok(&b, (struct store_request){
+                    .kind = STORE_PUT, .key = slice_text("k"), .tombstone = true, .stamp = 20});
+    pull(&a, &b, 0, &whole);
+    confirm(&b, &a);
+    assert_int_equal(siblings_of(&b, "k", &value), 1);
+    pull(&b, &a, 0, &whole);
+    confirm(&b, &a);
+    confirm(&a, &b);
+    assert_int_equal(siblings_of(&b, "k", &value), 2);
+    assert_false(value);
+    assert_same(&a, &b);
+    pair_free(&a, &b);
+}
+
+/* What a session demands to see, and was reaped, is not asked of states any more. */
+static void test_what_went_is_not_demanded(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole;
+    pair_new(&a, &b);
+    put(&a, "k", "v");
+    struct store_result deleted =
+        call(&a, (struct store_request){
+                     .kind = STORE_PUT, .key = slice_text("k"), .plain = true, .tombstone = true});
+    struct store_request read = {
+        .kind = STORE_LOAD, .key = slice_text("k"), .context = slice_blob(deleted.context)};
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b);
+    struct store_result result = call(&a, read);
+    assert_int_equal(result.result, 0);
+    assert_null(result.record);
+    assert_null(result.context);
+    store_result_release(&result);
+    /* Who has never heard of it cannot say so. */
+    struct replica c;
+    replica_new(&c, 3);
+    result = call(&c, read);
+    assert_non_null(result.context);
+    store_result_release(&result);
+    store_result_release(&deleted);
+    replica_free(&c);
+    pair_free(&a, &b);
+}
+
+/* RULES 8b: what a closed life minted and did not bring is not brought any more, its gaps block
+ * nothing, and a node's present life is not closed by anybody. */
+static void test_a_life_that_is_closed_brings_nothing_more(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    struct buf bytes;
+    struct clock lives;
+    bool whole;
+    pair_new(&a, &b);
+    const struct engine_identity *id = engine_identity(a.e);
+    struct actor life = {id->node_id, id->incarnation};
+    put(&a, "lost", "v");
+    struct blob *late = record_of(&a, "lost");
+    put(&a, "k", "v");
+    erase(&a, "k");
+    struct blob *tombstone = record_of(&a, "k");
+    arrives(&b, "k", slice_blob(tombstone));
+    call_ok(&b, (struct store_request){.kind = STORE_CONFIRM});
+    assert_false(is_absent(&b, "k")); /* a gap */
+    clock_init(&lives);
+    buf_init(&bytes, 1000);
+    assert_int_equal(clock_set_closed(&lives, life.node, life.incarnation), 0);
+    clock_encode(&lives, &bytes);
+    struct store_request close = {.kind = STORE_CLOCK, .clock = buf_slice(&bytes)};
+    struct store_result refused = call(&a, close);
+    assert_int_equal(refused.result, GT_ECORRUPT);
+    call_ok(&b, close);
+    replica_restart(&b);
+    call_ok(&b, (struct store_request){.kind = STORE_CONFIRM});
+    assert_true(is_absent(&b, "k"));
+    struct store_result came = arrive(&b, "lost", slice_blob(late));
+    assert_int_equal(came.result, GT_EINCARNATION);
+    store_result_release(&came);
+    assert_true(is_absent(&b, "lost"));
+    /* In its next life the node learns that, and goes on. */
+    replica_restart(&a);
+    call_ok(&a, close);
+    put(&a, "k", "new");
+    assert_int_equal(pull(&b, &a, 0, &whole), 1);
+    assert_false(is_absent(&b, "k"));
+    blob_unref(late);
+    blob_unref(tombstone);
+    buf_close(&bytes);
+    clock_close(&lives);
+    pair_free(&a, &b);
+}
+
+/* Puts and deletes on both sides, exchanges that break anywhere, crashes, copies of old states: in
+ * the end both are the same, no tombstone waits, and each key is what its last writer left. */
+static void test_random_deletes_go_and_stay_away(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct replica r[2];
+        struct prng dice;
+        struct blob *old[64] = {0};
+        char old_key[64][16], key[16], value[24];
+        bool whole;
+        prng_init(&dice, seed);
+        replica_new(&r[0], seed);
+        replica_new(&r[1], seed + 1000);
+        for (int i = 0; i < 400; i++) {
+            uint32_t who = (uint32_t)prng_below(&dice, 2), at = (uint32_t)prng_below(&dice, 64);
+            uint32_t states = 0;
+            struct blob *cursor = NULL;
+            snprintf(key, sizeof(key), "key%d", (int)prng_below(&dice, 6));
+            switch (prng_below(&dice, 12)) {
+            case 0:
+                pull_step(&r[who], &r[!who], 200, &whole, &states, &cursor);
+                blob_unref(cursor);
+                break;
+            case 1:
+            case 2:
+                pull(&r[who], &r[!who], (uint32_t)prng_below(&dice, 500) + 1, &whole);
+                break;
+            case 3:
+            case 4:
+                confirm(&r[who], &r[!who]);
+                break;
+            case 5:
+                replica_restart(&r[who]);
+                break;
+            case 6:
+            case 7:
+                erase(&r[who], key);
+                break;
+            case 8:
+                if (old[at])
+                    arrives(&r[who], old_key[at], slice_blob(old[at]));
+                break;
+            default:
+                snprintf(value, sizeof(value), "value%d", i);
+                put(&r[who], key, value);
+                blob_unref(old[at]);
+                old[at] = record_of(&r[who], key);
+                memcpy(old_key[at], key, sizeof(key));
+            }
+        }
+        pull(&r[0], &r[1], 300, &whole);
+        for (int i = 0; i < 6; i++) {
+            snprintf(key, sizeof(key), "key%d", i);
+            put(&r[0], key, "last");
+            if (i < 3)
+                erase(&r[0], key);
+        }
+        pull(&r[1], &r[0], 300, &whole);
+        confirm(&r[0], &r[1]);
+        confirm(&r[1], &r[0]);
+        for (int i = 0; i < 64; i++) {
+            for (int who = 0; who < 2 && old[i]; who++)
+                arrives(&r[who], old_key[i], slice_blob(old[i]));
+            blob_unref(old[i]);
+        }
+        for (int who = 0; who < 2; who++) {
+            struct engine_partition p;
+            engine_partition(r[who].e, PARTITION, &p);
+            assert_int_equal(p.records, 3);
+            assert_int_equal(p.live, 3);
+            assert_int_equal(p.tombstones, 0);
+        }
+        replica_free(&r[0]);
+        replica_free(&r[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_tombstone_goes_when_the_other_has_it),
+        cmocka_unit_test(test_what_was_reaped_stays_so_through_crash_and_checkpoint),
+        cmocka_unit_test(test_nobody_reads_that_it_went_before_that_is_durable),
+        cmocka_unit_test(test_a_dead_value_that_comes_late_brings_nothing),
+        cmocka_unit_test(test_a_gap_is_waited_for),
+        cmocka_unit_test(test_the_tombstone_that_is_answered_stays_beside_a_value),
+        cmocka_unit_test(test_what_was_written_beside_is_waited_for),
+        cmocka_unit_test(test_what_went_is_not_demanded),
+        cmocka_unit_test(test_a_life_that_is_closed_brings_nothing_more),
+        cmocka_unit_test(test_random_deletes_go_and_stay_away),
         cmocka_unit_test(test_what_was_missed_crosses_and_nothing_else),
         cmocka_unit_test(test_a_long_list_comes_in_pieces_and_a_break_keeps_what_came),
         cmocka_unit_test(test_the_log_is_of_live_siblings_and_survives),

@@ -1242,6 +1242,125 @@ static void test_an_owner_that_was_away_pulls_what_it_missed(void **state)
     world_free(w);
 }
 
+/* ---- reaping (RULES 19) ---- */
+
+static uint64_t records_of(struct world *w, int host, const char *key)
+{
+    struct engine_partition part;
+    engine_partition(w->hosts[host].e, ring_partition(w->ring, slice_text(key)), &part);
+    return part.records;
+}
+
+/* At every owner, some seconds apart; nobody takes the difference for something to be mended, and
+ * the session that deleted the key may ask for what it knows of it. */
+static void test_a_tombstone_that_all_owners_have_is_reaped(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    pass(w, 3000000);
+    struct answer deleted = *put(w, 1, "k", NULL);
+    assert_int_equal(deleted.error, 0);
+    pass(w, 6000000);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(records_of(w, i, "k"), 0);
+        assert_int_equal(node_metrics(w->hosts[i].n)->pulls_count, 0);
+        struct msg m = get_of(w, "k");
+        m.get.min_context = context_of(&deleted);
+        assert_int_equal(call(w, i, m)->error, GT_ENOTFOUND);
+    }
+    assert_int_equal(put(w, 2, "k", "new")->error, 0);
+    assert_value(get(w, 0, "k"), "new");
+    assert_int_equal(get(w, 0, "k")->total, 1);
+    world_free(w);
+}
+
+static void test_no_tombstone_goes_while_an_owner_lacks_it(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    pass(w, 3000000);
+    host_kill(w, 2);
+    assert_int_equal(put(w, 0, "k", NULL)->error, 0);
+    pass(w, 20000000);
+    assert_int_equal(records_of(w, 0, "k"), 1);
+    assert_int_equal(records_of(w, 1, "k"), 1);
+    host_restart(w, 2);
+    pass(w, 8000000);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(records_of(w, i, "k"), 0);
+    assert_int_equal(get(w, 2, "k")->error, GT_ENOTFOUND);
+    world_free(w);
+}
+
+static void test_an_only_owner_reaps_by_itself(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    put(w, 0, "k", "v");
+    assert_int_equal(put(w, 0, "k", NULL)->error, 0);
+    pass(w, 3000000);
+    assert_int_equal(records_of(w, 0, "k"), 0);
+    assert_int_equal(get(w, 0, "k")->error, GT_ENOTFOUND);
+    world_free(w);
+}
+
+/* ---- closing (RULES 8b) ---- */
+
+static bool clock_has_life(struct world *w, int host, struct actor life)
+{
+    struct engine_partition part;
+    engine_partition(w->hosts[host].e, ring_partition(w->ring, slice_text("k")), &part);
+    for (uint32_t i = 0; i < part.clock->entry_count; i++)
+        if (actor_compare(part.clock->entries[i].actor, life) == 0)
+            return true;
+    return false;
+}
+
+static void test_lives_that_are_over_leave_the_clocks(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    struct actor over = actor_of(w, 0);
+    host_kill(w, 0);
+    host_restart(w, 0);
+    pass(w, 12000000);
+    struct actor present = actor_of(w, 0);
+    put(w, 0, "k", "w");
+    pass(w, 3000000);
+    for (int i = 0; i < 3; i++) {
+        struct engine_partition part;
+        engine_partition(w->hosts[i].e, ring_partition(w->ring, slice_text("k")), &part);
+        assert_true(node_metrics(w->hosts[i].n)->lives_closed_count > 0);
+        assert_true(clock_closes(part.clock, over));
+        assert_false(clock_closes(part.clock, present));
+        assert_false(clock_has_life(w, i, over));
+        assert_true(clock_has_life(w, i, present));
+        assert_value(get(w, i, "k"), "w");
+    }
+    world_free(w);
+}
+
+static void test_a_member_that_is_away_delays_closing(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    struct actor over = actor_of(w, 0);
+    host_kill(w, 2);
+    host_kill(w, 0);
+    host_restart(w, 0);
+    pass(w, 20000000);
+    assert_true(clock_has_life(w, 1, over));
+    host_restart(w, 2);
+    pass(w, 12000000);
+    for (int i = 0; i < 3; i++)
+        assert_false(clock_has_life(w, i, over));
+    world_free(w);
+}
+
 static void test_every_owner_has_the_dots_of_a_put_in_its_clock(void **state)
 {
     (void)state;
@@ -2432,8 +2551,8 @@ static void test_renewals_are_paced_and_forgive_after_a_calm_while(void **state)
     world_free(w);
 }
 
-/* A link of a node that is none of the world's; its states are merged, its puts are checked. */
-static void test_a_put_of_another_life_is_merged_but_not_acknowledged(void **state)
+/* A link of a node that is none of the world's; its puts are checked. */
+static void test_a_put_of_another_life_is_not_taken(void **state)
 {
     (void)state;
     struct world *w = host_and_outsider();
@@ -2462,7 +2581,10 @@ static void test_a_put_of_another_life_is_merged_but_not_acknowledged(void **sta
         send_to(w, conn, &put_state);
         run(w);
         assert_int_equal(answer_of(w, put_state.id)->error, live ? 0 : GT_EINCARNATION);
-        assert_value(get(w, 0, key), "v");
+        if (live)
+            assert_value(get(w, 0, key), "v");
+        else
+            assert_int_equal(get(w, 0, key)->error, GT_ENOTFOUND);
         blob_unref(record);
         state_close(&st);
     }
@@ -3127,6 +3249,11 @@ int main(void)
         cmocka_unit_test(test_a_silent_owner_makes_a_get_ask_the_next_one),
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
         cmocka_unit_test(test_an_owner_that_was_away_pulls_what_it_missed),
+        cmocka_unit_test(test_a_tombstone_that_all_owners_have_is_reaped),
+        cmocka_unit_test(test_no_tombstone_goes_while_an_owner_lacks_it),
+        cmocka_unit_test(test_an_only_owner_reaps_by_itself),
+        cmocka_unit_test(test_lives_that_are_over_leave_the_clocks),
+        cmocka_unit_test(test_a_member_that_is_away_delays_closing),
         cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
         cmocka_unit_test(test_a_retry_is_the_same_write),
@@ -3163,7 +3290,7 @@ int main(void)
         cmocka_unit_test(test_an_incarnation_far_ahead_is_refused_and_remembered_nowhere),
         cmocka_unit_test(test_a_claim_far_ahead_moves_no_incarnation_and_hello_is_said_again),
         cmocka_unit_test(test_renewals_are_paced_and_forgive_after_a_calm_while),
-        cmocka_unit_test(test_a_put_of_another_life_is_merged_but_not_acknowledged),
+        cmocka_unit_test(test_a_put_of_another_life_is_not_taken),
         cmocka_unit_test(test_a_newer_map_is_durable_before_it_is_used_and_spreads),
         cmocka_unit_test(test_a_map_of_another_cluster_is_ignored),
         cmocka_unit_test(test_the_map_is_given_to_who_asks_with_another_epoch),

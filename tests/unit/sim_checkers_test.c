@@ -735,6 +735,24 @@ static void test_quorums_reaping_excuses_no_put_after_the_delete(void **state)
     only("quorums", "does not include put 2");
 }
 
+/* A delete that was reaped from beside a value that it outranks; and one that did not outrank it.
+ */
+static void test_causality_a_delete_goes_not_from_beside_what_it_outranks(void **state)
+{
+    (void)state;
+    run.reaps = true;
+    uint64_t a = over(OP_PUT, 10, OPS()), d = over(OP_DELETE, 10, OPS());
+    read_all(20, OPS(a, d), OPS());
+    final(OPS(a), OPS(d));
+    only("causality", "delete 2 of key 0 (session 1, 10..11 us, done) is gone from beside what it "
+                      "outranks");
+    for (uint64_t i = 0; i < run.op_count; i++)
+        for (uint32_t j = 0; j < run.ops[i].shown_count; j++)
+            if (!run.ops[i].shown[j].tombstone)
+                run.ops[i].shown[j].stamp += 100;
+    sound();
+}
+
 static void test_quorums_nothing_shown_needs_a_delete(void **state)
 {
     (void)state;
@@ -1305,6 +1323,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_quorums_reaping_excuses_no_put_after_the_delete,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_causality_a_delete_goes_not_from_beside_what_it_outranks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_quorums_nothing_shown_needs_a_delete, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_quorums_the_delete_must_lead_back_to_the_put, set_up,
