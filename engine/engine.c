@@ -184,10 +184,14 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
     case STORE_OPERATION:
         engine_operation(e, &request);
         break;
+    case STORE_PARCELS:
+        engine_parcels(e, &request);
+        break;
     case STORE_PUT:
     case STORE_MERGE:
     case STORE_META:
     case STORE_CLOCK:
+    case STORE_PARCEL:
         /* Behind those that wait, so that nobody is overtaken for ever. */
         if (e->parked.count > 0 || !engine_admit(e, &request, false)) {
             park(e, &request);
@@ -400,7 +404,9 @@ void engine_totals(const struct engine *e, struct engine_totals *out)
                                   .live = e->totals.live,
                                   .bytes = e->totals.bytes,
                                   .index_file_bytes = e->index->file_bytes(e->index),
-                                  .bad_records = e->metrics.bad_records_count};
+                                  .bad_records = e->metrics.bad_records_count,
+                                  .parcels = e->parcels.count,
+                                  .parcel_bytes = e->parcels.bytes};
     for (uint32_t i = 0; i < e->file_count; i++)
         out->log_file_bytes += e->files[i].bytes;
 }

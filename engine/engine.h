@@ -26,6 +26,8 @@
  *   5 CLOCK  varint partition; varint length, clock: merged whole into the partition's; varint
  * bytes, operations superseded among its dots and not noted before; u64 stamp up to which more of
  *            them may be missing
+ *   8 PARCEL u64 target; varint partition; varint length, key; varint length, parcel (parcels.h;
+ *            empty = it was delivered, or given up); u64 stamp of the request
  * Trailing bytes of a payload are ignored; a trailing stamp that is missing is 0, and operations
  * that are missing were not noted.
  *
@@ -40,6 +42,7 @@
  *                    stamp up to which operations may be missing; varint bytes, the partition's
  *                    recent operations, oldest first (both missing: none were noted)
  *   INDEX_LOG        the dot log: dotlog.h
+ *   INDEX_PARCEL     what is kept for other owners: parcels.h
  *   INDEX_META       u32 CRC32C of name and all that follows; u8 format 1; bytes. Names:
  *     "identity"  u64 node id, u64 incarnation, u64 previous incarnation, 16 B cluster id (zero
  *                 before one is joined), 16 B boot id, varint length, role; the mark of a damaged
@@ -109,7 +112,9 @@ enum store_kind {
     STORE_CLOCK,    /* merges a cut clock, when all that it speaks of is stored */
     STORE_VERIFY,   /* the digests of a run of keys, read again */
     STORE_CONFIRM,  /* every owner has what all these clocks cover: the dot log may forget it */
-    STORE_OPERATION /* whether the write of this operation id has happened (RULES 10) */
+    STORE_OPERATION, /* whether the write of this operation id has happened (RULES 10) */
+    STORE_PARCEL,    /* keeps a state for another owner, or no more (RULES 5) */
+    STORE_PARCELS    /* what is kept: of one target, or for whom */
 };
 
 /* Slices borrow from `hold`, of which the request has a reference. */
@@ -159,6 +164,13 @@ struct store_request {
     struct slice clock;
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
+    /* PARCEL: record and dots are kept for the target, merged with what is kept for it of the key;
+     * with `plain` the result says what outranks the first of `dots` among that. Without a record
+     * the version `number` is dropped; another one stays. PARCELS: of this target, versions above
+     * `number`, oldest first, at most count_max of them; 0: whose parcels there are. */
+    uint64_t target, number;
+    uint32_t count_max;
+    uint64_t wall_s; /* PARCEL: seconds since 1970 */
     /* META: value above; empty removes */
     /* SCAN, VERIFY: keys strictly after (from_hash, from_key), or all when from_start */
     bool from_start;
@@ -180,6 +192,7 @@ struct store_result {
      *   MERGE: GT_ECORRUPT, GT_EFORMAT: the incoming record is bad, lists a dot that it does not
      *     hold, or names a dot of this node that was never minted; GT_EMISSING: a piece of the
      *     state is missing;
+     *   PARCEL: the same; GT_ELIMIT: too much is kept here already;
      *   META: GT_EARG: the name is reserved, empty or over 255 bytes;
      *   CLOCK: GT_ECORRUPT: it is none, or names dots of this node that were never minted;
      *   SCAN, PULL, VERIFY: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
@@ -221,6 +234,11 @@ struct store_result {
                            not be merged whole */
     bool whole;         /* PULL: these are all keys of the range, not those that were lacking */
     uint64_t lacking;   /* PULL: how many logged dots the asker lacked, those sent included */
+    /* PARCELS of a target: entries are repeated u64 number; varint partition; varint length, key;
+     * varint length, dots; varint length, record (empty: what is kept is bad). Of all: repeated u64
+     * target, u64 count, u64 bytes, u64 seconds since 1970 of the oldest; and of the partition of
+     * the request: */
+    uint64_t parcels;
 };
 
 void store_request_release(struct store_request *r); /* drops hold */
@@ -246,6 +264,8 @@ struct engine_config {
     uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
     uint32_t log_entries_max;   /* 0 = LOG_ENTRIES_DEFAULT; above it the largest log starts anew */
     uint64_t operations_bytes_max; /* 0 = 32 MiB: the table of recent operations */
+    uint32_t parcels_max;       /* 0 = 250,000: kept for other owners */
+    uint64_t parcels_bytes_max; /* 0 = 1 GiB, likewise */
 };
 
 /* Of an incarnation: 40 bits of seconds since 1970 above as many random ones (RULES 8a). */
@@ -349,8 +369,12 @@ struct engine_totals {
     uint64_t records, live, bytes; /* of all partitions, overlay included */
     uint64_t index_file_bytes, log_file_bytes;
     uint64_t bad_records;
+    uint64_t parcels, parcel_bytes; /* kept for other owners */
 };
 void engine_totals(const struct engine *e, struct engine_totals *out);
+
+/* How many parcels are kept for the node. */
+uint32_t engine_parcels_for(const struct engine *e, uint64_t target);
 
 struct engine_partition {
     uint64_t records, live, bytes, digest_sum;

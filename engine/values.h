@@ -15,6 +15,7 @@
 #define LOG_STATE        1
 #define LOG_META         2
 #define LOG_CLOCK        5
+#define LOG_PARCEL       8
 #define LOG_OPTIONAL_MIN 128 /* types from here on may be skipped by who does not know them */
 
 #define STAMP_BYTES 8 /* behind what both begin with */

@@ -15,6 +15,7 @@ static const enum msg_type sample_types[] = {
     MSG_HELLO,    MSG_HELLO_REPLY,    MSG_PING,      MSG_PING_REPLY,
     MSG_PUT,      MSG_PUT_REPLY,      MSG_GET,       MSG_GET_REPLY,
     MSG_SCAN,     MSG_SCAN_REPLY,     MSG_STATE,     MSG_STATE_REPLY,
+    MSG_PARCEL,   MSG_PARCEL_REPLY,
     MSG_FETCH,    MSG_FETCH_REPLY,    MSG_OPERATION, MSG_OPERATION_REPLY,
     MSG_RANGE,    MSG_RANGE_REPLY,    MSG_CLOCKS,    MSG_CLOCKS_REPLY,
     MSG_PULL,     MSG_PULL_REPLY,     MSG_MAP_GET,   MSG_MAP,
@@ -169,6 +170,10 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     r->operations = sample_u(s, UINT64_MAX);
     r->operations_bytes = sample_u(s, UINT64_MAX);
     r->operations_s = sample_u(s, UINT64_MAX);
+    r->parcels_count = (uint32_t)sample_u(s, PARCEL_TARGETS_TOLD);
+    for (uint32_t i = 0; i < r->parcels_count; i++)
+        r->parcels[i] = (struct parcels_kept){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX),
+                                              sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
 }
 
 static inline struct status *sample_status(struct sample_memory *s)
@@ -329,6 +334,9 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->pull_reply.operations_floor = sample_u(s, UINT64_MAX);
         break;
     case MSG_STATE:
+    case MSG_PARCEL:
+        if (m->type == MSG_PARCEL)
+            m->state.target = sample_u(s, UINT64_MAX);
         sample_request_head(s, &m->state.head);
         m->state.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
         m->state.key = sample_slice(s, KEY_BYTES_MAX);
@@ -337,6 +345,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->state.operations = sample_run(s, OPERATION_BYTES);
         break;
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         sample_reply_head(s, &m->state_reply.head);
         m->state_reply.outranking_stamp = sample_u(s, UINT64_MAX);
         m->state_reply.outranking = slice_of(s->bytes, sample_u(s, 4) * DOT_BYTES);
@@ -467,6 +476,9 @@ static inline bool same_ring(const struct ring *a, const struct ring *b)
 
 static inline bool same_report(const struct node_report *a, const struct node_report *b)
 {
+    if (a->parcels_count != b->parcels_count ||
+        memcmp(a->parcels, b->parcels, a->parcels_count * sizeof(a->parcels[0])) != 0)
+        return false;
     return a->keys == b->keys && a->records == b->records && a->data_bytes == b->data_bytes &&
            a->rss_bytes == b->rss_bytes && a->hints == b->hints && a->lag_writes == b->lag_writes &&
            a->uptime_s == b->uptime_s && a->linked_peers == b->linked_peers &&
@@ -599,13 +611,16 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->pull_reply.operations, b->pull_reply.operations) &&
                a->pull_reply.operations_floor == b->pull_reply.operations_floor;
     case MSG_STATE:
+    case MSG_PARCEL:
         return same_request_head(&a->state.head, &b->state.head) &&
+               (a->type != MSG_PARCEL || a->state.target == b->state.target) &&
                a->state.partition == b->state.partition &&
                slice_equal(a->state.key, b->state.key) &&
                slice_equal(a->state.record, b->state.record) &&
                slice_equal(a->state.dots, b->state.dots) &&
                slice_equal(a->state.operations, b->state.operations);
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         return same_reply_head(&a->state_reply.head, &b->state_reply.head) &&
                a->state_reply.outranking_stamp == b->state_reply.outranking_stamp &&
                slice_equal(a->state_reply.outranking, b->state_reply.outranking) &&

@@ -1,0 +1,384 @@
+/*
+ * Parcels (parcels.h) as the engine keeps them. A parcel touches no partition: no clock is asked
+ * and none is set, and its states are joined with one another alone. It is durable like everything
+ * else: one log record for each version, one for the end of it.
+ */
+#include <stdlib.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/mutant.h"
+#include "engine/engine_private.h"
+
+#define PARCEL_DOTS_MAX 64u /* beside those of live siblings */
+
+/* The bytes of a parcel, checked: one reference in *hold. 0; GT_EUNKNOWN: they are bad (logged);
+ * GT_ENOMEM. */
+static int value_read(struct engine *e, const struct parcel *p, struct blob **hold,
+                      struct parcel_value *out)
+{
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct parcel_name name = {p->target, p->hash, p->partition, parcel_key(p)};
+    struct slice key = parcel_index_key(at, &name), bytes = slice_blob(p->value);
+    int error = 0;
+    *hold = NULL;
+    if (p->value)
+        *hold = blob_ref(p->value);
+    else
+        error = e->index->get(e->index, READ_LANE_LOOP, INDEX_PARCEL, key, hold);
+    if (!error && !p->value)
+        error = meta_value_decode(key, slice_blob(*hold), &bytes);
+    if (!error)
+        error = parcel_value_decode(bytes, out);
+    if (!error)
+        error = record_verify(out->record, p->partition, name.key);
+    if (!error)
+        return 0;
+    blob_unref(*hold);
+    *hold = NULL;
+    if (error == GT_ENOMEM)
+        return error;
+    e->metrics.bad_records_count++;
+    log_error(e->log, "parcel unreadable partition=%u target=%016llx cause=%s", p->partition,
+              (unsigned long long)p->target, error_text(error));
+    return GT_EUNKNOWN;
+}
+
+/* ---- taken ----------------------------------------------------------------------------------- */
+
+static bool dots_have(struct slice dots, struct dot d)
+{
+    for (uint32_t i = 0; i < dots_count(dots); i++)
+        if (dot_compare(dots_at(dots, i), d) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * Of the dots of both versions those that are live, and others while there is room: of a key that
+ * is written on and on while its owner is away the list stays short. The owner then learns of the
+ * rest by its pulls. GT_ENOMEM, or GT_ECORRUPT for a dot that the state does not hold.
+ */
+static int dots_join(struct engine *e, struct slice older, struct slice newer, struct buf *out)
+{
+    struct slice lists[] = {newer, older};
+    for (int l = 0; l < 2; l++)
+        for (uint32_t i = 0; i < dots_count(lists[l]); i++) {
+            struct dot d = dots_at(lists[l], i);
+            uint8_t raw[DOT_BYTES];
+            if (d.seq == 0 || !history_covers(&e->merged.history, d))
+                return GT_ECORRUPT;
+            bool room = dots_count(buf_slice(out)) < PARCEL_DOTS_MAX;
+            if ((!room && !state_find(&e->merged, d)) || dots_have(buf_slice(out), d))
+                continue;
+            dots_put(raw, d);
+            buf_put(out, raw, sizeof(raw));
+        }
+    return out->failed ? GT_ENOMEM : 0;
+}
+
+/* What is kept now, joined with what came, in e->merged and e->scratch (its dots). */
+static int parcel_join(struct engine *e, const struct store_request *r,
+                       const struct parcel_value *before)
+{
+    state_clear(&e->local);
+    state_clear(&e->incoming);
+    int error = record_decode(r->record, r->partition, r->key, &e->incoming);
+    if (!error && before->record.bytes > 0)
+        error = record_decode(before->record, r->partition, r->key, &e->local);
+    if (!error)
+        error = version_merge(&e->local, NULL, &e->incoming, NULL, &e->merged);
+    buf_clear(&e->scratch);
+    return error ? error : dots_join(e, before->dots, r->dots, &e->scratch);
+}
+
+static size_t payload_bytes_of(const struct store_request *r, size_t value_bytes)
+{
+    return 8 + varint_bytes(r->partition) + slice_bytes(r->key.bytes) + slice_bytes(value_bytes) +
+           STAMP_BYTES;
+}
+
+static uint64_t parcel_log(struct engine *e, const struct store_request *r, struct slice value)
+{
+    struct buf *body = &e->forming->body;
+    uint64_t lsn = log_append(e, LOG_PARCEL, r, payload_bytes_of(r, value.bytes));
+    buf_u64(body, r->target);
+    buf_varint(body, r->partition);
+    buf_bytes(body, r->key);
+    buf_bytes(body, value);
+    buf_u64(body, r->stamp);
+    gt_assert(!body->failed);
+    return lsn;
+}
+
+/* The bytes of the next version. */
+static int version_make(struct engine *e, uint64_t made_s, struct slice record, struct blob **out)
+{
+    struct buf bytes;
+    buf_init(&bytes, BLOB_BYTES_MAX);
+    struct parcel_value v = {
+        .number = e->next_lsn, .made_s = made_s, .dots = buf_slice(&e->scratch), .record = record};
+    parcel_value_encode(&v, &bytes);
+    *out = buf_blob(&bytes);
+    buf_close(&bytes);
+    return *out ? 0 : GT_ENOMEM;
+}
+
+static bool kept_full(const struct engine *e, const struct parcel *known, const struct blob *value,
+                      struct slice key)
+{
+    if (!known && e->parcels.count >= e->parcels_max)
+        return true;
+    uint64_t before = known ? known->key_bytes + known->value_bytes : 0;
+    return e->parcels.bytes - before + key.bytes + value->bytes > e->parcels_bytes_max;
+}
+
+/* Room and memory for the version, then log and table: nothing in between can fail. */
+static int version_write(struct engine *e, const struct store_request *r, struct parcel *known,
+                         const struct parcel_name *name, uint64_t made_s, struct blob *value,
+                         bool parked, uint64_t *lsn)
+{
+    size_t payload_bytes = payload_bytes_of(r, value->bytes);
+    if (kept_full(e, known, value, r->key))
+        return GT_ELIMIT;
+    int error = log_room(e, payload_bytes, parked);
+    if (!error && e->parcels.dirty_bytes >= e->overlay_half)
+        error = e->checkpoint.error == GT_ENOSPACE ? GT_ENOSPACE : NO_ROOM;
+    if (!error)
+        error = log_reserve(e, payload_bytes);
+    struct parcel *made = error || known ? NULL : parcel_new(name);
+    if (!error && !known && !made)
+        error = GT_ENOMEM;
+    if (!error)
+        error = parcels_reserve(&e->parcels, r->target, r->partition);
+    if (error) {
+        parcel_free(made);
+        return error;
+    }
+    *lsn = parcel_log(e, r, slice_blob(value));
+    parcels_put(&e->parcels, known, made, *lsn, made_s, blob_ref(value));
+    return 0;
+}
+
+static int parcel_take(struct engine *e, const struct store_request *r,
+                       const struct parcel_name *name, struct parcel *known, bool parked)
+{
+    struct store_result result = {.kind = STORE_PARCEL, .tag = r->tag};
+    struct parcel_value before = {.made_s = r->wall_s};
+    struct blob *hold = NULL, *record = NULL, *value = NULL;
+    uint64_t lsn = 0;
+    int error = known ? value_read(e, known, &hold, &before) : 0;
+    if (error ==
+        GT_EUNKNOWN) /* nothing can be joined with it any more: the new one takes its place */
+        error = 0;
+    if (!error)
+        error = parcel_join(e, r, &before);
+    if (!error && r->plain && dots_count(r->dots) > 0)
+        error = outranking_tell(&e->merged, dots_at(r->dots, 0), &result);
+    if (!error)
+        error = record_encode_blob(&e->merged, r->partition, r->key, &record);
+    if (!error)
+        error = version_make(e, before.made_s, slice_blob(record), &value);
+    if (!error)
+        error = version_write(e, r, known, name, before.made_s, value, parked, &lsn);
+    blob_unref(hold);
+    blob_unref(record);
+    blob_unref(value);
+    if (error) {
+        store_result_release(&result);
+        return error;
+    }
+    if (MUTANT(guest_sets_clock)) {
+        struct partition *p = engine_partition_get(e, r->partition);
+        for (uint32_t i = 0; p && i < dots_count(r->dots); i++)
+            clock_add(&p->clock, dots_at(r->dots, i));
+    }
+    engine_answer_at(e, &result, MUTANT(parcel_before_durable) ? 0 : lsn);
+    return 0;
+}
+
+/* ---- dropped --------------------------------------------------------------------------------- */
+
+static int parcel_end(struct engine *e, const struct store_request *r, struct parcel *known,
+                      bool parked)
+{
+    struct store_result result = {.kind = STORE_PARCEL, .tag = r->tag};
+    if (!known || known->number != r->number) { /* went before, or there is a newer one */
+        engine_answer_at(e, &result, 0);
+        return 0;
+    }
+    size_t payload_bytes = payload_bytes_of(r, 0);
+    struct blob *index_key;
+    int error = log_room(e, payload_bytes, parked);
+    if (!error)
+        error = log_reserve(e, payload_bytes);
+    if (!error)
+        error = parcels_drop_reserve(&e->parcels, known, &index_key);
+    if (error)
+        return error;
+    uint64_t lsn = parcel_log(e, r, slice_of(NULL, 0));
+    parcels_drop(&e->parcels, known, index_key);
+    engine_answer_at(e, &result, lsn);
+    return 0;
+}
+
+int admit_parcel(struct engine *e, const struct store_request *r, bool parked)
+{
+    if (r->key.bytes < 1 || r->key.bytes > KEY_BYTES_MAX || r->partition >= PARTITIONS_MAX)
+        return GT_ELIMIT;
+    struct parcel_name name = {r->target, hash_bytes(r->key), r->partition, r->key};
+    struct parcel *known = parcels_find(&e->parcels, &name);
+    if (r->record.bytes == 0)
+        return parcel_end(e, r, known, parked);
+    return r->dots.bytes % DOT_BYTES == 0 ? parcel_take(e, r, &name, known, parked) : GT_ECORRUPT;
+}
+
+/* ---- listed ---------------------------------------------------------------------------------- */
+
+static uint64_t oldest_s(const struct parcel_target *t)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t i = 0; i < t->place_count; i++)
+        if (t->places[i].parcel && t->places[i].made_s < oldest)
+            oldest = t->places[i].made_s;
+    return oldest;
+}
+
+static void targets_list(struct engine *e, struct buf *out)
+{
+    for (uint32_t i = 0; i < e->parcels.target_count; i++) {
+        const struct parcel_target *t = &e->parcels.targets[i];
+        if (t->parcels == 0)
+            continue;
+        buf_u64(out, t->target);
+        buf_u64(out, t->parcels);
+        buf_u64(out, t->bytes);
+        buf_u64(out, oldest_s(t));
+    }
+}
+
+static int parcel_list(struct engine *e, const struct parcel *p, struct buf *out)
+{
+    struct blob *hold;
+    struct parcel_value v = {0};
+    int error = value_read(e, p, &hold, &v);
+    if (error && error != GT_EUNKNOWN)
+        return error;
+    buf_u64(out, p->number);
+    buf_varint(out, p->partition);
+    buf_bytes(out, parcel_key(p));
+    buf_bytes(out, v.dots);
+    buf_bytes(out, v.record);
+    blob_unref(hold);
+    return out->failed ? GT_ENOMEM : 0;
+}
+
+/* The target's parcels above the number, as many as the bounds allow and at least one. */
+static int parcels_list(struct engine *e, const struct store_request *r,
+                        struct store_result *result, uint64_t *lsn)
+{
+    const struct parcel_target *t = parcels_of(&e->parcels, r->target);
+    struct buf *out = &e->scan;
+    uint64_t bytes = 0;
+    for (uint32_t i = t ? parcels_place(t, r->number) : 0; t && i < t->place_count; i++) {
+        const struct parcel *p = t->places[i].parcel;
+        if (!p)
+            continue;
+        bytes += p->key_bytes + p->value_bytes;
+        if (result->entry_count > 0 &&
+            (result->entry_count >= r->count_max || bytes > r->bytes_max)) {
+            result->more = true;
+            return 0;
+        }
+        int error = parcel_list(e, p, out);
+        if (error)
+            return error;
+        *lsn = p->number;
+        result->entry_count++;
+    }
+    return 0;
+}
+
+void engine_parcels(struct engine *e, const struct store_request *r)
+{
+    struct store_result result = {.kind = STORE_PARCELS, .tag = r->tag};
+    uint64_t lsn = 0;
+    buf_clear(&e->scan);
+    result.parcels = parcels_of_partition(&e->parcels, r->partition);
+    if (r->target == 0)
+        targets_list(e, &e->scan);
+    else
+        result.result = parcels_list(e, r, &result, &lsn);
+    if (!result.result) {
+        result.entries = buf_blob(&e->scan);
+        result.result = result.entries ? 0 : GT_ENOMEM;
+    }
+    if (e->scan.capacity > BODY_KEEP_BYTES)
+        buf_close(&e->scan);
+    engine_answer_at(e, &result, result.result ? 0 : lsn);
+}
+
+uint32_t engine_parcels_for(const struct engine *e, uint64_t target)
+{
+    const struct parcel_target *t = parcels_of(&e->parcels, target);
+    return t ? t->parcels : 0;
+}
+
+/* ---- recovery -------------------------------------------------------------------------------- */
+
+int parcel_install(struct engine *e, const struct wal_record *r, uint64_t *stamp)
+{
+    struct reader reader = reader_of(r->payload);
+    struct parcel_name name = {.target = read_u64(&reader)};
+    struct parcel_value v;
+    uint64_t partition = read_varint(&reader);
+    name.key = read_bytes(&reader);
+    struct slice bytes = read_bytes(&reader);
+    *stamp = read_u64_or_zero(&reader);
+    if (reader.failed || partition >= PARTITIONS_MAX || name.key.bytes < 1 ||
+        name.key.bytes > KEY_BYTES_MAX || (bytes.bytes && parcel_value_decode(bytes, &v) != 0))
+        return GT_ECORRUPT;
+    name.partition = (uint32_t)partition;
+    name.hash = hash_bytes(name.key);
+    struct parcel *known = parcels_find(&e->parcels, &name);
+    if (known && known->number >= r->lsn) /* of a checkpoint that did not end */
+        return 0;
+    struct blob *index_key;
+    if (bytes.bytes == 0) {
+        int error = known ? parcels_drop_reserve(&e->parcels, known, &index_key) : 0;
+        if (known && !error)
+            parcels_drop(&e->parcels, known, index_key);
+        return error;
+    }
+    struct parcel *made = known ? NULL : parcel_new(&name);
+    struct blob *value = blob_copy(bytes.data, bytes.bytes);
+    if ((!known && !made) || !value ||
+        parcels_reserve(&e->parcels, name.target, name.partition) != 0) {
+        parcel_free(made);
+        blob_unref(value);
+        return GT_ENOMEM;
+    }
+    parcels_put(&e->parcels, known, made, r->lsn, v.made_s, value);
+    return 0;
+}
+
+int parcel_load(struct engine *e, struct slice index_key, struct slice value)
+{
+    struct parcel_name name;
+    struct parcel_value v;
+    struct slice bytes;
+    int error = parcel_index_key_split(index_key, &name);
+    if (!error)
+        error = meta_value_decode(index_key, value, &bytes);
+    if (!error)
+        error = parcel_value_decode(bytes, &v);
+    if (!error)
+        return parcels_load(&e->parcels, &name, v.number, v.made_s, (uint32_t)bytes.bytes);
+    if (error == GT_ENOMEM)
+        return error;
+    e->metrics.bad_records_count++;
+    log_error(e->log, "parcel unreadable in the index, it is given up bytes=%zu cause=%s",
+              value.bytes, error_text(error));
+    return 0;
+}
