@@ -200,7 +200,7 @@ static void report_fill(void *arg, struct node_report *out)
     out->keys = totals.live;
     out->records = totals.records;
     out->data_bytes = totals.index_file_bytes + totals.log_file_bytes;
-    out->hints = hints_count(p);
+    out->hints = hints_count(p) + totals.parcels;
     out->damage = *engine_damage(p->daemon.engine);
     const struct engine_metrics *metrics = engine_metrics(p->daemon.engine);
     out->operations = metrics->operations_count;

@@ -40,6 +40,10 @@
 #define REPAIR_COST_MIN    4096u
 /* Records above are compared by digest before they are lent. */
 #define DIGEST_ABOVE_BYTES  4096u
+/* A sloppy put asks a guest when an owner, or a guest, was silent for so long: half of what a
+ * session gives an attempt. */
+#define GUEST_AFTER_US      250000u
+#define PARCEL_RUNS_MAX     4u /* targets that are delivered to at a time */
 #define DEADLINE_DEFAULT_MS 5000u
 #define DEADLINE_MAX_MS     60000u
 
@@ -125,7 +129,9 @@ enum slot_kind {
     SLOT_CLOCKS_ASKED, /* a peer's CLOCKS: ours are read for the answer */
     SLOT_CONFIRM,      /* the dot log is told what all have */
     SLOT_PULL,
-    SLOT_VERIFY /* a peer's or tool's VERIFY: paced, then read */
+    SLOT_VERIFY, /* a peer's or tool's VERIFY: paced, then read */
+    SLOT_PARCELS, /* whose parcels we keep; or a run of them to their target (parcel.c) */
+    SLOT_DELIVERY /* one parcel on its way */
 };
 
 enum put_phase {
@@ -140,6 +146,7 @@ enum meta_kind { META_MAP, META_PEERS, META_LABEL };
 struct spread {
     struct blob *dots;       /* what it sets in their clocks */
     struct blob *operations; /* of those that are superseded, rows */
+    struct blob *record;     /* of a sloppy put, for guests who are asked later; else NULL */
     struct blob **pieces;    /* of a state above a frame; piece_count references */
     uint32_t piece_count;
     uint32_t flags;   /* of its messages, enum request_flag */
@@ -182,7 +189,11 @@ struct slot {
             struct blob *context;
             uint64_t stamp;
             uint64_t valid_until_us; /* not minted later: its sender has given it up */
-            uint64_t bytes;          /* its share of node.put_bytes */
+            uint64_t bytes; /* its share of node.put_bytes */
+            bool sloppy, guests_out; /* guests may stand in; no other is left to ask */
+            uint32_t guests_tried;   /* of the order in which they come */
+            uint64_t guests[REPLICAS_MAX]; /* the stand-in of each place, 0 = none */
+            uint64_t guest_asked_us[REPLICAS_MAX];
         } put;
         struct {
             struct slice min_context;
@@ -204,8 +215,9 @@ struct slot {
             uint64_t peer;
         } forward;
         struct {
-            uint64_t of; /* slot id of what is spread */
-            uint32_t owner, number;
+            uint64_t of;            /* slot id of what is spread */
+            uint32_t owner, number; /* owner: the place */
+            uint64_t guest;         /* to the stand-in, 0 = to the owner */
         } piece;
         struct {
             int refusal; /* merge it, but do not acknowledge it as a put (RULES 8a); 0: do */
@@ -231,6 +243,15 @@ struct slot {
             struct blob *operations; /* rows that go with the cut */
             uint64_t operations_floor;
         } pull;
+        struct {
+            uint64_t target, number; /* 0: whose are there; the cursor */
+            uint32_t outstanding, delivered;
+            bool more;
+        } parcels;
+        struct {
+            uint64_t run, target, number; /* slot id of SLOT_PARCELS */
+            bool dropping;
+        } delivery;
     };
 };
 
@@ -295,6 +316,13 @@ struct node {
     struct catching_up catching_up;
     uint64_t pull_free_us;                 /* no more is asked for before: the rate of pulls */
     uint64_t verify_free_us;               /* nothing is read again before */
+    struct {
+        bool asking;                                   /* whose there are */
+        uint64_t runs[PARCEL_RUNS_MAX];                /* targets, 0 = a free place */
+        uint64_t free_us;                              /* no more is sent before: the rate */
+        struct parcels_kept kept[PARCEL_TARGETS_TOLD]; /* as seen last */
+        uint32_t kept_count;
+    } parcels;
     struct clock clock_ours, clock_theirs; /* scratch of comparing */
 
     struct state local, incoming, merged; /* scratch of merging */
@@ -476,6 +504,10 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
 /* An owner has it, or (error) will not; reply: its STATE_REPLY. */
 void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
                  const struct msg *reply, struct gt_effects *fx);
+/* Stores it once more when another answers something else rather than this put (RULES 12). True
+ * when the slot goes on, under another id, or was answered: the caller is done with it. */
+bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t above,
+                   struct slice outranking, struct slice operations, struct gt_effects *fx);
 void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 
 /* ---- retry.c --------------------------------------------------------------------------------- */
@@ -531,7 +563,43 @@ void repair_drop(struct node *n, struct slot *s);
 void spread_send(struct node *n, uint64_t id, struct slot *s, const struct blob *record,
                  struct gt_effects *fx);
 void spread_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* The record of a sloppy put to the stand-in of the place: false when it cannot be sent. */
+bool spread_to_guest(struct node *n, uint64_t id, struct slot *s, uint32_t place,
+                     struct gt_effects *fx);
 void spread_drop(struct spread *s);
+
+/* ---- guest.c --------------------------------------------------------------------------------- */
+
+/* Guests may stand in for owners that cannot be reached: the request says so, or the cluster. */
+bool guests_allowed(const struct node *n, const struct request_head *head);
+/* How many of them can be asked now. */
+uint32_t guests_possible(const struct node *n, uint32_t partition);
+/* Asks as many as the quorum of the put needs, now that some owners have failed or are silent. */
+void guests_ask(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+/* When that is to be looked at again; UINT64_MAX: not. */
+uint64_t guests_due_us(const struct node *n, const struct slot *s);
+/* The place for which the node stands in, -1 when for none. */
+int guest_place(const struct slot *s, uint64_t node);
+void guest_counted(struct node *n, uint64_t id, struct slot *s, uint32_t place, int error,
+                   const struct msg *reply, struct gt_effects *fx);
+void guest_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
+                     struct gt_effects *fx);
+
+/* ---- parcel.c -------------------------------------------------------------------------------- */
+
+/* Looks whose parcels are kept here, and begins to deliver to who can be reached. */
+void parcels_round(struct node *n, struct gt_effects *fx);
+/* Asks storage how many parcels are kept for owners of the partition: store_result.parcels. */
+void parcels_ask(uint64_t id, uint32_t partition, struct gt_effects *fx);
+void parcels_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                    struct gt_effects *fx);
+void parcels_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+void parcels_end(struct node *n, struct slot *s);
+void delivery_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                     struct gt_effects *fx);
+void delivery_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
+                      struct gt_effects *fx);
+void delivery_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 
 /* ---- coord_scan.c ---------------------------------------------------------------------------- */
 
@@ -601,6 +669,8 @@ void verify_stored(struct node *n, uint64_t id, struct slot *s, const struct sto
 struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t partition,
                            uint64_t *id, struct gt_effects *fx);
 void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* A state to be kept for an owner that its sender could not reach. */
+void replica_parcel(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_range(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_operation(struct node *n, const struct gt_event *ev, struct gt_effects *fx);

@@ -5,6 +5,8 @@
  * timer, and the answer may still travel. An op without a deadline (UINT64_MAX: its client's life
  * was ended) owes nothing.
  * 2. Each key has a trusted read that began at settled_us or later.
+ * 3. Guests keep no parcels any more. (But one for an owner whose own record is bad, while that is
+ * not repaired.)
  *
  * No false alarm: sessions and coordinators hold their deadlines themselves, whatever the network
  * does. From settled_us on nothing is broken, so a read that fails then has no excuse.
@@ -50,5 +52,11 @@ static bool unreadable(const struct run *run, struct finding *out)
 
 bool check_liveness(const struct run *run, struct finding *out)
 {
+    bool bad = false;
+    for (uint32_t i = 0; i < run->replica_count; i++)
+        bad |= run->replicas[i].unknown;
+    if (run->parcels_left > 0 && !(run->rots && bad))
+        return finding_set(out, "liveness", "%" PRIu64 " parcels are kept when all is quiet",
+                           run->parcels_left);
     return unanswered(run, out) || unreadable(run, out);
 }

@@ -247,13 +247,21 @@ static void clock_check(struct sim *s, uint32_t host, uint32_t partition)
             key_check(s, host, partition, k->dots[i].key);
 }
 
-/* What the node minted in earlier lives may have been superseded before anybody saw it; so may what
- * it mints while puts are under way that wait for room. */
+/* What a node minted in earlier lives may have been superseded before anybody saw it, in the batch
+ * with which that life ended; so may what it mints while puts are under way that wait for room.
+ * Whoever pulls from it has it in the clock then. */
 static bool may_be_unseen(const struct sim *s, uint32_t host, struct actor actor)
 {
-    const struct engine_identity *own = engine_identity(s->hosts[host].engine);
-    return actor.node == own->node_id &&
-           (actor.incarnation != own->incarnation || s->hosts[host].put_count > 0);
+    bool away = false;
+    for (uint32_t i = 0; i < s->host_count; i++) {
+        const struct host *h = &s->hosts[i];
+        away |= h->role == SIM_NODE && !h->engine;
+        if (h->role != SIM_NODE || !h->engine || engine_identity(h->engine)->node_id != actor.node)
+            continue;
+        bool earlier = engine_identity(h->engine)->incarnation != actor.incarnation;
+        return earlier || (i == host && h->put_count > 0);
+    }
+    return away; /* it may be that one */
 }
 
 /* A dot that no state and no message ever named. */
@@ -282,7 +290,8 @@ static void foreign_check(struct sim *s, uint32_t host, uint32_t partition)
 
 void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
 {
-    if (r->kind != STORE_PUT && r->kind != STORE_MERGE)
+    /* A parcel is no state of its keeper: nothing may enter its clock. */
+    if (r->kind != STORE_PUT && r->kind != STORE_MERGE && r->kind != STORE_PARCEL)
         return;
     struct host *h = &s->hosts[host];
     struct inv_keys *k = keys_of(s, r->partition);
