@@ -267,6 +267,10 @@ int outranking_tell(const struct state *s, struct dot d, struct store_result *re
 /* 0, NO_ROOM, or the error to be answered. */
 int admit_parcel(struct engine *e, const struct store_request *r, bool parked);
 void engine_parcels(struct engine *e, const struct store_request *r);
+/* The bytes of a parcel, checked: one reference in *hold. 0; GT_EUNKNOWN: they are bad (logged);
+ * GT_ENOMEM. */
+int parcel_read(struct engine *e, const struct parcel *p, struct blob **hold,
+                struct parcel_value *out);
 /* A log record of a recovery, with the stamp of its request: 0, GT_ECORRUPT, GT_ENOMEM. */
 int parcel_install(struct engine *e, const struct wal_record *r, uint64_t *stamp);
 /* One of the index, at birth: 0 (one that is bad is logged and dropped), GT_ENOMEM. */

@@ -323,6 +323,9 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
         usual--;
     coord_quorum(n, s, head->quorum ? head->quorum : usual);
     s->weak = s->quorum.need < usual;
+    for (uint32_t i = 0; !write && MUTANT(guest_counts_in_read) && i < total; i++)
+        if (s->quorum.state[i] == QUORUM_FAILED && guests_possible(n, partition) > 0)
+            quorum_stand_in_answer(&s->quorum, i);
     bool available = !write && head->mode == MODE_AVAILABLE, sloppy = write && s->put.sloppy;
     uint32_t guests = sloppy ? guests_possible(n, partition) : 0;
     if (!available && quorum_possible(&s->quorum) + guests < s->quorum.need) {
