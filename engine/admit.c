@@ -319,7 +319,8 @@ static int key_check(const struct store_request *r)
 
 /* ---- put ------------------------------------------------------------------------------------- */
 
-int outranking_tell(const struct state *s, struct dot d, struct store_result *result)
+/* What a get answers rather than the sibling d of the state, into the result (RULES 12). */
+static int outranking_tell(const struct state *s, struct dot d, struct store_result *result)
 {
     if (s->sibling_count < 2)
         return 0;

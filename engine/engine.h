@@ -164,9 +164,8 @@ struct store_request {
     struct slice clock;
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
-    /* PARCEL: record and dots are kept for the target, merged with what is kept for it of the key;
-     * with `plain` the result says what outranks the first of `dots` among that. Without a record
-     * the version `number` is dropped; another one stays. PARCELS: of this target, versions above
+    /* PARCEL: record, dots and operations are kept for the target, merged with what is kept for it of
+     * the key. Without a record the version `number` is dropped; another one stays. PARCELS: of this target, versions above
      * `number`, oldest first, at most count_max of them; 0: whose parcels there are. */
     uint64_t target, number;
     uint32_t count_max;
@@ -235,8 +234,8 @@ struct store_result {
     bool whole;         /* PULL: these are all keys of the range, not those that were lacking */
     uint64_t lacking;   /* PULL: how many logged dots the asker lacked, those sent included */
     /* PARCELS of a target: entries are repeated u64 number; varint partition; varint length, key;
-     * varint length, dots; varint length, record (empty: what is kept is bad). Of all: repeated u64
-     * target, u64 count, u64 bytes, u64 seconds since 1970 of the oldest; and of the partition of
+     * varint length, dots; varint length, record (empty: what is kept is bad); varint length,
+     * operations. Of all: repeated u64 target, u64 count, u64 bytes, u64 seconds since 1970 of the oldest; and of the partition of
      * the request: */
     uint64_t parcels;
 };

@@ -258,9 +258,6 @@ uint64_t log_append(struct engine *e, uint8_t type, const struct store_request *
                     size_t payload_bytes);
 size_t varint_bytes(uint64_t v);
 size_t slice_bytes(size_t bytes); /* of so many, with their length in front */
-/* What a get answers rather than the sibling d of the state, into the result (RULES 12). 0 or
- * GT_ENOMEM. */
-int outranking_tell(const struct state *s, struct dot d, struct store_result *result);
 
 /* ---- keep.c ---------------------------------------------------------------------------------- */
 

@@ -45,6 +45,27 @@ int parcel_read(struct engine *e, const struct parcel *p, struct blob **hold,
 
 /* ---- taken ----------------------------------------------------------------------------------- */
 
+/* The next version of a parcel: what is kept, joined with what came. The state is in e->merged. */
+struct version {
+    struct buf dots, operations;
+    struct blob *record, *value; /* the value is the parcel's bytes */
+};
+
+static void version_init(struct version *v)
+{
+    *v = (struct version){0};
+    buf_init(&v->dots, BLOB_BYTES_MAX);
+    buf_init(&v->operations, BLOB_BYTES_MAX);
+}
+
+static void version_close(struct version *v)
+{
+    buf_close(&v->dots);
+    buf_close(&v->operations);
+    blob_unref(v->record);
+    blob_unref(v->value);
+}
+
 static bool dots_have(struct slice dots, struct dot d)
 {
     for (uint32_t i = 0; i < dots_count(dots); i++)
@@ -53,32 +74,88 @@ static bool dots_have(struct slice dots, struct dot d)
     return false;
 }
 
-/*
- * Of the dots of both versions those that are live, and others while there is room: of a key that
- * is written on and on while its owner is away the list stays short. The owner then learns of the
- * rest by its pulls. GT_ENOMEM, or GT_ECORRUPT for a dot that the state does not hold.
- */
-static int dots_join(struct engine *e, struct slice older, struct slice newer, struct buf *out)
+static bool operation_told(struct slice operations, struct dot d, struct operation *out)
 {
-    struct slice lists[] = {newer, older};
+    for (uint32_t i = 0; i < operations_count(operations); i++) {
+        *out = operations_at(operations, i);
+        if (dot_compare(out->dot, d) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of a sibling that the other state superseded. False: none has the dot. */
+static bool operation_superseded(const struct engine *e, const struct store_request *r,
+                                 struct dot d, struct operation *out)
+{
+    const struct sibling *s = state_find(&e->local, d);
+    if (!s)
+        s = state_find(&e->incoming, d);
+    if (!s)
+        return false;
+    *out = (struct operation){
+        .key_hash = hash_bytes(r->key), .dot = d, .stamp = s->stamp, .noted = r->stamp};
+    memcpy(out->op, s->op, OP_ID_BYTES);
+    return true;
+}
+
+static void dot_add(struct version *v, struct dot d, const struct operation *o)
+{
+    uint8_t raw[DOT_BYTES], row[OPERATION_BYTES];
+    dots_put(raw, d);
+    buf_put(&v->dots, raw, sizeof(raw));
+    if (!o || operation_none(o->op))
+        return;
+    operation_put(row, o);
+    buf_put(&v->operations, row, sizeof(row));
+}
+
+/*
+ * Of the dots of both versions: those that are live, and while there is room those whose operations
+ * are known, so that the target can tell of them too (RULES 10). So the list of a key that is
+ * written on and on while its owner is away stays short; of the rest the owner learns by its pulls.
+ * GT_ENOMEM, or GT_ECORRUPT for a dot that the state does not hold.
+ */
+static int dots_join(struct engine *e, const struct store_request *r,
+                     const struct parcel_value *before, struct version *v)
+{
+    struct slice lists[] = {r->dots, before->dots};
     for (int l = 0; l < 2; l++)
         for (uint32_t i = 0; i < dots_count(lists[l]); i++) {
             struct dot d = dots_at(lists[l], i);
-            uint8_t raw[DOT_BYTES];
+            struct operation o;
             if (d.seq == 0 || !history_covers(&e->merged.history, d))
                 return GT_ECORRUPT;
-            bool room = dots_count(buf_slice(out)) < PARCEL_DOTS_MAX;
-            if ((!room && !state_find(&e->merged, d)) || dots_have(buf_slice(out), d))
+            if (dots_have(buf_slice(&v->dots), d))
                 continue;
-            dots_put(raw, d);
-            buf_put(out, raw, sizeof(raw));
+            if (state_find(&e->merged, d))
+                dot_add(v, d, NULL);
+            else if (dots_count(buf_slice(&v->dots)) < PARCEL_DOTS_MAX &&
+                     (operation_told(r->operations, d, &o) ||
+                      operation_told(before->operations, d, &o) ||
+                      operation_superseded(e, r, d, &o)))
+                dot_add(v, d, &o);
         }
-    return out->failed ? GT_ENOMEM : 0;
+    return v->dots.failed || v->operations.failed ? GT_ENOMEM : 0;
 }
 
-/* What is kept now, joined with what came, in e->merged and e->scratch (its dots). */
-static int parcel_join(struct engine *e, const struct store_request *r,
-                       const struct parcel_value *before)
+static int value_make(struct engine *e, uint64_t made_s, struct version *v)
+{
+    struct buf bytes;
+    buf_init(&bytes, BLOB_BYTES_MAX);
+    struct parcel_value value = {.number = e->next_lsn,
+                                 .made_s = made_s,
+                                 .dots = buf_slice(&v->dots),
+                                 .record = slice_blob(v->record),
+                                 .operations = buf_slice(&v->operations)};
+    parcel_value_encode(&value, &bytes);
+    v->value = buf_blob(&bytes);
+    buf_close(&bytes);
+    return v->value ? 0 : GT_ENOMEM;
+}
+
+static int version_make(struct engine *e, const struct store_request *r,
+                        const struct parcel_value *before, struct version *v)
 {
     state_clear(&e->local);
     state_clear(&e->incoming);
@@ -87,8 +164,11 @@ static int parcel_join(struct engine *e, const struct store_request *r,
         error = record_decode(before->record, r->partition, r->key, &e->local);
     if (!error)
         error = version_merge(&e->local, NULL, &e->incoming, NULL, &e->merged);
-    buf_clear(&e->scratch);
-    return error ? error : dots_join(e, before->dots, r->dots, &e->scratch);
+    if (!error)
+        error = dots_join(e, r, before, v);
+    if (!error)
+        error = record_encode_blob(&e->merged, r->partition, r->key, &v->record);
+    return error ? error : value_make(e, before->made_s, v);
 }
 
 static size_t payload_bytes_of(const struct store_request *r, size_t value_bytes)
@@ -108,19 +188,6 @@ static uint64_t parcel_log(struct engine *e, const struct store_request *r, stru
     buf_u64(body, r->stamp);
     gt_assert(!body->failed);
     return lsn;
-}
-
-/* The bytes of the next version. */
-static int version_make(struct engine *e, uint64_t made_s, struct slice record, struct blob **out)
-{
-    struct buf bytes;
-    buf_init(&bytes, BLOB_BYTES_MAX);
-    struct parcel_value v = {
-        .number = e->next_lsn, .made_s = made_s, .dots = buf_slice(&e->scratch), .record = record};
-    parcel_value_encode(&v, &bytes);
-    *out = buf_blob(&bytes);
-    buf_close(&bytes);
-    return *out ? 0 : GT_ENOMEM;
 }
 
 static bool kept_full(const struct engine *e, const struct parcel *known, const struct blob *value,
@@ -164,29 +231,21 @@ static int parcel_take(struct engine *e, const struct store_request *r,
 {
     struct store_result result = {.kind = STORE_PARCEL, .tag = r->tag};
     struct parcel_value before = {.made_s = r->wall_s};
-    struct blob *hold = NULL, *record = NULL, *value = NULL;
+    struct blob *hold = NULL;
+    struct version v;
     uint64_t lsn = 0;
+    version_init(&v);
     int error = known ? parcel_read(e, known, &hold, &before) : 0;
-    if (error ==
-        GT_EUNKNOWN) /* nothing can be joined with it any more: the new one takes its place */
+    if (error == GT_EUNKNOWN) /* nothing can be joined with it: the new one takes its place */
         error = 0;
     if (!error)
-        error = parcel_join(e, r, &before);
-    if (!error && r->plain && dots_count(r->dots) > 0)
-        error = outranking_tell(&e->merged, dots_at(r->dots, 0), &result);
+        error = version_make(e, r, &before, &v);
     if (!error)
-        error = record_encode_blob(&e->merged, r->partition, r->key, &record);
-    if (!error)
-        error = version_make(e, before.made_s, slice_blob(record), &value);
-    if (!error)
-        error = version_write(e, r, known, name, before.made_s, value, parked, &lsn);
+        error = version_write(e, r, known, name, before.made_s, v.value, parked, &lsn);
     blob_unref(hold);
-    blob_unref(record);
-    blob_unref(value);
-    if (error) {
-        store_result_release(&result);
+    version_close(&v);
+    if (error)
         return error;
-    }
     if (MUTANT(guest_sets_clock)) {
         struct partition *p = engine_partition_get(e, r->partition);
         for (uint32_t i = 0; p && i < dots_count(r->dots); i++)
@@ -230,7 +289,8 @@ int admit_parcel(struct engine *e, const struct store_request *r, bool parked)
     struct parcel *known = parcels_find(&e->parcels, &name);
     if (r->record.bytes == 0)
         return parcel_end(e, r, known, parked);
-    return r->dots.bytes % DOT_BYTES == 0 ? parcel_take(e, r, &name, known, parked) : GT_ECORRUPT;
+    bool whole = r->dots.bytes % DOT_BYTES == 0 && r->operations.bytes % OPERATION_BYTES == 0;
+    return whole ? parcel_take(e, r, &name, known, parked) : GT_ECORRUPT;
 }
 
 /* ---- listed ---------------------------------------------------------------------------------- */
@@ -269,6 +329,7 @@ static int parcel_list(struct engine *e, const struct parcel *p, struct buf *out
     buf_bytes(out, parcel_key(p));
     buf_bytes(out, v.dots);
     buf_bytes(out, v.record);
+    buf_bytes(out, v.operations);
     blob_unref(hold);
     return out->failed ? GT_ENOMEM : 0;
 }

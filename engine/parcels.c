@@ -6,6 +6,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/engine.h"
+#include "engine/operations.h"
 
 #define BUCKETS_MIN 64u
 #define HOLES_KEPT  64u /* of one target, before its places are closed up */
@@ -19,7 +20,7 @@ void parcel_value_encode(const struct parcel_value *v, struct buf *out)
     buf_varint(out, v->dots.bytes / DOT_BYTES);
     buf_put(out, v->dots.data, v->dots.bytes);
     buf_bytes(out, v->record);
-    buf_varint(out, 0); /* operations */
+    buf_bytes(out, v->operations);
 }
 
 int parcel_value_decode(struct slice bytes, struct parcel_value *v)
@@ -32,7 +33,9 @@ int parcel_value_decode(struct slice bytes, struct parcel_value *v)
         return GT_ECORRUPT;
     v->dots = read_raw(&r, (size_t)dots * DOT_BYTES);
     v->record = read_bytes(&r);
-    return r.failed || v->record.bytes == 0 ? GT_ECORRUPT : 0;
+    v->operations = read_bytes(&r);
+    bool whole = !r.failed && v->record.bytes > 0 && v->operations.bytes % OPERATION_BYTES == 0;
+    return whole ? 0 : GT_ECORRUPT;
 }
 
 struct slice parcel_index_key(uint8_t *at, const struct parcel_name *name)

@@ -35,7 +35,7 @@ struct parcel_name {
 /* Its bytes, taken apart; slices borrow. */
 struct parcel_value {
     uint64_t number, made_s;
-    struct slice dots, record;
+    struct slice dots, record, operations;
 };
 void parcel_value_encode(const struct parcel_value *v, struct buf *out);
 int parcel_value_decode(struct slice bytes, struct parcel_value *v); /* 0 or GT_ECORRUPT */

@@ -274,8 +274,9 @@ static void put_again(struct node *n, uint64_t id, struct slot *s, uint64_t abov
     coord_asked(n, id, s, s->self);
 }
 
-bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t above,
-                   struct slice outranking, struct slice operations, struct gt_effects *fx)
+/* True when the slot goes on, under another id, or was answered: the caller is done with it. */
+static bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t above,
+                          struct slice outranking, struct slice operations, struct gt_effects *fx)
 {
     if (outranking.bytes == 0 || s->answered || !(s->head.flags & REQUEST_PLAIN) ||
         MUTANT(stay_outranked))

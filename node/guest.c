@@ -132,17 +132,14 @@ int guest_place(const struct slot *s, uint64_t node)
 
 /* As put_counted, of the stand-in of the place. */
 void guest_counted(struct node *n, uint64_t id, struct slot *s, uint32_t place, int error,
-                   const struct msg *reply, struct gt_effects *fx)
+                   struct gt_effects *fx)
 {
     if (!s->put.stored)
         return;
     if (error)
         quorum_stand_in_fail(&s->quorum, place);
-    else if (!put_outranked(n, id, s, reply->state_reply.outranking_stamp,
-                            reply->state_reply.outranking, reply->state_reply.operations, fx))
-        quorum_stand_in_answer(&s->quorum, place);
     else
-        return;
+        quorum_stand_in_answer(&s->quorum, place);
     coord_date(n, id, s);
     put_progress(n, id, s, fx);
 }

@@ -504,10 +504,6 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
 /* An owner has it, or (error) will not; reply: its STATE_REPLY. */
 void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
                  const struct msg *reply, struct gt_effects *fx);
-/* Stores it once more when another answers something else rather than this put (RULES 12). True
- * when the slot goes on, under another id, or was answered: the caller is done with it. */
-bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t above,
-                   struct slice outranking, struct slice operations, struct gt_effects *fx);
 void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 
 /* ---- retry.c --------------------------------------------------------------------------------- */
@@ -581,7 +577,7 @@ uint64_t guests_due_us(const struct node *n, const struct slot *s);
 /* The place for which the node stands in, -1 when for none. */
 int guest_place(const struct slot *s, uint64_t node);
 void guest_counted(struct node *n, uint64_t id, struct slot *s, uint32_t place, int error,
-                   const struct msg *reply, struct gt_effects *fx);
+                   struct gt_effects *fx);
 void guest_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
                      struct gt_effects *fx);
 

@@ -250,8 +250,13 @@ static void recipients(const struct node *n, struct slot *s)
     }
 }
 
-static void merge_here(struct node *n, uint64_t id, struct slot *s, struct slice record,
-                       struct slice dots, struct gt_effects *fx)
+/* What a parcel brings. */
+struct content {
+    struct slice dots, record, operations;
+};
+
+static void merge_here(struct node *n, uint64_t id, struct slot *s, const struct content *c,
+                       struct gt_effects *fx)
 {
     struct store_request r = {.kind = STORE_MERGE,
                               .tag = id,
@@ -259,23 +264,26 @@ static void merge_here(struct node *n, uint64_t id, struct slot *s, struct slice
                               .hold = blob_ref(s->body),
                               .partition = s->partition,
                               .key = s->key,
-                              .record = record,
-                              .dots = dots,
+                              .record = c->record,
+                              .dots = c->dots,
+                              .operations = c->operations,
                               .stamp = n->hlc.last};
     effects_store(fx, &r);
     coord_asked(n, id, s, s->self);
 }
 
-static void deliver(struct node *n, uint64_t id, struct slot *s, struct slice record,
-                    struct slice dots, struct gt_effects *fx)
+static void deliver(struct node *n, uint64_t id, struct slot *s, const struct content *c,
+                    struct gt_effects *fx)
 {
-    struct blob *whole = blob_copy(record.data, record.bytes);
-    s->spread =
-        (struct spread){.dots = blob_copy(dots.data, dots.bytes), .priority = PRIORITY_REPAIR};
-    gt_assert(whole && s->spread.dots); /* a machine cannot fail for memory */
+    struct blob *whole = blob_copy(c->record.data, c->record.bytes);
+    s->spread = (struct spread){.dots = blob_copy(c->dots.data, c->dots.bytes),
+                                .operations = blob_copy(c->operations.data, c->operations.bytes),
+                                .priority = PRIORITY_REPAIR};
+    gt_assert(whole && s->spread.dots &&
+              s->spread.operations); /* a machine cannot fail for memory */
     recipients(n, s);
     if (s->self < s->quorum.total)
-        merge_here(n, id, s, record, dots, fx);
+        merge_here(n, id, s, c, fx);
     spread_send(n, id, s, whole, fx);
     blob_unref(whole);
     coord_date(n, id, s);
@@ -288,8 +296,10 @@ static void entry_deliver(struct node *n, uint64_t run, uint64_t target, struct 
 {
     uint64_t id, number = read_u64(entries);
     uint32_t partition = (uint32_t)read_varint(entries);
-    struct slice key = read_bytes(entries), dots = read_bytes(entries),
-                 record = read_bytes(entries);
+    struct slice key = read_bytes(entries);
+    struct content c = {.dots = read_bytes(entries)};
+    c.record = read_bytes(entries);
+    c.operations = read_bytes(entries);
     gt_assert(!entries->failed);
     struct slot *s = slots_find(n->slots, run);
     s->parcels.number = number;
@@ -304,8 +314,8 @@ static void entry_deliver(struct node *n, uint64_t run, uint64_t target, struct 
     d->key = key;
     d->partition = partition;
     d->deadline_us = n->now_us + DELIVERY_US;
-    if (record.bytes > 0 && partition < n->ring->settings.partitions) {
-        deliver(n, id, d, record, dots, fx);
+    if (c.record.bytes > 0 && partition < n->ring->settings.partitions) {
+        deliver(n, id, d, &c, fx);
         return;
     }
     log_error(n->log, "parcel given up: it cannot be read for=%s partition=%u",

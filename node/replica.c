@@ -147,7 +147,7 @@ void replica_parcel(struct node *n, const struct gt_event *ev, struct gt_effects
                               .key = m->state.key,
                               .record = m->state.record,
                               .dots = m->state.dots,
-                              .plain = m->state.head.flags & REQUEST_PLAIN,
+                              .operations = m->state.operations,
                               .target = m->state.target,
                               .wall_s = n->wall_us / 1000000,
                               .stamp = n->hlc.last};

@@ -169,7 +169,7 @@ static void piece_acked(struct node *n, uint64_t piece_id, struct slot *p, const
     if (!guest)
         counted(n, id, s, owner, error, reply, fx);
     else if (s->put.guests[owner] == guest)
-        guest_counted(n, id, s, owner, error, reply, fx);
+        guest_counted(n, id, s, owner, error, fx);
 }
 
 void spread_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
@@ -192,7 +192,7 @@ void spread_acked(struct node *n, const struct gt_event *ev, struct gt_effects *
     int owner = coord_owner(s, ev->peer);
     int place = s->kind == SLOT_PUT ? guest_place(s, ev->peer) : -1;
     if (place >= 0)
-        guest_counted(n, m->id, s, (uint32_t)place, error, m, fx);
+        guest_counted(n, m->id, s, (uint32_t)place, error, fx);
     else if (owner >= 0)
         counted(n, m->id, s, (uint32_t)owner, error, m, fx);
 }

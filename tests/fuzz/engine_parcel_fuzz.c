@@ -12,7 +12,7 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t capacity);
 static bool value_same(const struct parcel_value *a, const struct parcel_value *b)
 {
     return a->number == b->number && a->made_s == b->made_s && slice_equal(a->dots, b->dots) &&
-           slice_equal(a->record, b->record);
+           slice_equal(a->record, b->record) && slice_equal(a->operations, b->operations);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -14,6 +14,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/prng.h"
+#include "engine/operations.h"
 #include "engine/parcels.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
@@ -120,19 +121,22 @@ static struct store_result call(struct rig *r, struct store_request request)
 
 /* A state as a coordinator sends it. */
 struct sent {
-    struct blob *record, *dots;
+    struct blob *record, *dots, *operations;
 };
 
 static struct sent write_at(struct rig *coordinator, const char *key, const char *value, bool plain)
 {
-    struct store_result result =
-        call(coordinator, (struct store_request){.kind = STORE_PUT,
-                                                 .partition = PARTITION,
-                                                 .key = slice_text(key),
-                                                 .value = slice_text(value),
-                                                 .plain = plain});
+    struct store_request request = {.kind = STORE_PUT,
+                                    .partition = PARTITION,
+                                    .key = slice_text(key),
+                                    .value = slice_text(value),
+                                    .plain = plain,
+                                    .stamp = ++coordinator->now_us};
+    le64_put(request.op, prng_next(&coordinator->prng));
+    struct store_result result = call(coordinator, request);
     assert_int_equal(result.result, 0);
-    struct sent sent = {blob_ref(result.record), blob_ref(result.dots)};
+    struct sent sent = {blob_ref(result.record), blob_ref(result.dots),
+                        blob_ref(result.operations)};
     store_result_release(&result);
     return sent;
 }
@@ -141,6 +145,7 @@ static void sent_free(struct sent *s)
 {
     blob_unref(s->record);
     blob_unref(s->dots);
+    blob_unref(s->operations);
 }
 
 static struct store_request keep_of(uint64_t target, const char *key, const struct sent *s)
@@ -150,6 +155,7 @@ static struct store_request keep_of(uint64_t target, const char *key, const stru
                                   .key = slice_text(key),
                                   .record = slice_blob(s->record),
                                   .dots = slice_blob(s->dots),
+                                  .operations = slice_blob(s->operations),
                                   .target = target,
                                   .wall_s = 100};
 }
@@ -177,7 +183,7 @@ static int drop(struct rig *r, uint64_t target, const char *key, uint64_t number
 /* One entry of a list; borrows from the result that stays in the listing. */
 struct listed {
     uint64_t number;
-    struct slice key, dots, record;
+    struct slice key, dots, record, operations;
 };
 struct listing {
     struct store_result result;
@@ -201,6 +207,7 @@ static void list(struct rig *r, uint64_t target, uint64_t above, uint32_t most, 
         l->key = read_bytes(&entries);
         l->dots = read_bytes(&entries);
         l->record = read_bytes(&entries);
+        l->operations = read_bytes(&entries);
         assert_false(entries.failed);
     }
     assert_int_equal(out->count, out->result.entry_count);
@@ -324,7 +331,11 @@ static void test_a_newer_state_takes_the_older_one_in(void **state)
     assert_null(strstr(kept(&guest, 5, "apple", text), "green"));
     assert_int_equal(count_of(&guest), 1);
     list(&guest, 5, 0, AT_ONCE, &l);
-    assert_int_equal(dots_count(l.items[0].dots), 3); /* all that were listed */
+    assert_int_equal(dots_count(l.items[0].dots), 3);             /* all that were listed */
+    assert_int_equal(operations_count(l.items[0].operations), 1); /* of the one superseded */
+    assert_int_equal(
+        dot_compare(operations_at(l.items[0].operations, 0).dot, dots_at(slice_blob(a.dots), 0)),
+        0);
     store_result_release(&l.result);
     /* Whoever delivered the first version does not drop this one. */
     assert_int_equal(drop(&guest, 5, "apple", first), 0);
@@ -495,7 +506,7 @@ static void test_a_state_that_is_none_is_refused(void **state)
     rig_init(&owner, 17);
     struct sent a = write_at(&owner, "apple", "green", true),
                 b = write_at(&owner, "pear", "brown", true);
-    struct sent wrong = {blob_ref(a.record), blob_ref(b.dots)};
+    struct sent wrong = {blob_ref(a.record), blob_ref(b.dots), NULL};
     assert_int_equal(keep(&guest, 5, "apple", &wrong), GT_ECORRUPT); /* dots of another key */
     assert_int_equal(keep(&guest, 5, "pear", &a), GT_ECORRUPT);
     assert_int_equal(count_of(&guest), 0);
@@ -543,7 +554,7 @@ static void model_act(struct model *m, bool *cut)
     int k = (int)prng_below(&m->guest.prng, KEYS);
     char key[8], value[20];
     struct store_result result;
-    struct sent s = {NULL, NULL};
+    struct sent s = {NULL, NULL, NULL};
     struct store_request request = {.kind = STORE_PARCEL, .partition = PARTITION, .target = t + 1};
     int after = -1;
     snprintf(key, sizeof(key), "key%d", k);
