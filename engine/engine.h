@@ -235,8 +235,8 @@ struct store_result {
     uint64_t lacking;   /* PULL: how many logged dots the asker lacked, those sent included */
     /* PARCELS of a target: entries are repeated u64 number; varint partition; varint length, key;
      * varint length, dots; varint length, record (empty: what is kept is bad); varint length,
-     * operations. Of all: repeated u64 target, u64 count, u64 bytes, u64 seconds since 1970 of the oldest; and of the partition of
-     * the request: */
+     * operations. Of all: a run of u64, the targets; and how many are kept for owners of the
+     * partition of the request: */
     uint64_t parcels;
 };
 
@@ -374,6 +374,11 @@ void engine_totals(const struct engine *e, struct engine_totals *out);
 
 /* How many parcels are kept for the node. */
 uint32_t engine_parcels_for(const struct engine *e, uint64_t target);
+struct engine_kept {
+    uint64_t target, parcels, bytes, made_s; /* seconds since 1970 of the oldest */
+};
+/* For whom parcels are kept, at most so many targets, those with the most first. Returns how many. */
+uint32_t engine_kept(const struct engine *e, struct engine_kept *out, uint32_t max);
 
 struct engine_partition {
     uint64_t records, live, bytes, digest_sum;

@@ -306,15 +306,9 @@ static uint64_t oldest_s(const struct parcel_target *t)
 
 static void targets_list(struct engine *e, struct buf *out)
 {
-    for (uint32_t i = 0; i < e->parcels.target_count; i++) {
-        const struct parcel_target *t = &e->parcels.targets[i];
-        if (t->parcels == 0)
-            continue;
-        buf_u64(out, t->target);
-        buf_u64(out, t->parcels);
-        buf_u64(out, t->bytes);
-        buf_u64(out, oldest_s(t));
-    }
+    for (uint32_t i = 0; i < e->parcels.target_count; i++)
+        if (e->parcels.targets[i].parcels > 0)
+            buf_u64(out, e->parcels.targets[i].target);
 }
 
 static int parcel_list(struct engine *e, const struct parcel *p, struct buf *out)
@@ -383,6 +377,23 @@ uint32_t engine_parcels_for(const struct engine *e, uint64_t target)
 {
     const struct parcel_target *t = parcels_of(&e->parcels, target);
     return t ? t->parcels : 0;
+}
+
+uint32_t engine_kept(const struct engine *e, struct engine_kept *out, uint32_t max)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->parcels.target_count; i++) {
+        const struct parcel_target *t = &e->parcels.targets[i];
+        uint32_t at = count;
+        while (at > 0 && out[at - 1].parcels < t->parcels)
+            at--;
+        if (t->parcels == 0 || at == max)
+            continue;
+        count += count < max;
+        memmove(&out[at + 1], &out[at], (count - at - 1) * sizeof(*out));
+        out[at] = (struct engine_kept){t->target, t->parcels, t->bytes, oldest_s(t)};
+    }
+    return count;
 }
 
 /* ---- recovery -------------------------------------------------------------------------------- */

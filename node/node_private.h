@@ -320,8 +320,6 @@ struct node {
         bool asking;                                   /* whose there are */
         uint64_t runs[PARCEL_RUNS_MAX];                /* targets, 0 = a free place */
         uint64_t free_us;                              /* no more is sent before: the rate */
-        struct parcels_kept kept[PARCEL_TARGETS_TOLD]; /* as seen last */
-        uint32_t kept_count;
     } parcels;
     struct clock clock_ours, clock_theirs; /* scratch of comparing */
 

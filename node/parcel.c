@@ -104,36 +104,14 @@ void parcels_end(struct node *n, struct slot *s)
             n->parcels.runs[i] = 0;
 }
 
-/* Into the report, those with the most. */
-static void kept_tell(struct node *n, const struct parcels_kept *kept)
-{
-    struct parcels_kept *rows = n->parcels.kept;
-    uint32_t at = n->parcels.kept_count;
-    while (at > 0 && rows[at - 1].count < kept->count)
-        at--;
-    if (at == PARCEL_TARGETS_TOLD)
-        return;
-    if (n->parcels.kept_count < PARCEL_TARGETS_TOLD)
-        n->parcels.kept_count++;
-    memmove(&rows[at + 1], &rows[at], (n->parcels.kept_count - at - 1) * sizeof(*rows));
-    rows[at] = *kept;
-}
-
 static void targets_take(struct node *n, const struct store_result *r, struct gt_effects *fx)
 {
     struct reader entries = reader_of(slice_blob(r->entries));
-    uint64_t now_s = n->wall_us / 1000000;
-    n->parcels.kept_count = 0;
     while (reader_left(&entries) > 0) {
-        struct parcels_kept kept = {.target = read_u64(&entries)};
-        kept.count = read_u64(&entries);
-        kept.bytes = read_u64(&entries);
-        uint64_t oldest_s = read_u64(&entries);
-        kept.oldest_s = now_s > oldest_s ? now_s - oldest_s : 0;
+        uint64_t target = read_u64(&entries);
         gt_assert(!entries.failed);
-        kept_tell(n, &kept);
-        if (deliverable(n, kept.target) && !run_under_way(n, kept.target))
-            run_begin(n, kept.target, fx);
+        if (deliverable(n, target) && !run_under_way(n, target))
+            run_begin(n, target, fx);
     }
 }
 

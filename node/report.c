@@ -17,8 +17,6 @@ struct node_report report_now(const struct node *n)
         n->config.report(n->config.report_arg, &r);
     for (uint32_t i = 0; i < n->peer_count; i++)
         r.linked_peers += n->peers[i].up && !n->peers[i].manager;
-    memcpy(r.parcels, n->parcels.kept, sizeof(r.parcels));
-    r.parcels_count = n->parcels.kept_count;
     r.lag_writes = watch_lag(n, &r.lag_known);
     return r;
 }
