@@ -441,7 +441,7 @@ static void test_for_whom_the_most_is_kept_is_told_first(void **state)
     rig_init(&owner, 19);
     for (uint64_t target = 1; target <= 5; target++)
         for (uint64_t i = 0; i < (target == 5 ? 2 : target); i++) {
-            char key[8];
+            char key[16];
             snprintf(key, sizeof(key), "key%d", (int)i);
             struct sent s = write_at(&owner, key, "v", true);
             assert_int_equal(keep(&guest, target, key, &s), 0);
@@ -558,7 +558,7 @@ static void model_check(struct model *m)
 {
     for (uint64_t t = 0; t < TARGETS; t++)
         for (int k = 0; k < KEYS; k++) {
-            char key[8], text[200], sure[20] = "", maybe[20] = "";
+            char key[16], text[200], sure[20] = "", maybe[20] = "";
             snprintf(key, sizeof(key), "key%d", k);
             if (m->kept[t][k] > 0)
                 snprintf(sure, sizeof(sure), "value %d", m->kept[t][k]);
@@ -576,7 +576,7 @@ static void model_act(struct model *m, bool *cut)
 {
     uint64_t t = prng_below(&m->guest.prng, TARGETS);
     int k = (int)prng_below(&m->guest.prng, KEYS);
-    char key[8], value[20];
+    char key[16], value[20];
     struct store_result result;
     struct sent s = {NULL, NULL, NULL};
     struct store_request request = {.kind = STORE_PARCEL, .partition = PARTITION, .target = t + 1};
