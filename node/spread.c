@@ -154,6 +154,8 @@ static void piece_acked(struct node *n, uint64_t piece_id, struct slot *p, const
     struct slot *s = slots_find(n->slots, id);
     if (!s)
         return;
+    if (guest && s->put.guests[owner] != guest)
+        return; /* another one has its place */
     if (!error && next < s->spread.piece_count) {
         if (piece_send(n, id, s, owner, guest, next, fx)) {
             /* It speaks: the silence begins anew. */
@@ -168,7 +170,7 @@ static void piece_acked(struct node *n, uint64_t piece_id, struct slot *p, const
     }
     if (!guest)
         counted(n, id, s, owner, error, reply, fx);
-    else if (s->put.guests[owner] == guest)
+    else
         guest_counted(n, id, s, owner, error, fx);
 }
 
