@@ -660,6 +660,8 @@ static void on_heartbeat(struct manager *m, struct greeted *g, const struct gt_e
 {
     struct msg reply = reply_to(m, ev);
     reply.heartbeat_reply.error = heartbeat_take(m, g, ev);
+    if (!reply.heartbeat_reply.error)
+        reply.heartbeat_reply.lease_ms = (uint32_t)(MANAGER_MISSES_MAX * m->heartbeat_us / 1000);
     effects_reply(fx, ev->link, &reply);
 }
 

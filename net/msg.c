@@ -497,8 +497,9 @@ static void put_body(struct writer *w, const struct msg *m)
         put_report(w, &m->heartbeat.report);
         return;
     case MSG_HEARTBEAT_REPLY:
-        put_start(w, m, 1);
+        put_start(w, m, 2);
         put_i(w, m->heartbeat_reply.error);
+        put_u(w, m->heartbeat_reply.lease_ms);
         return;
     case MSG_STATUS_REPLY:
         put_start(w, m, m->status_reply.status ? 2 : 1);
@@ -1338,6 +1339,7 @@ static void get_body(struct fields *f, struct msg *m)
         return;
     case MSG_HEARTBEAT_REPLY:
         m->heartbeat_reply.error = get_error(f);
+        m->heartbeat_reply.lease_ms = (uint32_t)get_u(f, UINT32_MAX);
         return;
     case MSG_STATUS_REPLY:
         m->status_reply.error = get_error(f);

@@ -82,7 +82,8 @@ enum request_flag {
 };
 
 enum reply_flag {
-    REPLY_DEGRADED = 1,  /* fewer than the asked-for voting owners answered */
+    REPLY_DEGRADED = 1,  /* fewer than the asked-for voting owners answered; FETCH, RANGE: alone
+                            this answer is not worth R = 1 (RULES 14) */
     REPLY_UNSETTLED = 2, /* GET: the owners differed, and what is shown is not known to be at w */
     REPLY_OUTRANKED = 4, /* PUT: a concurrent sibling ranked above it; it was stored again, above
                             that one (RULES 12) */
@@ -338,6 +339,7 @@ struct msg {
         } heartbeat;
         struct {
             int32_t error; /* GT_ENOTFOUND: register again */
+            uint32_t lease_ms; /* the node is not taken for dead so long; 0 = not told */
         } heartbeat_reply;
         struct {
             int32_t error;

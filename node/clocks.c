@@ -132,8 +132,10 @@ void watch_greeted(struct node *n, uint64_t peer)
 {
     for (uint32_t p = 0; p < n->watch_count; p++) {
         struct watch_other *o = other_of(n->watches[p], peer);
-        if (o)
+        if (o) {
             o->unsure = true;
+            o->current = false;
+        }
     }
     n->exchange_at_us = n->now_us;
 }
@@ -159,6 +161,15 @@ uint64_t watch_lag(const struct node *n, bool *known)
         lag += most;
     }
     return lag;
+}
+
+bool watch_current(const struct node *n, uint32_t partition)
+{
+    const struct watch *w = watch_of(n, partition);
+    for (uint32_t i = 0; w && i < w->count; i++)
+        if (node_linked(n, w->others[i].node) && !w->others[i].current)
+            return false;
+    return w != NULL;
 }
 
 bool node_owner_away(const struct node *n, uint32_t partition)
@@ -340,6 +351,7 @@ static void compare(struct node *n, uint64_t peer, const struct told *ours,
     blob_unref(o->clock);
     o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
     o->lacking = clock_missing(&n->clock_ours, &n->clock_theirs);
+    o->current = o->current || o->lacking == 0;
     bool equal = o->lacking == 0 && clock_missing(&n->clock_theirs, &n->clock_ours) == 0;
     bool same = ours->records == theirs->records && ours->digest_sum == theirs->digest_sum;
     /* What they lack they pull; whether they have it is asked in the next round. */

@@ -57,6 +57,7 @@ struct peer {
     bool fresh;                /* and was not compared with since */
     bool comparing;            /* a comparison of clocks is under way */
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
+    uint64_t beat_id, beat_us; /* manager: of the last heartbeat */
     uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
     bool clock_known;
     /* As the last ping showed: its wall clock, and its monotonic one, less our monotonic one, at
@@ -68,6 +69,7 @@ struct peer {
 struct watch_other {
     uint64_t node;
     bool unsure;        /* clocks may differ: to be compared */
+    bool current;       /* since we were linked last we have had all that was theirs */
     uint64_t lacking;   /* dots of theirs that we lacked when compared last */
     struct blob *clock; /* theirs, durable, as heard last; NULL: not yet */
     bool differs;       /* every key is to be pulled: our clocks are equal, our records are not */
@@ -176,6 +178,7 @@ struct slot {
     uint64_t deadline_us;
     struct quorum quorum;
     uint64_t owners[REPLICAS_MAX];   /* node ids */
+    uint32_t vouched; /* of a read: bits of owners whose answer is worth R = 1 alone (vote.c) */
     uint64_t asked_us[REPLICAS_MAX]; /* UINT64_MAX: by storage, whose silence has no limit */
     struct spread spread;            /* of a put, of a repair */
     union {
@@ -307,6 +310,8 @@ struct node {
     bool label_known;                     /* our label is stored, or its storing is wanted */
     bool label_wanted, label_storing;     /* the manager gave a label that is not stored yet */
     uint64_t meta_retry_us;               /* storage refused a small value: not before */
+
+    uint64_t lease_until_us;
 
     struct prng prng;
     struct watch **watches; /* by partition; NULL where we are no owner */
@@ -490,6 +495,16 @@ uint64_t clock_stamp(struct node *n);
  * of the other owners' (behind: negative), 0 when it may. */
 int64_t clock_apart_us(struct node *n, const struct slot *s);
 
+/* ---- vote.c ---------------------------------------------------------------------------------- */
+
+/* A heartbeat goes to the manager; and its answer, with the lease that it gives. */
+void lease_asked(struct node *n, struct peer *p, uint64_t beat_id);
+void lease_take(struct node *n, struct peer *p, const struct msg *m);
+/* What we say of the partition alone is worth the R of its list. */
+bool vote_alone(const struct node *n, uint32_t partition);
+/* The read was answered by nobody whose word is. */
+bool votes_missing(const struct node *n, const struct slot *s);
+
 /* ---- coord_put.c ----------------------------------------------------------------------------- */
 
 void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
@@ -615,6 +630,8 @@ void watch_changed(struct node *n, uint32_t partition);
 void watch_greeted(struct node *n, uint64_t peer);
 /* The next round of comparisons comes early. */
 void watch_soon(struct node *n);
+/* We have what every other owner has that can be reached. */
+bool watch_current(const struct node *n, uint32_t partition);
 /* How many writes we are known to lack; known: every owner that is reachable was compared with. */
 uint64_t watch_lag(const struct node *n, bool *known);
 /* One round: compares what is unsure with every peer that can be asked. */

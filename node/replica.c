@@ -239,6 +239,8 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
         m.fetch_reply.record_bytes = bytes;
         m.fetch_reply.record = slice_of(NULL, 0);
     }
+    if (!vote_alone(n, s->partition))
+        m.fetch_reply.head.flags |= REPLY_DEGRADED;
     effects_reply(fx, s->origin.link, &m);
 }
 
@@ -282,7 +284,8 @@ static void range_done(struct node *n, const struct slot *s, const struct store_
 {
     struct msg m = node_message(n, MSG_RANGE_REPLY, s->origin.id);
     m.scan_reply.head.error = r->result;
-    m.scan_reply.head.flags = r->more ? REPLY_MORE : 0;
+    m.scan_reply.head.flags =
+        (r->more ? REPLY_MORE : 0) | (vote_alone(n, s->partition) ? 0 : REPLY_DEGRADED);
     m.scan_reply.entries = slice_blob(r->entries);
     m.scan_reply.entry_count = r->entry_count;
     effects_reply(fx, s->origin.link, &m);

@@ -395,6 +395,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         break;
     case MSG_HEARTBEAT_REPLY:
         m->heartbeat_reply.error = sample_error(s);
+        m->heartbeat_reply.lease_ms = (uint32_t)sample_u(s, UINT32_MAX);
         break;
     case MSG_STATUS_REPLY:
         m->status_reply.error = sample_error(s);
@@ -661,7 +662,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                a->heartbeat.incarnation == b->heartbeat.incarnation &&
                same_report(&a->heartbeat.report, &b->heartbeat.report);
     case MSG_HEARTBEAT_REPLY:
-        return a->heartbeat_reply.error == b->heartbeat_reply.error;
+        return a->heartbeat_reply.error == b->heartbeat_reply.error &&
+               a->heartbeat_reply.lease_ms == b->heartbeat_reply.lease_ms;
     case MSG_STATUS_REPLY:
         return a->status_reply.error == b->status_reply.error &&
                same_status(a->status_reply.status, b->status_reply.status);

@@ -2577,6 +2577,117 @@ static void test_a_parcel_that_cannot_be_kept_is_refused(void **state)
     world_free(w);
 }
 
+/* ---- R = 1 (RULES 14) ------------------------------------------------------------------------ */
+
+/* The manager, which is the test, answers every heartbeat that has come. */
+static void heartbeats_answer(struct world *w, uint32_t lease_ms)
+{
+    struct msg m;
+    for (uint32_t i = 0; i < w->manager_count; i++) {
+        assert_int_equal(msg_decode(w->decoder, slice_blob(w->to_manager[i]), &m), 0);
+        if (m.type == MSG_HEARTBEAT) {
+            int from = host_of(w, m.heartbeat.node);
+            struct msg reply = {.type = MSG_HEARTBEAT_REPLY, .id = m.id};
+            reply.heartbeat_reply.lease_ms = lease_ms;
+            struct blob *frame = msg_frame(&reply);
+            packet_push(w, conn_find(w, from, MANAGER), true, frame);
+            blob_unref(frame);
+        }
+        blob_unref(w->to_manager[i]);
+    }
+    w->manager_count = 0;
+    run(w);
+}
+
+static void manager_accepts(struct world *w, int host)
+{
+    uint32_t conn = conn_find(w, host, MANAGER);
+    struct msg hello = {.type = MSG_HELLO_REPLY, .id = 0};
+    hello.hello.role = ROLE_MANAGER;
+    hello.hello.protocol_min = MSG_PROTOCOL_MIN;
+    hello.hello.protocol_max = MSG_PROTOCOL_MAX;
+    memcpy(hello.hello.cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    struct msg registered = {.type = MSG_REGISTER_REPLY};
+    registered.register_reply.label = slice_text(w->ring->members[host].label);
+    memcpy(registered.register_reply.cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    struct msg *replies[] = {&hello, &registered};
+    for (int i = 0; i < 2; i++) {
+        struct blob *frame = msg_frame(replies[i]);
+        packet_push(w, conn, true, frame);
+        blob_unref(frame);
+        run(w);
+    }
+}
+
+static struct world *cluster_with_leases(void)
+{
+    struct world *w = world_new((struct shape){3, 3, 1, 3, 16});
+    w->with_manager = true;
+    world_start(w);
+    for (int i = 0; i < 3; i++)
+        manager_accepts(w, i);
+    pass(w, 600000);
+    heartbeats_answer(w, 1500);
+    return w;
+}
+
+static bool degraded(struct world *w, int host, const char *key)
+{
+    return get(w, host, key)->flags & REPLY_DEGRADED;
+}
+
+static void test_an_owner_speaks_for_itself_while_it_has_a_lease(void **state)
+{
+    (void)state;
+    struct world *w = cluster_with_leases();
+    int first = owner(w, "ada", 0);
+    assert_int_equal(put(w, first, "ada", "one")->error, 0);
+    assert_false(degraded(w, first, "ada"));
+    pass(w, 1300000);
+    assert_false(degraded(w, first, "ada"));
+    pass(w, 400000); /* no heartbeat was answered since */
+    const struct answer *a = get(w, first, "ada");
+    assert_true(a->flags & REPLY_DEGRADED);
+    assert_value(a, "one");
+    heartbeats_answer(w, 1500);
+    assert_false(degraded(w, first, "ada"));
+    world_free(w);
+}
+
+/* Of one that has been away the first answers are flagged, until it has what the others have. */
+static void test_an_owner_that_was_away_speaks_for_itself_when_it_has_pulled(void **state)
+{
+    (void)state;
+    struct world *w = cluster_with_leases();
+    int first = owner(w, "ada", 0), away = owner(w, "ada", 1);
+    assert_int_equal(put(w, first, "ada", "one")->error, 0);
+    host_kill(w, away);
+    w->mute = true; /* nobody is compared with */
+    host_restart(w, away);
+    manager_accepts(w, away);
+    pass(w, 600000);
+    heartbeats_answer(w, 1500);
+    assert_true(degraded(w, away, "ada"));
+    w->mute = false;
+    pass(w, 4000000);
+    heartbeats_answer(w, 1500);
+    assert_false(degraded(w, away, "ada"));
+    world_free(w);
+}
+
+static void test_where_two_owners_answer_nobody_needs_a_lease(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    assert_int_equal(put(w, 0, "ada", "one")->error, 0);
+    assert_false(degraded(w, owner(w, "ada", 0), "ada"));
+    world_free(w);
+    w = cluster(3, 1, 1, 1);
+    assert_int_equal(put(w, owner(w, "ada", 0), "ada", "one")->error, 0);
+    assert_false(degraded(w, owner(w, "ada", 0), "ada"));
+    world_free(w);
+}
+
 /* ---- the map --------------------------------------------------------------------------------- */
 
 static const struct ring *ring_at(struct world *w, int host)
@@ -3275,6 +3386,9 @@ int main(void)
         cmocka_unit_test(test_a_parcel_for_a_former_owner_goes_to_the_present_ones),
         cmocka_unit_test(test_parcels_are_delivered_a_few_at_a_time),
         cmocka_unit_test(test_a_parcel_that_cannot_be_kept_is_refused),
+        cmocka_unit_test(test_an_owner_speaks_for_itself_while_it_has_a_lease),
+        cmocka_unit_test(test_an_owner_that_was_away_speaks_for_itself_when_it_has_pulled),
+        cmocka_unit_test(test_where_two_owners_answer_nobody_needs_a_lease),
         cmocka_unit_test(test_a_newer_map_is_durable_before_it_is_used_and_spreads),
         cmocka_unit_test(test_a_map_of_another_cluster_is_ignored),
         cmocka_unit_test(test_the_map_is_given_to_who_asks_with_another_epoch),
