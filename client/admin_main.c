@@ -231,6 +231,37 @@ static void reports_gather(struct status *s, uint64_t began_us, uint64_t end_us)
     }
 }
 
+/* Each node is asked: the manager's reports may be some heartbeats old. */
+static int run_hints(const struct options *o)
+{
+    struct msg request = {.type = MSG_STATUS};
+    struct ask_reply reply;
+    struct grid grid;
+    uint64_t began_us = loop_now_us(), end_us = began_us + timeout_of(o);
+    int error = ask(o->addresses, o->address_count, &request, timeout_of(o), &reply);
+    struct status *s = error ? NULL : reply.msg.status_reply.status;
+    if (!s)
+        program_die(error ? error_exit_code(error) : 1, "%s",
+                    error ? reply.text : "no status to be had");
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (strcmp(s->source, s->nodes[i].member.label) != 0)
+            s->nodes[i].heard_ms = UINT64_MAX;
+    reports_gather(s, began_us, end_us);
+    if (o->json) {
+        json_show(view_hints_json(s));
+    } else {
+        grid_init(&grid);
+        view_hints_grid(s, &grid);
+        grid_show(&grid, true);
+    }
+    int status = program_flush(0);
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (s->nodes[i].heard_ms == UINT64_MAX && s->nodes[i].member.state != MEMBER_REMOVED)
+            program_say("%s did not answer: what it keeps is not known", s->nodes[i].member.label);
+    ask_reply_close(&reply);
+    return status;
+}
+
 /* One look at the cluster for wait: the reason to go on waiting, "" when there is none. When nobody
  * answers, the reason that was seen last stays, if there was one. True when somebody answered. */
 static bool wait_look(const struct options *o, uint64_t began_us, uint64_t end_us, bool reached,
@@ -538,6 +569,7 @@ static const struct tool_verb verbs[] = {
     {"ring", "", "Lists the partitions with their owners.", run_ring, 0, NULL},
     {"locate", "KEY", "Says where a key lives: its partition and its owners, in order.", run_locate,
      1, NULL},
+    {"hints", "", "Lists what nodes keep for owners that are away.", run_hints, 0, NULL},
     {"wait", "",
      "Waits until every member is up and nothing is behind (--timeout, 10m); exit 7 when that did "
      "not come.",
@@ -556,7 +588,6 @@ static const struct tool_verb verbs[] = {
      "with commas between. Without --yes it says what would be accepted, and exits 2.",
      run_accept_loss, 1, accept_loss_flags},
     {"version", "", "Prints the version.", run_version, 0, NULL},
-    {.name = "hints"},
     {.name = "rebalance"},
     {.name = "drain"},
     {.name = "remove"},
@@ -612,8 +643,8 @@ int main(int argc, char **argv)
 {
     static const struct tool tool = {
         .text = "Shows and waits for the state of a GTStore cluster.\v"
-                "Verbs: status, nodes, ring, locate KEY, wait, verify, events, accept-loss PARTITIONS, "
-                "version. "
+                "Verbs: status, nodes, ring, locate KEY, hints, wait, verify, events, accept-loss "
+                "PARTITIONS, version. "
                 "Each has its own --help. Exit codes: 0 ok, 2 usage, 5 forming, 6 unreachable, 7 "
                 "not all well.",
         .flags = flags,

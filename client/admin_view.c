@@ -360,6 +360,86 @@ json_t *view_nodes_json(const struct status *s)
     return answer;
 }
 
+/* ---- hints ----------------------------------------------------------------------------------- */
+
+/* One row of what a node keeps. */
+struct hint {
+    const char *holder, *kind, *target;
+    uint64_t count, bytes, oldest_s;
+    bool parcels; /* bytes and age are known */
+};
+
+static const char *label_by_id(const struct status *s, uint64_t id)
+{
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (s->nodes[i].member.id == id)
+            return s->nodes[i].member.label;
+    return "a former member";
+}
+
+static void hints_each(const struct status *s, void (*each)(void *arg, const struct hint *h),
+                       void *arg)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct status_node *n = &s->nodes[i];
+        uint64_t log = n->report_known ? n->report.hints : 0;
+        for (uint32_t k = 0; n->report_known && k < n->report.parcels_count; k++) {
+            const struct parcels_kept *p = &n->report.parcels[k];
+            struct hint h = {
+                n->member.label, "parcels", label_by_id(s, p->target), p->count, p->bytes,
+                p->oldest_s,     true};
+            each(arg, &h);
+            log = log > p->count ? log - p->count : 0;
+        }
+        /* Which owner lacks them is not told apart: whoever is away pulls what it needs. */
+        if (log > 0)
+            each(arg, &(struct hint){.holder = n->member.label, .kind = "log", .count = log});
+    }
+}
+
+static void hint_row(void *arg, const struct hint *h)
+{
+    struct grid *g = arg;
+    cell(g, "%s", h->holder);
+    cell(g, "%s", h->kind);
+    cell(g, "%s", h->target ? h->target : "-");
+    cell_number(g, true, h->count);
+    cell_size(g, h->parcels, h->bytes);
+    if (h->parcels)
+        cell(g, "%llus", (unsigned long long)h->oldest_s);
+    else
+        cell(g, "-");
+}
+
+void view_hints_grid(const struct status *s, struct grid *g)
+{
+    static const char *const headers[] = {"HOLDER", "KIND", "TARGET", "COUNT", "BYTES", "OLDEST"};
+    for (uint32_t i = 0; i < 6; i++)
+        column(g, headers[i], i > 2);
+    hints_each(s, hint_row, g);
+}
+
+static void hint_object(void *arg, const struct hint *h)
+{
+    json_t *object = object_new();
+    set_text(object, "holder", h->holder);
+    set_text(object, "kind", h->kind);
+    set(object, "target", h->target ? json_string(h->target) : json_null());
+    set_number(object, "count", true, h->count);
+    set_number(object, "bytes", h->parcels, h->bytes);
+    set_number(object, "oldest_s", h->parcels, h->oldest_s);
+    gt_assert(json_array_append_new(arg, object) == 0);
+}
+
+json_t *view_hints_json(const struct status *s)
+{
+    json_t *answer = answer_new(s, s->epoch, s->formed), *hints = json_array();
+    gt_assert(hints);
+    hints_each(s, hint_object, hints);
+    set(answer, "hints", hints);
+    return answer;
+}
+
 /* ---- ring and locate ------------------------------------------------------------------------- */
 
 void view_ring_grid(const struct ring *r, struct grid *g)

@@ -34,6 +34,9 @@ void view_locate_grid(const struct status *s, const struct ring *r, struct slice
                       struct grid *g);
 json_t *view_locate_json(const struct status *s, const struct ring *r, struct slice key);
 
+/* What is kept for owners that are or were away: parcels by target, and writes of the dot logs. */
+void view_hints_grid(const struct status *s, struct grid *g);
+json_t *view_hints_json(const struct status *s);
 /* An event, and whose it is. */
 struct view_event {
     struct slice node;

@@ -97,7 +97,7 @@ enum gtstore_outcome { GTSTORE_DONE = 0, GTSTORE_NOT_APPLIED = 1, GTSTORE_IN_DOU
 enum gtstore_verb { GTSTORE_PUT = 1, GTSTORE_GET = 2, GTSTORE_DELETE = 3 };
 
 enum gtstore_op_flag {
-    GTSTORE_SLOPPY = 1,    /* guests may stand in; this version has none, so it is as strict */
+    GTSTORE_SLOPPY = 1,    /* put, delete: guests may stand in for owners out of reach */
     GTSTORE_AVAILABLE = 2, /* get: fewer than R owners may answer; the reply is then degraded */
     GTSTORE_ALL = 4,       /* get: every sibling, see gtstore_result_sibling */
     GTSTORE_BLOCKING = 8   /* get: answer when what is shown is at W owners, or fail */

@@ -204,6 +204,9 @@ static void say_worth(const gtstore_result *r)
     for (size_t i = 0; i < sizeof(worths) / sizeof(worths[0]); i++)
         if (r->flags & worths[i].flag)
             program_say("%s", worths[i].text);
+    if (r->guests > 0)
+        program_say("sloppy: %u of the %u that have it stand in for owners out of reach", r->guests,
+                    r->guests + r->owners);
 }
 
 static void show_write(void *arg, const gtstore_result *r)

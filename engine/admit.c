@@ -45,7 +45,7 @@ static void answer_known(struct engine *e, const struct store_request *r, int er
     result_push(&e->results, &result);
 }
 
-static size_t varint_bytes(uint64_t v)
+size_t varint_bytes(uint64_t v)
 {
     size_t bytes = 1;
     for (; v >= 0x80; v >>= 7)
@@ -53,15 +53,14 @@ static size_t varint_bytes(uint64_t v)
     return bytes;
 }
 
-static size_t slice_bytes(size_t bytes)
+size_t slice_bytes(size_t bytes)
 {
     return varint_bytes(bytes) + bytes;
 }
 
 /* ---- room and memory ------------------------------------------------------------------------- */
 
-/* 0, NO_ROOM, or why there will be none. */
-int room_check(struct engine *e, size_t payload_bytes, bool parked)
+int log_room(struct engine *e, size_t payload_bytes, bool parked)
 {
     const struct batch *b = e->forming;
     size_t alone = wal_record_bytes(payload_bytes);
@@ -80,7 +79,6 @@ int room_check(struct engine *e, size_t payload_bytes, bool parked)
     return 0;
 }
 
-/* Memory for the record in the log and one waiting result. */
 int log_reserve(struct engine *e, size_t payload_bytes)
 {
     struct batch *b = e->forming;
@@ -260,7 +258,7 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
 {
     const struct store_request *r = w->request;
     size_t payload_bytes = state_payload_bytes(w);
-    int error = room_check(e, payload_bytes, parked);
+    int error = log_room(e, payload_bytes, parked);
     if (error)
         return error;
     if (e->active->bytes >= e->overlay_half)
@@ -881,7 +879,7 @@ static int admit_meta(struct engine *e, const struct store_request *r, bool park
     if (r->value.bytes > VALUE_BYTES_LIMIT)
         return GT_ELIMIT;
     size_t payload_bytes = slice_bytes(r->key.bytes) + slice_bytes(r->value.bytes) + STAMP_BYTES;
-    int error = room_check(e, payload_bytes, parked);
+    int error = log_room(e, payload_bytes, parked);
     if (error)
         return error;
     struct blob *value = r->value.bytes ? blob_copy(r->value.data, r->value.bytes) : NULL;
@@ -929,7 +927,7 @@ static int admit_clock(struct engine *e, const struct store_request *r, bool par
     }
     size_t payload_bytes = varint_bytes(r->partition) + slice_bytes(r->clock.bytes) +
                            slice_bytes((size_t)w.fresh_operations * OPERATION_BYTES) + STAMP_BYTES;
-    error = room_check(e, payload_bytes, parked);
+    error = log_room(e, payload_bytes, parked);
     if (!error)
         error = log_reserve(e, payload_bytes);
     if (!error)
@@ -955,14 +953,16 @@ bool engine_admit(struct engine *e, const struct store_request *r, bool parked)
 {
     /* A swap of the overlays moves entries from one to the other, so it comes before they are
      * looked up. */
-    if (r->kind != STORE_META && e->active->bytes >= e->overlay_half)
+    if (r->kind != STORE_META &&
+        (e->active->bytes >= e->overlay_half || e->parcels.dirty_bytes >= e->overlay_half))
         checkpoint_freeze(e);
-    int error = r->kind == STORE_PUT     ? admit_put(e, r, parked)
-                : r->kind == STORE_MERGE ? admit_merge(e, r, parked)
-                : r->kind == STORE_CLOCK ? admit_clock(e, r, parked)
-                : r->kind == STORE_REST  ? admit_rest(e, r, parked)
-                : r->kind == STORE_FILL  ? admit_fill(e, r, parked)
-                                         : admit_meta(e, r, parked);
+    int error = r->kind == STORE_PUT      ? admit_put(e, r, parked)
+                : r->kind == STORE_MERGE  ? admit_merge(e, r, parked)
+                : r->kind == STORE_CLOCK  ? admit_clock(e, r, parked)
+                : r->kind == STORE_REST   ? admit_rest(e, r, parked)
+                : r->kind == STORE_FILL   ? admit_fill(e, r, parked)
+                : r->kind == STORE_PARCEL ? admit_parcel(e, r, parked)
+                                          : admit_meta(e, r, parked);
     if (error == NO_ROOM)
         return false;
     return error ? answer(e, r, error) : true;

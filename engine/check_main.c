@@ -18,6 +18,7 @@
 #include "engine/base/stdio.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/parcels.h"
 #include "engine/values.h"
 
 #define MAP_BYTES (1ull << 40)
@@ -133,6 +134,24 @@ static int each_record(void *arg, struct slice index_key, struct slice record)
     return error == GT_ENOMEM ? error : 0;
 }
 
+static int each_parcel(void *arg, struct slice index_key, struct slice value)
+{
+    struct check *c = arg;
+    struct parcel_name name;
+    struct parcel_value v;
+    struct slice bytes;
+    int error = parcel_index_key_split(index_key, &name);
+    if (!error)
+        error = meta_value_decode(index_key, value, &bytes);
+    if (!error)
+        error = parcel_value_decode(bytes, &v);
+    if (!error)
+        error = record_verify(v.record, name.partition, name.key);
+    if (error)
+        problem(c, "parcel", "kept for another owner", error);
+    return error == GT_ENOMEM ? error : 0;
+}
+
 static int newer_keep(struct check *c, const struct state_record *s, uint64_t lsn)
 {
     static const struct presence unused;
@@ -163,7 +182,7 @@ static int each_logged(void *arg, const struct wal_record *r)
     c->log_records++;
     if (r->type != LOG_STATE && r->type != LOG_REAP) {
         if (r->type == LOG_META || r->type == LOG_CLOCK || r->type == LOG_FILL ||
-            r->type >= LOG_OPTIONAL_MIN)
+            r->type == LOG_PARCEL || r->type >= LOG_OPTIONAL_MIN)
             return 0;
         snprintf(text, sizeof(text), "lsn %llu type %u", (unsigned long long)r->lsn, r->type);
         problem(c, "log record", text, GT_EFORMAT);
@@ -386,6 +405,8 @@ static int check_read(struct check *c)
         error = x->scan(x, LANE, INDEX_PARTITION, all, each_partition, c);
     if (!error)
         error = x->scan(x, LANE, INDEX_DATA, all, each_record, c);
+    if (!error)
+        error = x->scan(x, LANE, INDEX_PARCEL, all, each_parcel, c);
     if (!error)
         error = log_check(c);
     if (!error)

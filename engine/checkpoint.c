@@ -31,7 +31,7 @@ static uint32_t metas_dirty(const struct engine *e)
 bool checkpoint_due(const struct engine *e)
 {
     return e->checkpoint_wanted || e->active->bytes >= e->overlay_half ||
-           segments_live(e) > LIVE_SEGMENTS_CHECKPOINT;
+           e->parcels.dirty_bytes >= e->overlay_half || segments_live(e) > LIVE_SEGMENTS_CHECKPOINT;
 }
 
 static int number_compare(const void *left, const void *right)
@@ -77,6 +77,13 @@ static void frozen_log_release(struct checkpoint *cp)
     for (uint32_t i = 0; i < cp->log_count; i++)
         blob_unref(cp->log[i].key);
     cp->log_count = 0;
+}
+
+static void frozen_parcels_release(struct checkpoint *cp)
+{
+    frozen_parcels_free(cp->parcels, cp->parcel_count);
+    cp->parcels = NULL;
+    cp->parcel_count = 0;
 }
 
 static bool freeze_partitions(struct engine *e, uint64_t cut)
@@ -138,40 +145,52 @@ bool checkpoint_freeze(struct engine *e)
     uint64_t cut = e->next_lsn - 1;
     if (!freeze_partitions(e, cut))
         return false;
-    if (!freeze_metas(e)) {
+    if (parcels_freeze(&e->parcels, &cp->parcels, &cp->parcel_count) != 0 || !freeze_metas(e)) {
         frozen_log_release(cp);
+        frozen_parcels_release(cp);
         return false;
     }
+    parcels_frozen(&e->parcels, cut);
     for (uint32_t i = 0; i < cp->partition_count; i++)
         log_frozen(&e->partitions[cp->partitions[i].partition]->log);
     cp->overlay = e->active;
     e->active = e->spare;
     e->spare = NULL;
     cp->cut = cut;
-    cp->next = 0;
+    cp->next = cp->next_parcel = 0;
     e->checkpoint_wanted = false;
     return true;
 }
 
 /* ---- the job --------------------------------------------------------------------------------- */
 
-/* As many whole partitions from `next` on as make a chunk, at least one if there is any. */
-static uint32_t chunk_end(const struct checkpoint *cp, uint32_t records_max, uint32_t *records)
+/* As many whole partitions, and then parcels, from where it stands on as make a chunk; at least one
+ * if there is any. */
+static void chunk_cut(const struct checkpoint *cp, uint32_t records_max, struct engine_job *j)
 {
     uint64_t bytes = 0;
-    uint32_t to = cp->next;
-    *records = 0;
-    while (to < cp->partition_count) {
-        const struct overlay_chain *chain = &cp->overlay->chains[cp->partitions[to].partition];
-        uint64_t more = chain->bytes + cp->partitions[to].value_bytes;
-        if (to > cp->next &&
-            (*records + chain->records > records_max || bytes + more > CHUNK_BYTES))
-            break;
-        *records += chain->records;
+    j->from = j->to = cp->next;
+    j->parcels_from = j->parcels_to = cp->next_parcel;
+    while (j->to < cp->partition_count) {
+        const struct overlay_chain *chain = &cp->overlay->chains[cp->partitions[j->to].partition];
+        uint64_t more = chain->bytes + cp->partitions[j->to].value_bytes;
+        if (j->to > cp->next &&
+            (j->records + chain->records > records_max || bytes + more > CHUNK_BYTES))
+            return;
+        j->records += chain->records;
         bytes += more;
-        to++;
+        j->to++;
     }
-    return to;
+    while (j->parcels_to < cp->parcel_count) {
+        const struct frozen_parcel *f = &cp->parcels[j->parcels_to];
+        uint64_t more = f->key->bytes + slice_blob(f->value).bytes;
+        if (j->records > 0 && (j->records + 1 > records_max || bytes + more > CHUNK_BYTES))
+            return;
+        j->records++;
+        bytes += more;
+        j->parcels_to++;
+    }
+    j->last = true;
 }
 
 struct engine_job *checkpoint_job(struct engine *e)
@@ -193,9 +212,7 @@ struct engine_job *checkpoint_job(struct engine *e)
     if (cp->error && (cp->retry_unset || cp->retry_us > e->now_us))
         return NULL;
     j->kind = JOB_CHUNK;
-    j->from = cp->next;
-    j->to = chunk_end(cp, e->chunk_records, &j->records);
-    j->last = j->to == cp->partition_count;
+    chunk_cut(cp, e->chunk_records, j);
     j->applied = (struct applied_value){.lsn = cp->cut,
                                         .floor_segment = segments_floor(e, cp->cut),
                                         .chain = e->chain,
@@ -277,6 +294,17 @@ static int last_write(struct engine_job *j, struct index_write *w)
     return error;
 }
 
+static int parcel_write(struct engine_job *j, struct index_write *w, const struct frozen_parcel *f)
+{
+    struct buf *value = &j->checkpoint->scratch;
+    struct slice key = slice_blob(f->key);
+    if (!f->value)
+        return j->index->remove(w, INDEX_PARCEL, key);
+    buf_clear(value);
+    meta_value_encode(key, slice_blob(f->value), value);
+    return value->failed ? GT_ENOMEM : j->index->put(w, INDEX_PARCEL, key, buf_slice(value));
+}
+
 static int chunk_write(struct engine_job *j)
 {
     struct index_write *w = NULL;
@@ -285,6 +313,8 @@ static int chunk_write(struct engine_job *j)
         return error;
     for (uint32_t i = j->from; i < j->to && !error; i++)
         error = partition_write(j, w, &j->checkpoint->partitions[i]);
+    for (uint32_t i = j->parcels_from; i < j->parcels_to && !error; i++)
+        error = parcel_write(j, w, &j->checkpoint->parcels[i]);
     if (!error && (j->last || MUTANT(lose_frozen_overlay)))
         error = last_write(j, w);
     if (!error)
@@ -337,6 +367,7 @@ static void chunk_finished(struct engine *e, const struct engine_job *j)
     cp->error = 0;
     cp->backoff_us = 0;
     cp->next = j->to;
+    cp->next_parcel = j->parcels_to;
     e->metrics.checkpoint_records_count += j->records;
     if (!j->last)
         return;
@@ -346,6 +377,9 @@ static void chunk_finished(struct engine *e, const struct engine_job *j)
     cp->overlay = NULL;
     metas_release(cp);
     frozen_log_release(cp);
+    for (uint32_t i = 0; i < cp->parcel_count; i++)
+        parcels_settle(&e->parcels, &cp->parcels[i], cp->cut);
+    frozen_parcels_release(cp);
     e->metrics.checkpoints_count++;
     if (cp->values.capacity > BODY_KEEP_BYTES)
         buf_close(&cp->values);
@@ -378,6 +412,7 @@ void checkpoint_close(struct engine *e)
     overlay_free(cp->retired);
     metas_release(cp);
     frozen_log_release(cp);
+    frozen_parcels_release(cp);
     free(cp->log);
     free(cp->partitions);
     buf_close(&cp->values);

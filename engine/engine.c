@@ -102,6 +102,8 @@ void store_result_release(struct store_result *r)
     blob_unref(r->clock);
     blob_unref(r->outranking);
     blob_unref(r->operations);
+    blob_unref(r->partitions);
+    r->partitions = NULL;
     r->record = r->dots = r->context = r->entries = r->clock = r->outranking = r->operations = NULL;
 }
 
@@ -184,12 +186,16 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
     case STORE_OPERATION:
         engine_operation(e, &request);
         break;
+    case STORE_PARCELS:
+        engine_parcels(e, &request);
+        break;
     case STORE_PUT:
     case STORE_MERGE:
     case STORE_META:
     case STORE_CLOCK:
     case STORE_REST:
     case STORE_FILL:
+    case STORE_PARCEL:
         /* Behind those that wait, so that nobody is overtaken for ever. */
         if (e->parked.count > 0 || !engine_admit(e, &request, false)) {
             park(e, &request);
@@ -404,7 +410,9 @@ void engine_totals(const struct engine *e, struct engine_totals *out)
                                   .live = e->totals.live,
                                   .bytes = e->totals.bytes,
                                   .index_file_bytes = e->index->file_bytes(e->index),
-                                  .bad_records = e->metrics.bad_records_count};
+                                  .bad_records = e->metrics.bad_records_count,
+                                  .parcels = e->parcels.count,
+                                  .parcel_bytes = e->parcels.bytes};
     for (uint32_t i = 0; i < e->partition_count; i++)
         out->tombstones += e->partitions[i] ? e->partitions[i]->log.waiting : 0;
     for (uint32_t i = 0; i < e->file_count; i++)

@@ -29,6 +29,8 @@
  *   6 FILL   varint partition; varint length, fill (see INDEX_PARTITION): what stands from now on;
  *            u8 flags: 1 the clock is empty from here on, 2 the counts that follow stand;
  *            varint records, live records, bytes, u64 digest sum; u64 stamp of the request
+ *   8 PARCEL u64 target; varint partition; varint length, key; varint length, parcel (parcels.h;
+ *            empty = it was delivered, or given up); u64 stamp of the request
  * Trailing bytes of a payload are ignored; a trailing stamp that is missing is 0, and operations
  * that are missing were not noted.
  *
@@ -47,6 +49,7 @@
  *                      of its own, varint length, run of u64: owners pulled from whole since then
  *                      while others still owe that, varint length, clock that was given up
  *   INDEX_LOG        the dot log: dotlog.h
+ *   INDEX_PARCEL     what is kept for other owners: parcels.h
  *   INDEX_META       u32 CRC32C of name and all that follows; u8 format 1; bytes. Names:
  *     "identity"  u64 node id, u64 incarnation, u64 previous incarnation, 16 B cluster id (zero
  *                 before one is joined), 16 B boot id, varint length, role; the mark of a damaged
@@ -126,7 +129,9 @@ enum store_kind {
     STORE_CONFIRM,   /* what the other owners have: the dot log forgets it, tombstones are reaped */
     STORE_OPERATION, /* whether the write of this operation id has happened (RULES 10) */
     STORE_REST,      /* a run of keys that were pulled is all that the sender has (RULES 7) */
-    STORE_FILL       /* a partition begins to fill, or is whole */
+    STORE_FILL,      /* a partition begins to fill, or is whole */
+    STORE_PARCEL,    /* keeps a state for another owner, or no more (RULES 5) */
+    STORE_PARCELS    /* what is kept: of one target, or for whom */
 };
 
 /* Why a partition fills that is not behind its folder. */
@@ -188,6 +193,13 @@ struct store_request {
     /* FILL: 0 it is whole now, or enum fill_reason. When whole, value: the owners that it was
      * pulled from whole, a run of u64, while others still owe that. */
     uint8_t fill;
+    /* PARCEL: record, dots and operations are kept for the target, merged with what is kept for it
+     * of the key. Without a record the version `number` is dropped; another one stays. PARCELS: of
+     * this target, versions above `number`, oldest first, at most count_max of them; 0: whose
+     * parcels there are. */
+    uint64_t target, number;
+    uint32_t count_max;
+    uint64_t wall_s; /* PARCEL: seconds since 1970 */
     /* META: value above; empty removes */
     /* SCAN, VERIFY: keys strictly after (from_hash, from_key), or all when from_start */
     bool from_start;
@@ -209,6 +221,7 @@ struct store_result {
      *   MERGE: GT_ECORRUPT, GT_EFORMAT: the incoming record is bad, lists a dot that it does not
      *     hold, or names a dot of this node that was never minted; GT_EMISSING: a piece of the
      *     state is missing;
+     *   PARCEL: the same; GT_ELIMIT: too much is kept here already;
      *   META: GT_EARG: the name is reserved, empty or over 255 bytes;
      *   CLOCK: GT_ECORRUPT: it is none, or names dots of this node that were never minted;
      *   SCAN, PULL, VERIFY: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
@@ -255,6 +268,12 @@ struct store_result {
     bool whole;   /* PULL: these are all keys of the range, not those that were lacking */
     uint64_t lacking; /* PULL: how many logged dots the asker lacked, those sent included */
     uint32_t reaped;  /* CONFIRM: tombstones that went; with `more` others may be ready to go */
+    /* PARCELS of a target: entries are repeated u64 number; varint partition; varint length, key;
+     * varint length, dots; varint length, record (empty: what is kept is bad); varint length,
+     * operations. Of all: a run of u64, the targets; and how many are kept for owners of the
+     * partition of the request: */
+    uint64_t parcels;
+    struct blob *partitions; /* PARCELS of all: those for whose owners any is kept, u16 each */
 };
 
 void store_request_release(struct store_request *r); /* drops hold */
@@ -280,6 +299,8 @@ struct engine_config {
     uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
     uint32_t log_entries_max;   /* 0 = LOG_ENTRIES_DEFAULT; above it the largest log starts anew */
     uint64_t operations_bytes_max; /* 0 = 32 MiB: the table of recent operations */
+    uint32_t parcels_max;          /* 0 = 250,000: kept for other owners */
+    uint64_t parcels_bytes_max;    /* 0 = 1 GiB, likewise */
     bool born_filling; /* an empty folder that takes the place of a lost one: it fills */
 };
 
@@ -395,9 +416,19 @@ struct engine_totals {
     uint64_t records, live, bytes; /* of all partitions, overlay included */
     uint64_t index_file_bytes, log_file_bytes;
     uint64_t bad_records;
-    uint64_t tombstones; /* that wait to be reaped, as far as known */
+    uint64_t tombstones;            /* that wait to be reaped, as far as known */
+    uint64_t parcels, parcel_bytes; /* kept for other owners */
 };
 void engine_totals(const struct engine *e, struct engine_totals *out);
+
+/* How many parcels are kept for the node. */
+uint32_t engine_parcels_for(const struct engine *e, uint64_t target);
+struct engine_kept {
+    uint64_t target, parcels, bytes, made_s; /* seconds since 1970 of the oldest */
+};
+/* For whom parcels are kept, at most so many targets, those with the most first. Returns how many.
+ */
+uint32_t engine_kept(const struct engine *e, struct engine_kept *out, uint32_t max);
 
 struct engine_partition {
     uint64_t records, live, bytes, digest_sum;

@@ -3,6 +3,7 @@
  *
  *   engine.c      one request's way in and out, waiting for room, deadlines, figures
  *   admit.c       what a write does: read-modify-write, minting, the log record
+ *   keep.c        parcels: taken, dropped, listed
  *   read.c        one key's state, LOAD, SCAN
  *   exchange.c    clocks, the dot log, PULL
  *   reap.c        tombstones that every owner has go (RULES 19)
@@ -19,6 +20,7 @@
 #include "engine/engine.h"
 #include "engine/operations.h"
 #include "engine/overlay.h"
+#include "engine/parcels.h"
 #include "engine/values.h"
 
 #define READ_LANE_LOOP   0u
@@ -31,6 +33,8 @@
 #define PARKED_DEFAULT           8192u
 #define SCAN_BYTES_MAX           (1u << 20)
 #define OPERATIONS_PULL_BYTES    (16000u * OPERATION_BYTES) /* of one pull, about 1 MiB */
+#define PARCELS_DEFAULT          250000u
+#define PARCEL_BYTES_DEFAULT     (1ull << 30)
 #define METAS_MAX                64u
 #define META_NAME_MAX            255u
 #define CHUNK_RECORDS_DEFAULT    20000u
@@ -122,8 +126,11 @@ struct checkpoint {
     uint32_t log_count, log_capacity;
     struct frozen_meta *metas;
     uint32_t meta_count;
-    uint32_t next; /* the first partition that is not yet in the index */
-    int error;     /* of the last chunk; 0 when it succeeded */
+    struct frozen_parcel *parcels;
+    uint32_t parcel_count;
+    uint32_t next;        /* the first partition that is not yet in the index */
+    uint32_t next_parcel; /* likewise */
+    int error;            /* of the last chunk; 0 when it succeeded */
     uint64_t backoff_us, retry_us;
     bool retry_unset;        /* failed, and the time of the next attempt is set by the next tick */
     struct overlay *retired; /* in the index, to be cleared */
@@ -150,6 +157,7 @@ struct engine_job {
     /* CHUNK: partitions from .. to-1 of the checkpoint; RETIRE */
     struct checkpoint *checkpoint;
     uint32_t from, to, records;
+    uint32_t parcels_from, parcels_to;
     bool last;
     struct applied_value applied;
     struct overlay *retired;
@@ -183,6 +191,9 @@ struct engine {
     struct operations operations;
     struct meta metas[METAS_MAX];
     uint32_t meta_count;
+    struct parcels parcels;
+    uint32_t parcels_max;
+    uint64_t parcels_bytes_max;
 
     struct overlay *active, *spare;
     struct checkpoint checkpoint;
@@ -248,13 +259,15 @@ struct view;
  * waits for a batch), false when there is no room yet and the request must wait. */
 bool engine_admit(struct engine *e, const struct store_request *r, bool parked);
 #define NO_ROOM 1 /* not an error: the request waits */
-/* Whether a record fits into the log now: 0, NO_ROOM, or why it never will; then memory for it;
- * then it is begun, which cannot fail: the payload follows, of exactly so many bytes. Returns its
- * LSN. */
-int room_check(struct engine *e, size_t payload_bytes, bool parked);
+/* The room that a log record of this payload takes: 0, NO_ROOM, or why there will be none. */
+int log_room(struct engine *e, size_t payload_bytes, bool parked);
+/* Memory for it and for one waiting result: 0 or GT_ENOMEM. */
 int log_reserve(struct engine *e, size_t payload_bytes);
+/* Begins it; the payload follows in forming->body. Returns its LSN. */
 uint64_t log_append(struct engine *e, uint8_t type, const struct store_request *r,
                     size_t payload_bytes);
+size_t varint_bytes(uint64_t v);
+size_t slice_bytes(size_t bytes); /* of so many, with their length in front */
 /* A STORE_MERGE; of the kind STORE_REST it answers nothing, and an empty record is the empty state.
  * 0, NO_ROOM, or an error. */
 int admit_merge(struct engine *e, const struct store_request *r, bool parked);
@@ -263,6 +276,20 @@ int admit_merge(struct engine *e, const struct store_request *r, bool parked);
  * changed. */
 int engine_replace(struct engine *e, const struct store_request *r, struct partition *p,
                    struct view *view, uint64_t *lsn);
+
+/* ---- keep.c ---------------------------------------------------------------------------------- */
+
+/* 0, NO_ROOM, or the error to be answered. */
+int admit_parcel(struct engine *e, const struct store_request *r, bool parked);
+void engine_parcels(struct engine *e, const struct store_request *r);
+/* The bytes of a parcel, checked: one reference in *hold. 0; GT_EUNKNOWN: they are bad (logged);
+ * GT_ENOMEM. */
+int parcel_read(struct engine *e, const struct parcel *p, struct blob **hold,
+                struct parcel_value *out);
+/* A log record of a recovery, with the stamp of its request: 0, GT_ECORRUPT, GT_ENOMEM. */
+int parcel_install(struct engine *e, const struct wal_record *r, uint64_t *stamp);
+/* One of the index, at birth: 0 (one that is bad is logged and dropped), GT_ENOMEM. */
+int parcel_load(struct engine *e, struct slice index_key, struct slice value);
 
 /* ---- read.c ---------------------------------------------------------------------------------- */
 

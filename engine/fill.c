@@ -191,7 +191,7 @@ static int fill_write(struct engine *e, const struct store_request *r, struct pa
     if (!error)
         error = bytes.failed || payload.failed ? GT_ENOMEM : 0;
     if (!error)
-        error = room_check(e, payload.bytes, parked);
+        error = log_room(e, payload.bytes, parked);
     if (!error)
         error = log_reserve(e, payload.bytes);
     if (!error)

@@ -4,8 +4,8 @@
  *
  * Keys of INDEX_DATA are partition (u16 BE), hash of the key (u64 BE), key bytes: one partition is
  * one key range. Keys of INDEX_PARTITION are the partition (u16 BE). Keys of INDEX_META are names.
- * Keys of INDEX_LOG are drawn in dotlog.h. A folder of an earlier version gets the table when it is
- * opened.
+ * Keys of INDEX_LOG are drawn in dotlog.h, those of INDEX_PARCEL in parcels.h. A folder of an
+ * earlier version gets the tables when it is opened.
  *
  * One writer at a time (any thread); begin waits for the one before to end. Readers name a lane,
  * 0 .. INDEX_LANES-1; one lane is used by one thread at a time. A read sees the newest commit.
@@ -18,7 +18,7 @@
 #include "engine/base/blob.h"
 #include "engine/base/log.h"
 
-enum index_table { INDEX_META, INDEX_PARTITION, INDEX_DATA, INDEX_LOG, INDEX_TABLES };
+enum index_table { INDEX_META, INDEX_PARTITION, INDEX_DATA, INDEX_LOG, INDEX_PARCEL, INDEX_TABLES };
 
 #define INDEX_LANES         3 /* loop, reader, checkpoint */
 #define INDEX_KEY_BYTES_MAX 511

@@ -294,7 +294,7 @@ static int open_environment(struct index_lmdb *x, uint64_t map_bytes)
 
 static int open_tables(struct index_lmdb *x)
 {
-    static const char *const names[INDEX_TABLES] = {"meta", "partition", "data", "log"};
+    static const char *const names[INDEX_TABLES] = {"meta", "partition", "data", "log", "parcel"};
     MDB_txn *txn;
     int cause = mdb_txn_begin(x->env, NULL, 0, &txn);
     if (cause != 0)

@@ -111,6 +111,11 @@ static int dot_load(void *arg, struct slice index_key, struct slice value)
     return error ? error : engine_dot_keep(e, p, d, key, true, DOTLOG_UNKNOWN);
 }
 
+static int parcel_each(void *arg, struct slice index_key, struct slice value)
+{
+    return parcel_load(((struct loading *)arg)->e, index_key, value);
+}
+
 static int index_load(struct loading *l)
 {
     struct index *x = l->e->index;
@@ -121,6 +126,8 @@ static int index_load(struct loading *l)
     if (!error)
         error = x->scan(x, READ_LANE_LOOP, INDEX_LOG, all, dot_load, l);
     operations_sort(&l->e->operations);
+    if (!error)
+        error = x->scan(x, READ_LANE_LOOP, INDEX_PARCEL, all, parcel_each, l);
     return error;
 }
 
@@ -336,6 +343,15 @@ static int meta_replay(struct replay *replay, const struct wal_record *r)
     return 0;
 }
 
+static int parcel_replay(struct replay *replay, const struct wal_record *r)
+{
+    uint64_t stamp = 0;
+    int error = parcel_install(replay->e, r, &stamp);
+    stamp_raise(replay->e, stamp);
+    replay->replayed += !error;
+    return error;
+}
+
 static int deliver(void *arg, const struct wal_record *r)
 {
     struct replay *replay = arg;
@@ -351,6 +367,8 @@ static int deliver(void *arg, const struct wal_record *r)
         error = clock_replay(replay, r);
     else if (r->type == LOG_FILL)
         error = fill_replay(replay->e, r->payload, r->lsn, &replay->replayed);
+    else if (r->type == LOG_PARCEL)
+        error = parcel_replay(replay, r);
     else if (r->type < LOG_OPTIONAL_MIN)
         error = GT_EFORMAT;
     if (error)
@@ -431,6 +449,10 @@ static struct engine *engine_alloc(const struct engine_config *config)
                                                                  : OPERATIONS_BYTES_DEFAULT);
     clock_init(&e->empty_clock);
     clock_init(&e->incoming_clock);
+    parcels_init(&e->parcels);
+    e->parcels_max = config->parcels_max ? config->parcels_max : PARCELS_DEFAULT;
+    e->parcels_bytes_max =
+        config->parcels_bytes_max ? config->parcels_bytes_max : PARCEL_BYTES_DEFAULT;
     e->log_entries_max = config->log_entries_max ? config->log_entries_max : LOG_ENTRIES_DEFAULT;
     state_init(&e->local);
     state_init(&e->incoming);
@@ -596,6 +618,8 @@ static void numbers_continue(struct engine *e, const struct loading *l,
     for (uint32_t i = 0; i < e->partition_count; i++)
         if (e->partitions[i] && e->partitions[i]->lsn > highest)
             highest = e->partitions[i]->lsn;
+    if (e->parcels.highest > highest)
+        highest = e->parcels.highest;
     e->next_lsn = highest + 1;
     e->durable_lsn = highest;
     e->applied_lsn = l->applied.lsn;
@@ -874,6 +898,7 @@ void engine_close(struct engine *e, bool clean)
     overlay_free(e->spare);
     requests_close(e);
     partitions_close(e);
+    parcels_close(&e->parcels);
     scratch_close(e);
     free(e);
 }

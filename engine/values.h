@@ -17,6 +17,7 @@
 #define LOG_REAP         4
 #define LOG_CLOCK        5
 #define LOG_FILL         6
+#define LOG_PARCEL       8
 #define LOG_OPTIONAL_MIN 128 /* types from here on may be skipped by who does not know them */
 
 #define STAMP_BYTES 8 /* behind what both begin with */

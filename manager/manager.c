@@ -91,7 +91,7 @@ static int settings_sound(const struct settings *s, char why[MSG_TEXT_BYTES])
 
 static const char *profile_name(uint64_t profile)
 {
-    return profile == 1 ? "course" : "default";
+    return profile == PROFILE_COURSE ? "course" : "default";
 }
 
 static int settings_compare(const struct settings *asked, const struct settings *have,
@@ -279,6 +279,7 @@ static void data_refuse(struct manager *m, const struct gt_event *ev, struct gt_
         reply.scan_reply.head = head;
         break;
     case MSG_STATE:
+    case MSG_PARCEL:
         reply.state_reply.head = head;
         break;
     case MSG_VERIFY:
@@ -755,6 +756,8 @@ static void on_heartbeat(struct manager *m, struct greeted *g, const struct gt_e
 {
     struct msg reply = reply_to(m, ev);
     reply.heartbeat_reply.error = heartbeat_take(m, g, ev);
+    if (!reply.heartbeat_reply.error)
+        reply.heartbeat_reply.lease_ms = (uint32_t)(MANAGER_MISSES_MAX * m->heartbeat_us / 1000);
     effects_reply(fx, ev->link, &reply);
 }
 
@@ -940,6 +943,7 @@ static void on_message(struct manager *m, const struct gt_event *ev, struct gt_e
     case MSG_GET:
     case MSG_SCAN:
     case MSG_STATE:
+    case MSG_PARCEL:
     case MSG_FETCH:
     case MSG_RANGE:
     case MSG_VERIFY:

@@ -192,7 +192,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 20);
+    put_array(w, 21);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -213,6 +213,13 @@ static void put_report(struct writer *w, const struct node_report *r)
     put_u(w, r->filling);
     put_u(w, r->tombstones);
     put_u(w, r->reaped);
+    put_array(w, r->parcels_count * 4);
+    for (uint32_t i = 0; i < r->parcels_count; i++) {
+        put_u(w, r->parcels[i].target);
+        put_u(w, r->parcels[i].count);
+        put_u(w, r->parcels[i].bytes);
+        put_u(w, r->parcels[i].oldest_s);
+    }
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -432,7 +439,10 @@ static void put_body(struct writer *w, const struct msg *m)
         put_u(w, m->pull_reply.operations_floor);
         return;
     case MSG_STATE:
-        put_start(w, m, 6);
+    case MSG_PARCEL:
+        put_start(w, m, m->type == MSG_PARCEL ? 7 : 6);
+        if (m->type == MSG_PARCEL)
+            put_u(w, m->state.target);
         put_request_head(w, &m->state.head);
         put_u(w, m->state.partition);
         put_bin(w, m->state.key);
@@ -441,6 +451,7 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, m->state.operations);
         return;
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         put_start(w, m, 4);
         put_reply_head(w, &m->state_reply.head);
         put_u(w, m->state_reply.outranking_stamp);
@@ -500,8 +511,9 @@ static void put_body(struct writer *w, const struct msg *m)
         put_report(w, &m->heartbeat.report);
         return;
     case MSG_HEARTBEAT_REPLY:
-        put_start(w, m, 1);
+        put_start(w, m, 2);
         put_i(w, m->heartbeat_reply.error);
+        put_u(w, m->heartbeat_reply.lease_ms);
         return;
     case MSG_ACCEPT_LOSS:
         put_start(w, m, 3);
@@ -568,9 +580,11 @@ static size_t body_bytes_expected(const struct msg *m)
         return bytes + m->pull_reply.entries.bytes + m->pull_reply.clock.bytes +
                m->pull_reply.operations.bytes;
     case MSG_STATE:
+    case MSG_PARCEL:
         return bytes + m->state.key.bytes + m->state.record.bytes + m->state.dots.bytes +
                m->state.operations.bytes;
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         return bytes + m->state_reply.outranking.bytes + m->state_reply.operations.bytes;
     case MSG_FETCH:
         return bytes + m->fetch.key.bytes;
@@ -1043,6 +1057,16 @@ static void get_report(struct fields *f, struct node_report *r)
     r->filling = (uint32_t)get_u(&in, PARTITIONS_MAX);
     r->tombstones = get_u(&in, UINT64_MAX);
     r->reaped = get_u(&in, UINT64_MAX);
+    struct fields rows = get_array(&in);
+    r->parcels_count = 0;
+    for (; r->parcels_count < PARCEL_TARGETS_TOLD && fields_left(&rows) >= 4; r->parcels_count++) {
+        struct parcels_kept *kept = &r->parcels[r->parcels_count];
+        kept->target = get_u(&rows, UINT64_MAX);
+        kept->count = get_u(&rows, UINT64_MAX);
+        kept->bytes = get_u(&rows, UINT64_MAX);
+        kept->oldest_s = get_u(&rows, UINT64_MAX);
+    }
+    end_array(&in, &rows);
     end_array(f, &in);
 }
 
@@ -1293,6 +1317,9 @@ static void get_body(struct fields *f, struct msg *m)
         m->pull_reply.operations_floor = get_u(f, UINT64_MAX);
         return;
     case MSG_STATE:
+    case MSG_PARCEL:
+        if (m->type == MSG_PARCEL)
+            m->state.target = get_u(f, UINT64_MAX);
         get_request_head(f, &m->state.head);
         m->state.partition = get_partition(f);
         m->state.key = get_bytes(f);
@@ -1301,6 +1328,7 @@ static void get_body(struct fields *f, struct msg *m)
         m->state.operations = get_run(f, OPERATION_BYTES);
         return;
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         get_reply_head(f, &m->state_reply.head);
         m->state_reply.outranking_stamp = get_u(f, UINT64_MAX);
         m->state_reply.outranking = get_run(f, DOT_BYTES);
@@ -1352,6 +1380,7 @@ static void get_body(struct fields *f, struct msg *m)
         return;
     case MSG_HEARTBEAT_REPLY:
         m->heartbeat_reply.error = get_error(f);
+        m->heartbeat_reply.lease_ms = (uint32_t)get_u(f, UINT32_MAX);
         return;
     case MSG_ACCEPT_LOSS:
         m->accept_loss.apply = get_u(f, UINT32_MAX) & 1;
@@ -1480,6 +1509,8 @@ static const char *type_name(enum msg_type type)
         NAME(PULL_REPLY);
         NAME(STATE);
         NAME(STATE_REPLY);
+        NAME(PARCEL);
+        NAME(PARCEL_REPLY);
         NAME(FETCH);
         NAME(FETCH_REPLY);
         NAME(RANGE);
@@ -1514,6 +1545,7 @@ static struct slice key_of(const struct msg *m)
     case MSG_GET:
         return m->get.key;
     case MSG_STATE:
+    case MSG_PARCEL:
         return m->state.key;
     case MSG_FETCH:
         return m->fetch.key;
@@ -1544,6 +1576,7 @@ static int error_in(const struct msg *m)
     case MSG_PULL_REPLY:
         return m->pull_reply.head.error;
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         return m->state_reply.head.error;
     case MSG_FETCH_REPLY:
         return m->fetch_reply.head.error;

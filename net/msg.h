@@ -46,6 +46,8 @@ enum msg_type {
     MSG_RETIRED_REPLY = 37, /* member -> member: these lives are over; do you know? */
     MSG_OPERATION = 26,
     MSG_OPERATION_REPLY = 27, /* coordinator -> replica: was it written? */
+    MSG_PARCEL = 34,
+    MSG_PARCEL_REPLY = 35, /* coordinator -> guest: keep this for another */
     MSG_MAP_GET = 30,
     MSG_MAP = 31, /* MAP is also pushed, with id 0 */
     MSG_REGISTER = 40,
@@ -84,7 +86,8 @@ enum request_flag {
 };
 
 enum reply_flag {
-    REPLY_DEGRADED = 1,  /* fewer than the asked-for voting owners answered */
+    REPLY_DEGRADED = 1,  /* fewer than the asked-for voting owners answered; FETCH, RANGE: alone
+                            this answer is not worth R = 1 (RULES 14) */
     REPLY_UNSETTLED = 2, /* GET: the owners differed, and what is shown is not known to be at w */
     REPLY_OUTRANKED = 4, /* PUT: a concurrent sibling ranked above it; it was stored again, above
                             that one (RULES 12) */
@@ -136,6 +139,13 @@ struct msg_event {
 
 enum node_wish_flag { WISH_PORT_ZERO = 1 /* reserved */ };
 
+/* What a guest keeps for one target (RULES 5). */
+struct parcels_kept {
+    uint64_t target, count, bytes;
+    uint64_t oldest_s; /* age of the oldest one */
+};
+#define PARCEL_TARGETS_TOLD 6 /* in a report: those with the most parcels */
+
 struct node_report { /* heartbeats carry it, the status shows it */
     uint64_t keys, records, data_bytes, rss_bytes, hints, lag_writes, uptime_s;
     uint32_t linked_peers;       /* members to which it has a link */
@@ -143,9 +153,11 @@ struct node_report { /* heartbeats carry it, the status shows it */
     struct engine_damage damage; /* the mark of its log */
     /* The table of recent operations: rows, memory, and how far back it surely reaches. */
     uint64_t operations, operations_bytes, operations_s;
-    uint32_t filling; /* partitions in which it has no vote: it is catching up */
-    uint64_t tombstones,
-        reaped; /* those that wait to be reaped; those that were, since the start */
+    uint32_t filling;    /* partitions in which it has no vote: it is catching up */
+    uint64_t tombstones; /* that wait to be reaped */
+    uint64_t reaped;     /* since the start */
+    struct parcels_kept parcels[PARCEL_TARGETS_TOLD];
+    uint32_t parcels_count;
 };
 
 struct status_node {
@@ -252,7 +264,8 @@ struct msg {
             struct slice key, record, dots;
             struct slice operations; /* of the dots that are not live in the record: a run of rows
                                         (engine/operations.h) */
-        } state;
+            uint64_t target;         /* PARCEL: the owner for whom it is kept */
+        } state;                     /* STATE and PARCEL */
         struct {
             struct reply_head head;
             /* Of a plain put: the siblings here that a get answers rather than the one sent, a run
@@ -260,7 +273,7 @@ struct msg {
             uint64_t outranking_stamp;
             struct slice outranking;
             struct slice operations; /* of those: rows of engine/operations.h */
-        } state_reply;
+        } state_reply;               /* STATE_REPLY and PARCEL_REPLY */
         struct {
             uint64_t wall_us;  /* of a node: its wall clock, since 1970; 0 = not told */
             uint64_t clock_us; /* and its monotonic one */
@@ -342,7 +355,8 @@ struct msg {
             struct node_report report;
         } heartbeat;
         struct {
-            int32_t error; /* GT_ENOTFOUND: register again */
+            int32_t error;     /* GT_ENOTFOUND: register again */
+            uint32_t lease_ms; /* the node is not taken for dead so long; 0 = not told */
         } heartbeat_reply;
         struct {
             int32_t error;

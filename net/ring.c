@@ -221,6 +221,39 @@ int ring_slot(const struct ring *r, uint32_t partition, uint32_t member)
     return -1;
 }
 
+static bool index_among(const uint16_t *indexes, uint32_t count, uint16_t index)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (indexes[i] == index)
+            return true;
+    return false;
+}
+
+static bool may_be_guest(const struct ring *r, const struct arc *own, uint16_t index)
+{
+    enum member_state state = r->members[index].state;
+    return state != MEMBER_JOINING && state != MEMBER_LEAVING && state != MEMBER_REMOVED &&
+           !index_among(own->owners, own->owner_count, index) &&
+           !index_among(own->to, own->to_count, index);
+}
+
+uint32_t ring_guests(const struct ring *r, uint32_t partition, uint16_t *out, uint32_t max)
+{
+    const struct arc *own = arc_of(r, partition);
+    uint32_t count = 0, partitions = r->settings.partitions, possible = 0;
+    for (uint32_t i = 0; i < r->member_count; i++)
+        possible += may_be_guest(r, own, (uint16_t)i);
+    if (possible < max)
+        max = possible;
+    for (uint32_t step = 1; step < partitions && count < max; step++) {
+        const struct arc *arc = arc_of(r, (partition + step) % partitions);
+        for (uint32_t i = 0; i < arc->owner_count && count < max; i++)
+            if (may_be_guest(r, own, arc->owners[i]) && !index_among(out, count, arc->owners[i]))
+                out[count++] = arc->owners[i];
+    }
+    return count;
+}
+
 uint64_t ring_token(const struct ring *r, uint32_t partition)
 {
     gt_assert(partition < r->settings.partitions);

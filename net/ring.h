@@ -48,9 +48,11 @@ struct arc {
     uint16_t owners[REPLICAS_MAX], to[REPLICAS_MAX];
 };
 
+enum profile { PROFILE_DEFAULT = 0, PROFILE_COURSE = 1 /* every put is sloppy (DESIGN 6) */ };
+
 struct settings {
     uint32_t replicas, read_quorum, write_quorum, partitions, form_nodes;
-    uint32_t profile; /* 0 default, 1 course */
+    uint32_t profile; /* enum profile */
     uint64_t value_bytes_max;
 };
 /* W+R>N, 2W>N, 1 <= R,W <= N <= REPLICAS_MAX: 0; or GT_EARG with the inequality that fails written
@@ -85,6 +87,13 @@ int ring_member_by_label(const struct ring *r, const char *label);
 uint32_t ring_partition(const struct ring *r, struct slice key);
 /* The slot of member index m in the arc's list, -1 when it is no owner. */
 int ring_slot(const struct ring *r, uint32_t partition, uint32_t member);
+/*
+ * Who stands in for owners of the partition that cannot be reached (DESIGN 6): members by the order
+ * of their tokens after the partition's own, each once, that own nothing of it and are up or away
+ * for now; who is live is for the caller to judge. At most `max` member indexes into out; returns
+ * how many.
+ */
+uint32_t ring_guests(const struct ring *r, uint32_t partition, uint16_t *out, uint32_t max);
 /* The token of an arc: the first hash that falls in it. */
 uint64_t ring_token(const struct ring *r, uint32_t partition);
 /* Number of (arc, slot) pairs of the member. */

@@ -8,25 +8,36 @@ static uint32_t owners_up(const struct arc *arc, const bool *up)
     return count;
 }
 
+/* How many can stand in for owners that are away, where every put may have guests. */
+static uint32_t nodes_up(const struct ring *r, const bool *up)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; r->settings.profile == PROFILE_COURSE && i < r->member_count; i++)
+        count +=
+            up[i] && r->members[i].state != MEMBER_JOINING && r->members[i].state != MEMBER_LEAVING;
+    return count;
+}
+
 void status_count(const struct ring *r, const bool *up, struct status *out)
 {
     out->partitions_full = out->partitions_quorum = out->partitions_below = 0;
     out->verdict = VERDICT_UNAVAILABLE;
     if (!r || !r->formed)
         return;
+    uint32_t nodes = nodes_up(r, up);
     bool edge = false; /* a partition that stands on exactly its quorum, be its list short or not */
     for (uint32_t p = 0; p < r->settings.partitions; p++) {
         uint32_t n, w, read;
         ring_quorums(r, p, &n, &w, &read);
-        uint32_t need = w > read ? w : read;
         uint32_t have = owners_up(&r->arcs[p], up);
-        if (have < need)
+        uint32_t writers = have > 0 && nodes > have ? nodes : have;
+        if (have < read || writers < w)
             out->partitions_below++;
         else if (have == n && n >= r->settings.replicas)
             out->partitions_full++;
         else
             out->partitions_quorum++;
-        edge |= have == need;
+        edge |= have == read || writers == w;
     }
     if (out->partitions_below > 0)
         out->verdict = VERDICT_UNAVAILABLE;

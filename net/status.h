@@ -7,6 +7,8 @@
  *   at_risk      so too, but some partition would lose it by one more failure; a list that is
  *                shorter than the settings ask for may need all of its owners
  *   unavailable  some partition has lost it, or the cluster is forming
+ *
+ * In profile course guests stand in for owners of W, while one of them is up.
  */
 #ifndef GT_NET_STATUS_H
 #define GT_NET_STATUS_H

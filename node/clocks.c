@@ -141,6 +141,7 @@ void watch_greeted(struct node *n, uint64_t peer)
         if (!o)
             continue;
         o->unsure = true;
+        o->current = false;
         /* What it had in an earlier life it may have lost since. */
         if (n->watches[p]->filling && o->life != node_seen(n, peer))
             o->settled = false;
@@ -169,6 +170,15 @@ uint64_t watch_lag(const struct node *n, bool *known)
         lag += most;
     }
     return lag;
+}
+
+bool watch_current(const struct node *n, uint32_t partition)
+{
+    const struct watch *w = watch_of(n, partition);
+    for (uint32_t i = 0; w && i < w->count; i++)
+        if (node_linked(n, w->others[i].node) && !w->others[i].current)
+            return false;
+    return w != NULL;
 }
 
 bool node_owner_away(const struct node *n, uint32_t partition)
@@ -405,6 +415,7 @@ static void compare(struct node *n, uint64_t peer, const struct told *ours,
     blob_unref(o->clock);
     o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
     o->lacking = clock_missing(&n->clock_ours, &n->clock_theirs);
+    o->current = o->current || o->lacking == 0;
     bool equal = o->lacking == 0 && clock_missing(&n->clock_theirs, &n->clock_ours) == 0;
     bool same = ours->records == theirs->records && ours->digest_sum == theirs->digest_sum;
     /* What they lack they pull; whether they have it is asked in the next round. */

@@ -155,32 +155,45 @@ void closing_replied(struct node *n, const struct gt_event *ev)
 
 /* ---- being asked ----------------------------------------------------------------------------- */
 
-/* The partitions for which this node holds parcels, two bytes each. It holds none: nobody writes in
- * the place of an owner that is away. */
-static struct slice parcels_held(const struct node *n)
-{
-    (void)n;
-    return slice_of(NULL, 0);
-}
-
 void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
-    const struct msg *m = ev->message.msg;
-    struct msg reply = node_message(n, MSG_RETIRED_REPLY, m->id);
+    struct slot *s = NULL;
+    uint64_t id;
+    if (n->replicating < n->inflight_max)
+        s = slots_take(n->slots, UINT64_MAX, &id);
+    if (!s) {
+        struct msg busy = node_message(n, MSG_RETIRED_REPLY, ev->message.msg->id);
+        busy.retired.head.error = GT_EBUSY;
+        effects_reply(fx, ev->link, &busy);
+        return;
+    }
+    n->replicating++;
+    s->kind = SLOT_RETIRED_ASKED;
+    s->origin = origin_of(ev);
+    s->body = blob_ref(ev->message.body);
+    s->key = ev->message.msg->retired.lives;
+    parcels_ask(id, 0, fx);
+}
+
+void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                          struct gt_effects *fx)
+{
+    struct msg reply = node_message(n, MSG_RETIRED_REPLY, s->origin.id);
     struct buf known;
     buf_init(&known, LIVES_BYTES_MAX);
-    for (size_t at = 0; at < m->retired.lives.bytes; at += LIFE_BYTES) {
-        uint64_t node = le64_get(m->retired.lives.data + at);
-        if (le64_get(m->retired.lives.data + at + 8) < present(n, node))
-            buf_put(&known, m->retired.lives.data + at, LIFE_BYTES);
+    for (size_t at = 0; at < s->key.bytes; at += LIFE_BYTES) {
+        uint64_t node = le64_get(s->key.data + at);
+        if (le64_get(s->key.data + at + 8) < present(n, node))
+            buf_put(&known, s->key.data + at, LIFE_BYTES);
     }
-    if (n->seen_version > n->seen_stored || known.failed)
+    if (r->result || n->seen_version > n->seen_stored || known.failed)
         reply.retired.head.error = GT_EBUSY; /* what was seen is not durable yet */
     else
         reply.retired.lives = buf_slice(&known);
-    reply.retired.parcels = parcels_held(n);
-    effects_reply(fx, ev->link, &reply);
+    reply.retired.parcels = slice_blob(r->partitions);
+    effects_reply(fx, s->origin.link, &reply);
     buf_close(&known);
+    coord_end(n, id, s);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */

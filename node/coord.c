@@ -30,6 +30,7 @@ void answer(struct node *n, const struct origin *o, int error, enum outcome outc
         m.scan_reply.head = head;
         break;
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         m.state_reply.head = head;
         break;
     case MSG_FETCH_REPLY:
@@ -124,6 +125,8 @@ void coord_date(struct node *n, uint64_t id, struct slot *s)
     for (uint32_t i = 0; i < s->quorum.total; i++)
         if (s->quorum.state[i] == QUORUM_ASKED && silent_us(s, i) < at)
             at = silent_us(s, i);
+    if (s->kind == SLOT_PUT && guests_due_us(n, s) < at)
+        at = guests_due_us(n, s);
     slots_set_deadline(n->slots, id, at);
 }
 
@@ -279,11 +282,13 @@ static void pass_on(struct node *n, const struct gt_event *ev, const struct requ
         snprintf(text, sizeof(text), "%s does not own the key%s", node_label(n), proved(ev));
         refuse(n, ev, GT_ENOTOWNER, text, fx);
     } else if (!coord_forward(n, &o, ev->message.msg, partition, deadline_of(n, head), fx)) {
+        /* A guest mints nothing: an owner always coordinates (RULES 5). */
+        bool sloppy = o.type == MSG_PUT && guests_allowed(n, head);
         n->metrics.quorum_failures_count++;
         snprintf(text, sizeof(text), "%u of %u owners unreachable%s; see: gtstore-admin status",
                  n->ring->arcs[partition].owner_count, n->ring->arcs[partition].owner_count,
                  proved(ev));
-        refuse(n, ev, GT_EQUORUM, text, fx);
+        refuse(n, ev, sloppy ? GT_EUNREACHABLE : GT_EQUORUM, text, fx);
     }
 }
 
@@ -333,6 +338,7 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
     s->deadline_us = deadline_us;
     s->body = blob_ref(ev->message.body);
     if (write) {
+        s->put.sloppy = guests_allowed(n, head);
         s->put.bytes = s->body->bytes;
         n->put_bytes += s->put.bytes;
     }
@@ -342,13 +348,17 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
         usual--;
     coord_quorum(n, s, head->quorum ? head->quorum : usual);
     s->weak = s->quorum.need < usual;
-    bool available = !write && head->mode == MODE_AVAILABLE;
-    if (!available && quorum_possible(&s->quorum) < s->quorum.need) {
+    for (uint32_t i = 0; !write && MUTANT(guest_counts_in_read) && i < total; i++)
+        if (s->quorum.state[i] == QUORUM_FAILED && guests_possible(n, partition) > 0)
+            quorum_stand_in_answer(&s->quorum, i);
+    bool available = !write && head->mode == MODE_AVAILABLE, sloppy = write && s->put.sloppy;
+    uint32_t guests = sloppy ? guests_possible(n, partition) : 0;
+    if (!available && quorum_possible(&s->quorum) + guests < s->quorum.need) {
         n->metrics.quorum_failures_count++;
         coord_quorum_text(n, s,
-                          !write                      ? ""
-                          : head->mode == MODE_SLOPPY ? "not applied, no guests in this version"
-                                                      : "not applied",
+                          !write   ? ""
+                          : sloppy ? "not applied, too few guests"
+                                   : "not applied",
                           text);
         refuse(n, ev, GT_EQUORUM, text, fx);
         coord_end(n, *id, s);
@@ -423,7 +433,15 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_FILL:
     case SLOT_SCRUB:
     case SLOT_RETIRED:
+    case SLOT_RETIRED_ASKED:
     case SLOT_CLOSE:
+        n->replicating--;
+        break;
+    case SLOT_PARCELS:
+        parcels_end(n, s);
+        n->replicating--;
+        break;
+    case SLOT_DELIVERY:
         n->replicating--;
         break;
     case SLOT_PULL:
@@ -477,6 +495,9 @@ void coord_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effec
     case SLOT_SCAN:
         scan_progress(n, id, s, fx);
         break;
+    case SLOT_DELIVERY:
+        delivery_progress(n, id, s, fx);
+        break;
     default:
         break;
     }
@@ -495,8 +516,10 @@ static void deadline_count(struct node *n, struct slot *s)
 {
     n->metrics.deadlines_count += !s->answered;
     s->expired = true;
-    for (uint32_t i = 0; i < s->quorum.total; i++)
+    for (uint32_t i = 0; i < s->quorum.total; i++) {
         quorum_fail(&s->quorum, i);
+        quorum_stand_in_fail(&s->quorum, i);
+    }
 }
 
 void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
@@ -506,6 +529,7 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     case SLOT_GET:
     case SLOT_REPAIR:
     case SLOT_SCAN:
+    case SLOT_DELIVERY:
         silence_count(n, s);
         if (s->deadline_us <= n->now_us)
             deadline_count(n, s);
@@ -531,12 +555,16 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     case SLOT_RETIRED:
         closing_timeout(n, id, s);
         break;
+    case SLOT_PARCELS:
+        parcels_timeout(n, id, s, fx);
+        break;
     case SLOT_REPLICA:
     case SLOT_META:
     case SLOT_CLOCKS_ASKED:
     case SLOT_CONFIRM:
     case SLOT_FILL:
     case SLOT_SCRUB:
+    case SLOT_RETIRED_ASKED:
     case SLOT_CLOSE:
         gt_unreachable("slot of kind %d has no deadline", s->kind);
     }
@@ -562,8 +590,12 @@ static void slot_link_down(void *arg, uint64_t id, void *slot)
     else if (s->kind == SLOT_PULL)
         pull_link_down(d->n, id, s, d->peer, d->fx);
     if (s->kind != SLOT_PUT && s->kind != SLOT_GET && s->kind != SLOT_REPAIR &&
-        s->kind != SLOT_SCAN)
+        s->kind != SLOT_SCAN && s->kind != SLOT_DELIVERY)
         return;
+    if (s->kind == SLOT_PUT && guest_place(s, d->peer) >= 0) {
+        guest_link_down(d->n, id, s, d->peer, d->fx);
+        return;
+    }
     int i = coord_owner(s, d->peer);
     if (i < 0 || s->quorum.state[i] != QUORUM_ASKED)
         return;

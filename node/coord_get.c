@@ -149,6 +149,7 @@ void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_
     } else if (s->quorum.state[s->self] != QUORUM_ANSWERED) {
         s->get.shares[s->self].hold = blob_ref(r->record);
         s->get.shares[s->self].bytes = record;
+        s->vouched |= (uint32_t)vote_alone(n, s->partition) << s->self;
         quorum_answer(&s->quorum, s->self);
         min_context_take(s, r);
     }
@@ -181,6 +182,8 @@ void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *f
     int owner = s && s->kind == SLOT_GET ? coord_owner(s, ev->peer) : -1;
     if (owner < 0)
         return;
+    if (!(m->fetch_reply.head.flags & REPLY_DEGRADED))
+        s->vouched |= 1u << owner;
     if (m->fetch_reply.head.flags & REPLY_DIGEST && !m->fetch_reply.head.error) {
         digest_take(n, m->id, s, (uint32_t)owner, m, fx);
         return;
@@ -332,7 +335,9 @@ static void get_finish(struct node *n, uint64_t id, struct slot *s, bool degrade
     n->metrics.unsettled_count += !settled && !waits;
     if (!waits)
         get_answer(n, s, answered,
-                   (degraded ? REPLY_DEGRADED : 0) | (settled ? 0 : REPLY_UNSETTLED), fx);
+                   (degraded || votes_missing(n, s) ? REPLY_DEGRADED : 0) |
+                       (settled ? 0 : REPLY_UNSETTLED),
+                   fx);
     if (differ || waits) {
         repair_begin(n, id, s, record, fx);
     } else {

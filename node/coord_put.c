@@ -7,10 +7,10 @@
  *   storing --refused by the engine----------------> NOT_APPLIED
  *     |       (poisoned: IN_DOUBT; the record unknown: passed on to another owner)
  *     | stored: counts as the first of w
- *   sending: STATE to all other owners
- *     | w acknowledged ----------------------------> DONE
- *     | w out of reach, or the deadline -----------> IN_DOUBT
- *   background: pieces of a large state alone, until every asked replica answered or was silent
+ *   sending: STATE to all other owners; of a sloppy put PARCEL to guests, where owners fail
+ * (guest.c) | w acknowledged ----------------------------> DONE | w out of reach, or the deadline
+ * -----------> IN_DOUBT background: pieces of a large state alone, until every asked replica
+ * answered or was silent
  *
  * storing ends by the STORED event alone, even past the deadline: what is stored must be sent.
  * From the moment of STORE no failure is "not applied" unless the engine proved it.
@@ -209,6 +209,7 @@ static void put_doubt(struct node *n, struct slot *s, int error, const char *tex
     m.put_reply.head.error = error;
     m.put_reply.head.outcome = MUTANT(doubt_as_refusal) ? OUTCOME_NOT_APPLIED : OUTCOME_IN_DOUBT;
     m.put_reply.head.owners = (uint8_t)quorum_count(&s->quorum, QUORUM_ANSWERED);
+    m.put_reply.head.guests = (uint8_t)quorum_guests(&s->quorum);
     m.put_reply.head.text = slice_text(text);
     m.put_reply.stamp = s->put.stamp;
     m.put_reply.context = slice_blob(s->put.context);
@@ -224,7 +225,9 @@ static void put_round_clear(struct node *n, struct slot *s)
     blob_unref(s->put.context);
     spread_drop(&s->spread);
     s->put.context = NULL;
-    s->put.stored = false;
+    s->put.stored = s->put.guests_out = false;
+    s->put.guests_tried = 0;
+    memset(s->put.guests, 0, sizeof(s->put.guests));
     quorum_init(&s->quorum, s->quorum.total, s->quorum.need);
     for (uint32_t i = 0; i < s->quorum.total; i++)
         if (i != s->self && !node_linked(n, s->owners[i]))
@@ -316,6 +319,8 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
     s->put.context = blob_ref(r->context);
     s->spread.dots = blob_ref(r->dots);
     s->spread.operations = blob_ref(r->operations);
+    if (s->put.sloppy)
+        s->spread.record = blob_ref(r->record);
     s->spread.flags = s->head.flags & REQUEST_PLAIN;
     if (r->known_op) /* a dot of any life is finished */
         s->spread.flags |= REQUEST_RETRY;
@@ -362,6 +367,7 @@ static void put_reply(struct node *n, struct slot *s, struct gt_effects *fx)
     m.put_reply.head.flags = coord_reply_flags(s) | (s->put.known ? REPLY_KNOWN : 0) |
                              (s->put.again ? REPLY_OUTRANKED : 0);
     m.put_reply.head.owners = (uint8_t)quorum_count(&s->quorum, QUORUM_ANSWERED);
+    m.put_reply.head.guests = (uint8_t)quorum_guests(&s->quorum);
     m.put_reply.stamp = s->put.stamp;
     m.put_reply.context = slice_blob(s->put.context);
     m.put_reply.label = slice_text(node_label(n));
@@ -384,6 +390,8 @@ void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
         retry_progress(n, id, s, fx);
         return;
     }
+    if (s->put.stored && s->put.sloppy && !s->answered && !s->expired)
+        guests_ask(n, id, s, fx);
     enum quorum_verdict verdict = quorum_judge(&s->quorum, false);
     if (MUTANT(count_failed_replica) && quorum_count(&s->quorum, QUORUM_FAILED) > 0)
         verdict = QUORUM_MET;
@@ -396,7 +404,8 @@ void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
     else if (!s->answered && (verdict == QUORUM_LOST || s->expired))
         put_quorum_missed(n, s, fx);
     /* What was sent whole needs nobody to wait for it; pieces are sent one after the other. */
-    bool over = s->expired || quorum_count(&s->quorum, QUORUM_ASKED) == 0 ||
+    bool over = s->expired ||
+                quorum_count(&s->quorum, QUORUM_ASKED) + quorum_guests_asked(&s->quorum) == 0 ||
                 (s->answered && s->spread.piece_count == 0);
     if (s->put.stored && over)
         coord_end(n, id, s);

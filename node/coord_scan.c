@@ -139,6 +139,7 @@ static void share_take(struct node *n, uint64_t id, struct slot *s, uint32_t i, 
 void scan_scanned(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                   struct gt_effects *fx)
 {
+    s->vouched |= (uint32_t)vote_alone(n, s->partition) << s->self;
     int error = r->result;
     if (fill_has_no_vote(n, s->partition)) {
         coord_no_vote(s, s->self);
@@ -154,6 +155,8 @@ void scan_ranged(struct node *n, const struct gt_event *ev, struct gt_effects *f
     int owner = s && s->kind == SLOT_SCAN ? coord_owner(s, ev->peer) : -1;
     if (owner < 0)
         return;
+    if (!(m->scan_reply.head.flags & REPLY_DEGRADED))
+        s->vouched |= 1u << owner;
     int error = m->scan_reply.head.error;
     if (m->scan_reply.head.flags & REPLY_FILLING) {
         coord_no_vote(s, (uint32_t)owner);
@@ -326,7 +329,7 @@ void scan_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     case QUORUM_WAIT:
         return;
     case QUORUM_MET:
-        scan_reply(n, id, s, false, fx);
+        scan_reply(n, id, s, votes_missing(n, s), fx);
         return;
     case QUORUM_PART:
         scan_reply(n, id, s, true, fx);

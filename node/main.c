@@ -202,6 +202,17 @@ static uint64_t hints_count(const struct program *p)
     return count;
 }
 
+static void kept_fill(const struct program *p, struct node_report *out)
+{
+    struct engine_kept kept[PARCEL_TARGETS_TOLD];
+    uint64_t now_s = loop_wall_us() / 1000000;
+    out->parcels_count = engine_kept(p->daemon.engine, kept, PARCEL_TARGETS_TOLD);
+    for (uint32_t i = 0; i < out->parcels_count; i++)
+        out->parcels[i] =
+            (struct parcels_kept){kept[i].target, kept[i].parcels, kept[i].bytes,
+                                  now_s > kept[i].made_s ? now_s - kept[i].made_s : 0};
+}
+
 static void report_fill(void *arg, struct node_report *out)
 {
     struct program *p = arg;
@@ -210,9 +221,10 @@ static void report_fill(void *arg, struct node_report *out)
     out->keys = totals.live;
     out->records = totals.records;
     out->data_bytes = totals.index_file_bytes + totals.log_file_bytes;
-    out->hints = hints_count(p);
+    out->hints = hints_count(p) + totals.parcels;
     out->tombstones = totals.tombstones;
     out->reaped = engine_metrics(p->daemon.engine)->reaped_count;
+    kept_fill(p, out);
     out->damage = *engine_damage(p->daemon.engine);
     const struct engine_metrics *metrics = engine_metrics(p->daemon.engine);
     out->operations = metrics->operations_count;

@@ -222,7 +222,7 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
     n->heartbeat_at_us = n->now_us + n->config.heartbeat_us;
     struct node_report r = report_now(n);
     for (uint32_t i = 0; i < n->peer_count; i++) {
-        const struct peer *p = &n->peers[i];
+        struct peer *p = &n->peers[i];
         /* A hello, or its answer, may have been lost on a link that stands. */
         if (p->connected && !p->up && !n->renewal.wanted)
             hello_send(n, p->id, fx);
@@ -236,6 +236,7 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
         m.heartbeat.node = n->identity.node_id;
         m.heartbeat.incarnation = n->identity.incarnation;
         m.heartbeat.report = r;
+        lease_asked(n, p, m.id);
         effects_send(fx, p->id, &m);
     }
     clock_ask_next(n, fx);
@@ -395,7 +396,10 @@ void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects
 void heartbeat_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     struct peer *p = node_peer(n, ev->peer);
-    if (!p || !p->manager || ev->message.msg->heartbeat_reply.error != GT_ENOTFOUND)
+    if (!p || !p->manager)
+        return;
+    lease_take(n, p, ev->message.msg);
+    if (ev->message.msg->heartbeat_reply.error != GT_ENOTFOUND)
         return;
     p->registered = false;
     register_send(n, p->id, fx);

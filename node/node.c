@@ -182,11 +182,20 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     case SLOT_VERIFY:
         verify_stored(n, r->tag, s, r, fx);
         break;
+    case SLOT_RETIRED_ASKED:
+        retired_asked_stored(n, r->tag, s, r, fx);
+        break;
     case SLOT_FILL:
         fill_stored(n, r->tag, s, r, fx);
         break;
     case SLOT_SCRUB:
         scrub_scanned(n, r->tag, s, r, fx);
+        break;
+    case SLOT_PARCELS:
+        parcels_stored(n, r->tag, s, r, fx);
+        break;
+    case SLOT_DELIVERY:
+        delivery_stored(n, r->tag, s, r, fx);
         break;
     default:
         gt_unreachable("storage answers a slot of kind %d", s->kind);
@@ -211,7 +220,7 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
     const struct inbound *l = node_inbound(n, ev->link);
     bool among_nodes = m->type == MSG_STATE || m->type == MSG_FETCH || m->type == MSG_RANGE ||
                        m->type == MSG_OPERATION || m->type == MSG_CLOCKS || m->type == MSG_PULL ||
-                       m->type == MSG_RETIRED;
+                       m->type == MSG_RETIRED || m->type == MSG_PARCEL;
     if (!l || l->role == 0 || (among_nodes && l->role != ROLE_NODE)) {
         log_warn(n->log, "link closed: request before its hello type=%d", m->type);
         effects_close_link(fx, ev->link);
@@ -234,6 +243,9 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
         break;
     case MSG_STATE:
         replica_state(n, ev, fx);
+        break;
+    case MSG_PARCEL:
+        replica_parcel(n, ev, fx);
         break;
     case MSG_FETCH:
         replica_fetch(n, ev, fx);
@@ -289,6 +301,7 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
         coord_relay(n, ev, fx);
         break;
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         spread_acked(n, ev, fx);
         break;
     case MSG_FETCH_REPLY:
@@ -400,8 +413,10 @@ static void timeout(struct node *n, struct gt_effects *fx)
         return;
     if (n->heartbeat_at_us <= n->now_us)
         heartbeats_send(n, fx);
-    if (n->exchange_at_us <= n->now_us)
+    if (n->exchange_at_us <= n->now_us) {
         clocks_exchange(n, fx);
+        parcels_round(n, fx);
+    }
     if (scrub_deadline_us(n) <= n->now_us)
         scrub_next(n, fx);
     if (!n->ready && n->join_deadline_us <= n->now_us)

@@ -41,7 +41,11 @@
 #define REPAIR_BYTES_BURST (1u << 20)
 #define REPAIR_COST_MIN    4096u
 /* Records above are compared by digest before they are lent. */
-#define DIGEST_ABOVE_BYTES  4096u
+#define DIGEST_ABOVE_BYTES 4096u
+/* A sloppy put asks a guest when an owner, or a guest, was silent for so long: half of what a
+ * session gives an attempt. */
+#define GUEST_AFTER_US      250000u
+#define PARCEL_RUNS_MAX     4u /* targets that are delivered to at a time */
 #define DEADLINE_DEFAULT_MS 5000u
 #define DEADLINE_MAX_MS     60000u
 
@@ -59,6 +63,7 @@ struct peer {
     uint64_t rival, rival_us;  /* another life of it that says hello to us, and since when */
     uint64_t rival_told;       /* replies until then */
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
+    uint64_t beat_id, beat_us; /* manager: of the last heartbeat */
     uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
     bool clock_known;
     /* As the last ping showed: its wall clock, and its monotonic one, less our monotonic one, at
@@ -70,6 +75,7 @@ struct peer {
 struct watch_other {
     uint64_t node;
     bool unsure;        /* clocks may differ: to be compared */
+    bool current;       /* since we were linked last we have had all that was theirs */
     uint64_t lacking;   /* dots of theirs that we lacked when compared last */
     struct blob *clock; /* theirs, durable, as heard last; NULL: not yet */
     bool differs;       /* every key is to be pulled: our clocks are equal, our records are not */
@@ -149,15 +155,18 @@ enum slot_kind {
     SLOT_PIECE,   /* one piece of a large state at one replica */
     SLOT_REPLICA, /* a peer's STATE, FETCH or RANGE in our storage */
     SLOT_META,
-    SLOT_CLOCKS,       /* our clocks are read, and compared with a peer's */
-    SLOT_CLOCKS_ASKED, /* a peer's CLOCKS: ours are read for the answer */
-    SLOT_CONFIRM,      /* the dot log is told what all have */
-    SLOT_RETIRED,      /* all members are asked whether they know that lives are over */
-    SLOT_CLOSE,        /* and those are being closed in a partition */
+    SLOT_CLOCKS,        /* our clocks are read, and compared with a peer's */
+    SLOT_CLOCKS_ASKED,  /* a peer's CLOCKS: ours are read for the answer */
+    SLOT_CONFIRM,       /* the dot log is told what all have */
+    SLOT_RETIRED,       /* all members are asked whether they know that lives are over */
+    SLOT_RETIRED_ASKED, /* a peer asks that, and which parcels are kept here */
+    SLOT_CLOSE,         /* and those are being closed in a partition */
     SLOT_PULL,
-    SLOT_VERIFY, /* a peer's or tool's VERIFY: paced, then read */
-    SLOT_FILL,   /* storage is told that a partition fills, or is whole */
-    SLOT_SCRUB   /* records at rest are looked at */
+    SLOT_VERIFY,  /* a peer's or tool's VERIFY: paced, then read */
+    SLOT_FILL,    /* storage is told that a partition fills, or is whole */
+    SLOT_SCRUB,   /* records at rest are looked at */
+    SLOT_PARCELS, /* whose parcels we keep; or a run of them to their target (parcel.c) */
+    SLOT_DELIVERY /* one parcel on its way */
 };
 
 enum put_phase {
@@ -172,6 +181,7 @@ enum meta_kind { META_MAP, META_PEERS, META_LABEL };
 struct spread {
     struct blob *dots;       /* what it sets in their clocks */
     struct blob *operations; /* of those that are superseded, rows */
+    struct blob *record;     /* of a sloppy put, for guests who are asked later; else NULL */
     struct blob **pieces;    /* of a state above a frame; piece_count references */
     uint32_t piece_count;
     uint32_t flags;   /* of its messages, enum request_flag */
@@ -200,8 +210,9 @@ struct slot {
     uint32_t partition;
     uint64_t deadline_us;
     struct quorum quorum;
-    uint64_t owners[REPLICAS_MAX];   /* node ids */
-    uint32_t filling;                /* bits of owners that have no vote */
+    uint64_t owners[REPLICAS_MAX]; /* node ids */
+    uint32_t filling;              /* bits of owners that have no vote */
+    uint32_t vouched; /* of a read: bits of owners whose answer is worth R = 1 alone (vote.c) */
     uint64_t asked_us[REPLICAS_MAX]; /* UINT64_MAX: by storage, whose silence has no limit */
     struct spread spread;            /* of a put, of a repair */
     union {
@@ -214,8 +225,12 @@ struct slot {
             struct slice value, client_context; /* as they came */
             struct blob *context;
             uint64_t stamp;
-            uint64_t valid_until_us; /* not minted later: its sender has given it up */
-            uint64_t bytes;          /* its share of node.put_bytes */
+            uint64_t valid_until_us;       /* not minted later: its sender has given it up */
+            uint64_t bytes;                /* its share of node.put_bytes */
+            bool sloppy, guests_out;       /* guests may stand in; no other is left to ask */
+            uint32_t guests_tried;         /* of the order in which they come */
+            uint64_t guests[REPLICAS_MAX]; /* the stand-in of each place, 0 = none */
+            uint64_t guest_asked_us[REPLICAS_MAX];
         } put;
         struct {
             struct slice min_context; /* what the answer must include; from body, then min_left */
@@ -238,8 +253,9 @@ struct slot {
             uint64_t peer;
         } forward;
         struct {
-            uint64_t of; /* slot id of what is spread */
-            uint32_t owner, number;
+            uint64_t of;            /* slot id of what is spread */
+            uint32_t owner, number; /* owner: the place */
+            uint64_t guest;         /* to the stand-in, 0 = to the owner */
         } piece;
         struct {
             uint32_t digest_above; /* FETCH: as it asks */
@@ -276,6 +292,15 @@ struct slot {
         struct {
             struct blob *last_key;
         } scrub;
+        struct {
+            uint64_t target, number; /* 0: whose are there; the cursor */
+            uint32_t outstanding, delivered;
+            bool more;
+        } parcels;
+        struct {
+            uint64_t run, target, number; /* slot id of SLOT_PARCELS */
+            bool dropping;
+        } delivery;
     };
 };
 
@@ -341,6 +366,7 @@ struct node {
         bool reading;
     } scrub;
     bool healing; /* storage was told that everything is whole */
+    uint64_t lease_until_us;
 
     struct prng prng;
     struct watch **watches; /* by partition; NULL where we are no owner */
@@ -352,8 +378,13 @@ struct node {
     } closing;
     uint32_t pulls, pulls_wanted, pull_next;
     struct catching_up catching_up;
-    uint64_t pull_free_us;                 /* no more is asked for before: the rate of pulls */
-    uint64_t verify_free_us;               /* nothing is read again before */
+    uint64_t pull_free_us;   /* no more is asked for before: the rate of pulls */
+    uint64_t verify_free_us; /* nothing is read again before */
+    struct {
+        bool asking;                    /* whose there are */
+        uint64_t runs[PARCEL_RUNS_MAX]; /* targets, 0 = a free place */
+        uint64_t free_us;               /* no more is sent before: the rate */
+    } parcels;
     struct clock clock_ours, clock_theirs; /* scratch of comparing */
 
     struct state local, incoming, merged; /* scratch of merging */
@@ -527,6 +558,16 @@ uint64_t clock_stamp(struct node *n);
  * of the other owners' (behind: negative), 0 when it may. */
 int64_t clock_apart_us(struct node *n, const struct slot *s);
 
+/* ---- vote.c ---------------------------------------------------------------------------------- */
+
+/* A heartbeat goes to the manager; and its answer, with the lease that it gives. */
+void lease_asked(struct node *n, struct peer *p, uint64_t beat_id);
+void lease_take(struct node *n, struct peer *p, const struct msg *m);
+/* What we say of the partition alone is worth the R of its list. */
+bool vote_alone(const struct node *n, uint32_t partition);
+/* The read was answered by nobody whose word is. */
+bool votes_missing(const struct node *n, const struct slot *s);
+
 /* ---- coord_put.c ----------------------------------------------------------------------------- */
 
 void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
@@ -594,7 +635,43 @@ void repair_drop(struct node *n, struct slot *s);
 void spread_send(struct node *n, uint64_t id, struct slot *s, const struct blob *record,
                  struct gt_effects *fx);
 void spread_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* The record of a sloppy put to the stand-in of the place: false when it cannot be sent. */
+bool spread_to_guest(struct node *n, uint64_t id, struct slot *s, uint32_t place,
+                     struct gt_effects *fx);
 void spread_drop(struct spread *s);
+
+/* ---- guest.c --------------------------------------------------------------------------------- */
+
+/* Guests may stand in for owners that cannot be reached: the request says so, or the cluster. */
+bool guests_allowed(const struct node *n, const struct request_head *head);
+/* How many of them can be asked now. */
+uint32_t guests_possible(const struct node *n, uint32_t partition);
+/* Asks as many as the quorum of the put needs, now that some owners have failed or are silent. */
+void guests_ask(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+/* When that is to be looked at again; UINT64_MAX: not. */
+uint64_t guests_due_us(const struct node *n, const struct slot *s);
+/* The place for which the node stands in, -1 when for none. */
+int guest_place(const struct slot *s, uint64_t node);
+void guest_counted(struct node *n, uint64_t id, struct slot *s, uint32_t place, int error,
+                   struct gt_effects *fx);
+void guest_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
+                     struct gt_effects *fx);
+
+/* ---- parcel.c -------------------------------------------------------------------------------- */
+
+/* Looks whose parcels are kept here, and begins to deliver to who can be reached. */
+void parcels_round(struct node *n, struct gt_effects *fx);
+/* Asks storage how many parcels are kept for owners of the partition: store_result.parcels. */
+void parcels_ask(uint64_t id, uint32_t partition, struct gt_effects *fx);
+void parcels_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                    struct gt_effects *fx);
+void parcels_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
+void parcels_end(struct node *n, struct slot *s);
+void delivery_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                     struct gt_effects *fx);
+void delivery_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
+                      struct gt_effects *fx);
+void delivery_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 
 /* ---- coord_scan.c ---------------------------------------------------------------------------- */
 
@@ -616,6 +693,8 @@ void watch_changed(struct node *n, uint32_t partition);
 void watch_greeted(struct node *n, uint64_t peer);
 /* The next round of comparisons comes early. */
 void watch_soon(struct node *n);
+/* We have what every other owner has that can be reached. */
+bool watch_current(const struct node *n, uint32_t partition);
 /* How many writes we are known to lack; known: every owner that is reachable was compared with. */
 uint64_t watch_lag(const struct node *n, bool *known);
 /* One round: compares what is unsure with every peer that can be asked. */
@@ -696,6 +775,8 @@ void closing_timeout(struct node *n, uint64_t id, struct slot *s);
 void closing_swept(struct node *n, uint32_t partition, uint64_t source, struct gt_effects *fx);
 void closing_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r);
 /* A member asks. */
+void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                          struct gt_effects *fx);
 void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 
 /* ---- replica.c ------------------------------------------------------------------------------- */
@@ -704,6 +785,8 @@ void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effect
 struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t partition,
                            uint64_t *id, struct gt_effects *fx);
 void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* A state to be kept for an owner that its sender could not reach. */
+void replica_parcel(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_range(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void replica_operation(struct node *n, const struct gt_event *ev, struct gt_effects *fx);

@@ -343,8 +343,10 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
         n->metrics.pulls_count++;
         struct watch *w = watch_of(n, s->partition);
         for (uint32_t i = 0; w && i < w->count; i++)
-            if (w->others[i].node == s->pull.source)
+            if (w->others[i].node == s->pull.source) {
                 w->others[i].lacking = 0;
+                w->others[i].current = true;
+            }
         if (s->pull.sweeps)
             closing_swept(n, s->partition, s->pull.source, fx);
     }

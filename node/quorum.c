@@ -31,6 +31,39 @@ void quorum_spoil(struct quorum *q, uint32_t i)
     q->state[i] = QUORUM_FAILED;
 }
 
+void quorum_stand_in(struct quorum *q, uint32_t i)
+{
+    gt_assert(q->stand_in[i] == QUORUM_UNTRIED || q->stand_in[i] == QUORUM_FAILED);
+    q->stand_in[i] = QUORUM_ASKED;
+}
+
+void quorum_stand_in_answer(struct quorum *q, uint32_t i)
+{
+    q->stand_in[i] = QUORUM_ANSWERED;
+}
+
+void quorum_stand_in_fail(struct quorum *q, uint32_t i)
+{
+    if (q->stand_in[i] == QUORUM_ASKED)
+        q->stand_in[i] = QUORUM_FAILED;
+}
+
+uint32_t quorum_guests(const struct quorum *q)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < q->total; i++)
+        count += q->stand_in[i] == QUORUM_ANSWERED && q->state[i] != QUORUM_ANSWERED;
+    return count;
+}
+
+uint32_t quorum_guests_asked(const struct quorum *q)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < q->total; i++)
+        count += q->stand_in[i] == QUORUM_ASKED && q->state[i] != QUORUM_ANSWERED;
+    return count;
+}
+
 uint32_t quorum_count(const struct quorum *q, enum quorum_state state)
 {
     uint32_t count = 0;
@@ -41,7 +74,11 @@ uint32_t quorum_count(const struct quorum *q, enum quorum_state state)
 
 uint32_t quorum_possible(const struct quorum *q)
 {
-    return q->total - quorum_count(q, QUORUM_FAILED);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < q->total; i++)
+        count += q->state[i] != QUORUM_FAILED || q->stand_in[i] == QUORUM_ASKED ||
+                 q->stand_in[i] == QUORUM_ANSWERED;
+    return count;
 }
 
 int quorum_next(const struct quorum *q)
@@ -56,7 +93,7 @@ int quorum_next(const struct quorum *q)
 
 enum quorum_verdict quorum_judge(const struct quorum *q, bool available)
 {
-    uint32_t answered = quorum_count(q, QUORUM_ANSWERED) +
+    uint32_t answered = quorum_count(q, QUORUM_ANSWERED) + quorum_guests(q) +
                         (MUTANT(count_asked) ? quorum_count(q, QUORUM_ASKED) > 0 : 0);
     uint32_t possible = quorum_possible(q);
     if (answered >= q->need)

@@ -7,6 +7,9 @@
  *
  * Each owner counts once, whatever is repeated. An answer that comes after its owner was given up
  * counts all the same; ANSWERED ends only by quorum_spoil, when the answer proves bad.
+ *
+ * Of a sloppy put a place may have a stand-in beside its owner, one at a time, which goes the same
+ * way. The place counts once, when one of the two answered, and as the owner's when both did.
  */
 #ifndef GT_NODE_QUORUM_H
 #define GT_NODE_QUORUM_H
@@ -17,7 +20,8 @@ enum quorum_state { QUORUM_UNTRIED, QUORUM_ASKED, QUORUM_ANSWERED, QUORUM_FAILED
 
 struct quorum {
     uint8_t total, need;
-    uint8_t state[REPLICAS_MAX]; /* enum quorum_state */
+    uint8_t state[REPLICAS_MAX];    /* enum quorum_state, of the owner */
+    uint8_t stand_in[REPLICAS_MAX]; /* likewise; UNTRIED: there is none */
 };
 
 enum quorum_verdict {
@@ -32,7 +36,13 @@ void quorum_ask(struct quorum *q, uint32_t i);
 void quorum_answer(struct quorum *q, uint32_t i);
 void quorum_fail(struct quorum *q, uint32_t i); /* no effect on one that answered */
 void quorum_spoil(struct quorum *q, uint32_t i);
-uint32_t quorum_count(const struct quorum *q, enum quorum_state state);
+/* The stand-in of the place was asked, in the place of one that failed; and what became of it. */
+void quorum_stand_in(struct quorum *q, uint32_t i);
+void quorum_stand_in_answer(struct quorum *q, uint32_t i);
+void quorum_stand_in_fail(struct quorum *q, uint32_t i); /* no effect on one that answered */
+uint32_t quorum_count(const struct quorum *q, enum quorum_state state); /* of owners */
+uint32_t quorum_guests(const struct quorum *q); /* places for which a stand-in counts alone */
+uint32_t quorum_guests_asked(const struct quorum *q);
 /* How many may have answered in the end: answered, asked and untried. */
 uint32_t quorum_possible(const struct quorum *q);
 /* The owner to ask next so that answered and asked reach the need: the first untried one; -1 when

@@ -1,7 +1,7 @@
 /*
  * What a node does for its peers: merge a state, lend a state, lend a run of states, say whether an
- * operation has been written. It answers
- * only for partitions that it owns by its own map; the rest is GT_ENOTOWNER, and the epochs that
+ * operation has been written, keep a parcel. But for parcels it answers only for partitions that it
+ * owns by its own map; the rest is GT_ENOTOWNER, and the epochs that
  * both messages carry make the older side fetch the newer map.
  */
 #include "engine/base/assert.h"
@@ -22,13 +22,9 @@ static bool owned(const struct node *n, uint32_t partition)
            ring_slot(r, partition, (uint32_t)n->member) >= 0;
 }
 
-struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t partition,
-                           uint64_t *id, struct gt_effects *fx)
+static struct slot *slot_take(struct node *n, const struct gt_event *ev, uint32_t partition,
+                              uint64_t *id, struct gt_effects *fx)
 {
-    if (!owned(n, partition)) {
-        refuse(n, ev, GT_ENOTOWNER, fx);
-        return NULL;
-    }
     if (n->replicating >= n->inflight_max) {
         n->metrics.busy_count++;
         refuse(n, ev, GT_EBUSY, fx);
@@ -41,6 +37,16 @@ struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t p
     s->origin = origin_of(ev);
     s->partition = partition;
     return s;
+}
+
+struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t partition,
+                           uint64_t *id, struct gt_effects *fx)
+{
+    if (!owned(n, partition)) {
+        refuse(n, ev, GT_ENOTOWNER, fx);
+        return NULL;
+    }
+    return slot_take(n, ev, partition, id, fx);
 }
 
 static bool key_of(const struct node *n, struct slice key, uint32_t partition)
@@ -115,6 +121,48 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
                               .dots = m->state.dots,
                               .plain = m->state.head.flags & REQUEST_PLAIN,
                               .operations = m->state.operations,
+                              .stamp = n->hlc.last};
+    effects_store(fx, &r);
+}
+
+/* Whether we can be asked to keep this for that owner, by our own map. */
+static int parcel_check(const struct node *n, const struct gt_event *ev)
+{
+    const struct msg *m = ev->message.msg;
+    const struct ring *r = n->ring;
+    if (!r || !r->formed || n->member < 0)
+        return GT_EFORMING;
+    if (m->state.partition >= r->settings.partitions || m->state.dots.bytes % DOT_BYTES != 0 ||
+        m->state.record.bytes == 0 || !key_of(n, m->state.key, m->state.partition))
+        return GT_EARG;
+    if (m->state.target == n->identity.node_id || ring_member_by_id(r, m->state.target) < 0)
+        return GT_ENOTOWNER;
+    return put_stale(n, ev) ? GT_EINCARNATION : 0;
+}
+
+void replica_parcel(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t id;
+    int error = parcel_check(n, ev);
+    if (error) {
+        refuse(n, ev, error, fx);
+        return;
+    }
+    if (!slot_take(n, ev, m->state.partition, &id, fx))
+        return;
+    n->metrics.parcels_taken_count++;
+    struct store_request r = {.kind = STORE_PARCEL,
+                              .tag = id,
+                              .deadline_us = deadline_us(n, &m->state.head),
+                              .hold = blob_ref(ev->message.body),
+                              .partition = m->state.partition,
+                              .key = m->state.key,
+                              .record = m->state.record,
+                              .dots = m->state.dots,
+                              .operations = m->state.operations,
+                              .target = m->state.target,
+                              .wall_s = n->wall_us / 1000000,
                               .stamp = n->hlc.last};
     effects_store(fx, &r);
 }
@@ -207,6 +255,8 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
         m.fetch_reply.record_bytes = bytes;
         m.fetch_reply.record = slice_of(NULL, 0);
     }
+    if (!vote_alone(n, s->partition))
+        m.fetch_reply.head.flags |= REPLY_DEGRADED;
     effects_reply(fx, s->origin.link, &m);
 }
 
@@ -216,7 +266,7 @@ static void state_done(struct node *n, const struct slot *s, const struct store_
     int error = r->result;
     if (!error && retry_promised(n, s->partition, s->key, &s->head))
         error = GT_ESTALE;
-    struct msg m = node_message(n, MSG_STATE_REPLY, s->origin.id);
+    struct msg m = node_message(n, s->origin.type + 1, s->origin.id);
     m.state_reply.head.error = error;
     m.state_reply.head.outcome = error ? OUTCOME_NOT_APPLIED : OUTCOME_DONE;
     m.state_reply.head.text = slice_text(error ? error_text(error) : "");
@@ -250,7 +300,8 @@ static void range_done(struct node *n, const struct slot *s, const struct store_
 {
     struct msg m = node_message(n, MSG_RANGE_REPLY, s->origin.id);
     m.scan_reply.head.error = r->result;
-    m.scan_reply.head.flags = r->more ? REPLY_MORE : 0;
+    m.scan_reply.head.flags =
+        (r->more ? REPLY_MORE : 0) | (vote_alone(n, s->partition) ? 0 : REPLY_DEGRADED);
     m.scan_reply.entries = slice_blob(r->entries);
     m.scan_reply.entry_count = r->entry_count;
     if (fill_has_no_vote(n, s->partition)) {
@@ -275,7 +326,7 @@ void replica_done(struct node *n, uint64_t id, struct slot *s, const struct stor
     } else if (s->origin.type == MSG_OPERATION) {
         operation_done(n, s, r, fx);
     } else {
-        if (!r->result)
+        if (!r->result && s->origin.type == MSG_STATE)
             watch_changed(n, s->partition);
         state_done(n, s, r, fx);
     }

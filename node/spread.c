@@ -15,10 +15,12 @@
 #include "engine/base/error.h"
 #include "node/node_private.h"
 
+/* target: the owner for whom a guest keeps it; 0: it goes to the owner itself. */
 static struct msg state_message(struct node *n, uint64_t id, const struct slot *s,
-                                const struct blob *record, bool last)
+                                const struct blob *record, bool last, uint64_t target)
 {
-    struct msg m = node_message(n, MSG_STATE, id);
+    struct msg m = node_message(n, target ? MSG_PARCEL : MSG_STATE, id);
+    m.state.target = target;
     m.state.head = (struct request_head){.deadline_ms = coord_left_ms(n, s),
                                          .flags = s->spread.flags,
                                          .priority = s->spread.priority};
@@ -34,9 +36,10 @@ static struct msg state_message(struct node *n, uint64_t id, const struct slot *
     return m;
 }
 
-/* Piece `number` to an owner; the one before is acknowledged. False when the table is full. */
-static bool piece_send(struct node *n, uint64_t id, struct slot *s, uint32_t owner, uint32_t number,
-                       struct gt_effects *fx)
+/* Piece `number` to an owner, or to the guest in its place; the one before is acknowledged. False
+ * when the table is full. */
+static bool piece_send(struct node *n, uint64_t id, struct slot *s, uint32_t owner, uint64_t guest,
+                       uint32_t number, struct gt_effects *fx)
 {
     uint64_t piece_id;
     struct slot *p = NULL;
@@ -49,9 +52,11 @@ static bool piece_send(struct node *n, uint64_t id, struct slot *s, uint32_t own
     p->piece.of = id;
     p->piece.owner = owner;
     p->piece.number = number;
+    p->piece.guest = guest;
     bool last = number + 1 == s->spread.piece_count;
-    struct msg m = state_message(n, piece_id, s, s->spread.pieces[number], last);
-    effects_send(fx, s->owners[owner], &m);
+    struct msg m =
+        state_message(n, piece_id, s, s->spread.pieces[number], last, guest ? s->owners[owner] : 0);
+    effects_send(fx, guest ? guest : s->owners[owner], &m);
     return true;
 }
 
@@ -102,7 +107,8 @@ void spread_send(struct node *n, uint64_t id, struct slot *s, const struct blob 
     for (uint32_t i = 0; i < s->quorum.total; i++) {
         if (s->quorum.state[i] != QUORUM_UNTRIED)
             continue;
-        if (error || !node_linked(n, s->owners[i]) || (!whole && !piece_send(n, id, s, i, 0, fx))) {
+        if (error || !node_linked(n, s->owners[i]) ||
+            (!whole && !piece_send(n, id, s, i, 0, 0, fx))) {
             quorum_fail(&s->quorum, i);
             continue;
         }
@@ -112,8 +118,19 @@ void spread_send(struct node *n, uint64_t id, struct slot *s, const struct blob 
     }
     if (count == 0)
         return;
-    struct msg m = state_message(n, id, s, record, true);
+    struct msg m = state_message(n, id, s, record, true, 0);
     effects_send_many(fx, peers, count, &m);
+}
+
+bool spread_to_guest(struct node *n, uint64_t id, struct slot *s, uint32_t place,
+                     struct gt_effects *fx)
+{
+    uint64_t guest = s->put.guests[place];
+    if (s->spread.piece_count > 0)
+        return piece_send(n, id, s, place, guest, 0, fx);
+    struct msg m = state_message(n, id, s, s->spread.record, true, s->owners[place]);
+    effects_send(fx, guest, &m);
+    return true;
 }
 
 static void counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
@@ -123,27 +140,38 @@ static void counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner,
         put_counted(n, id, s, owner, error, reply, fx);
     else if (s->kind == SLOT_REPAIR)
         repair_counted(n, id, s, owner, error, fx);
+    else if (s->kind == SLOT_DELIVERY)
+        delivery_counted(n, id, s, owner, error, fx);
 }
 
 static void piece_acked(struct node *n, uint64_t piece_id, struct slot *p, const struct msg *reply,
                         struct gt_effects *fx)
 {
-    uint64_t id = p->piece.of;
+    uint64_t id = p->piece.of, guest = p->piece.guest;
     uint32_t owner = p->piece.owner, next = p->piece.number + 1;
     int error = reply->state_reply.head.error;
     coord_end(n, piece_id, p);
     struct slot *s = slots_find(n->slots, id);
     if (!s)
         return;
+    if (guest && s->put.guests[owner] != guest)
+        return; /* another one has its place */
     if (!error && next < s->spread.piece_count) {
-        if (piece_send(n, id, s, owner, next, fx)) {
-            s->asked_us[owner] = n->now_us; /* it speaks: the silence begins anew */
+        if (piece_send(n, id, s, owner, guest, next, fx)) {
+            /* It speaks: the silence begins anew. */
+            if (guest)
+                s->put.guest_asked_us[owner] = n->now_us;
+            else
+                s->asked_us[owner] = n->now_us;
             coord_date(n, id, s);
             return;
         }
         error = GT_EBUSY;
     }
-    counted(n, id, s, owner, error, reply, fx);
+    if (!guest)
+        counted(n, id, s, owner, error, reply, fx);
+    else
+        guest_counted(n, id, s, owner, error, fx);
 }
 
 void spread_acked(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
@@ -156,14 +184,18 @@ void spread_acked(struct node *n, const struct gt_event *ev, struct gt_effects *
                   error_text(error));
     if (s && s->kind == SLOT_PIECE) {
         struct slot *of = slots_find(n->slots, s->piece.of);
-        if (!of || of->owners[s->piece.owner] == ev->peer)
+        if (!of || ev->peer == (s->piece.guest ? s->piece.guest : of->owners[s->piece.owner]))
             piece_acked(n, m->id, s, m, fx);
         return;
     }
-    if (!s || (s->kind != SLOT_PUT && s->kind != SLOT_REPAIR) || s->spread.piece_count > 0)
+    if (!s || (s->kind != SLOT_PUT && s->kind != SLOT_REPAIR && s->kind != SLOT_DELIVERY) ||
+        s->spread.piece_count > 0)
         return;
     int owner = coord_owner(s, ev->peer);
-    if (owner >= 0)
+    int place = s->kind == SLOT_PUT ? guest_place(s, ev->peer) : -1;
+    if (place >= 0)
+        guest_counted(n, m->id, s, (uint32_t)place, error, fx);
+    else if (owner >= 0)
         counted(n, m->id, s, (uint32_t)owner, error, m, fx);
 }
 
@@ -171,6 +203,7 @@ void spread_drop(struct spread *s)
 {
     blob_unref(s->dots);
     blob_unref(s->operations);
+    blob_unref(s->record);
     for (uint32_t i = 0; i < s->piece_count; i++)
         blob_unref(s->pieces[i]);
     free(s->pieces);

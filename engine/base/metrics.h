@@ -53,6 +53,9 @@ struct engine_metrics {
     X(unsettled_count, "gets answered although it was not known to be")                            \
     X(forwards_count, "requests passed on to an owner")                                            \
     X(replica_writes_count, "states received from coordinators")                                   \
+    X(parcels_taken_count, "states taken to be kept for owners out of reach")                      \
+    X(parcels_delivered_count, "parcels confirmed by whom they were for")                          \
+    X(guests_asked_count, "guests asked to stand in for an owner")                                 \
     X(replica_reads_count, "states lent to coordinators")                                          \
     X(digests_equal_count, "large states that owners need not lend: digests are equal")            \
     X(digests_apart_count, "large states asked for whole after their digest")                      \

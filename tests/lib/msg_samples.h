@@ -21,7 +21,7 @@ static const enum msg_type sample_types[] = {
     MSG_REGISTER, MSG_REGISTER_REPLY, MSG_HEARTBEAT,   MSG_HEARTBEAT_REPLY,
     MSG_STATUS,   MSG_STATUS_REPLY,   MSG_VERIFY,      MSG_VERIFY_REPLY,
     MSG_EVENTS,   MSG_EVENTS_REPLY,   MSG_ACCEPT_LOSS, MSG_ACCEPT_LOSS_REPLY,
-    MSG_RETIRED,  MSG_RETIRED_REPLY,
+    MSG_RETIRED,  MSG_RETIRED_REPLY,  MSG_PARCEL,      MSG_PARCEL_REPLY,
 };
 #define SAMPLE_TYPES (sizeof(sample_types) / sizeof(sample_types[0]))
 
@@ -173,6 +173,10 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     r->operations_s = sample_u(s, UINT64_MAX);
     r->tombstones = sample_u(s, UINT64_MAX);
     r->reaped = sample_u(s, UINT64_MAX);
+    r->parcels_count = (uint32_t)sample_u(s, PARCEL_TARGETS_TOLD);
+    for (uint32_t i = 0; i < r->parcels_count; i++)
+        r->parcels[i] = (struct parcels_kept){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX),
+                                              sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
 }
 
 static inline struct status *sample_status(struct sample_memory *s)
@@ -341,6 +345,9 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->pull_reply.operations_floor = sample_u(s, UINT64_MAX);
         break;
     case MSG_STATE:
+    case MSG_PARCEL:
+        if (m->type == MSG_PARCEL)
+            m->state.target = sample_u(s, UINT64_MAX);
         sample_request_head(s, &m->state.head);
         m->state.partition = (uint32_t)sample_u(s, PARTITIONS_MAX - 1);
         m->state.key = sample_slice(s, KEY_BYTES_MAX);
@@ -349,6 +356,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->state.operations = sample_run(s, OPERATION_BYTES);
         break;
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         sample_reply_head(s, &m->state_reply.head);
         m->state_reply.outranking_stamp = sample_u(s, UINT64_MAX);
         m->state_reply.outranking = slice_of(s->bytes, sample_u(s, 4) * DOT_BYTES);
@@ -399,6 +407,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         break;
     case MSG_HEARTBEAT_REPLY:
         m->heartbeat_reply.error = sample_error(s);
+        m->heartbeat_reply.lease_ms = (uint32_t)sample_u(s, UINT32_MAX);
         break;
     case MSG_STATUS_REPLY:
         m->status_reply.error = sample_error(s);
@@ -490,6 +499,9 @@ static inline bool same_ring(const struct ring *a, const struct ring *b)
 
 static inline bool same_report(const struct node_report *a, const struct node_report *b)
 {
+    if (a->parcels_count != b->parcels_count ||
+        memcmp(a->parcels, b->parcels, a->parcels_count * sizeof(a->parcels[0])) != 0)
+        return false;
     return a->keys == b->keys && a->records == b->records && a->data_bytes == b->data_bytes &&
            a->rss_bytes == b->rss_bytes && a->hints == b->hints && a->lag_writes == b->lag_writes &&
            a->uptime_s == b->uptime_s && a->linked_peers == b->linked_peers &&
@@ -629,13 +641,16 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->pull_reply.operations, b->pull_reply.operations) &&
                a->pull_reply.operations_floor == b->pull_reply.operations_floor;
     case MSG_STATE:
+    case MSG_PARCEL:
         return same_request_head(&a->state.head, &b->state.head) &&
+               (a->type != MSG_PARCEL || a->state.target == b->state.target) &&
                a->state.partition == b->state.partition &&
                slice_equal(a->state.key, b->state.key) &&
                slice_equal(a->state.record, b->state.record) &&
                slice_equal(a->state.dots, b->state.dots) &&
                slice_equal(a->state.operations, b->state.operations);
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         return same_reply_head(&a->state_reply.head, &b->state_reply.head) &&
                a->state_reply.outranking_stamp == b->state_reply.outranking_stamp &&
                slice_equal(a->state_reply.outranking, b->state_reply.outranking) &&
@@ -677,7 +692,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                a->heartbeat.incarnation == b->heartbeat.incarnation &&
                same_report(&a->heartbeat.report, &b->heartbeat.report);
     case MSG_HEARTBEAT_REPLY:
-        return a->heartbeat_reply.error == b->heartbeat_reply.error;
+        return a->heartbeat_reply.error == b->heartbeat_reply.error &&
+               a->heartbeat_reply.lease_ms == b->heartbeat_reply.lease_ms;
     case MSG_STATUS_REPLY:
         return a->status_reply.error == b->status_reply.error &&
                same_status(a->status_reply.status, b->status_reply.status);

@@ -24,3 +24,9 @@ for i in {1..20}; do
     node2 | node5) fail "a dead node answered" ;;
   esac
 done
+
+echo "with two of seven nodes dead every key can be written still, with guests"
+for i in {1..20}; do
+  expect 'OK' gt put "key$i" "newestvalue$i"
+  expect "key$i, newestvalue$i, node[1-7]" gt -v get "key$i"
+done

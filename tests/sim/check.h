@@ -61,6 +61,11 @@ static inline bool op_acked(const struct op *op)
 {
     return op_is_write(op) && op->end == OP_DONE && op->strict;
 }
+/* One that must not be lost: also with guests it was at w nodes, be it as parcels. */
+static inline bool op_kept(const struct op *op)
+{
+    return op_acked(op) || (op_is_write(op) && op->end == OP_DONE && op->guests > 0 && !op->weak);
+}
 /* A read that they are about. */
 static inline bool op_trusted(const struct op *op)
 {

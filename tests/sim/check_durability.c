@@ -1,5 +1,6 @@
 /*
- * Durability: every acked write is in the last reads, or was superseded by a write that is.
+ * Durability: every acked write is in the last reads, or was superseded by a write that is. So is
+ * one that reached w with guests: by then they have delivered what they kept.
  *
  * Looked at: each trusted `all` read begun at settled_us or later, against each acked write u that
  * ended before it began. One of these must hold:
@@ -42,7 +43,7 @@ static bool read_lacks(const struct story *story, uint32_t key, const struct op 
     const struct key_ops *k = &story->keys[key];
     for (uint32_t i = 0; i < k->write_count; i++) {
         const struct op *u = k->writes[i];
-        if (!op_acked(u) || !op_over_before(u, read) || op_shows(read, u->number))
+        if (!op_kept(u) || !op_over_before(u, read) || op_shows(read, u->number))
             continue;
         if (!present[i])
             return finding_set(out, "durability",

@@ -5,6 +5,9 @@
  * timer, and the answer may still travel. An op without a deadline (UINT64_MAX: its client's life
  * was ended) owes nothing.
  * 2. Each key has a trusted read that began at settled_us or later.
+ * 3. Guests keep no parcels any more.
+ * While bad records are not repaired, 3 and "not degraded" in 2 are not asked of runs that have
+ * one.
  *
  * No false alarm: sessions and coordinators hold their deadlines themselves, whatever the network
  * does. From settled_us on nothing is broken, so a read that fails then has no excuse.
@@ -33,12 +36,26 @@ static bool unanswered(const struct run *run, struct finding *out)
     return false;
 }
 
+/* A record is bad and stays so: who lacks it never has all that the others have, and a parcel may
+ * not be taken. */
+static bool rotten(const struct run *run)
+{
+    bool bad = false;
+    for (uint32_t i = 0; i < run->replica_count; i++)
+        bad |= run->replicas[i].unknown;
+    return run->rots && bad;
+}
+
 static bool unreadable(const struct run *run, struct finding *out)
 {
     bool *readable = need(run->key_count, sizeof(*readable)), found = false;
-    for (uint64_t i = 0; i < run->op_count; i++)
-        if (op_trusted(&run->ops[i]) && run->ops[i].begin_us >= run->settled_us)
-            readable[run->ops[i].key] = true;
+    bool worse = rotten(run);
+    for (uint64_t i = 0; i < run->op_count; i++) {
+        const struct op *op = &run->ops[i];
+        bool read = op_trusted(op) || (worse && op->kind == OP_GET && op->end == OP_DONE);
+        if (read && op->begin_us >= run->settled_us)
+            readable[op->key] = true;
+    }
     for (uint32_t key = 0; key < run->key_count && !found; key++)
         if (!readable[key])
             found = finding_set(out, "liveness",
@@ -50,5 +67,8 @@ static bool unreadable(const struct run *run, struct finding *out)
 
 bool check_liveness(const struct run *run, struct finding *out)
 {
+    if (run->parcels_left > 0 && !rotten(run))
+        return finding_set(out, "liveness", "%" PRIu64 " parcels are kept when all is quiet",
+                           run->parcels_left);
     return unanswered(run, out) || unreadable(run, out);
 }

@@ -44,6 +44,7 @@ struct op {
     bool strict;               /* strict mode, no quorum below the cluster's, not flagged weak */
     bool all;                  /* read: every sibling was asked for */
     bool blocking;             /* read: it waits until w owners have what it shows */
+    bool weak;                 /* a quorum below the cluster's was used */
     bool degraded, unsettled, outranked, known;
     uint32_t guests;        /* that counted */
     uint64_t basis;         /* write: the op whose answer gave its context; 0 = none, or not told */
@@ -77,8 +78,9 @@ struct run {
     /* Of each key, from malloc, freed by run_close. seq counts up per partition, so that a dot may
      * name one write in each; NULL: not told, and dots are compared within their key alone. */
     uint32_t *partitions;
-    bool rots;     /* a bad record stays bad where it is (no RULES 16) */
-    bool verified; /* gtstore-admin verify was played in the end, and says: */
+    uint64_t parcels_left; /* kept by guests when all was quiet */
+    bool rots;             /* a bad record stays bad where it is (no RULES 16) */
+    bool verified;         /* gtstore-admin verify was played in the end, and says: */
     bool verify_equal;
     char verify_text[400];
     bool alike; /* every owner of every key held the same, before and after that */

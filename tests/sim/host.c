@@ -106,6 +106,7 @@ static void store_one(struct sim *s, uint32_t host, struct store_request *r)
     blob_ref(kept.hold);
     struct store_request given = *r;
     r->hold = NULL;
+    inv_parcel_drop(s, host, &kept);
     engine_submit(h->engine, &given, mono_us(s, host));
     inv_stored(s, host, &kept);
     store_request_release(&kept);
@@ -715,6 +716,7 @@ void host_free(struct sim *s, uint32_t host)
     machine_free(h);
     free(h->dialings);
     free(h->puts);
+    free(h->parcels);
     memdisk_snapshot_free(h->disk_kept);
     memindex_snapshot_free(h->index_kept);
     free(h->log.sink_arg);
@@ -770,6 +772,7 @@ void sim_disk_wipe(struct sim *s, uint32_t host)
     gt_assert(!h->engine);
     if (!h->disk)
         return;
+    h->lost = true;
     memdisk_wipe(h->disk);
     memindex_wipe(h->index);
     /* Another node takes its place: a copy from before is of one that is no member any more. */
@@ -799,6 +802,7 @@ void sim_disk_put_back(struct sim *s, uint32_t host)
     gt_assert(!h->engine);
     if (!h->disk_kept)
         return;
+    h->lost = true;
     memdisk_restore(h->disk, h->disk_kept);
     memindex_restore(h->index, h->index_kept);
     sim_say(s, (int)host, "an old copy of the disk is put back");

@@ -14,6 +14,8 @@
  * messages list. So a dot of two keys (one minted twice) is found here too. A dot that came into a
  * clock without any state or message that names it belongs to no key: it is found as foreign.
  *
+ * So for parcels: one is acknowledged when it is durable, and dropped when its target has it.
+ *
  * What was seen to hold of a dot at one life of a host is not looked at again unless its key
  * changes; a recovery looks at everything anew.
  */
@@ -22,6 +24,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/mutant.h"
 #include "engine/engine_private.h"
 #include "tests/sim/world.h"
 
@@ -358,15 +361,81 @@ static void reaping_check(struct sim *s, uint32_t host, uint32_t partition)
         key_check(s, host, partition, key, true);
 }
 
+/* ---- parcels --------------------------------------------------------------------------------- */
+
+static struct parcel *parcel_of(const struct engine *e, const struct store_request *r)
+{
+    struct parcel_name name = {r->target, hash_bytes(r->key), r->partition, r->key};
+    return parcels_find(&e->parcels, &name);
+}
+
+static uint32_t host_of_node(const struct sim *s, uint64_t node)
+{
+    for (uint32_t i = 0; i < s->host_count; i++)
+        if (s->hosts[i].role == SIM_NODE && s->hosts[i].engine &&
+            engine_identity(s->hosts[i].engine)->node_id == node)
+            return i;
+    return NONE;
+}
+
+void inv_parcel_drop(struct sim *s, uint32_t host, const struct store_request *r)
+{
+    struct parcel_value v;
+    struct blob *hold;
+    if (r->kind != STORE_PARCEL || r->record.bytes > 0)
+        return;
+    struct engine *e = s->hosts[host].engine;
+    uint32_t target = host_of_node(s, r->target);
+    struct parcel *parcel = parcel_of(e, r);
+    bool drops = parcel && (parcel->number == r->number || MUTANT(drop_newer_parcel));
+    if (!drops || target == NONE || s->hosts[target].lost || parcel_read(e, parcel, &hold, &v) != 0)
+        return;
+    struct engine_partition p;
+    engine_partition(s->hosts[target].engine, r->partition, &p);
+    for (uint32_t i = 0; i < dots_count(v.dots); i++)
+        if (!clock_covers(p.clock, dots_at(v.dots, i)))
+            sim_break(s, "INV: %s drops a parcel of %.*s that %s does not have",
+                      s->hosts[host].name, (int)r->key.bytes, (const char *)r->key.data,
+                      s->hosts[target].name);
+    blob_unref(hold);
+}
+
+/* One that was admitted at once: its result may come when this is durable. */
+static void parcel_note(struct sim *s, uint32_t host, const struct store_request *r)
+{
+    struct host *h = &s->hosts[host];
+    struct parcel *parcel = parcel_of(h->engine, r);
+    if (!parcel || parcel->number + 1 != h->engine->next_lsn)
+        return;
+    h->parcels = sim_grown(h->parcels, h->parcel_count, &h->parcel_capacity, sizeof(*h->parcels));
+    h->parcels[h->parcel_count++] = (struct parcel_under_way){r->tag, parcel->number};
+}
+
+static void parcel_result(struct sim *s, uint32_t host, const struct store_result *r)
+{
+    struct host *h = &s->hosts[host];
+    for (uint32_t i = 0; i < h->parcel_count; i++) {
+        if (h->parcels[i].tag != r->tag)
+            continue;
+        if (!r->result && h->parcels[i].lsn > h->engine->durable_lsn)
+            sim_break(s, "INV: %s acknowledges a parcel that is not durable", h->name);
+        h->parcels[i] = h->parcels[--h->parcel_count];
+        return;
+    }
+}
+
 void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
 {
     if (r->kind == STORE_CONFIRM)
         reaping_check(s, host, r->partition);
-    if (r->kind != STORE_PUT && r->kind != STORE_MERGE)
+    /* A parcel is no state of its keeper: nothing may enter its clock. */
+    if (r->kind != STORE_PUT && r->kind != STORE_MERGE && r->kind != STORE_PARCEL)
         return;
     struct host *h = &s->hosts[host];
     struct inv_keys *k = keys_of(s, r->partition);
     uint32_t key = key_number(k, r->key);
+    if (r->kind == STORE_PARCEL && r->record.bytes > 0)
+        parcel_note(s, host, r);
     if (r->kind == STORE_PUT) {
         h->puts = sim_grown(h->puts, h->put_count, &h->put_capacity, sizeof(*h->puts));
         h->puts[h->put_count++] = (struct put_under_way){r->tag, r->partition, key};
@@ -383,6 +452,8 @@ void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
 void inv_result(struct sim *s, uint32_t host, const struct store_result *r)
 {
     struct host *h = &s->hosts[host];
+    if (r->kind == STORE_PARCEL)
+        parcel_result(s, host, r);
     for (uint32_t i = 0; r->kind == STORE_PUT && i < h->put_count; i++) {
         struct put_under_way put = h->puts[i];
         if (put.tag != r->tag)
@@ -397,7 +468,7 @@ void inv_result(struct sim *s, uint32_t host, const struct store_result *r)
 void inv_recovered(struct sim *s, uint32_t host)
 {
     s->hosts[host].puts_cut_off |= s->hosts[host].put_count > 0;
-    s->hosts[host].put_count = 0;
+    s->hosts[host].put_count = s->hosts[host].parcel_count = 0;
     s->hosts[host].reaped_seen = 0;
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         struct inv_keys *k = &s->keys[p];

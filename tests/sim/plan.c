@@ -316,6 +316,21 @@ static void faults_make(struct plan *p, struct prng *d)
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
 }
 
+/* Drawn last: whoever leaves it out has the same run otherwise. Guests are needed where more owners
+ * are to answer than can be reached, and there where other nodes are. */
+static void guests_make(struct plan *p, struct prng *d)
+{
+    struct settings *s = &p->settings;
+    p->sloppy = (uint32_t)PICK(d, 0, 0, 30, 100);
+    s->profile = chance(d, 10) ? PROFILE_COURSE : PROFILE_DEFAULT;
+    if (!chance(d, 25) || p->nodes < 3)
+        return;
+    s->replicas = p->nodes > 3 && chance(d, 70) ? 3 : 2;
+    s->write_quorum = chance(d, 70) ? s->replicas : s->replicas / 2 + 1;
+    s->read_quorum = s->replicas - s->write_quorum + 1;
+    p->sloppy = 100;
+}
+
 void plan_make(struct plan *p, uint64_t seed)
 {
     struct prng d;
@@ -328,6 +343,7 @@ void plan_make(struct plan *p, uint64_t seed)
         for (uint32_t i = 0; i <= p->nodes; i++)
             p->clock_offset_us[i] = clock_offset(&d);
     faults_make(p, &d);
+    guests_make(p, &d);
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */
@@ -345,11 +361,11 @@ const char *plan_text(const struct plan *p, char text[300])
     const struct settings *s = &p->settings;
     snprintf(
         text, 300,
-        "%u nodes, N=%u R=%u W=%u, %u partitions, %u clients x %u, %u keys; loss %u doubled %u "
+        "%u nodes, N=%u R=%u W=%u%s, %u partitions, %u clients x %u, %u keys; loss %u doubled %u "
         "reorder %u broken %u late %u of 10,000; latency %u us, sync %u us; %u faults",
-        p->nodes, s->replicas, s->read_quorum, s->write_quorum, s->partitions, p->clients,
-        p->workers, p->keys, p->network.loss, p->network.doubled, p->network.reorder,
-        p->network.broken, p->network.late, p->network.latency_us, p->storage.sync_us,
-        p->fault_count);
+        p->nodes, s->replicas, s->read_quorum, s->write_quorum,
+        s->profile == PROFILE_COURSE ? " course" : "", s->partitions, p->clients, p->workers,
+        p->keys, p->network.loss, p->network.doubled, p->network.reorder, p->network.broken,
+        p->network.late, p->network.latency_us, p->storage.sync_us, p->fault_count);
     return text;
 }

@@ -67,6 +67,7 @@ struct plan {
     uint32_t workers;              /* calls in flight of one client */
     uint32_t think_us;             /* mean pause of a worker */
     uint32_t gets, deletes, blind; /* in 100: of all, of writes, of context writes without one */
+    uint32_t sloppy;               /* in 100 of writes: guests may stand in */
     uint32_t value_bytes_max;
     uint8_t key_mode[PLAN_KEYS_MAX]; /* enum key_mode */
     /* Times. */

@@ -24,6 +24,7 @@ static const struct sentence {
     {"cluster of {n} node|nodes, {n} copy|copies, R={n}, W={n}", VERB_CLUSTER},
     {"cluster of {n} node|nodes, {n} copy|copies, R={n}, W={n}, {n} partition|partitions",
      VERB_CLUSTER},
+    {"cluster of {n} node|nodes, {n} copy|copies, profile course", VERB_CLUSTER},
     {"{host} is killed when its next write is synced, before it says so", VERB_KILL_AFTER_SYNC},
     {"{host} is killed", VERB_KILL},
     {"{host} loses power", VERB_POWER},
@@ -53,12 +54,16 @@ static const struct sentence {
     {"the clock of {host} is {n} s ahead", VERB_CLOCK_AHEAD},
     {"the clock of {host} is right", VERB_CLOCK_RIGHT},
     {"{who} puts {key} = {text}, {n} times, having seen what she|he|they read", VERB_PUT_TIMES},
+    {"{who} puts {key} = {text}, with guests, {n} times", VERB_PUT_TIMES},
+    {"{who} puts {key} = {text}, with guests", VERB_PUT},
     {"{who} puts {key} = {text}, {n} times", VERB_PUT_TIMES},
     {"{who} puts {key} = {text}, having seen what she|he|they read", VERB_PUT},
     {"{who} puts {key} = {text}", VERB_PUT},
     {"{who} deletes {key}, having seen what she|he|they read", VERB_DELETE},
+    {"{who} deletes {key}, with guests", VERB_DELETE},
     {"{who} deletes {key}", VERB_DELETE},
     {"{who} begins to put {key} = {text}, having seen what she|he|they read", VERB_BEGIN_PUT},
+    {"{who} begins to put {key} = {text}, with guests", VERB_BEGIN_PUT},
     {"{who} begins to put {key} = {text}", VERB_BEGIN_PUT},
     {"{who} begins to delete {key}, having seen what she|he|they read", VERB_BEGIN_DELETE},
     {"{who} begins to delete {key}", VERB_BEGIN_DELETE},
@@ -72,6 +77,7 @@ static const struct sentence {
     {"wait until all is quiet", VERB_WAIT_QUIET},
     {"what is where: {key}", VERB_WHERE},
     {"all owners of {key} are equal", VERB_EQUAL},
+    {"who keeps parcels", VERB_PARCELS},
     {"{who}'s map", VERB_MAP},
     {"status", VERB_STATUS},
     {"verify", VERB_VERIFY},
@@ -309,6 +315,11 @@ static int cluster_check(struct reading *r, const struct match *m, struct comman
                                     .partitions = (uint32_t)partitions,
                                     .form_nodes = r->nodes,
                                     .value_bytes_max = VALUE_BYTES_DEFAULT};
+    if (m->number_count == 2) { /* profile course */
+        c->settings.profile = PROFILE_COURSE;
+        c->settings.read_quorum = 1;
+        c->settings.write_quorum = c->settings.replicas;
+    }
     return settings_check(&c->settings, why) == 0 ? 0 : wrong(r, "%s", why);
 }
 
@@ -380,7 +391,8 @@ static int command_read(struct reading *r, struct line *line)
                               .key = m.key,
                               .value = m.text,
                               .number = m.numbers[0],
-                              .seen = strstr(sentence->pattern, "having seen")};
+                              .seen = strstr(sentence->pattern, "having seen"),
+                              .guests = strstr(sentence->pattern, "with guests")};
         int error = 0;
         if (m.name_count > 0 && r->nodes > 0)
             error = names_find(r, sentence->pattern, &m, c);

@@ -63,6 +63,7 @@ enum verb {
     VERB_WAIT_QUIET,
     VERB_WHERE,
     VERB_EQUAL,
+    VERB_PARCELS,
     VERB_MAP,
     VERB_STATUS,
     VERB_VERIFY
@@ -82,6 +83,7 @@ struct command {
     struct settings settings;
     uint32_t nodes; /* CLUSTER */
     bool seen;      /* "having seen what she read" */
+    bool guests;    /* "with guests": a sloppy write */
 };
 
 enum line_kind { LINE_PLAIN, LINE_COMMAND, LINE_EXPECTED };

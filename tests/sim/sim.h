@@ -38,9 +38,9 @@ enum sim_role { SIM_MANAGER, SIM_NODE, SIM_CLIENT };
 /* Chances in 1/10,000 for each frame, and times. */
 struct sim_network {
     uint32_t loss, doubled, reorder, broken; /* broken: the link ends inside this frame */
-    uint32_t late; /* of those between nodes: another copy arrives up to 20 s later */
-    uint32_t latency_us;                     /* mean of the jitter on top of 30 us */
-    bool holds;                              /* a cut holds frames back; else they are lost */
+    uint32_t late;       /* of those between nodes: another copy arrives up to 20 s later */
+    uint32_t latency_us; /* mean of the jitter on top of 30 us */
+    bool holds;          /* a cut holds frames back; else they are lost */
 };
 
 struct sim_storage {

@@ -129,7 +129,7 @@ static void flags_say(struct words *w, const struct reply_head *head)
         if (head->flags & flags[i].flag)
             add(w, ", %s", flags[i].word);
     if (head->guests > 0)
-        add(w, ", %u guests", head->guests);
+        add(w, ", %u guest%s", head->guests, head->guests == 1 ? "" : "s");
 }
 
 static void write_say(struct words *w, int error, const char *text, const struct msg *m)
@@ -313,6 +313,7 @@ static void put_begin(struct player *p, const struct command *k)
     m.put.key = k->key;
     m.put.value = k->value;
     m.put.head.flags = (deletes ? REQUEST_TOMBSTONE : 0) | (k->seen ? 0 : REQUEST_PLAIN);
+    m.put.head.mode = k->guests ? MODE_SLOPPY : MODE_STRICT;
     if (k->seen)
         m.put.context = slice_blob(seen_of(&p->clients[k->who[0].number], k->key)->context);
     call(p, k->who[0].number, &m);
@@ -531,6 +532,30 @@ static void where(struct player *p, struct slice key, bool equal)
         tell(p, differ ? "no" : "yes");
     for (uint32_t i = 0; i < arc->owner_count && (differ || !equal); i++)
         tell(p, "%s: %s", ring->members[arc->owners[i]].label, words[i].text);
+}
+
+/* Of each node whose engine keeps any: how many, and for whom. */
+static void parcels_tell(struct player *p)
+{
+    const struct ring *ring = sim_ring(p->sim);
+    bool any = false;
+    for (uint32_t i = 0; i < p->nodes; i++) {
+        uint32_t host = sim_node_host(p->sim, i);
+        const struct engine *e = sim_engine(p->sim, host);
+        struct words w = {.bytes = 0};
+        for (uint32_t m = 0; ring && e && m < ring->member_count; m++) {
+            uint32_t count = engine_parcels_for(e, ring->members[m].id);
+            if (count == 0)
+                continue;
+            add_comma(&w, ", ");
+            add(&w, "%" PRIu32 " for %s", count, ring->members[m].label);
+        }
+        any |= w.bytes > 0;
+        if (w.bytes > 0)
+            tell(p, "%s: %s", sim_name(p->sim, host), w.text);
+    }
+    if (!any)
+        tell(p, "nobody");
 }
 
 static void map_tell(struct player *p, uint32_t client)
@@ -762,6 +787,9 @@ static void perform(struct player *p, const struct command *k)
     case VERB_WHERE:
     case VERB_EQUAL:
         where(p, k->key, k->verb == VERB_EQUAL);
+        break;
+    case VERB_PARCELS:
+        parcels_tell(p);
         break;
     case VERB_MAP:
         map_tell(p, client);

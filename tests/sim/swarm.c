@@ -103,6 +103,8 @@ static void put_call(struct swarm *w, uint32_t host, uint32_t worker, uint32_t k
     struct msg m = {.type = MSG_PUT};
     m.put.key = key_name(key, name);
     m.put.head.flags = (op->plain ? REQUEST_PLAIN : 0) | (deletes ? REQUEST_TOMBSTONE : 0);
+    if (p->sloppy > 0 && chance(w, p->sloppy))
+        m.put.head.mode = MODE_SLOPPY;
     if (!deletes) {
         size_t bytes = SIM_VALUE_BYTES_MIN + prng_below(&w->dice, p->value_bytes_max);
         sim_value(op->number, value, bytes);
@@ -165,8 +167,10 @@ static void flags_take(struct op *op, const struct reply_head *head)
     op->outranked = head->flags & REPLY_OUTRANKED;
     op->known = head->flags & REPLY_KNOWN;
     op->guests = head->guests;
-    if (head->flags & REPLY_WEAK)
+    /* With guests quorums do not meet by themselves (RULES 14). */
+    if (head->flags & REPLY_WEAK || head->guests > 0)
         op->strict = false;
+    op->weak = head->flags & REPLY_WEAK;
 }
 
 static void write_done(struct swarm *w, struct op *op, int error, const struct msg *m)
@@ -717,6 +721,15 @@ static void verify_play(struct swarm *w)
     ring_unref(ring);
 }
 
+static void parcels_count(struct swarm *w, uint32_t node)
+{
+    struct engine_totals totals = {0};
+    const struct engine *e = sim_engine(w->sim, sim_node_host(w->sim, node));
+    if (e)
+        engine_totals(e, &totals);
+    w->run.parcels_left += totals.parcels;
+}
+
 static void judge(struct swarm *w, struct swarm_result *out)
 {
     const struct run *run = &w->run;
@@ -783,9 +796,11 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
         last_reads(&w);
     if (!sim_broken(w.sim))
         verify_play(&w);
-    for (uint32_t node = 0; node < p->nodes && !sim_broken(w.sim); node++)
+    for (uint32_t node = 0; node < p->nodes && !sim_broken(w.sim); node++) {
+        parcels_count(&w, node);
         for (uint32_t key = 0; key < p->keys; key++)
             replica_take(&w, node, key);
+    }
     judge(&w, out);
     out->hash = sim_hash(w.sim);
     out->events = sim_events(w.sim);

@@ -93,6 +93,11 @@ struct put_under_way {
     uint32_t partition, key;
 };
 
+/* A parcel that is not yet acknowledged. */
+struct parcel_under_way {
+    uint64_t tag, lsn;
+};
+
 struct host {
     enum sim_role role;
     char name[20];
@@ -125,12 +130,15 @@ struct host {
     struct memindex_snapshot *index_kept;
     bool full, rotten;
     bool wiped; /* its next process takes the place of the one that was */
+    bool lost;  /* its disk was wiped or put back: what it confirmed it may not have any more */
     bool error_armed; /* one call of its disk or index will fail, or has failed since it started */
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */
     uint32_t put_count, put_capacity;
     bool puts_cut_off;    /* a life ended while puts were under way; inv.c */
     uint64_t reaped_seen; /* the engine's count; inv.c */
+    struct parcel_under_way *parcels;
+    uint32_t parcel_count, parcel_capacity;
 };
 
 struct sim {
@@ -200,6 +208,8 @@ void inv_free(struct sim *s);
 void inv_recovered(struct sim *s, uint32_t host);
 /* A result, before the machine hears it. */
 void inv_result(struct sim *s, uint32_t host, const struct store_result *r);
+/* A parcel is about to be dropped: who it was for has it. */
+void inv_parcel_drop(struct sim *s, uint32_t host, const struct store_request *r);
 /* A write was asked for. */
 void inv_stored(struct sim *s, uint32_t host, const struct store_request *r);
 

@@ -78,7 +78,8 @@ static void wait_is_for_members_lag_and_hints_as_told_since_it_began(void **stat
     s.verdict = VERDICT_AT_RISK; /* three copies of two nodes: nothing that would pass by waiting */
     assert_waits_for(&s, "");
     nodes[0].member.state = MEMBER_DOWN;
-    assert_waits_for(&s, "at_risk: of 0 partitions 0 lack an owner and 0 their quorum (node1 down)");
+    assert_waits_for(&s,
+                     "at_risk: of 0 partitions 0 lack an owner and 0 their quorum (node1 down)");
     s.verdict = VERDICT_HEALTHY; /* it owns nothing */
     assert_waits_for(&s, "not every member is up: node1 down");
     nodes[0].member.state = MEMBER_UP;
@@ -132,6 +133,43 @@ static void events_of_all_are_shown_by_time(void **state)
     json_decref(answer);
 }
 
+static void hints_are_told_by_holder_and_target(void **state)
+{
+    (void)state;
+    struct grid g;
+    nodes_set((struct engine_damage){0});
+    nodes[0].member.id = 5;
+    nodes[1].member.id = 6;
+    nodes[0].report.hints = 9;
+    nodes[0].report.parcels_count = 2;
+    nodes[0].report.parcels[0] = (struct parcels_kept){6, 4, 2048, 17};
+    nodes[0].report.parcels[1] = (struct parcels_kept){7, 2, 100, 3};
+    json_t *answer = view_hints_json(&snapshot), *hints = json_object_get(answer, "hints");
+    assert_int_equal(json_array_size(hints), 3);
+    json_t *first = json_array_get(hints, 0), *log = json_array_get(hints, 2);
+    assert_string_equal(json_string_value(json_object_get(first, "holder")), "node1");
+    assert_string_equal(json_string_value(json_object_get(first, "kind")), "parcels");
+    assert_string_equal(json_string_value(json_object_get(first, "target")), "node2");
+    assert_int_equal(json_integer_value(json_object_get(first, "count")), 4);
+    assert_int_equal(json_integer_value(json_object_get(first, "oldest_s")), 17);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(hints, 1), "target")),
+                        "a former member");
+    assert_string_equal(json_string_value(json_object_get(log, "kind")), "log");
+    assert_int_equal(json_integer_value(json_object_get(log, "count")), 3);
+    assert_true(json_is_null(json_object_get(log, "target")));
+    json_decref(answer);
+    grid_init(&g);
+    view_hints_grid(&snapshot, &g);
+    assert_int_equal(g.cell_count, 3 * g.column_count);
+    assert_string_equal(g.cells[5], "17s");
+    grid_close(&g);
+    nodes[0].report_known = false;
+    grid_init(&g);
+    view_hints_grid(&snapshot, &g);
+    assert_int_equal(g.cell_count, 0);
+    grid_close(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +177,7 @@ int main(void)
         cmocka_unit_test(events_of_all_are_shown_by_time),
         cmocka_unit_test(json_has_a_flag_for_every_node),
         cmocka_unit_test(wait_is_for_members_lag_and_hints_as_told_since_it_began),
+        cmocka_unit_test(hints_are_told_by_holder_and_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,23 +155,26 @@ static void bytes_after_the_body_are_refused(void **state)
 static void unknown_trailing_fields_are_ignored(void **state)
 {
     (void)state;
-    /* HEARTBEAT_REPLY with error -3, then a map, a float, a text and a list of unknown meaning. */
-    static const uint8_t body[] = {0x9a, MSG_HEARTBEAT_REPLY,
+    /* HEARTBEAT_REPLY with error -3 and a lease of 7 ms, then a map, a float, a text and a list of
+     * unknown meaning. */
+    static const uint8_t body[] = {0x9b, MSG_HEARTBEAT_REPLY,
                                    9,    0,
                                    0,    0,
-                                   0xfd, 0x81,
-                                   0xa1, 'k',
-                                   0xca, 0x3f,
-                                   0x80, 0,
-                                   0,    0xca,
+                                   0xfd, 7,
+                                   0x81, 0xa1,
+                                   'k',  0xca,
+                                   0x3f, 0x80,
                                    0,    0,
+                                   0xca, 0,
                                    0,    0,
-                                   0xa2, 'h',
-                                   'i',  0x92,
-                                   1,    2};
+                                   0,    0xa2,
+                                   'h',  'i',
+                                   0x92, 1,
+                                   2};
     struct msg m;
     assert_int_equal(msg_decode(decoder, slice_of(body, sizeof(body)), &m), 0);
     assert_int_equal(m.heartbeat_reply.error, GT_ENOTFOUND);
+    assert_int_equal(m.heartbeat_reply.lease_ms, 7);
 }
 
 static void unknown_trailing_fields_of_inner_lists_are_ignored(void **state)

@@ -226,6 +226,31 @@ static void epochs_are_ordered_by_ballot_first(void **state)
     assert_int_equal(epoch_compare((struct epoch){2, 2}, (struct epoch){2, 2}), 0);
 }
 
+static void guests_are_the_next_distinct_nodes_that_own_nothing_of_it(void **state)
+{
+    (void)state;
+    uint16_t guests[8];
+    struct ring *r = ring_make(6, 12, 3);
+    assert_int_equal(ring_guests(r, 1, guests, 8), 3); /* 1, 2, 3 are owners */
+    assert_int_equal(guests[0], 4);                    /* arc 2 has 2, 3, 4 */
+    assert_int_equal(guests[1], 5);
+    assert_int_equal(guests[2], 0);
+    assert_int_equal(ring_guests(r, 11, guests, 1), 1); /* owners 5, 0, 1; the ring goes round */
+    assert_int_equal(guests[0], 2);
+    r->members[2].state = MEMBER_LEAVING;
+    r->members[3].state = MEMBER_DOWN; /* perhaps it is back: who asks it knows */
+    assert_int_equal(ring_guests(r, 11, guests, 8), 2);
+    assert_int_equal(guests[0], 3);
+    assert_int_equal(guests[1], 4);
+    ring_unref(r);
+    r = ring_make(3, 4, 3);
+    assert_int_equal(ring_guests(r, 0, guests, 8), 0);
+    ring_unref(r);
+    r = ring_make(3, 1, 2); /* no other arc has the third: it has no token */
+    assert_int_equal(ring_guests(r, 0, guests, 8), 0);
+    ring_unref(r);
+}
+
 static void states_have_names(void **state)
 {
     (void)state;
@@ -246,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_copy_is_deep_and_may_have_more_members),
         cmocka_unit_test(what_contradicts_itself_is_refused),
         cmocka_unit_test(epochs_are_ordered_by_ballot_first),
+        cmocka_unit_test(guests_are_the_next_distinct_nodes_that_own_nothing_of_it),
         cmocka_unit_test(states_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,9 @@
 #define MEMBERS 5
 
 /* One partition for each list of members that is given as text, "01" is members 0 and 1. */
-static struct status judged(uint32_t replicas, uint32_t quorum, const char *const *lists,
-                            const char *up_list)
+static struct status judged_with(uint32_t replicas, uint32_t read, uint32_t write,
+                                 enum profile profile, const char *const *lists,
+                                 const char *up_list)
 {
     uint32_t count = 0;
     bool up[MEMBERS] = {false};
@@ -22,8 +23,9 @@ static struct status judged(uint32_t replicas, uint32_t quorum, const char *cons
     struct ring *r = ring_new(MEMBERS, count);
     r->formed = true;
     r->settings = (struct settings){.replicas = replicas,
-                                    .read_quorum = quorum,
-                                    .write_quorum = quorum,
+                                    .read_quorum = read,
+                                    .write_quorum = write,
+                                    .profile = profile,
                                     .partitions = count};
     for (uint32_t p = 0; p < count; p++) {
         r->arcs[p].owner_count = (uint8_t)strlen(lists[p]);
@@ -35,6 +37,12 @@ static struct status judged(uint32_t replicas, uint32_t quorum, const char *cons
     status_count(r, up, &out);
     ring_unref(r);
     return out;
+}
+
+static struct status judged(uint32_t replicas, uint32_t quorum, const char *const *lists,
+                            const char *up_list)
+{
+    return judged_with(replicas, quorum, quorum, PROFILE_DEFAULT, lists, up_list);
 }
 
 static void all_owners_up_is_healthy(void **state)
@@ -80,6 +88,28 @@ static void a_short_list_that_needs_all_its_owners_is_at_risk(void **state)
     assert_int_equal(s.verdict, VERDICT_DEGRADED);
 }
 
+/* Profile course: guests make up for what W lacks, as long as there are some, and an owner. */
+static void guests_count_for_writes_in_profile_course(void **state)
+{
+    (void)state;
+    const char *const lists[] = {"012", "123", NULL};
+    assert_int_equal(judged_with(3, 1, 3, PROFILE_DEFAULT, lists, "1234").verdict,
+                     VERDICT_UNAVAILABLE);
+    assert_int_equal(judged_with(3, 1, 3, PROFILE_COURSE, lists, "01234").verdict, VERDICT_HEALTHY);
+    struct status s = judged_with(3, 1, 3, PROFILE_COURSE, lists, "1234");
+    assert_int_equal(s.verdict, VERDICT_DEGRADED);
+    assert_int_equal(s.partitions_quorum, 1);
+    assert_int_equal(judged_with(3, 1, 3, PROFILE_COURSE, lists, "123").verdict, VERDICT_AT_RISK);
+    assert_int_equal(judged_with(3, 1, 3, PROFILE_COURSE, lists, "12").verdict,
+                     VERDICT_UNAVAILABLE);
+    s = judged_with(3, 1, 3, PROFILE_COURSE, lists, "034"); /* one owner of each */
+    assert_int_equal(s.partitions_quorum, 2);
+    assert_int_equal(s.verdict, VERDICT_AT_RISK);
+    const char *const gone[] = {"01", NULL};
+    assert_int_equal(judged_with(2, 1, 2, PROFILE_COURSE, gone, "234").verdict,
+                     VERDICT_UNAVAILABLE);
+}
+
 static void a_forming_cluster_is_unavailable(void **state)
 {
     (void)state;
@@ -101,6 +131,7 @@ int main(void)
         cmocka_unit_test(an_owner_to_spare_is_degraded),
         cmocka_unit_test(no_owner_to_spare_is_at_risk),
         cmocka_unit_test(a_short_list_that_needs_all_its_owners_is_at_risk),
+        cmocka_unit_test(guests_count_for_writes_in_profile_course),
         cmocka_unit_test(a_forming_cluster_is_unavailable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,7 @@ struct answer {
     uint64_t id;
     int error;
     enum outcome outcome;
-    uint32_t flags, owners, shown, total;
+    uint32_t flags, owners, guests, shown, total;
     char text[MSG_TEXT_BYTES], value[64], label[64], values[256];
     struct epoch epoch;
     uint64_t stamp, seen;
@@ -259,6 +259,7 @@ static void head_copy(struct answer *a, const struct reply_head *head)
     a->outcome = head->outcome;
     a->flags = head->flags;
     a->owners = head->owners;
+    a->guests = head->guests;
     text_copy(a->text, sizeof(a->text), head->text);
 }
 
@@ -315,6 +316,7 @@ static void answer_take(struct world *w, const struct msg *m, struct blob *body)
         head_copy(a, &m->scan_reply.head);
         break;
     case MSG_STATE_REPLY:
+    case MSG_PARCEL_REPLY:
         head_copy(a, &m->state_reply.head);
         break;
     case MSG_FETCH_REPLY:
@@ -2591,6 +2593,427 @@ static void test_a_put_of_another_life_is_not_taken(void **state)
     world_free(w);
 }
 
+/* ---- guests ---------------------------------------------------------------------------------- */
+
+static struct msg sloppy_of(struct world *w, const char *key, const char *value)
+{
+    struct msg m = put_of(w, key, value);
+    m.put.head.flags |= REQUEST_PLAIN;
+    m.put.head.mode = MODE_SLOPPY;
+    return m;
+}
+
+/* The host that stands in first. */
+static int guest(struct world *w, const char *key, uint32_t k)
+{
+    uint16_t guests[HOSTS];
+    uint32_t count = ring_guests(w->ring, ring_partition(w->ring, slice_text(key)), guests, HOSTS);
+    assert_true(k < count);
+    return guests[k];
+}
+
+static uint32_t kept_for(struct world *w, int keeper, uint64_t target)
+{
+    return engine_parcels_for(w->hosts[keeper].e, target);
+}
+
+static const struct answer *get_one(struct world *w, int host, const char *key)
+{
+    struct msg m = get_of(w, key);
+    m.get.head.quorum = 1;
+    return call(w, host, m);
+}
+
+static void test_a_guest_counts_for_an_owner_and_brings_it_what_it_kept(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 3, 1, 3);
+    int first = owner(w, "ada", 0), away = owner(w, "ada", 2);
+    uint64_t target = id_of(w, away);
+    host_kill(w, away);
+    const struct answer *strict = put(w, first, "ada", "one");
+    assert_int_equal(strict->error, GT_EQUORUM);
+    assert_int_equal(strict->outcome, OUTCOME_NOT_APPLIED);
+    const struct answer *a = call(w, first, sloppy_of(w, "ada", "two"));
+    assert_int_equal(a->error, 0);
+    assert_int_equal(a->owners, 2);
+    assert_int_equal(a->guests, 1);
+    assert_int_equal(kept_for(w, guest(w, "ada", 0), target), 1);
+    assert_int_equal(kept_for(w, guest(w, "ada", 1), target), 0);
+    pass(w, 5000000);
+    assert_int_equal(kept_for(w, guest(w, "ada", 0), target), 1); /* it is still away */
+    w->mute = true;                                               /* no pull helps */
+    host_restart(w, away);
+    pass(w, 5000000);
+    assert_int_equal(kept_for(w, guest(w, "ada", 0), target), 0);
+    assert_int_equal(node_metrics(w->hosts[guest(w, "ada", 0)].n)->parcels_delivered_count, 1);
+    host_kill(w, first);
+    assert_value(get_one(w, away, "ada"), "two");
+    world_free(w);
+}
+
+static void test_an_owner_coordinates_and_too_few_guests_refuse(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 3, 1, 3);
+    host_kill(w, guest(w, "ada", 0));
+    host_kill(w, guest(w, "ada", 1));
+    host_kill(w, owner(w, "ada", 2));
+    const struct answer *a = call(w, owner(w, "ada", 0), sloppy_of(w, "ada", "one"));
+    assert_int_equal(a->error, GT_EQUORUM);
+    assert_int_equal(a->outcome, OUTCOME_NOT_APPLIED);
+    assert_non_null(strstr(a->text, "too few guests"));
+    world_free(w);
+    w = cluster(5, 3, 1, 3);
+    for (uint32_t k = 0; k < 3; k++)
+        host_kill(w, owner(w, "ada", k));
+    a = call(w, guest(w, "ada", 0), sloppy_of(w, "ada", "one"));
+    assert_int_equal(a->error, GT_EUNREACHABLE);
+    assert_int_equal(a->outcome, OUTCOME_NOT_APPLIED);
+    assert_int_equal(call(w, guest(w, "ada", 0), get_of(w, "ada"))->error, GT_EQUORUM);
+    world_free(w);
+}
+
+/* As many guests as the quorum lacks, and where it lacks none, none. */
+static void test_no_more_guests_are_asked_than_w_needs(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 3, 2, 2);
+    host_kill(w, owner(w, "ada", 1));
+    const struct answer *a = call(w, owner(w, "ada", 0), sloppy_of(w, "ada", "one"));
+    assert_int_equal(a->owners, 2);
+    assert_int_equal(a->guests, 0);
+    host_kill(w, owner(w, "ada", 2));
+    a = call(w, owner(w, "ada", 0), sloppy_of(w, "ada", "two"));
+    assert_int_equal(a->error, 0);
+    assert_int_equal(a->owners, 1);
+    assert_int_equal(a->guests, 1);
+    assert_int_equal(node_metrics(w->hosts[owner(w, "ada", 0)].n)->guests_asked_count, 1);
+    world_free(w);
+}
+
+static void test_a_guest_is_asked_when_an_owner_or_a_guest_is_silent(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 3, 1, 3);
+    int first = owner(w, "ada", 0), silent = owner(w, "ada", 1);
+    w->cut[silent][first] = true; /* what it says is lost */
+    cut(w, first, guest(w, "ada", 0));
+    uint64_t id = ask(w, first, sloppy_of(w, "ada", "one"));
+    pass(w, 240000);
+    assert_null(answer_of(w, id));
+    assert_int_equal(node_metrics(w->hosts[first].n)->guests_asked_count, 0);
+    pass(w, 20000);
+    assert_null(answer_of(w, id));
+    assert_int_equal(node_metrics(w->hosts[first].n)->guests_asked_count, 1);
+    pass(w, 250000);
+    const struct answer *a = answer_of(w, id);
+    assert_non_null(a);
+    assert_int_equal(a->error, 0);
+    assert_int_equal(a->owners, 2);
+    assert_int_equal(a->guests, 1);
+    assert_int_equal(kept_for(w, guest(w, "ada", 0), id_of(w, silent)), 0);
+    assert_int_equal(kept_for(w, guest(w, "ada", 1), id_of(w, silent)), 1);
+    pass(w, 5000000);
+    assert_int_equal(kept_for(w, guest(w, "ada", 1), id_of(w, silent)), 0);
+    world_free(w);
+}
+
+/* The place of the silent owner is counted once, and as its own. */
+static void test_an_owner_that_answers_after_all_counts_as_itself(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 3, 1, 3);
+    int first = owner(w, "ada", 0), slow = owner(w, "ada", 1);
+    int stand_in = guest(w, "ada", 0);
+    w->hosts[slow].log_held = true;
+    w->hosts[stand_in].log_held = true;
+    uint64_t id = ask(w, first, sloppy_of(w, "ada", "one"));
+    pass(w, 300000);
+    assert_null(answer_of(w, id));
+    w->hosts[slow].log_held = false;
+    run(w);
+    assert_int_equal(answer_of(w, id)->owners, 3);
+    assert_int_equal(answer_of(w, id)->guests, 0);
+    w->hosts[stand_in].log_held = false;
+    run(w);
+    world_free(w);
+}
+
+static void test_a_guest_keeps_a_large_state_in_pieces(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){5, 3, 1, 3, 16});
+    for (uint32_t i = 0; i < w->count; i++)
+        w->hosts[i].piece_bytes_max = 100;
+    world_start(w);
+    int first = owner(w, "ada", 0), away = owner(w, "ada", 1);
+    char value[61];
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = 0;
+    for (int i = 0; i < 4; i++) /* siblings: nobody has seen the one before */
+        assert_int_equal(put_context(w, first, "ada", value, slice_of(NULL, 0))->error, 0);
+    host_kill(w, away);
+    struct msg m = sloppy_of(w, "ada", "small");
+    m.put.head.flags = 0; /* beside the others */
+    const struct answer *a = call(w, first, m);
+    assert_int_equal(a->error, 0);
+    assert_int_equal(a->guests, 1);
+    w->mute = true;
+    host_restart(w, away);
+    pass(w, 5000000);
+    assert_int_equal(kept_for(w, guest(w, "ada", 0), id_of(w, away)), 0);
+    struct msg all = get_of(w, "ada");
+    all.get.head.flags = REQUEST_ALL;
+    all.get.head.quorum = 1;
+    assert_int_equal(call(w, away, all)->total, 5);
+    world_free(w);
+}
+
+static void map_give_to(struct world *w, int host, struct ring *r)
+{
+    struct msg m = {.type = MSG_MAP, .epoch = r->epoch};
+    m.map.ring = r;
+    struct blob *frame = msg_frame(&m);
+    int from = host == 0 ? 1 : 0;
+    uint32_t conn = conn_find(w, host, id_of(w, from));
+    assert_int_not_equal(conn, UINT32_MAX);
+    packet_push(w, conn, true, frame);
+    blob_unref(frame);
+    run(w);
+}
+
+/* Whom it was for does not own the key any more: those get it who do. */
+static void test_a_parcel_for_a_former_owner_goes_to_the_present_ones(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 2, 1, 2);
+    int first = owner(w, "ada", 0), away = owner(w, "ada", 1), keeper = guest(w, "ada", 0);
+    uint64_t target = id_of(w, away);
+    host_kill(w, away);
+    assert_int_equal(call(w, first, sloppy_of(w, "ada", "one"))->guests, 1);
+    assert_int_equal(kept_for(w, keeper, target), 1);
+    struct ring *next = ring_copy(w->ring, w->ring->member_count);
+    struct arc *arc = &next->arcs[ring_partition(next, slice_text("ada"))];
+    int heir = guest(w, "ada", 1);
+    next->epoch.counter++;
+    arc->owners[0] = (uint16_t)keeper; /* the keeper itself is one of them */
+    arc->owners[1] = (uint16_t)heir;
+    w->mute = true;
+    for (int i = 0; i < (int)w->count; i++)
+        if (w->hosts[i].alive)
+            map_give_to(w, i, next);
+    ring_unref(w->ring);
+    w->ring = next;
+    host_restart(w, away); /* it is a member still */
+    pass(w, 5000000);
+    assert_int_equal(kept_for(w, keeper, target), 0);
+    assert_value(get_one(w, keeper, "ada"), "one");
+    host_kill(w, keeper);
+    assert_value(get_one(w, heir, "ada"), "one");
+    world_free(w);
+}
+
+/* Whoever comes back is not flooded (scylladb #4935): so many at a time, however many there are. */
+static void test_parcels_are_delivered_a_few_at_a_time(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 2, 1, 2, 3});
+    world_start(w);
+    uint32_t p = ring_partition(w->ring, slice_text("k"));
+    int first = owner(w, "k", 0), away = owner(w, "k", 1), keeper = guest(w, "k", 0);
+    host_kill(w, away);
+    for (int i = 0, kept = 0; kept < 60; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        if (ring_partition(w->ring, slice_text(key)) != p)
+            continue;
+        assert_int_equal(call(w, first, sloppy_of(w, key, "v"))->guests, 1);
+        kept++;
+    }
+    uint64_t target = id_of(w, away);
+    assert_int_equal(kept_for(w, keeper, target), 60);
+    w->mute = true;
+    w->hosts[away].log_held = true; /* it confirms nothing yet */
+    host_restart(w, away);
+    pass(w, 400000);
+    assert_in_range(node_metrics(w->hosts[away].n)->replica_writes_count, 1, 16);
+    pass(w, 4000000); /* given up and tried again, no more at once */
+    assert_int_equal(kept_for(w, keeper, target), 60);
+    w->hosts[away].log_held = false;
+    pass(w, 8000000);
+    assert_int_equal(kept_for(w, keeper, target), 0);
+    world_free(w);
+}
+
+static void test_a_parcel_that_cannot_be_kept_is_refused(void **state)
+{
+    (void)state;
+    struct world *w = host_and_outsider();
+    struct msg hello = hello_of(w, ROLE_NODE);
+    hello.hello.node = OUTSIDER;
+    hello.hello.incarnation = 100;
+    uint64_t conn = raw_hello(w, 0, &hello);
+    struct sibling s = {.dot = {{OUTSIDER, 100}, 1}, .stamp = 1, .value = slice_text("v")};
+    struct state st;
+    struct blob *record;
+    uint8_t dots[DOT_BYTES];
+    uint32_t p = ring_partition(w->ring, slice_text("k"));
+    state_init(&st);
+    assert_int_equal(state_add(&st, &s), 0);
+    assert_int_equal(record_encode_blob(&st, p, slice_text("k"), &record), 0);
+    dots_put(dots, s.dot);
+    struct msg parcel = {.type = MSG_PARCEL};
+    parcel.state.partition = p;
+    parcel.state.key = slice_text("k");
+    parcel.state.record = slice_blob(record);
+    parcel.state.dots = slice_of(dots, sizeof(dots));
+    static const struct {
+        uint64_t target;
+        int error;
+    } cases[] = {{OUTSIDER, 0}, {OUTSIDER + 1, GT_ENOTOWNER}, {0, GT_ENOTOWNER}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        parcel.id = ++w->next_id;
+        parcel.state.target = cases[i].target;
+        send_to(w, conn, &parcel);
+        run(w);
+        assert_int_equal(answer_of(w, parcel.id)->error, cases[i].error);
+    }
+    parcel.id = ++w->next_id;
+    parcel.state.target = id_of(w, 0); /* it is no guest of its own */
+    send_to(w, conn, &parcel);
+    run(w);
+    assert_int_equal(answer_of(w, parcel.id)->error, GT_ENOTOWNER);
+    parcel.id = ++w->next_id;
+    parcel.state.target = OUTSIDER;
+    parcel.state.partition = (p + 1) % 16;
+    send_to(w, conn, &parcel);
+    run(w);
+    assert_int_equal(answer_of(w, parcel.id)->error, GT_EARG);
+    s.dot.actor.incarnation = 50; /* of another life than the one that speaks */
+    dots_put(dots, s.dot);
+    parcel.id = ++w->next_id;
+    parcel.state.partition = p;
+    send_to(w, conn, &parcel);
+    run(w);
+    assert_int_equal(answer_of(w, parcel.id)->error, GT_EINCARNATION);
+    assert_int_equal(kept_for(w, 0, OUTSIDER), 1);
+    blob_unref(record);
+    state_close(&st);
+    world_free(w);
+}
+
+/* ---- R = 1 (RULES 14) ------------------------------------------------------------------------ */
+
+/* The manager, which is the test, answers every heartbeat that has come. */
+static void heartbeats_answer(struct world *w, uint32_t lease_ms)
+{
+    struct msg m;
+    for (uint32_t i = 0; i < w->manager_count; i++) {
+        assert_int_equal(msg_decode(w->decoder, slice_blob(w->to_manager[i]), &m), 0);
+        if (m.type == MSG_HEARTBEAT) {
+            int from = host_of(w, m.heartbeat.node);
+            struct msg reply = {.type = MSG_HEARTBEAT_REPLY, .id = m.id};
+            reply.heartbeat_reply.lease_ms = lease_ms;
+            struct blob *frame = msg_frame(&reply);
+            packet_push(w, conn_find(w, from, MANAGER), true, frame);
+            blob_unref(frame);
+        }
+        blob_unref(w->to_manager[i]);
+    }
+    w->manager_count = 0;
+    run(w);
+}
+
+static void manager_accepts(struct world *w, int host)
+{
+    uint32_t conn = conn_find(w, host, MANAGER);
+    struct msg hello = {.type = MSG_HELLO_REPLY, .id = 0};
+    hello.hello.role = ROLE_MANAGER;
+    hello.hello.protocol_min = MSG_PROTOCOL_MIN;
+    hello.hello.protocol_max = MSG_PROTOCOL_MAX;
+    memcpy(hello.hello.cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    struct msg registered = {.type = MSG_REGISTER_REPLY};
+    registered.register_reply.label = slice_text(w->ring->members[host].label);
+    memcpy(registered.register_reply.cluster_id, cluster_id, CLUSTER_ID_BYTES);
+    struct msg *replies[] = {&hello, &registered};
+    for (int i = 0; i < 2; i++) {
+        struct blob *frame = msg_frame(replies[i]);
+        packet_push(w, conn, true, frame);
+        blob_unref(frame);
+        run(w);
+    }
+}
+
+static struct world *cluster_with_leases(void)
+{
+    struct world *w = world_new((struct shape){3, 3, 1, 3, 16});
+    w->with_manager = true;
+    world_start(w);
+    for (int i = 0; i < 3; i++)
+        manager_accepts(w, i);
+    pass(w, 600000);
+    heartbeats_answer(w, 1500);
+    return w;
+}
+
+static bool degraded(struct world *w, int host, const char *key)
+{
+    return get(w, host, key)->flags & REPLY_DEGRADED;
+}
+
+static void test_an_owner_speaks_for_itself_while_it_has_a_lease(void **state)
+{
+    (void)state;
+    struct world *w = cluster_with_leases();
+    int first = owner(w, "ada", 0);
+    assert_int_equal(put(w, first, "ada", "one")->error, 0);
+    assert_false(degraded(w, first, "ada"));
+    pass(w, 1300000);
+    assert_false(degraded(w, first, "ada"));
+    pass(w, 400000); /* no heartbeat was answered since */
+    const struct answer *a = get(w, first, "ada");
+    assert_true(a->flags & REPLY_DEGRADED);
+    assert_value(a, "one");
+    heartbeats_answer(w, 1500);
+    assert_false(degraded(w, first, "ada"));
+    world_free(w);
+}
+
+/* Of one that has been away the first answers are flagged, until it has what the others have. */
+static void test_an_owner_that_was_away_speaks_for_itself_when_it_has_pulled(void **state)
+{
+    (void)state;
+    struct world *w = cluster_with_leases();
+    int first = owner(w, "ada", 0), away = owner(w, "ada", 1);
+    assert_int_equal(put(w, first, "ada", "one")->error, 0);
+    host_kill(w, away);
+    w->mute = true; /* nobody is compared with */
+    host_restart(w, away);
+    manager_accepts(w, away);
+    pass(w, 600000);
+    heartbeats_answer(w, 1500);
+    assert_true(degraded(w, away, "ada"));
+    w->mute = false;
+    pass(w, 4000000);
+    heartbeats_answer(w, 1500);
+    assert_false(degraded(w, away, "ada"));
+    world_free(w);
+}
+
+static void test_where_two_owners_answer_nobody_needs_a_lease(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    assert_int_equal(put(w, 0, "ada", "one")->error, 0);
+    assert_false(degraded(w, owner(w, "ada", 0), "ada"));
+    world_free(w);
+    w = cluster(3, 1, 1, 1);
+    assert_int_equal(put(w, owner(w, "ada", 0), "ada", "one")->error, 0);
+    assert_false(degraded(w, owner(w, "ada", 0), "ada"));
+    world_free(w);
+}
+
 /* ---- the map --------------------------------------------------------------------------------- */
 
 static const struct ring *ring_at(struct world *w, int host)
@@ -3291,6 +3714,18 @@ int main(void)
         cmocka_unit_test(test_a_claim_far_ahead_moves_no_incarnation_and_hello_is_said_again),
         cmocka_unit_test(test_renewals_are_paced_and_forgive_after_a_calm_while),
         cmocka_unit_test(test_a_put_of_another_life_is_not_taken),
+        cmocka_unit_test(test_a_guest_counts_for_an_owner_and_brings_it_what_it_kept),
+        cmocka_unit_test(test_an_owner_coordinates_and_too_few_guests_refuse),
+        cmocka_unit_test(test_no_more_guests_are_asked_than_w_needs),
+        cmocka_unit_test(test_a_guest_is_asked_when_an_owner_or_a_guest_is_silent),
+        cmocka_unit_test(test_an_owner_that_answers_after_all_counts_as_itself),
+        cmocka_unit_test(test_a_guest_keeps_a_large_state_in_pieces),
+        cmocka_unit_test(test_a_parcel_for_a_former_owner_goes_to_the_present_ones),
+        cmocka_unit_test(test_parcels_are_delivered_a_few_at_a_time),
+        cmocka_unit_test(test_a_parcel_that_cannot_be_kept_is_refused),
+        cmocka_unit_test(test_an_owner_speaks_for_itself_while_it_has_a_lease),
+        cmocka_unit_test(test_an_owner_that_was_away_speaks_for_itself_when_it_has_pulled),
+        cmocka_unit_test(test_where_two_owners_answer_nobody_needs_a_lease),
         cmocka_unit_test(test_a_newer_map_is_durable_before_it_is_used_and_spreads),
         cmocka_unit_test(test_a_map_of_another_cluster_is_ignored),
         cmocka_unit_test(test_the_map_is_given_to_who_asks_with_another_epoch),

@@ -125,6 +125,35 @@ static void test_a_late_answer_counts_and_a_bad_one_does_not(void **state)
     assert_int_equal(quorum_judge(&q, false), QUORUM_LOST);
 }
 
+/* A place counts once, whoever answers for it, and as the owner's when both did. */
+static void test_a_stand_in_counts_for_one_place(void **state)
+{
+    (void)state;
+    struct quorum q;
+    quorum_init(&q, 3, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        quorum_ask(&q, i);
+    quorum_answer(&q, 0);
+    quorum_answer(&q, 1);
+    quorum_fail(&q, 2);
+    assert_int_equal(quorum_judge(&q, false), QUORUM_LOST);
+    quorum_stand_in(&q, 2);
+    assert_int_equal(quorum_possible(&q), 3);
+    assert_int_equal(quorum_judge(&q, false), QUORUM_WAIT);
+    quorum_stand_in_fail(&q, 2);
+    assert_int_equal(quorum_judge(&q, false), QUORUM_LOST);
+    quorum_stand_in(&q, 2);
+    assert_int_equal(quorum_guests_asked(&q), 1);
+    quorum_stand_in_answer(&q, 2);
+    quorum_stand_in_fail(&q, 2); /* it has answered */
+    assert_int_equal(quorum_judge(&q, false), QUORUM_MET);
+    assert_int_equal(quorum_guests(&q), 1);
+    assert_int_equal(quorum_count(&q, QUORUM_ANSWERED), 2);
+    quorum_answer(&q, 2);
+    assert_int_equal(quorum_guests(&q), 0);
+    assert_int_equal(quorum_count(&q, QUORUM_ANSWERED), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +161,7 @@ int main(void)
         cmocka_unit_test(test_writes_are_met_at_exactly_w),
         cmocka_unit_test(test_each_owner_counts_once),
         cmocka_unit_test(test_a_late_answer_counts_and_a_bad_one_does_not),
+        cmocka_unit_test(test_a_stand_in_counts_for_one_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

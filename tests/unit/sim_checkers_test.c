@@ -249,6 +249,24 @@ static void test_durability_weak_writes_are_owed_nothing(void **state)
     sound();
 }
 
+static void test_durability_what_guests_kept_is_not_lost(void **state)
+{
+    (void)state;
+    uint64_t a = put(10), b = put(20);
+    op(a)->strict = false;
+    op(a)->guests = 1;
+    final(OPS(a, b), OPS());
+    sound();
+    uint64_t c = put(30);
+    op(c)->strict = false;
+    op(c)->guests = 1;
+    run.ops[run.op_count - 2].begin_us = 2000;
+    run.ops[run.op_count - 2].end_us = 2001;
+    only("durability", "put 4 of key 0 (session 1, 30..31 us, done) is lost");
+    op(c)->weak = true;
+    sound();
+}
+
 static void test_durability_superseded_by_what_is_lost_itself(void **state)
 {
     (void)state;
@@ -617,7 +635,7 @@ static void test_sessions_read_what_they_wrote(void **state)
     op(a)->guests = 1;
     uint64_t read = read_all(20, OPS(), OPS());
     op(read)->strict = false;
-    final(OPS(), OPS());
+    final(OPS(a), OPS());
     sound(); /* another session */
     op(read)->session = 1;
     only("sessions_own", "read 2 of key 0 (session 1, 20..21 us, done) does not include put 1");
@@ -894,6 +912,15 @@ static void test_liveness_every_op_is_answered(void **state)
     only("liveness", "put 3 of key 0 (session 1, 20.. us, open) was never answered");
     op(b)->deadline_us = UINT64_MAX;
     sound();
+}
+
+static void test_liveness_guests_deliver_what_they_keep(void **state)
+{
+    (void)state;
+    uint64_t a = put(10);
+    final(OPS(a), OPS());
+    run.parcels_left = 2;
+    only("liveness", "2 parcels are kept when all is quiet");
 }
 
 static void test_liveness_every_key_can_be_read(void **state)
@@ -1264,6 +1291,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_durability_a_delete_ends_a_chain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_durability_weak_writes_are_owed_nothing, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_durability_what_guests_kept_is_not_lost, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_durability_superseded_by_what_is_lost_itself, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_durability_a_circle_excuses_nobody, set_up, tear_down),
@@ -1338,6 +1367,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_convergence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_liveness_every_op_is_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_liveness_guests_deliver_what_they_keep, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_liveness_every_key_can_be_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outcomes_values_come_from_puts_of_the_key, set_up,
                                         tear_down),

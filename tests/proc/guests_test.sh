@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Four nodes, three copies, profile course: one owner is killed, writes go on with a guest for it, and
+# when it is back it is brought what was kept: it answers alone for what was written while it was away.
+set -uo pipefail
+bin=$1
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/cluster.sh"
+scratch_begin
+cluster_start 4 --replicas 3 --profile course || fail "the cluster did not start"
+
+expect 'OK, node*' gt -v put fruit green
+victim=$(admin -o json locate fruit | jq -r '.owners[1].label')
+[ "$(gt -o json put fruit green | jq -c '[.owners, .guests]')" = '[3,0]' ] || fail "expected three owners and no guest"
+
+echo "kill -9 $victim: writes go on, and say with whom"
+daemon_kill "$victim"
+[ "$(gt -o json put fruit red | jq -c '[.owners, .guests]')" = '[2,1]' ] || fail "expected two owners and a guest"
+expect '*sloppy: 1 of the 3 that have it stand in for owners out of reach*' gt -v put fruit red
+for i in {1..40}; do
+  expect 'OK' gt put "key$i" "value$i"
+done
+expect 'fruit, red, node*' gt -v get fruit
+kept=$(admin -o json hints | jq "[.hints[] | select(.kind == \"parcels\" and .target == \"$victim\").count] | add")
+[ "${kept:-0}" -gt 10 ] || fail "expected parcels for $victim, saw ${kept:-none}"
+expect "*parcels *$victim *" admin hints
+expect_exit 0 admin hints
+expect_exit 7 admin wait --timeout 300ms
+
+echo "who keeps something is killed as well, and has it still when it is back"
+keeper=$(admin -o json hints | jq -r '[.hints[] | select(.kind == "parcels")][0].holder')
+daemon_kill "$keeper"
+node_start "$keeper" || fail "$keeper did not come back"
+again=$(admin -o json hints | jq "[.hints[] | select(.kind == \"parcels\" and .target == \"$victim\").count] | add")
+[ "${again:-0}" = "$kept" ] || fail "expected $kept parcels, saw ${again:-none}"
+
+echo "$victim comes back, and is brought what was kept for it"
+node_start "$victim" || fail "$victim did not come back"
+cluster_wait || fail "not well after $victim came back"
+[ "$(admin -o json hints | jq -c .hints)" = '[]' ] || fail "expected nothing to be kept any more, saw $(admin -o json hints)"
+
+echo "with the other owners dead it answers alone"
+for label in $(admin -o json locate fruit | jq -r '.owners[].label'); do
+  [ "$label" = "$victim" ] || daemon_kill "$label"
+done
+expect "fruit, red, $victim" gt -v get fruit
+
+echo "no owner is within reach: nothing is stored"
+daemon_kill "$victim"
+expect_exit 6 gt put fruit blue
