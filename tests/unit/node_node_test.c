@@ -82,6 +82,8 @@ struct world {
     uint32_t head, tail;
     bool cut[HOSTS][HOSTS]; /* packets from a to b vanish */
     bool mute;              /* nobody is asked for its clock: no pull repairs what a read shall */
+    bool doubles; /* the reply to a PULL comes once more when the second one after it is asked */
+    struct blob *doubled[2];
     struct msg_decoder *decoder;
     struct prng prng;
     uint64_t now_us;
@@ -331,6 +333,18 @@ static void answer_take(struct world *w, const struct msg *m, struct blob *body)
     }
 }
 
+static void reply_double(struct world *w, const struct packet *p, enum msg_type type)
+{
+    if (type == MSG_PULL && w->doubled[1])
+        w->packets[w->tail++ % PACKETS_MAX] =
+            (struct packet){p->conn, true, blob_ref(w->doubled[1])};
+    if (type == MSG_PULL_REPLY) {
+        blob_unref(w->doubled[1]);
+        w->doubled[1] = w->doubled[0];
+        w->doubled[0] = blob_ref(p->body);
+    }
+}
+
 static void packet_deliver(struct world *w)
 {
     struct packet p = w->packets[w->head++ % PACKETS_MAX];
@@ -339,6 +353,8 @@ static void packet_deliver(struct world *w)
     struct msg m;
     if (c->open && (to == TEST || w->hosts[to].alive)) {
         assert_int_equal(msg_decode(w->decoder, slice_blob(p.body), &m), 0);
+        if (w->doubles)
+            reply_double(w, &p, m.type);
         if (to == TEST && p.back) {
             answer_take(w, &m, p.body);
         } else if (w->mute && m.type == MSG_CLOCKS) {
@@ -462,6 +478,7 @@ static void node_boot(struct world *w, int i)
                                  .filling = filling_ask,
                                  .filling_arg = h,
                                  .digest_above = h->digest_above,
+                                 .pull_bytes = w->doubles ? 100 : 0,
                                  .piece_bytes_max = h->piece_bytes_max};
     snprintf(config.self.address.host, sizeof(config.self.address.host), "127.0.0.1");
     config.self.address.port = (uint16_t)(7000 + i);
@@ -2356,6 +2373,42 @@ static void test_who_lost_its_data_has_no_vote_until_it_has_pulled_it(void **sta
     world_free(w);
 }
 
+static const struct answer *get_one(struct world *w, int host, const char *key)
+{
+    struct msg m = get_of(w, key);
+    m.get.head.quorum = 1;
+    return call(w, host, m);
+}
+
+/* A run that comes once more is of other keys than those that were asked for since: what it does
+ * not have is not gone. */
+static void test_the_reply_to_an_earlier_pull_takes_nothing_away(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){2, 2, 1, 2, 1});
+    w->doubles = true;
+    world_start(w);
+    char key[16];
+    for (int i = 0; i < 12; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(put(w, 0, key, "a value of some bytes")->error, 0);
+    }
+    pass(w, 3000000);
+    host_lose(w, 1);
+    all_restart(w);
+    pass(w, 20000000);
+    assert_int_equal(engine_identity(w->hosts[1].e)->open, 0);
+    assert_true(node_metrics(w->hosts[1].n)->pulled_states_count >= 12);
+    host_kill(w, 0);
+    for (int i = 0; i < 12; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_value(get_one(w, 1, key), "a value of some bytes");
+    }
+    blob_unref(w->doubled[0]);
+    blob_unref(w->doubled[1]);
+    world_free(w);
+}
+
 static void test_one_copy_alone_votes_at_once(void **state)
 {
     (void)state;
@@ -2633,13 +2686,6 @@ static int guest(struct world *w, const char *key, uint32_t k)
 static uint32_t kept_for(struct world *w, int keeper, uint64_t target)
 {
     return engine_parcels_for(w->hosts[keeper].e, target);
-}
-
-static const struct answer *get_one(struct world *w, int host, const char *key)
-{
-    struct msg m = get_of(w, key);
-    m.get.head.quorum = 1;
-    return call(w, host, m);
 }
 
 static void test_a_guest_counts_for_an_owner_and_brings_it_what_it_kept(void **state)
@@ -3746,6 +3792,7 @@ int main(void)
         cmocka_unit_test(test_where_two_owners_answer_nobody_needs_a_lease),
         cmocka_unit_test(test_a_newer_map_is_durable_before_it_is_used_and_spreads),
         cmocka_unit_test(test_a_map_of_another_cluster_is_ignored),
+        cmocka_unit_test(test_the_reply_to_an_earlier_pull_takes_nothing_away),
         cmocka_unit_test(test_the_map_is_given_to_who_asks_with_another_epoch),
         cmocka_unit_test(test_status_without_a_manager_is_of_own_links),
         cmocka_unit_test(test_an_owner_is_away_until_it_is_linked_and_has_told_what_it_has),
