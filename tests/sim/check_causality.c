@@ -5,8 +5,9 @@
  * 1. A put u, acked, that ended before a trusted `all` read r began: r shows u, or some write that
  *    may exist and began before r ended may have superseded u.
  *    Where deletes are reaped one may go, but not from beside a value that it outranks: while
- * nothing may have superseded it no trusted read answers a value whose stamp is below that of its
- * tombstone.
+ * nothing may have superseded it no trusted read answers a put that began before the delete ended
+ * and whose stamp is below that of its tombstone. (A later one may find the tombstone gone, with
+ * all that it outranked; and have a lower stamp when wall clocks went back.)
  * 2. No sibling that an acked put has surely superseded is shown by a trusted read that began after
  *    the put ended, nor live in an owner's replica in the end (superseded_back; check_resurrection
  *    does the same for deletes). What a plain put returned names what it covered.
@@ -100,13 +101,24 @@ static uint64_t tombstone_stamp(const struct run *run, const struct key_ops *k, 
     return lowest;
 }
 
-static uint64_t answered_stamp(const struct op *read)
+/* What a get answers of what the read shows; NULL: nothing. */
+static const struct shown *answered(const struct op *read)
 {
-    uint64_t highest = 0;
+    const struct shown *highest = NULL;
     for (uint32_t i = 0; i < read->shown_count; i++)
-        if (read->shown[i].stamp > highest)
-            highest = read->shown[i].stamp;
+        if (!highest || read->shown[i].stamp > highest->stamp)
+            highest = &read->shown[i];
     return highest;
+}
+
+/* The read answers a put, no later than the delete, that the delete's tombstone outranks. */
+static bool answers_outranked(const struct run *run, const struct op *d, uint64_t stamp,
+                              const struct op *read)
+{
+    const struct shown *s = answered(read);
+    if (!s || s->stamp >= stamp || s->write == 0 || s->write > run->op_count)
+        return false;
+    return run->ops[s->write - 1].begin_us <= d->end_us;
 }
 
 static bool delete_vanished(const struct story *story, const struct key_ops *k, struct finding *out)
@@ -119,8 +131,8 @@ static bool delete_vanished(const struct story *story, const struct key_ops *k, 
         uint64_t stamp = tombstone_stamp(story->run, k, d);
         for (uint32_t j = 0; j < k->read_count && stamp != UINT64_MAX; j++) {
             const struct op *read = k->reads[j];
-            if (!op_over_before(d, read) || until_us < read->end_us || read->shown_count == 0 ||
-                answered_stamp(read) >= stamp)
+            if (!op_over_before(d, read) || until_us < read->end_us ||
+                !answers_outranked(story->run, d, stamp, read))
                 continue;
             return finding_set(out, "causality", "%s is gone from beside what it outranks: %s",
                                op_text(d).text, op_text(read).text);

@@ -14,7 +14,7 @@
  * messages list. So a dot of two keys (one minted twice) is found here too. A dot that came into a
  * clock without any state or message that names it belongs to no key: it is found as foreign.
  *
- * So for parcels: one is acknowledged when it is durable, and dropped when its target has it.
+ * So for parcels: one is acknowledged when it is durable, and dropped when its target has taken it.
  *
  * What was seen to hold of a dot at one life of a host is not looked at again unless its key
  * changes; a recovery looks at everything anew.
@@ -378,6 +378,15 @@ static uint32_t host_of_node(const struct sim *s, uint64_t node)
     return NONE;
 }
 
+/* The host has taken the dot. Where a record turned bad since, its clock was given up, and what
+ * that covered stands in the doubt (RULES 16). */
+static bool was_taken(const struct sim *s, uint32_t host, uint32_t partition, struct dot d)
+{
+    const struct engine *e = s->hosts[host].engine;
+    const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    return p && (clock_covers(&p->clock, d) || clock_covers(&p->fill.doubt, d));
+}
+
 void inv_parcel_drop(struct sim *s, uint32_t host, const struct store_request *r)
 {
     struct parcel_value v;
@@ -390,10 +399,8 @@ void inv_parcel_drop(struct sim *s, uint32_t host, const struct store_request *r
     bool drops = parcel && (parcel->number == r->number || MUTANT(drop_newer_parcel));
     if (!drops || target == NONE || s->hosts[target].lost || parcel_read(e, parcel, &hold, &v) != 0)
         return;
-    struct engine_partition p;
-    engine_partition(s->hosts[target].engine, r->partition, &p);
     for (uint32_t i = 0; i < dots_count(v.dots); i++)
-        if (!clock_covers(p.clock, dots_at(v.dots, i)))
+        if (!was_taken(s, target, r->partition, dots_at(v.dots, i)))
             sim_break(s, "INV: %s drops a parcel of %.*s that %s does not have",
                       s->hosts[host].name, (int)r->key.bytes, (const char *)r->key.data,
                       s->hosts[target].name);
