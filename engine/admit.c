@@ -728,12 +728,14 @@ static int merge_operations(struct engine *e, struct write *w)
 
 /*
  * A message that would finish the dot of a life that is closed here, and the dot never came before:
- * it cannot any more, and nobody must count us for it (RULES 8b).
+ * it cannot any more, and nobody must count us for it (RULES 8b). Only a parcel counts for nothing:
+ * a life is closed when no member keeps any of the partition, so what one brings that comes all the
+ * same was here before and is dead, or was promised to nobody. Refused it would be kept for ever.
  */
 static bool merge_closed(const struct engine *e, const struct write *w)
 {
     const struct store_request *r = w->request;
-    if (r->pulled || dots_count(r->dots) == 0)
+    if (r->pulled || (r->kept && !MUTANT(refuse_closed_parcel)) || dots_count(r->dots) == 0)
         return false;
     struct dot d = dots_at(r->dots, 0);
     return clock_closes(&w->partition->clock, d.actor) && state_find(&e->incoming, d) &&

@@ -171,7 +171,9 @@ struct store_request {
     bool again;
     uint64_t above;
     struct slice outranking; /* a run of dots of this key */
-    /* MERGE: with `plain` the result says what outranks the first of `dots`. */
+    /* MERGE: with `plain` the result says what outranks the first of `dots`. With `kept` it is a
+     * parcel: what is dead here, of lives that are closed, has arrived with that. */
+    bool kept;
     struct slice record;
     struct slice dots; /* what the message sets in the clock (RULES 1): a run of dots */
     /* MERGE, CLOCK, PUT with `again`: rows of operations.h. Whoever lists a dot that is not live in
@@ -311,9 +313,9 @@ struct engine_config {
 
 struct engine_identity {
     uint64_t node_id, incarnation, previous_incarnation;
+    struct lives lives; /* those two, and earlier ones */
     uint8_t cluster_id[16];
     uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
-    struct lives lives; /* those two, and earlier ones */
     bool lost; /* what makes its partitions fill is more than an unproven end of the log */
     bool open; /* one of them may still be behind: engine_whole was not called since */
 };

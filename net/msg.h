@@ -82,7 +82,8 @@ enum request_flag {
     REQUEST_KEYS_ONLY = 64, /* VERIFY: each key with its digest, not only their sum */
     REQUEST_SESSION = 128,  /* GET: of a session, which demands later what it is shown now: answer
                                when that is at w owners, if it can be */
-    REQUEST_ASKED = 256 /* STATE: the owners were asked for the operation before it was written */
+    REQUEST_ASKED = 256, /* STATE: the owners were asked for the operation before it was written */
+    REQUEST_KEPT = 512   /* STATE: a parcel that was kept for this owner, and counts for nothing */
 };
 
 enum reply_flag {

@@ -63,10 +63,12 @@ static bool run_under_way(const struct node *n, uint64_t target)
     return false;
 }
 
-/* It can be reached; or it has left, and the present owners get what it was to have. */
+/* It can be reached; or it has left, or another has its place (--replace): then the present owners
+ * get what it was to have. */
 static bool deliverable(const struct node *n, uint64_t target)
 {
-    return node_linked(n, target) || ring_member_by_id(n->ring, target) < 0;
+    return node_linked(n, target) || node_removed(n, target) ||
+           ring_member_by_id(n->ring, target) < 0;
 }
 
 static void run_list(uint64_t id, struct node *n, const struct slot *s, struct gt_effects *fx)
@@ -244,6 +246,7 @@ static void merge_here(struct node *n, uint64_t id, struct slot *s, const struct
                               .key = s->key,
                               .record = c->record,
                               .dots = c->dots,
+                              .kept = true,
                               .operations = c->operations,
                               .stamp = n->hlc.last};
     effects_store(fx, &r);
@@ -256,6 +259,7 @@ static void deliver(struct node *n, uint64_t id, struct slot *s, const struct co
     struct blob *whole = blob_copy(c->record.data, c->record.bytes);
     s->spread = (struct spread){.dots = blob_copy(c->dots.data, c->dots.bytes),
                                 .operations = blob_copy(c->operations.data, c->operations.bytes),
+                                .flags = REQUEST_KEPT,
                                 .priority = PRIORITY_REPAIR};
     gt_assert(whole && s->spread.dots &&
               s->spread.operations); /* a machine cannot fail for memory */

@@ -120,6 +120,7 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
                               .record = m->state.record,
                               .dots = m->state.dots,
                               .plain = m->state.head.flags & REQUEST_PLAIN,
+                              .kept = m->state.head.flags & REQUEST_KEPT,
                               .operations = m->state.operations,
                               .stamp = n->hlc.last};
     effects_store(fx, &r);

@@ -864,6 +864,16 @@ static void test_a_life_that_is_closed_brings_nothing_more(void **state)
     assert_int_equal(came.result, GT_EINCARNATION);
     store_result_release(&came);
     assert_true(is_absent(&b, "lost"));
+    /* Who kept it for b may forget it: nobody else did, so it is dead or was promised to nobody. */
+    struct dot dot = {life, 1};
+    uint8_t dots[DOT_BYTES];
+    dots_put(dots, dot);
+    call_ok(&b, (struct store_request){.kind = STORE_MERGE,
+                                       .kept = true,
+                                       .key = slice_text("lost"),
+                                       .record = slice_blob(late),
+                                       .dots = slice_of(dots, sizeof(dots))});
+    assert_true(is_absent(&b, "lost"));
     /* In its next life the node learns that, and goes on. */
     replica_restart(&a);
     call_ok(&a, close);

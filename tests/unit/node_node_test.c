@@ -2504,6 +2504,24 @@ static void test_who_was_rolled_back_is_told_and_fills(void **state)
     m.hello.previous_incarnation = 100;
     raw_hello(w, 0, &m);
     assert_int_equal(answer_of(w, m.id)->error, 0);
+    /* It is put back from 200 to 100 and starts twice before anybody hears of it: that the life
+     * before this one is later than 200 hides nothing. */
+    struct lives known = {.count = 0};
+    uint8_t bytes[LIVES_KEPT * LIFE_TOLD_BYTES];
+    lives_add(&known, 100);
+    lives_add(&known, 300);
+    lives_add(&known, 400);
+    m.id = ++w->next_id;
+    m.hello.incarnation = 400;
+    m.hello.previous_incarnation = 300;
+    m.hello.lives = lives_put(&known, bytes);
+    raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, GT_EINCARNATION);
+    m.id = ++w->next_id;
+    lives_add(&known, 200);
+    m.hello.lives = lives_put(&known, bytes);
+    raw_hello(w, 0, &m);
+    assert_int_equal(answer_of(w, m.id)->error, 0);
     world_free(w);
 }
 
@@ -2557,24 +2575,6 @@ static void test_an_incarnation_far_ahead_is_refused_and_remembered_nowhere(void
     assert_int_equal(put(w, 0, "k", "v2")->error, 0);
     assert_value(get(w, 1, "k"), "v2");
     pass(w, 600000);
-    /* It is put back from 200 to 100 and starts twice before anybody hears of it: that the life
-     * before this one is later than 200 hides nothing. */
-    struct lives known = {.count = 0};
-    uint8_t bytes[LIVES_KEPT * LIFE_TOLD_BYTES];
-    lives_add(&known, 100);
-    lives_add(&known, 300);
-    lives_add(&known, 400);
-    m.id = ++w->next_id;
-    m.hello.incarnation = 400;
-    m.hello.previous_incarnation = 300;
-    m.hello.lives = lives_put(&known, bytes);
-    raw_hello(w, 0, &m);
-    assert_int_equal(answer_of(w, m.id)->error, GT_EINCARNATION);
-    m.id = ++w->next_id;
-    lives_add(&known, 200);
-    m.hello.lives = lives_put(&known, bytes);
-    raw_hello(w, 0, &m);
-    assert_int_equal(answer_of(w, m.id)->error, 0);
     world_free(w);
 }
 
@@ -2874,6 +2874,33 @@ static void test_a_parcel_for_a_former_owner_goes_to_the_present_ones(void **sta
     assert_int_equal(kept_for(w, keeper, target), 0);
     assert_value(get_one(w, keeper, "ada"), "one");
     host_kill(w, keeper);
+    assert_value(get_one(w, heir, "ada"), "one");
+    world_free(w);
+}
+
+/* Whom it was for will not come back, and another has its place: that one gets it. */
+static void test_a_parcel_for_who_was_replaced_goes_to_who_has_its_place(void **state)
+{
+    (void)state;
+    struct world *w = cluster(5, 2, 1, 2);
+    int first = owner(w, "ada", 0), lost = owner(w, "ada", 1), keeper = guest(w, "ada", 0);
+    int heir = guest(w, "ada", 1);
+    uint64_t target = id_of(w, lost);
+    host_kill(w, lost);
+    assert_int_equal(call(w, first, sloppy_of(w, "ada", "one"))->guests, 1);
+    struct ring *next = ring_copy(w->ring, w->ring->member_count);
+    next->epoch.counter++;
+    next->members[lost].state = MEMBER_REMOVED;
+    next->arcs[ring_partition(next, slice_text("ada"))].owners[1] = (uint16_t)heir;
+    w->mute = true;
+    for (int i = 0; i < (int)w->count; i++)
+        if (w->hosts[i].alive)
+            map_give_to(w, i, next);
+    ring_unref(w->ring);
+    w->ring = next;
+    pass(w, 5000000);
+    assert_int_equal(kept_for(w, keeper, target), 0);
+    host_kill(w, first);
     assert_value(get_one(w, heir, "ada"), "one");
     world_free(w);
 }
@@ -3765,6 +3792,7 @@ int main(void)
         cmocka_unit_test(test_another_cluster_and_another_protocol_are_refused),
         cmocka_unit_test(test_a_request_before_its_hello_closes_the_link),
         cmocka_unit_test(test_who_lost_its_data_has_no_vote_until_it_has_pulled_it),
+        cmocka_unit_test(test_the_reply_to_an_earlier_pull_takes_nothing_away),
         cmocka_unit_test(test_one_copy_alone_votes_at_once),
         cmocka_unit_test(test_a_loss_is_accepted_where_a_person_says_so),
         cmocka_unit_test(test_a_copy_of_a_folder_ends_and_the_original_does_not),
@@ -3785,6 +3813,7 @@ int main(void)
         cmocka_unit_test(test_an_owner_that_answers_after_all_counts_as_itself),
         cmocka_unit_test(test_a_guest_keeps_a_large_state_in_pieces),
         cmocka_unit_test(test_a_parcel_for_a_former_owner_goes_to_the_present_ones),
+        cmocka_unit_test(test_a_parcel_for_who_was_replaced_goes_to_who_has_its_place),
         cmocka_unit_test(test_parcels_are_delivered_a_few_at_a_time),
         cmocka_unit_test(test_a_parcel_that_cannot_be_kept_is_refused),
         cmocka_unit_test(test_an_owner_speaks_for_itself_while_it_has_a_lease),
@@ -3792,7 +3821,6 @@ int main(void)
         cmocka_unit_test(test_where_two_owners_answer_nobody_needs_a_lease),
         cmocka_unit_test(test_a_newer_map_is_durable_before_it_is_used_and_spreads),
         cmocka_unit_test(test_a_map_of_another_cluster_is_ignored),
-        cmocka_unit_test(test_the_reply_to_an_earlier_pull_takes_nothing_away),
         cmocka_unit_test(test_the_map_is_given_to_who_asks_with_another_epoch),
         cmocka_unit_test(test_status_without_a_manager_is_of_own_links),
         cmocka_unit_test(test_an_owner_is_away_until_it_is_linked_and_has_told_what_it_has),
