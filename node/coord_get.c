@@ -238,7 +238,7 @@ static bool get_new_enough(struct node *n, const struct slot *s)
 
 static struct msg_sibling sibling_shown(const struct sibling *from)
 {
-    return (struct msg_sibling){.flags = from->flags & ~SIBLING_RETRIED,
+    return (struct msg_sibling){.flags = from->flags & ~(SIBLING_RETRIED | SIBLING_AGAIN),
                                 .stamp = from->stamp,
                                 .dot = from->dot,
                                 .value = from->value};

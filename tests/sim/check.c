@@ -241,9 +241,11 @@ static bool surely_superseded(const struct run *run, const struct op *d, const s
         return false;
     if (history_covers(&d->returned, s->dot))
         return true;
-    /* A dot that its write was told of would have been covered with all the rest. */
-    return write->end == OP_DONE && !history_covers(&write->returned, s->dot) &&
-           includes_returned(&d->returned, write);
+    /* A dot that its write was told of would have been covered with all the rest. (Of an attempt
+     * that is known by name alone nothing is told: then that is what its session had seen before.)
+     */
+    return write->end == OP_DONE && !op_over_before(d, write) &&
+           !history_covers(&write->returned, s->dot) && includes_returned(&d->returned, write);
 }
 
 /* The write of this kind that has surely superseded the sibling; of those that were over before the
