@@ -197,6 +197,9 @@ static void ask(struct node *n, uint64_t id, struct slot *s, struct slice clock,
         pull_fail(n, id, s, GT_EUNREACHABLE, fx);
         return;
     }
+    /* A name of its own for every question: a late copy of the answer to the one before would say of
+     * another run that it is all there is. */
+    id = slots_renew(n->slots, id);
     s->pull.stage = PULL_ASKED;
     slots_set_deadline(n->slots, id, n->now_us + PULL_SILENT_US);
     struct msg m = node_message(n, MSG_PULL, id);

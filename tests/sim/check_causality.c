@@ -100,13 +100,19 @@ static uint64_t tombstone_stamp(const struct run *run, const struct key_ops *k, 
     return lowest;
 }
 
-static uint64_t answered_stamp(const struct op *read)
+/* The read answers a value below the stamp, of a put that was done before the delete was: one that
+ * was minted later may have found the tombstone reaped. */
+static bool answers_below(const struct run *run, const struct op *read, const struct op *d,
+                          uint64_t stamp)
 {
-    uint64_t highest = 0;
+    const struct shown *winner = NULL;
     for (uint32_t i = 0; i < read->shown_count; i++)
-        if (read->shown[i].stamp > highest)
-            highest = read->shown[i].stamp;
-    return highest;
+        if (!winner || read->shown[i].stamp > winner->stamp)
+            winner = &read->shown[i];
+    if (!winner || winner->stamp >= stamp || winner->tombstone)
+        return false;
+    const struct op *w = shown_write(run, read->key, winner);
+    return w && w->end == OP_DONE && w->end_us <= d->end_us;
 }
 
 static bool delete_vanished(const struct story *story, const struct key_ops *k, struct finding *out)
@@ -119,8 +125,8 @@ static bool delete_vanished(const struct story *story, const struct key_ops *k, 
         uint64_t stamp = tombstone_stamp(story->run, k, d);
         for (uint32_t j = 0; j < k->read_count && stamp != UINT64_MAX; j++) {
             const struct op *read = k->reads[j];
-            if (!op_over_before(d, read) || until_us < read->end_us || read->shown_count == 0 ||
-                answered_stamp(read) >= stamp)
+            if (!op_over_before(d, read) || until_us < read->end_us ||
+                !answers_below(story->run, read, d, stamp))
                 continue;
             return finding_set(out, "causality", "%s is gone from beside what it outranks: %s",
                                op_text(d).text, op_text(read).text);
