@@ -813,8 +813,8 @@ static int merge_view(struct engine *e, const struct store_request *r, uint64_t 
                       struct view *view)
 {
     int error = view_read(e, r->partition, hash, r->key, &e->local, view);
-    if (error != GT_EUNKNOWN || !r->pulled || r->record.bytes == 0 ||
-        !engine_filling(e, r->partition))
+    bool told = r->record.bytes > 0 || r->kind == STORE_REST;
+    if (error != GT_EUNKNOWN || !r->pulled || !told || !engine_filling(e, r->partition))
         return error;
     e->metrics.records_mended_count++;
     state_clear(&e->local);
