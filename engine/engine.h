@@ -54,7 +54,8 @@
  *                 LSN, u64 wall clock in seconds since 1970 when it was found last, u64 starts
  *                 since then; u8 1: wal/ holds at least one segment from now on, so that none at a
  *                 start means that the log was lost (missing = 0); u64 fill generation, u8 enum
- *                 fill_flag (missing = 0)
+ *                 fill_flag (missing = 0); varint length, run of u64: lives of this folder, the
+ *                 newest first (missing = the two above)
  *     "applied"   u64 applied LSN, u64 floor segment, u32 chain of the newest batch known,
  *                 u64 highest LSN known durable: a log that ends before it has lost something;
  *                 u64 highest stamp of a request (missing = 0), see engine_stamp_max
@@ -81,6 +82,7 @@
 #include "engine/clock.h"
 #include "engine/disk.h"
 #include "engine/index.h"
+#include "engine/lives.h"
 #include "engine/record.h"
 #include "engine/wal.h"
 
@@ -290,6 +292,7 @@ struct engine_identity {
     uint64_t node_id, incarnation, previous_incarnation;
     uint8_t cluster_id[16];
     uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
+    struct lives lives; /* those two, and earlier ones */
     bool lost; /* what makes its partitions fill is more than an unproven end of the log */
     bool open; /* one of them may still be behind: engine_whole was not called since */
 };

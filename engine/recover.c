@@ -166,6 +166,7 @@ static int identity_commit(struct engine *e, const struct identity_value *identi
     e->identity = (struct engine_identity){.node_id = identity->node_id,
                                            .incarnation = identity->incarnation,
                                            .previous_incarnation = identity->previous_incarnation,
+                                           .lives = identity->lives,
                                            .fill_generation = identity->fill_generation,
                                            .lost = identity->fill_flags & FILL_LOST,
                                            .open = identity->fill_flags & FILL_OPEN};
@@ -648,6 +649,7 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     int error = incarnation_draw(e, identity.incarnation, config->wall_us, &identity.incarnation);
     if (error)
         return error;
+    lives_add(&identity.lives, identity.incarnation);
     memcpy(identity.boot_id, config->boot_id, sizeof(identity.boot_id));
     memcpy(identity.role, config->role, strlen(config->role) + 1);
     damage_mark(e, &identity.damage, found, config->wall_us);
@@ -758,6 +760,8 @@ int engine_renew_incarnation(struct engine *e, uint64_t seen, uint64_t wall_us)
         error = incarnation_draw(e, seen, wall_us, &identity.incarnation);
     if (error)
         return error;
+    lives_add(&identity.lives, seen);
+    lives_add(&identity.lives, identity.incarnation);
     log_warn(
         e->log,
         "a life of this node was seen that its folder does not know of, so the folder was rolled "

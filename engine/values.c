@@ -313,6 +313,8 @@ void identity_encode(const struct identity_value *v, struct buf *out)
     buf_u8(out, v->log_made);
     buf_u64(out, v->fill_generation);
     buf_u8(out, v->fill_flags);
+    uint8_t lives[LIVES_KEPT * LIFE_TOLD_BYTES];
+    buf_bytes(out, lives_put(&v->lives, lives));
 }
 
 int identity_decode(struct slice bytes, struct identity_value *v)
@@ -336,6 +338,11 @@ int identity_decode(struct slice bytes, struct identity_value *v)
     bool fills = !r.failed && reader_left(&r) > 0;
     v->fill_generation = fills ? read_u64(&r) : 0;
     v->fill_flags = fills ? read_u8(&r) : 0;
+    v->lives = (struct lives){0};
+    if (!r.failed && reader_left(&r) > 0)
+        lives_take(&v->lives, read_bytes(&r));
+    lives_add(&v->lives, v->incarnation);
+    lives_add(&v->lives, v->previous_incarnation);
     if (r.failed || role.bytes >= ROLE_BYTES_MAX)
         return GT_ECORRUPT;
     memcpy(v->cluster_id, cluster.data, cluster.bytes);

@@ -106,6 +106,7 @@ struct identity_value {
     bool log_made;            /* wal/ has held a segment ever since, or the log was lost */
     uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
     uint8_t fill_flags;       /* enum fill_flag */
+    struct lives lives;       /* the two above among them */
 };
 enum fill_flag {
     FILL_LOST = 1, /* and not only an end of the log that cannot be proved */

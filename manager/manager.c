@@ -323,19 +323,23 @@ static void link_forget(struct manager *m, uint64_t link)
             m->waiting[i] = (struct waiting){0};
 }
 
-/* Judges the incarnation of member `known` (-1: of a node that is none), and the one before that it
- * knows of: 0; GT_EINCARNATION; or GT_ECLOCK, before it gets into a map from which nobody could
- * take it back. */
+/* Judges the incarnation of member `known` (-1: of a node that is none), and the lives that its
+ * folder knows of: 0; GT_EINCARNATION; or GT_ECLOCK, before it gets into a map from which nobody
+ * could take it back. */
 static int incarnation_check(struct manager *m, const struct ring *r, int known,
-                             uint64_t incarnation, uint64_t previous, uint64_t wall_us,
-                             char why[MSG_TEXT_BYTES])
+                             uint64_t incarnation, uint64_t previous, struct slice told,
+                             uint64_t wall_us, char why[MSG_TEXT_BYTES])
 {
     uint64_t seen = known >= 0 ? r->members[known].incarnation : 0;
     if (incarnation > seen && !incarnation_plausible(incarnation, &m->clock, wall_us)) {
         say(why, "its start lies more than a year ahead of the manager's clock");
         return GT_ECLOCK;
     }
-    if (seen > previous && seen != incarnation) {
+    struct lives lives = {.count = 0};
+    lives_take(&lives, told);
+    lives_add(&lives, incarnation);
+    lives_add(&lives, previous);
+    if (!lives_know(&lives, seen)) {
         say(why, "a start of this node was seen that its folder does not know of: was it rolled "
                  "back, or is it a copy?");
         return GT_EINCARNATION;
@@ -395,7 +399,7 @@ static int hello_check(struct manager *m, uint64_t link, const struct msg *hello
     if (error)
         return error;
     error = incarnation_check(m, newest, member, hello->hello.incarnation,
-                              hello->hello.previous_incarnation, wall_us, why);
+                              hello->hello.previous_incarnation, hello->hello.lives, wall_us, why);
     if (error == GT_EINCARNATION)
         *seen = newest->members[member].incarnation;
     return error;
@@ -671,7 +675,8 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
         error = member_check(newest, known, place, asked, g->node, why);
     if (!error)
         error = incarnation_check(m, newest, known, asked->incarnation,
-                                  request->member.previous_incarnation, ev->wall_us, why);
+                                  request->member.previous_incarnation, request->member.lives,
+                                  ev->wall_us, why);
     if (error) {
         log_warn(m->log, "registration refused node=%016llx: %s", (unsigned long long)asked->id,
                  why);

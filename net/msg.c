@@ -259,8 +259,8 @@ static void put_start(struct writer *w, const struct msg *m, size_t fields)
 
 static void put_hello(struct writer *w, const struct msg *m)
 {
-    bool reply = m->type == MSG_HELLO_REPLY;
-    put_start(w, m, reply ? 12 : 11);
+    bool reply = m->type == MSG_HELLO_REPLY, lives = m->hello.lives.bytes > 0;
+    put_start(w, m, 11 + reply + lives);
     put_i(w, m->hello.error);
     put_u(w, m->hello.role);
     put_u(w, m->hello.protocol_min);
@@ -274,6 +274,8 @@ static void put_hello(struct writer *w, const struct msg *m)
     put_str(w, m->hello.text);
     if (reply)
         put_u(w, m->hello.clock_us);
+    if (lives)
+        put_bin(w, m->hello.lives);
 }
 
 static void put_get_reply(struct writer *w, const struct msg *m)
@@ -481,10 +483,11 @@ static void put_body(struct writer *w, const struct msg *m)
             put_ring(w, m->map.ring);
         return;
     case MSG_REGISTER:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_member(w, &m->member.member);
         put_u(w, m->member.previous_incarnation);
         put_str(w, m->member.replaces);
+        put_bin(w, m->member.lives);
         return;
     case MSG_REGISTER_REPLY:
         put_start(w, m, 4);
@@ -1097,6 +1100,14 @@ static struct status *get_status(struct fields *f)
     return s;
 }
 
+static struct slice get_run(struct fields *f, size_t item_bytes)
+{
+    struct slice run = get_bytes(f);
+    if (run.bytes % item_bytes != 0)
+        wrong(f);
+    return run;
+}
+
 static void get_hello(struct fields *f, struct msg *m)
 {
     m->hello.error = get_error(f);
@@ -1112,6 +1123,7 @@ static void get_hello(struct fields *f, struct msg *m)
     m->hello.text = get_bytes(f);
     if (m->type == MSG_HELLO_REPLY)
         m->hello.clock_us = get_u(f, UINT64_MAX);
+    m->hello.lives = get_run(f, LIFE_TOLD_BYTES);
 }
 
 static void get_sibling(struct fields *f, struct msg_sibling *s)
@@ -1186,14 +1198,6 @@ static void get_scan_reply(struct fields *f, struct msg *m)
     m->scan_reply.entry_count = (uint32_t)get_u(f, UINT32_MAX);
     if (m->scan_reply.entry_count > m->scan_reply.entries.bytes / 2) /* two lengths each */
         wrong(f);
-}
-
-static struct slice get_run(struct fields *f, size_t item_bytes)
-{
-    struct slice run = get_bytes(f);
-    if (run.bytes % item_bytes != 0)
-        wrong(f);
-    return run;
 }
 
 static void get_body(struct fields *f, struct msg *m)
@@ -1338,6 +1342,7 @@ static void get_body(struct fields *f, struct msg *m)
         get_member(f, &m->member.member);
         m->member.previous_incarnation = get_u(f, UINT64_MAX);
         m->member.replaces = get_bytes(f);
+        m->member.lives = get_run(f, LIFE_TOLD_BYTES);
         return;
     case MSG_REGISTER_REPLY:
         m->register_reply.error = get_error(f);

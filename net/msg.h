@@ -189,7 +189,8 @@ struct msg {
             uint64_t node, incarnation, previous_incarnation;
             uint64_t seen_incarnation; /* reply with GT_EINCARNATION: the higher one seen */
             struct slice label, text;
-            uint64_t clock_us; /* reply of a node: its monotonic clock */
+            uint64_t clock_us;  /* reply of a node: its monotonic clock */
+            struct slice lives; /* of a node: those that its folder knows of (engine/lives.h) */
         } hello;
         struct {
             struct request_head head;
@@ -329,7 +330,8 @@ struct msg {
             struct member member; /* state ignored; label may be empty: the manager names it */
             uint64_t previous_incarnation;
             struct slice
-                replaces; /* the label of the member whose place it takes; empty: of none */
+                replaces;       /* the label of the member whose place it takes; empty: of none */
+            struct slice lives; /* as in HELLO */
         } member;
         struct {
             int32_t error; /* GT_ELABEL, GT_ECLUSTER, GT_EFORMING is none: registered is enough */

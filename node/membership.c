@@ -91,20 +91,28 @@ uint64_t node_seen(const struct node *n, uint64_t id)
     return s && s->incarnation > mapped ? s->incarnation : mapped;
 }
 
+/* What a hello tells of the lives of its folder. */
+static struct lives lives_told(const struct msg *m)
+{
+    struct lives told = {.count = 0};
+    lives_take(&told, m->hello.lives);
+    lives_add(&told, m->hello.incarnation);
+    lives_add(&told, m->hello.previous_incarnation);
+    return told;
+}
+
 /*
- * A life of the node that was seen, by a hello or in a map, and of which it does not know: it is
- * later than the one before its present one, and is not that one. Its folder was rolled back, or is
- * a copy (RULES 8a). The highest of them, 0: none.
+ * A life of the node that was seen, by a hello or in a map, and of which its folder does not know:
+ * it was rolled back, or is a copy (RULES 8a). The highest of them, 0: none.
  */
-static uint64_t life_unknown(const struct node *n, uint64_t id, uint64_t incarnation,
-                             uint64_t previous)
+static uint64_t life_unknown(const struct node *n, uint64_t id, const struct lives *known)
 {
     const struct seen *s = seen_find(n, id);
     int i = n->ring ? ring_member_by_id(n->ring, id) : -1;
     uint64_t lives[] = {s ? s->incarnation : 0, i >= 0 ? n->ring->members[i].incarnation : 0};
     uint64_t unknown = 0;
     for (int k = 0; k < 2; k++)
-        if (lives[k] > previous && lives[k] != incarnation && lives[k] > unknown)
+        if (!lives_know(known, lives[k]) && lives[k] > unknown)
             unknown = lives[k];
     return unknown;
 }
@@ -185,7 +193,8 @@ void seen_store(struct node *n, struct gt_effects *fx)
 
 /* ---- hello out, registration, heartbeats ----------------------------------------------------- */
 
-static void hello_fill(const struct node *n, struct msg *m)
+static void hello_fill(const struct node *n, struct msg *m,
+                       uint8_t lives[LIVES_KEPT * LIFE_TOLD_BYTES])
 {
     m->hello.role = ROLE_NODE;
     m->hello.protocol_min = MSG_PROTOCOL_MIN;
@@ -195,23 +204,27 @@ static void hello_fill(const struct node *n, struct msg *m)
     m->hello.incarnation = n->identity.incarnation;
     m->hello.previous_incarnation = n->identity.previous_incarnation;
     m->hello.label = slice_text(node_label(n));
+    m->hello.lives = lives_put(&n->identity.lives, lives);
 }
 
 void hello_send(struct node *n, uint64_t peer, struct gt_effects *fx)
 {
+    uint8_t lives[LIVES_KEPT * LIFE_TOLD_BYTES];
     struct msg m = node_message(n, MSG_HELLO, ++n->next_id);
-    hello_fill(n, &m);
+    hello_fill(n, &m, lives);
     effects_send(fx, peer, &m);
 }
 
 static void register_send(struct node *n, uint64_t peer, struct gt_effects *fx)
 {
+    uint8_t lives[LIVES_KEPT * LIFE_TOLD_BYTES];
     struct msg m = node_message(n, MSG_REGISTER, ++n->next_id);
     m.member.member = n->self;
     m.member.member.id = n->identity.node_id;
     m.member.member.incarnation = n->identity.incarnation;
     m.member.member.state = MEMBER_UP;
     m.member.previous_incarnation = n->identity.previous_incarnation;
+    m.member.lives = lives_put(&n->identity.lives, lives);
     if (n->config.replaces && n->member < 0)
         m.member.replaces = slice_text(n->self.label);
     effects_send(fx, peer, &m);
@@ -266,8 +279,7 @@ static void fail_reply(struct node *n, int error, const char *who, struct slice 
 /* A peer claims to have seen a life of this node that its folder does not know of. */
 static void renewal_want(struct node *n, const char *who, uint64_t seen)
 {
-    if (n->renewal.drawing || seen <= n->identity.previous_incarnation ||
-        seen == n->identity.incarnation)
+    if (n->renewal.drawing || lives_know(&n->identity.lives, seen))
         return; /* it will hear, or has heard, of a later one */
     n->renewal.wanted = true;
     if (!incarnation_plausible(seen, &n->hlc, n->wall_us))
@@ -293,7 +305,7 @@ void renewal_begin(struct node *n, struct gt_effects *fx)
         r->pause_us = RENEW_PAUSE_MAX_US;
     r->at_us = n->now_us + r->pause_us;
     r->wanted = false;
-    if (r->above > n->identity.previous_incarnation && r->above != n->identity.incarnation) {
+    if (!lives_know(&n->identity.lives, r->above)) {
         r->drawing = true;
         effects_add(fx, GT_IDENTITY)->identity.above = r->above;
     } else {
@@ -312,6 +324,7 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
     if (!p)
         return;
     const char *who = p->manager ? MANAGER_LABEL : node_label_of(n, p->id);
+    struct lives told = lives_told(m);
     bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
                  !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
     if (!error && other)
@@ -330,8 +343,7 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
     } else if (!p->manager && m->hello.node != p->id) {
         p->up = false;
         log_warn(n->log, "another node answers at the address of=%s", who);
-    } else if (!p->manager &&
-               life_unknown(n, p->id, m->hello.incarnation, m->hello.previous_incarnation)) {
+    } else if (!p->manager && life_unknown(n, p->id, &told)) {
         /* It will be told by the answer to its own hello; until it fills it must not be asked. */
         p->up = false;
         log_warn(n->log, "a later life was seen than it knows of: it was rolled back label=%s",
@@ -406,8 +418,9 @@ void heartbeat_reply(struct node *n, const struct gt_event *ev, struct gt_effect
 static void hello_answer(struct node *n, uint64_t link, uint64_t id, int error, uint64_t seen,
                          const char *text, struct gt_effects *fx)
 {
+    uint8_t lives[LIVES_KEPT * LIFE_TOLD_BYTES];
     struct msg m = node_message(n, MSG_HELLO_REPLY, id);
-    hello_fill(n, &m);
+    hello_fill(n, &m, lives);
     m.hello.clock_us = n->now_us;
     m.hello.error = error;
     m.hello.seen_incarnation = seen;
@@ -421,7 +434,7 @@ static void hello_answer(struct node *n, uint64_t link, uint64_t id, int error, 
  */
 static bool hello_older(struct node *n, const struct inbound *l, struct gt_effects *fx)
 {
-    uint64_t seen = life_unknown(n, l->node, l->incarnation, l->previous);
+    uint64_t seen = life_unknown(n, l->node, &l->lives);
     if (seen == 0)
         return false;
     hello_answer(n, l->link, l->hello_id, GT_EINCARNATION, seen,
@@ -521,7 +534,7 @@ void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     }
     l->node = m->hello.node;
     l->incarnation = m->hello.incarnation;
-    l->previous = m->hello.previous_incarnation;
+    l->lives = lives_told(m);
     l->hello_id = m->id;
     l->stranger = !node_named(n, l->node);
     if (l->stranger)

@@ -512,7 +512,7 @@ void node_set_identity(struct node *n, const struct engine_identity *identity)
         events_add(n->events, EVENT_INCARNATION, "%016llx: a peer had seen a later one",
                    (unsigned long long)identity->incarnation);
     bool other = identity->incarnation != n->identity.incarnation ||
-                 identity->previous_incarnation != n->identity.previous_incarnation ||
+                 memcmp(&identity->lives, &n->identity.lives, sizeof(identity->lives)) != 0 ||
                  !cluster_same(identity->cluster_id, n->identity.cluster_id);
     n->identity = *identity;
     n->renewal.drawing = n->healing = false;

@@ -113,7 +113,8 @@ enum pull_stage {
 };
 
 struct inbound {
-    uint64_t link, node, incarnation, previous;
+    uint64_t link, node, incarnation;
+    struct lives lives; /* of its folder */
     uint64_t hello_id;
     uint64_t hello_waits; /* version of the seen incarnations to be durable first, 0 = none */
     bool heard;    /* a hello of the node was accepted on it before: it is the same process */

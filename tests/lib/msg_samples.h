@@ -262,6 +262,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->hello.text = sample_slice(s, 100);
         if (type == MSG_HELLO_REPLY)
             m->hello.clock_us = sample_u(s, UINT64_MAX);
+        m->hello.lives = sample_run(s, LIFE_TOLD_BYTES);
         break;
     case MSG_PUT:
         sample_request_head(s, &m->put.head);
@@ -385,6 +386,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         sample_member(s, &m->member.member, 7);
         m->member.previous_incarnation = sample_u(s, UINT64_MAX);
         m->member.replaces = sample_slice(s, 63);
+        m->member.lives = sample_run(s, LIFE_TOLD_BYTES);
         break;
     case MSG_REGISTER_REPLY:
         m->register_reply.error = sample_error(s);
@@ -567,6 +569,7 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                a->hello.previous_incarnation == b->hello.previous_incarnation &&
                a->hello.seen_incarnation == b->hello.seen_incarnation &&
                slice_equal(a->hello.label, b->hello.label) &&
+               slice_equal(a->hello.lives, b->hello.lives) &&
                a->hello.clock_us == b->hello.clock_us && slice_equal(a->hello.text, b->hello.text);
     case MSG_PUT:
         return same_request_head(&a->put.head, &b->put.head) &&
@@ -665,7 +668,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_REGISTER:
         return same_member(&a->member.member, &b->member.member) &&
                a->member.previous_incarnation == b->member.previous_incarnation &&
-               slice_equal(a->member.replaces, b->member.replaces);
+               slice_equal(a->member.replaces, b->member.replaces) &&
+               slice_equal(a->member.lives, b->member.lives);
     case MSG_REGISTER_REPLY:
         return a->register_reply.error == b->register_reply.error &&
                slice_equal(a->register_reply.text, b->register_reply.text) &&

@@ -1246,7 +1246,9 @@ static void test_values_of_an_earlier_version_are_read(void **unused)
                                       .log_made = true,
                                       .fill_generation = 8,
                                       .fill_flags = FILL_OPEN};
-    const size_t fill_bytes = 9;
+    lives_add(&identity.lives, 4);
+    lives_add(&identity.lives, 5);
+    const size_t lives_bytes = 1 + 2 * LIFE_TOLD_BYTES, fill_bytes = 9 + lives_bytes;
     buf_clear(&bytes);
     identity_encode(&identity, &bytes);
     assert_int_equal(identity_decode(slice_of(bytes.data, 56 + 5), &was), 0);
@@ -1257,9 +1259,13 @@ static void test_values_of_an_earlier_version_are_read(void **unused)
     assert_true(was.damage.kinds == 1 && !was.log_made);
     assert_int_equal(identity_decode(slice_of(bytes.data, bytes.bytes - fill_bytes), &was), 0);
     assert_true(was.damage.kinds == 1 && was.log_made && was.fill_generation == 0);
+    assert_int_equal(identity_decode(slice_of(bytes.data, bytes.bytes - lives_bytes), &was), 0);
+    assert_true(was.fill_generation == 8 && was.fill_flags == FILL_OPEN);
+    assert_int_equal(was.lives.count, 0);
     assert_int_equal(identity_decode(buf_slice(&bytes), &was), 0);
     assert_true(was.damage.kinds == 1 && was.log_made && was.fill_generation == 8);
     assert_int_equal(was.fill_flags, FILL_OPEN);
+    assert_true(was.lives.count == 2 && was.lives.at[0] == 5 && was.lives.at[1] == 4);
     buf_close(&bytes);
 }
 
