@@ -206,17 +206,8 @@ static uint32_t operation_oldest(const struct history *h)
 
 static void operations_prune(struct history *h)
 {
-    uint64_t newest = 0, keep = (uint64_t)HISTORY_OPERATIONS_MS << 16;
-    for (uint32_t i = 0; i < h->operation_count; i++)
-        if (h->operations[i].stamp > newest)
-            newest = h->operations[i].stamp;
-    while (h->operation_count > 0) {
-        uint32_t oldest = operation_oldest(h);
-        if (h->operation_count <= HISTORY_OPERATIONS_MAX &&
-            newest - h->operations[oldest].stamp < keep)
-            return;
-        operation_remove(h, oldest);
-    }
+    while (h->operation_count > HISTORY_OPERATIONS_MAX)
+        operation_remove(h, operation_oldest(h));
 }
 
 int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stamp)

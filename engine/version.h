@@ -47,11 +47,11 @@ int dot_compare(struct dot a, struct dot b);
  * operations that it includes of those that were minted so; whichever of their dots turns up is
  * superseded.
  *
- * Named are the newest HISTORY_OPERATIONS_MAX, and none that is HISTORY_OPERATIONS_MS older than
- * the newest: a function of what was ever named, so that joins in any order give the same.
+ * Named are the newest HISTORY_OPERATIONS_MAX: a function of what was ever named, so that joins in
+ * any order give the same. Age alone takes no name away: the owner with the twin may be down for
+ * long, and where wall clocks were moved stamps tell no age.
  */
 #define HISTORY_OPERATIONS_MAX 32
-#define HISTORY_OPERATIONS_MS  600000u
 struct history_operation {
     uint8_t op[OP_ID_BYTES];
     uint64_t stamp; /* of its sibling */

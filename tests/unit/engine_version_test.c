@@ -995,7 +995,7 @@ static void a_twin_that_nobody_saw_is_superseded_by_name(void **unused)
     history_close(&returned);
 }
 
-/* Joined in any order and grouping: the newest, and none much older than the newest. */
+/* Joined in any order and grouping: the newest, however far apart their stamps are. */
 static void names_are_bounded_whatever_the_order(void **unused)
 {
     (void)unused;
@@ -1003,7 +1003,7 @@ static void names_are_bounded_whatever_the_order(void **unused)
     prng_init(&p, 11);
     for (int round = 0; round < 300; round++) {
         struct history h[3] = {0}, left = {0}, right = {0};
-        uint64_t span = (uint64_t)HISTORY_OPERATIONS_MS << (round % 2 ? 15 : 18);
+        uint64_t span = round % 2 ? 1000 : UINT64_MAX;
         for (int i = 0; i < 3; i++)
             for (uint64_t n = prng_below(&p, 60); n > 0; n--) {
                 uint8_t op[OP_ID_BYTES] = {(uint8_t)prng_below(&p, 90), 1};
@@ -1019,12 +1019,6 @@ static void names_are_bounded_whatever_the_order(void **unused)
         assert_true(
             state_equal(&(struct state){.history = left}, &(struct state){.history = right}));
         assert_true(left.operation_count <= HISTORY_OPERATIONS_MAX);
-        uint64_t newest = 0;
-        for (uint32_t i = 0; i < left.operation_count; i++)
-            if (left.operations[i].stamp > newest)
-                newest = left.operations[i].stamp;
-        for (uint32_t i = 0; i < left.operation_count; i++)
-            assert_true(newest - left.operations[i].stamp < (uint64_t)HISTORY_OPERATIONS_MS << 16);
         for (int i = 0; i < 3; i++)
             history_close(&h[i]);
         history_close(&left);
