@@ -1,5 +1,6 @@
 /*
- * Closing (RULES 8b): a life of a node is over when a later one was seen. What it minted and no
+ * Closing (RULES 8b): a life of a node is over when a later one was seen, or when the node has lost
+ * its place to another. What it minted and no
  * owner holds will not come any more, so its dots need not be told one by one: the clock says that
  * all of them are covered, and its gaps block no reaping.
  *
@@ -31,9 +32,12 @@
 
 /* ---- which lives ----------------------------------------------------------------------------- */
 
-/* The present life of a member, 0 when it is not known. */
+/* The present life of a member, 0 when it is not known. One that another has taken the place of has
+ * none any more: all its lives are over. */
 static uint64_t present(const struct node *n, uint64_t node)
 {
+    if (node_removed(n, node))
+        return UINT64_MAX;
     return node == n->identity.node_id ? n->identity.incarnation : node_seen(n, node);
 }
 
@@ -68,10 +72,16 @@ static struct blob *lives_bytes(const struct node *n)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
+/* Whether the member has a say. Who lost its place has none: nobody listens to it. */
+static bool asked(const struct node *n, uint32_t member)
+{
+    return (int)member != n->member && n->ring->members[member].state != MEMBER_REMOVED;
+}
+
 static bool members_up(const struct node *n)
 {
     for (uint32_t i = 0; i < n->ring->member_count; i++)
-        if ((int)i != n->member && !node_linked(n, n->ring->members[i].id))
+        if (asked(n, i) && !node_linked(n, n->ring->members[i].id))
             return false;
     return true;
 }
@@ -80,7 +90,7 @@ static bool members_know(const struct node *n)
 {
     for (uint32_t i = 0; i < n->ring->member_count; i++) {
         const struct peer *p = node_peer(n, n->ring->members[i].id);
-        if ((int)i != n->member && !(p && p->knows_lives))
+        if (asked(n, i) && !(p && p->knows_lives))
             return false;
     }
     return true;
