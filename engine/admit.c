@@ -26,7 +26,7 @@ struct write {
     uint32_t dot_count;  /* of engine.dots: what the state sets in the clock; the minted one last */
     uint32_t fresh_dots; /* of these, not yet in the clock */
     uint32_t fresh_operations; /* of engine.noted, not yet in the table */
-    bool twin;                 /* a put whose operation has a dot already, and gets another */
+    uint8_t marks;             /* of a put's sibling: SIBLING_RETRIED, SIBLING_AGAIN */
 };
 
 static bool answer(struct engine *e, const struct store_request *r, int error)
@@ -540,8 +540,7 @@ static int put_write(struct engine *e, struct write *w, bool parked)
         return error;
     struct sibling sibling = {.dot = {self, engine_minted(e, w->partition) + 1},
                               .stamp = stamp_to_mint(e, r),
-                              .flags = (r->tombstone ? SIBLING_TOMBSTONE : 0) |
-                                       (r->first_stamp || w->twin ? SIBLING_RETRIED : 0),
+                              .flags = (r->tombstone ? SIBLING_TOMBSTONE : 0) | w->marks,
                               .value = r->tombstone ? slice_of(NULL, 0) : r->value};
     memcpy(sibling.op, r->op, OP_ID_BYTES);
     if (MUTANT(dot_before_log) && clock_add(&w->partition->clock, sibling.dot) != 0)
@@ -608,8 +607,11 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
      * after the second one was done through another coordinator. */
     struct known_operation known;
     bool found = !BARE && operation_known(e, r->partition, w.hash, &e->local, r->op, &known);
-    w.twin = found && known.live && (r->again || piece_alone(e, r->op));
-    if (found && !w.twin) {
+    bool once_more = found && known.live && (r->again || piece_alone(e, r->op));
+    w.marks = r->first_stamp ? SIBLING_RETRIED : 0;
+    if (once_more)
+        w.marks = known.mark | (r->again ? SIBLING_AGAIN : 0);
+    if (found && !once_more) {
         error = put_known(e, &w, &known);
         if (error)
             answer_known(e, r, error);
@@ -811,8 +813,8 @@ static int merge_view(struct engine *e, const struct store_request *r, uint64_t 
                       struct view *view)
 {
     int error = view_read(e, r->partition, hash, r->key, &e->local, view);
-    if (error != GT_EUNKNOWN || !r->pulled || r->record.bytes == 0 ||
-        !engine_filling(e, r->partition))
+    bool told = r->record.bytes > 0 || r->kind == STORE_REST;
+    if (error != GT_EUNKNOWN || !r->pulled || !told || !engine_filling(e, r->partition))
         return error;
     e->metrics.records_mended_count++;
     state_clear(&e->local);

@@ -313,9 +313,9 @@ struct engine_config {
 
 struct engine_identity {
     uint64_t node_id, incarnation, previous_incarnation;
-    struct lives lives; /* those two, and earlier ones */
     uint8_t cluster_id[16];
     uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
+    struct lives lives; /* those two, and earlier ones */
     bool lost; /* what makes its partitions fill is more than an unproven end of the log */
     bool open; /* one of them may still be behind: engine_whole was not called since */
 };

@@ -320,6 +320,7 @@ struct known_operation {
     struct dot dot; /* seq 0: one that is not known here, but included by name (version.h) */
     uint64_t stamp;
     bool live;
+    uint8_t mark;                       /* SIBLING_RETRIED, when it has that */
     const struct operation *superseded; /* its row; NULL: it is live, or included by name */
 };
 bool operation_known(const struct engine *e, uint32_t partition, uint64_t hash,

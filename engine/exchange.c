@@ -251,12 +251,21 @@ struct pull {
     bool unknown; /* a record here is bad: the clock would claim what is not sent */
 };
 
-/* The lowest dot live in the state that the asker lacks; seq 0: none. */
-static struct dot first_lacking(const struct engine *e)
+static bool logged(const struct dotlog *log, struct dot d)
 {
-    for (uint32_t i = 0; i < e->local.sibling_count; i++)
-        if (!clock_covers(&e->incoming_clock, e->local.siblings[i].dot))
-            return e->local.siblings[i].dot;
+    uint32_t at = dotlog_place(log, d);
+    return at < log->count && dot_compare(log->entries[at].dot, d) == 0;
+}
+
+/* The lowest dot live in the state that the asker lacks and the log has; seq 0: none. It may lack
+ * one that the log has not: its clock is older than what it has confirmed since. */
+static struct dot first_lacking(const struct engine *e, const struct dotlog *log)
+{
+    for (uint32_t i = 0; i < e->local.sibling_count; i++) {
+        struct dot d = e->local.siblings[i].dot;
+        if (!clock_covers(&e->incoming_clock, d) && logged(log, d))
+            return d;
+    }
     return (struct dot){{0, 0}, 0};
 }
 
@@ -276,7 +285,7 @@ static enum emitted entry_emit(struct pull *u, const struct dotlog_entry *entry,
     }
     enum emitted done = EMITTED_NOT;
     *stale = !live_in(&e->local, entry->dot);
-    if (!*stale && dot_compare(first_lacking(e), entry->dot) == 0) {
+    if (!*stale && dot_compare(first_lacking(e, &u->partition->log), entry->dot) == 0) {
         size_t bytes = key.bytes + view.record->bytes + 8;
         if (u->result->entry_count > 0 && e->scan.bytes + bytes > u->bytes_max) {
             done = EMITTED_FULL;

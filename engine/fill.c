@@ -314,8 +314,9 @@ static int rest_merge(struct engine *e, const struct store_request *r, bool park
         if (*over)
             return 0;
         run_pass(run, key);
-        /* Of a bad record nothing is known that the sender could have seen go. */
-        if (was_sent || record.bytes == 0)
+        /* Of a bad record nothing is known that the sender could have seen go; where the partition
+         * fills, what no source has is not there (RULES 16). */
+        if (was_sent || (record.bytes == 0 && !engine_filling(e, r->partition)))
             continue;
         struct store_request one = {.kind = STORE_REST,
                                     .partition = r->partition,

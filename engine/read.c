@@ -184,6 +184,7 @@ bool operation_known(const struct engine *e, uint32_t partition, uint64_t hash,
         out->dot = live->dot;
         out->stamp = live->stamp;
         out->live = true;
+        out->mark = live->flags & SIBLING_RETRIED;
         return true;
     }
     if (MUTANT(forget_superseded))

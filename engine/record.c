@@ -236,19 +236,33 @@ INLINE void sink_operations(struct sink *s, const struct history *h)
     }
 }
 
+INLINE uint32_t flagged_count(const struct state *state, uint8_t flag)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < state->sibling_count; i++)
+        count += (state->siblings[i].flags & flag) != 0;
+    return count;
+}
+
+/* The places of the siblings that have the flag. */
+INLINE void sink_flagged(struct sink *s, const struct state *state, uint8_t flag)
+{
+    sink_varint(s, flagged_count(state, flag));
+    for (uint32_t i = 0; i < state->sibling_count; i++)
+        if (state->siblings[i].flags & flag)
+            sink_varint(s, i);
+}
+
 /* Nothing for the many states to which no retry has come. */
 INLINE void sink_retried(struct sink *s, const struct state *state)
 {
-    uint32_t retried = 0;
-    for (uint32_t i = 0; i < state->sibling_count; i++)
-        retried += (state->siblings[i].flags & SIBLING_RETRIED) != 0;
-    if (retried == 0 && state->history.operation_count == 0)
+    bool again = flagged_count(state, SIBLING_AGAIN) > 0;
+    if (!again && flagged_count(state, SIBLING_RETRIED) == 0 && state->history.operation_count == 0)
         return;
-    sink_varint(s, retried);
-    for (uint32_t i = 0; i < state->sibling_count; i++)
-        if (state->siblings[i].flags & SIBLING_RETRIED)
-            sink_varint(s, i);
+    sink_flagged(s, state, SIBLING_RETRIED);
     sink_operations(s, &state->history);
+    if (again)
+        sink_flagged(s, state, SIBLING_AGAIN);
 }
 
 INLINE void sink_record(struct sink *s, const struct table *t, const struct state *state)
@@ -578,7 +592,7 @@ static int decode_siblings(struct decoder *d, struct state *out)
     return error;
 }
 
-static int decode_retried(struct decoder *d, struct state *out)
+static int decode_flagged(struct decoder *d, struct state *out, uint8_t flag)
 {
     uint32_t count;
     if (!next_count(&d->r, 1, out->sibling_count, &count))
@@ -587,10 +601,19 @@ static int decode_retried(struct decoder *d, struct state *out)
         uint64_t place = next_varint(&d->r);
         if (d->r.failed || place < next || place >= out->sibling_count)
             return GT_ECORRUPT;
-        out->siblings[place].flags |= SIBLING_RETRIED;
+        out->siblings[place].flags |= flag;
         next = place + 1;
     }
-    int error = decode_operations(d, &out->history);
+    return 0;
+}
+
+static int decode_retried(struct decoder *d, struct state *out)
+{
+    int error = decode_flagged(d, out, SIBLING_RETRIED);
+    if (!error)
+        error = decode_operations(d, &out->history);
+    if (!error && reader_left(&d->r) > 0)
+        error = decode_flagged(d, out, SIBLING_AGAIN);
     /* What has no dot includes no operation: it would be encoded as absent. */
     return !error && state_absent(out) ? GT_ECORRUPT : error;
 }

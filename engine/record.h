@@ -16,6 +16,8 @@
  *      when a sibling was minted by a retry, or the history names operations (version.h):
  *        varint retried siblings; each varint its place in the list above, ascending
  *        varint operations; each { 16 B operation id, u64 stamp }, ascending by id
+ *      when a sibling was stored again, behind those two:
+ *        varint siblings stored again; each varint its place, ascending
  *      ...     unknown trailing bytes are ignored (and covered by the checksum)
  *
  * The bytes are canonical: equal states encode to equal bytes. A plain 100-byte value written once

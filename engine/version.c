@@ -578,13 +578,13 @@ bool state_equal(const struct state *a, const struct state *b)
 /* ---- the one merge (RULES 2) ----------------------------------------------------------------- */
 
 /*
- * The sibling is an earlier attempt than one that was superseded, so it was never acknowledged. One
- * that is marked itself may have been, and may have seen whoever superseded the other: two
- * operations that are stored again above one another in turn would each take the other away.
+ * The sibling is another attempt at a write that was superseded. One that was stored again has seen
+ * what outranked it, and that may be whoever superseded the other: two operations that are stored
+ * again above one another in turn would each take the other away.
  */
 static bool twin_named(const struct history *h, const struct sibling *s)
 {
-    return !(s->flags & SIBLING_RETRIED) && history_names(h, s->op) && !MUTANT(keep_twin);
+    return !(s->flags & SIBLING_AGAIN) && history_names(h, s->op) && !MUTANT(keep_twin);
 }
 
 /*

@@ -89,9 +89,9 @@ enum sibling_flag {
     SIBLING_EXPIRES = 2,   /* expires_at_ms and expiry_dot are present */
     SIBLING_ELIDED = 4,    /* in a piece of a large state only, never at rest: the value travelled
                               in an earlier piece */
-    SIBLING_RETRIED = 128, /* minted when its operation was tried again, or stored once more above
-                              what outranked it. Bytes tell it elsewhere than in their flags
-                              (record.h); clients are not shown it */
+    /* Bytes tell these elsewhere than in their flags (record.h); clients are not shown them. */
+    SIBLING_AGAIN = 64,    /* stored once more above what outranked it (RULES 12) */
+    SIBLING_RETRIED = 128, /* minted when its operation was tried again */
 };
 
 struct sibling {
@@ -141,8 +141,8 @@ bool state_equal(const struct state *a, const struct state *b);
  *   keep a sibling d of local     iff  d is live in incoming, or d is not in H(incoming); and, when
  *                                      incoming_clock is given (states of a pull), d is not in
  *                                      incoming_clock unless live in incoming.
- * A sibling that is live on one side alone, and was not minted by a retry itself, is not kept
- * either when the other side's history names its operation. The history of the result is the join.
+ * A sibling that is live on one side alone, and was not stored AGAIN, is not kept either when the
+ * other side's history names its operation. The history of the result is the join.
  * A clock may be NULL: then it covers nothing. local_clock is not used when local->unknown.
  *
  * An ELIDED sibling of incoming must be live with its value in local, or not be kept: otherwise

@@ -12,6 +12,8 @@
  * Of a large record the others lend the digest alone. Where it is that of our own record they have
  * lent that; otherwise they are asked once more, for the whole.
  *
+ * When one owner has nothing and another has, those that have are asked once more (ask_twice).
+ *
  * When the answers differ, the owners that lack part of the merged state are sent it
  * (coord_repair.c). A session or blocking get is answered when it is at w owners, so that whoever
  * reads later finds it; any other at once, UNSETTLED (RULES 18).
@@ -241,7 +243,7 @@ static bool get_new_enough(struct node *n, const struct slot *s)
 
 static struct msg_sibling sibling_shown(const struct sibling *from)
 {
-    return (struct msg_sibling){.flags = from->flags & ~SIBLING_RETRIED,
+    return (struct msg_sibling){.flags = from->flags & ~(SIBLING_RETRIED | SIBLING_AGAIN),
                                 .stamp = from->stamp,
                                 .dot = from->dot,
                                 .value = from->value};
@@ -346,6 +348,36 @@ static void get_finish(struct node *n, uint64_t id, struct slot *s, bool degrade
     }
 }
 
+/*
+ * One owner has nothing of the key and another has: the one may have reaped what the other had not
+ * merged yet when it was asked. Before anybody reaped every owner had the tombstone (RULES 19), so
+ * who is asked once more now shows it, or nothing. True when they are to be asked, under another
+ * id, so that no copy of an answer to the first question passes for one to the second.
+ */
+static bool ask_twice(struct node *n, uint64_t *id, struct slot *s)
+{
+    bool nothing = false, something = false;
+    for (uint32_t i = 0; i < s->quorum.total; i++) {
+        bool answered = s->quorum.state[i] == QUORUM_ANSWERED;
+        nothing |= answered && s->get.shares[i].bytes.bytes == 0;
+        something |= answered && s->get.shares[i].bytes.bytes > 0;
+    }
+    if (!nothing || !something || s->get.twice || s->expired || MUTANT(ask_once))
+        return false;
+    s->get.twice = true;
+    *id = slots_renew(n->slots, *id);
+    for (uint32_t i = 0; i < s->quorum.total; i++) {
+        struct share *share = &s->get.shares[i];
+        if (s->quorum.state[i] == QUORUM_FAILED ||
+            (s->quorum.state[i] == QUORUM_ANSWERED && share->bytes.bytes == 0))
+            continue;
+        blob_unref(share->hold);
+        *share = (struct share){0};
+        s->quorum.state[i] = QUORUM_UNTRIED;
+    }
+    return true;
+}
+
 static void get_fail(struct node *n, uint64_t id, struct slot *s, const char *text,
                      struct gt_effects *fx)
 {
@@ -377,6 +409,8 @@ void get_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
             coord_end(n, id, s);
             return;
         }
+        if (ask_twice(n, &id, s))
+            continue;
         if (get_new_enough(n, s)) {
             get_finish(n, id, s, verdict == QUORUM_PART, fx);
             return;

@@ -327,8 +327,10 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
     if (s->head.flags & REQUEST_RETRY)
         s->spread.flags |= REQUEST_ASKED;
     hlc_observe(&n->hlc, r->stamp, n->wall_us);
-    if (put_outranked(n, id, s, r->outranking_stamp, slice_blob(r->outranking), slice_of(NULL, 0),
-                      fx))
+    /* What outranks it here goes along, and whoever has that says so too. Alone with it nothing is
+     * stored again: an owner that is cut off would leave attempts behind which nobody knows. */
+    if (s->quorum.need == 1 && put_outranked(n, id, s, r->outranking_stamp,
+                                             slice_blob(r->outranking), slice_of(NULL, 0), fx))
         return;
     /* Others may be linked again since they were counted as failed. */
     quorum_init(&s->quorum, s->quorum.total, s->quorum.need);

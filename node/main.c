@@ -94,11 +94,10 @@ static error_t option_take(int key, char *text, struct argp_state *state)
         return 0;
     case OPTION_LABEL:
     case OPTION_REPLACE:
-        if (o->label && (o->replace || key == OPTION_REPLACE))
-            program_usage(
-                "--replace LABEL says the label: --label and another --replace are too much");
-        o->replace = key == OPTION_REPLACE;
-        o->label = label_take(o->replace ? "replace" : "label", text);
+        if (o->label && (o->replace || key == OPTION_REPLACE) && strcmp(o->label, text) != 0)
+            program_usage("--replace LABEL says the label: %s and %s are two", o->label, text);
+        o->replace = o->replace || key == OPTION_REPLACE;
+        o->label = label_take(key == OPTION_REPLACE ? "replace" : "label", text);
         if (strcmp(text, MANAGER_LABEL) == 0)
             program_usage("--%s %s: that is what the manager is called",
                           o->replace ? "replace" : "label", text);

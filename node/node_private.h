@@ -235,6 +235,7 @@ struct slot {
         } put;
         struct {
             struct slice min_context; /* what the answer must include; from body, then min_left */
+            bool twice;               /* those that had something were asked once more */
             struct blob *min_left;
             struct share shares[REPLICAS_MAX];
         } get;

@@ -197,11 +197,11 @@ static void ask(struct node *n, uint64_t id, struct slot *s, struct slice clock,
         pull_fail(n, id, s, GT_EUNREACHABLE, fx);
         return;
     }
-    s->pull.stage = PULL_ASKED;
-    /* A reply to an earlier question of this pull, late or doubled, must not pass for the one to
-     * this: its run is another, and what it does not have is not gone. */
+    /* A name of its own for every question: a late copy of the answer to the one before would say
+     * of another run that it is all there is. */
     if (!MUTANT(take_late_run))
         id = slots_renew(n->slots, id);
+    s->pull.stage = PULL_ASKED;
     slots_set_deadline(n->slots, id, n->now_us + PULL_SILENT_US);
     struct msg m = node_message(n, MSG_PULL, id);
     m.pull.head.priority = 1;

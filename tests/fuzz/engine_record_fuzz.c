@@ -118,6 +118,8 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t capacity)
         }
         if (index > 3 && i % 3 == 0)
             sibling.flags |= SIBLING_RETRIED;
+        if (index > 5 && i % 5 == 0)
+            sibling.flags |= SIBLING_AGAIN;
         gt_assert(state_add(&s, &sibling) == 0);
         if (i % 2)
             gt_assert(history_raise(&s.history, actor, i) == 0);

@@ -16,14 +16,21 @@ cluster_start $nodes --replicas 3 || fail "the cluster did not start"
 ops_per_s_min=500
 ! nm "$bin/gtstore-node" 2>/dev/null | grep -q __asan_init || ops_per_s_min=100
 faults_min=$(((seconds * 20 + 59) / 60))
-replaces=
-! "$bin/gtstore-node" --help | grep -q -- --replace || replaces=1
 
 RANDOM=$seed # drawn from in this shell alone, so that it goes on
 
 declare -A faults=()
 # How long a fault lasts, in tenths of a second: nothing depends on it.
 last() { sleep "$(printf '%d.%d' $(($1 / 10)) $(($1 % 10)))"; } # nanosleep_seam: the length of a fault
+
+wait_down() { # LABEL: until the manager says so
+  local i
+  for ((i = 0; i < 100; i++)); do
+    [ "$(admin -o json nodes | jq -r --arg l "$1" '.nodes[] | select(.label == $l) | .state')" != down ] || return 0
+    sleep 0.1
+  done
+  fail "$1 does not count as down"
+}
 
 fault() { # KIND LABEL TENTHS
   local kind=$1 label=$2 tenths=$3
@@ -45,6 +52,7 @@ fault() { # KIND LABEL TENTHS
       daemon_kill "$label"
       rm -rf "${scratch:?}/$label"
       last "$tenths"
+      wait_down "$label" # its place is free only then
       node_start "$label" --replace "$label" || fail "$label did not come back empty"
       return
       ;;
@@ -62,7 +70,7 @@ began=$SECONDS began_ns=$(date +%s%N)
 wiped=
 while [ $((SECONDS - began)) -lt "$seconds" ]; do
   draw=$((RANDOM % 100)) label=node$((1 + RANDOM % nodes)) tenths=$((1 + RANDOM % 12))
-  if [ -n "$replaces" ] && [ -z "$wiped" ] && [ $((SECONDS - began)) -ge $((seconds / 3)) ]; then
+  if [ -z "$wiped" ] && [ $((SECONDS - began)) -ge $((seconds / 3)) ]; then
     wiped=1
     fault wipe "$label" "$tenths"
   elif [ $draw -lt 45 ]; then

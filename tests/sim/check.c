@@ -241,10 +241,11 @@ static bool surely_superseded(const struct run *run, const struct op *d, const s
         return false;
     if (history_covers(&d->returned, s->dot))
         return true;
-    /* A dot that its write was told of would have been covered with all the rest. Of a put that two
-     * coordinators minted which did not reach one another, and that reached w with guests, no owner
-     * can have promised anything to both. */
-    return write->end == OP_DONE && write->guests == 0 &&
+    /* A dot that its write was told of would have been covered with all the rest. (Of an attempt
+     * that is known by name alone nothing is told: then that is what its session had seen before.)
+     * Of a put that two coordinators minted which did not reach one another, and that reached w
+     * with guests, no owner can have promised anything to both. */
+    return write->end == OP_DONE && write->guests == 0 && !op_over_before(d, write) &&
            !history_covers(&write->returned, s->dot) && includes_returned(&d->returned, write);
 }
 

@@ -5,9 +5,8 @@
  * 1. A put u, acked, that ended before a trusted `all` read r began: r shows u, or some write that
  *    may exist and began before r ended may have superseded u.
  *    Where deletes are reaped one may go, but not from beside a value that it outranks: while
- * nothing may have superseded it no trusted read answers a put that began before the delete ended
- * and whose stamp is below that of its tombstone. (A later one may find the tombstone gone, with
- * all that it outranked; and have a lower stamp when wall clocks went back.)
+ * nothing may have superseded it no trusted read answers a value whose stamp is below that of its
+ * tombstone.
  * 2. No sibling that an acked put has surely superseded is shown by a trusted read that began after
  *    the put ended, nor live in an owner's replica in the end (superseded_back; check_resurrection
  *    does the same for deletes). What a plain put returned names what it covered.
@@ -101,24 +100,19 @@ static uint64_t tombstone_stamp(const struct run *run, const struct key_ops *k, 
     return lowest;
 }
 
-/* What a get answers of what the read shows; NULL: nothing. */
-static const struct shown *answered(const struct op *read)
+/* The read answers a value below the stamp, of a put that was done before the delete was: one that
+ * was minted later may have found the tombstone reaped. */
+static bool answers_below(const struct run *run, const struct op *read, const struct op *d,
+                          uint64_t stamp)
 {
-    const struct shown *highest = NULL;
+    const struct shown *winner = NULL;
     for (uint32_t i = 0; i < read->shown_count; i++)
-        if (!highest || read->shown[i].stamp > highest->stamp)
-            highest = &read->shown[i];
-    return highest;
-}
-
-/* The read answers a put, no later than the delete, that the delete's tombstone outranks. */
-static bool answers_outranked(const struct run *run, const struct op *d, uint64_t stamp,
-                              const struct op *read)
-{
-    const struct shown *s = answered(read);
-    if (!s || s->stamp >= stamp || s->write == 0 || s->write > run->op_count)
+        if (!winner || read->shown[i].stamp > winner->stamp)
+            winner = &read->shown[i];
+    if (!winner || winner->stamp >= stamp || winner->tombstone)
         return false;
-    return run->ops[s->write - 1].begin_us <= d->end_us;
+    const struct op *w = shown_write(run, read->key, winner);
+    return w && w->end == OP_DONE && w->end_us <= d->end_us;
 }
 
 static bool delete_vanished(const struct story *story, const struct key_ops *k, struct finding *out)
@@ -132,7 +126,7 @@ static bool delete_vanished(const struct story *story, const struct key_ops *k, 
         for (uint32_t j = 0; j < k->read_count && stamp != UINT64_MAX; j++) {
             const struct op *read = k->reads[j];
             if (!op_over_before(d, read) || until_us < read->end_us ||
-                !answers_outranked(story->run, d, stamp, read))
+                !answers_below(story->run, read, d, stamp))
                 continue;
             return finding_set(out, "causality", "%s is gone from beside what it outranks: %s",
                                op_text(d).text, op_text(read).text);

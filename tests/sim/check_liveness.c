@@ -23,12 +23,12 @@ static bool unanswered(const struct run *run, struct finding *out)
 {
     for (uint64_t i = 0; i < run->op_count; i++) {
         const struct op *op = &run->ops[i];
-        if (op->deadline_us > UINT64_MAX - LIVENESS_GRACE_US)
+        if (op->deadline_us > UINT64_MAX - LIVENESS_GRACE_US - run->client_pause_us)
             continue;
         if (op->end == OP_OPEN)
             return finding_set(out, "liveness", "%s was never answered; its deadline is %" PRIu64,
                                op_text(op).text, op->deadline_us);
-        if (op->end_us > op->deadline_us + LIVENESS_GRACE_US)
+        if (op->end_us > op->deadline_us + LIVENESS_GRACE_US + run->client_pause_us)
             return finding_set(out, "liveness",
                                "%s was answered too late; its deadline is %" PRIu64,
                                op_text(op).text, op->deadline_us);

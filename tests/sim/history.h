@@ -83,7 +83,9 @@ struct run {
     bool verified;         /* gtstore-admin verify was played in the end, and says: */
     bool verify_equal;
     char verify_text[400];
-    bool alike; /* every owner of every key held the same, before and after that */
+    bool alike;               /* every owner of every key held the same, before and after that */
+    uint64_t client_pause_us; /* the longest time for which a client stood still, and heard of no
+                                 deadline */
     bool reaps; /* tombstones are reaped (RULES 19): with a deleted key its history may go */
 };
 

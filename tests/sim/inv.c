@@ -228,7 +228,8 @@ static void not_held(struct sim *s, uint32_t host, uint32_t partition, const str
 }
 
 /* Every owner that runs has all of the dot's actor up to it. What the others have their owners'
- * confirmations said; they are asked when they run again. */
+ * confirmations said; they are asked when they run again. So it is with one that fills, which had
+ * it when it confirmed, and votes no more until it has pulled from those that reaped (RULES 7). */
 static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
 {
     const struct ring *ring = sim_ring(s);
@@ -241,7 +242,7 @@ static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
         if (member < 0 || ring_slot(ring, partition, (uint32_t)member) < 0)
             continue;
         engine_partition(e, partition, &p);
-        if (!clock_base_covers(p.clock, d))
+        if (!engine_filling(e, partition) && !clock_base_covers(p.clock, d))
             return false;
     }
     return true;

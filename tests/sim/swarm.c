@@ -459,6 +459,8 @@ static void fault_strike(void *arg, struct sim *sim, uint64_t value)
         loop_turn(w, sim, f->for_us << 16 | f->value << 8 | f->a);
         break;
     case FAULT_PAUSE:
+        if (sim_role(sim, f->a) == SIM_CLIENT && f->for_us > w->run.client_pause_us)
+            w->run.client_pause_us = f->for_us;
         sim_pause(sim, f->a, until_us);
         break;
     case FAULT_CUT:

@@ -965,9 +965,39 @@ static void test_random_deletes_go_and_stay_away(void **state)
     }
 }
 
+/* The clock with which a replica asks may be older than the one that it told meanwhile, by which
+ * the log has forgotten one of a key's siblings: the key is sent for the others. */
+static void test_a_key_is_sent_although_its_lowest_sibling_was_forgotten(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole = false;
+    replica_new(&a, 1);
+    replica_new(&b, 2);
+    struct store_request write = {.kind = STORE_PUT, .key = slice_text("k")};
+    write.value = slice_text("one");
+    call_ok(&a, write);
+    struct blob *before = clock_of(&b);
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b); /* it has the first one */
+    assert_int_equal(log_of(&a), 0);
+    write.value = slice_text("two"); /* seen nothing: it stands beside */
+    call_ok(&a, write);
+    struct store_result reply =
+        call(&a, (struct store_request){.kind = STORE_PULL, .clock = slice_blob(before)});
+    assert_int_equal(reply.result, 0);
+    assert_false(reply.whole);
+    assert_int_equal(reply.entry_count, 1);
+    store_result_release(&reply);
+    blob_unref(before);
+    replica_free(&a);
+    replica_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_key_is_sent_although_its_lowest_sibling_was_forgotten),
         cmocka_unit_test(test_a_tombstone_goes_when_the_other_has_it),
         cmocka_unit_test(test_what_was_reaped_stays_so_through_crash_and_checkpoint),
         cmocka_unit_test(test_nobody_reads_that_it_went_before_that_is_durable),

@@ -392,6 +392,32 @@ static void test_a_bad_record_is_mended_and_its_dots_are_not_believed(void **sta
     replica_free(&b);
 }
 
+/* Its tombstone was reaped at the others, or nobody else ever had it: nothing can be brought for
+ * it. */
+static void test_a_bad_record_that_no_source_has_goes(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    replica_new(&a, 17);
+    replica_new(&b, 18);
+    put(&a, "good", "two");
+    pull_whole(&b, &a);
+    put(&a, "bad", "one");
+    replica_rest(&a);
+    rot(&a, "bad");
+    pull_whole(&a, &b); /* as long as it does not fill nothing is taken from it */
+    assert_value(&a, "bad", "?");
+    call_ok(&a, (struct store_request){.kind = STORE_FILL, .fill = FILL_ROT});
+    pull_whole(&a, &b);
+    assert_value(&a, "bad", "");
+    fill_end(&a);
+    replica_rest(&a);
+    assert_value(&a, "bad", "");
+    assert_same(&a, &b);
+    replica_free(&a);
+    replica_free(&b);
+}
+
 static void test_no_dot_is_minted_twice_when_the_clock_was_given_up(void **state)
 {
     (void)state;
@@ -550,6 +576,7 @@ int main(void)
         cmocka_unit_test(test_a_folder_may_be_born_filling_once),
         cmocka_unit_test(test_the_owners_pulled_from_are_remembered),
         cmocka_unit_test(test_a_bad_record_is_mended_and_its_dots_are_not_believed),
+        cmocka_unit_test(test_a_bad_record_that_no_source_has_goes),
         cmocka_unit_test(test_no_dot_is_minted_twice_when_the_clock_was_given_up),
         cmocka_unit_test(test_what_the_sender_has_seen_go_goes),
         cmocka_unit_test(test_a_run_that_goes_on_says_nothing_of_what_lies_behind_it),

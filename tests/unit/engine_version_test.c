@@ -1058,21 +1058,19 @@ static void twins_converge_whatever_meets_first(void **unused)
                 memset(s.op, (int)prng_below(&p, 6) + 1, OP_ID_BYTES);
                 s.stamp = 1 + prng_below(&p, 50);
                 const struct sibling *live = live_of(at, s.op);
-                uint32_t knowing = 0;
+                bool over = false; /* another attempt was superseded somewhere */
                 for (uint32_t i = 0; i < 3; i++)
-                    knowing += history_names(&replicas[i].history, s.op) ||
-                               (i != r && live_of(&replicas[i], s.op));
-                /* Two of three know it, or this one: nothing is minted. And nobody has seen what he
-                 * is about to write. */
-                if (!live && (knowing > 1 || history_names(&at->history, s.op) ||
-                              live_of(&replicas[from], s.op)))
+                    over |= history_names(&replicas[i].history, s.op);
+                /* An attempt is not minted after the next one; and nobody has seen what he is about
+                 * to write. */
+                if (!live && (over || live_of(&replicas[from], s.op)))
                     continue;
                 if (minted[s.op[0]]++ > 0)
                     s.flags |= SIBLING_RETRIED;
                 assert_int_equal(version_read_context(&replicas[from], NULL, &context), 0);
                 bool plain = prng_below(&p, 3) == 0;
                 if (live) { /* it is outranked, and stored again above */
-                    s.flags |= SIBLING_RETRIED;
+                    s.flags = (live->flags & SIBLING_RETRIED) | SIBLING_AGAIN;
                     s.stamp = 50 + seq[0] + seq[1] + seq[2];
                     plain = true;
                 } else if (history_names(&context, s.op)) {
@@ -1096,7 +1094,7 @@ static void twins_converge_whatever_meets_first(void **unused)
         }
         for (int i = 0; i < 3; i++)
             for (uint32_t j = 0; j < replicas[i].sibling_count; j++)
-                assert_false(!(replicas[i].siblings[j].flags & SIBLING_RETRIED) &&
+                assert_false(!(replicas[i].siblings[j].flags & SIBLING_AGAIN) &&
                              history_names(&replicas[i].history, replicas[i].siblings[j].op));
         assert_true(state_equal(&replicas[0], &replicas[1]));
         assert_true(state_equal(&replicas[0], &replicas[2]));
