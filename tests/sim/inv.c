@@ -35,14 +35,16 @@ struct heirs {
     struct dot dots[];
 };
 
-#define HEIRS_KEPT 8
+/* Those that were seen first lead on from write to write, the newest lead there at once. */
+#define HEIRS_KEPT  16
+#define HEIRS_FIRST 8
 
 struct inv_dot {
     struct dot dot;
     uint32_t key;
     uint32_t held;                   /* bit of a host: seen to be held in its present life */
     bool reaped;                     /* somewhere, by right */
-    struct heirs *heirs[HEIRS_KEPT]; /* where it was seen to be superseded, the last few times */
+    struct heirs *heirs[HEIRS_KEPT]; /* where it was seen to be superseded */
     uint32_t heirs_seen;
 };
 
@@ -155,6 +157,11 @@ static struct heirs *heirs_of(struct inv_keys *k, const struct state *state)
     return h;
 }
 
+static uint32_t heirs_place(uint32_t seen)
+{
+    return seen < HEIRS_KEPT ? seen : HEIRS_FIRST + seen % (HEIRS_KEPT - HEIRS_FIRST);
+}
+
 static void state_learn(struct sim *s, struct inv_keys *k, const struct state *state, uint32_t key)
 {
     for (uint32_t i = 0; i < state->sibling_count; i++)
@@ -172,7 +179,7 @@ static void state_learn(struct sim *s, struct inv_keys *k, const struct state *s
         for (uint32_t j = 0; j < HEIRS_KEPT; j++)
             told |= d->heirs[j] == heirs;
         if (!told)
-            d->heirs[d->heirs_seen++ % HEIRS_KEPT] = heirs;
+            d->heirs[heirs_place(d->heirs_seen++)] = heirs;
     }
 }
 
