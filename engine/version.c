@@ -811,10 +811,23 @@ static void history_hide(struct history *h, struct dot d)
         dots_remove(h->exact, &h->exact_count, at, at + 1);
 }
 
+/* What of the other are dots, and not the names of operations. */
+static int dots_join(struct history *h, const struct history *from)
+{
+    int error = 0;
+    for (uint32_t i = 0; !error && i < from->vector_count; i++)
+        error = history_raise(h, from->vector[i].actor, from->vector[i].seq);
+    for (uint32_t i = 0; !error && i < from->exact_count; i++)
+        error = history_add(h, from->exact[i]);
+    return error;
+}
+
 int version_read_context(const struct state *s, const struct sibling *winner_only,
-                         struct history *out)
+                         const struct history *seen, struct history *out)
 {
     int error = history_copy(out, &s->history);
+    if (!error && seen)
+        error = dots_join(out, seen);
     for (uint32_t i = 0; i < s->sibling_count && !error; i++) {
         const struct sibling *sibling = &s->siblings[i];
         bool shown = !winner_only || sibling == winner_only || same_operation(sibling, winner_only);

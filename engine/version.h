@@ -177,9 +177,13 @@ int version_put(const struct state *local, const struct history *context, bool p
  * `winner` was shown, H(s) without the dots of siblings that were not: a vector entry that covers
  * an unshown dot (a, q) is lowered to q-1, and shown dots above it are added exactly. Siblings with
  * the winner's operation id count as shown. 0 or GT_ENOMEM.
+ *
+ * seen: what the reader has seen before, NULL = nothing; its dots are in the context as well, but
+ * for those of siblings that are not shown now. The state need not name them all: what superseded
+ * one was written, perhaps, by somebody who had not heard of it (ARCHITECTURE, INV).
  */
 int version_read_context(const struct state *s, const struct sibling *winner_only,
-                         struct history *out);
+                         const struct history *seen, struct history *out);
 
 /*
  * The context as clients hold it: opaque, versioned, checksummed, bound to its key.

@@ -402,12 +402,12 @@ static void search_step(struct search *search, uint32_t pair)
         search_put(search, packed, r, &states[r], sets[r], NULL, false);
         for (uint32_t q = 0; q < 2; q++) {
             const struct sibling *winner = state_winner(&states[q]);
-            assert_int_equal(version_read_context(&states[q], NULL, &context), 0);
+            assert_int_equal(version_read_context(&states[q], NULL, NULL, &context), 0);
             assert_true(covered_set(w, &context) == sets[q].seen);
             search_put(search, packed, r, &states[r], sets[r], &context, false);
             if (!winner)
                 continue;
-            assert_int_equal(version_read_context(&states[q], winner, &context), 0);
+            assert_int_equal(version_read_context(&states[q], winner, NULL, &context), 0);
             uint64_t shown = covered_set(w, &context), won = 0;
             for (uint32_t i = 0; i < w->count; i++)
                 if (dot_compare(w->dots[i], winner->dot) == 0)
@@ -583,7 +583,7 @@ static void model_read(struct model *m, struct replica *r)
 {
     const struct sibling *winner = state_winner(&r->state);
     bool all = !winner || prng_below(&m->prng, 2);
-    assert_int_equal(version_read_context(&r->state, all ? NULL : winner, &m->returned), 0);
+    assert_int_equal(version_read_context(&r->state, all ? NULL : winner, NULL, &m->returned), 0);
     assert_history_normal(&m->returned);
     uint64_t shown = covered_set(&m->world, &m->returned);
     assert_true((shown & ~r->sets.seen) == 0);
@@ -852,7 +852,7 @@ static void f12_a_context_does_not_cover_what_nobody_read(void **unused)
 {
     (void)unused;
     struct state absent = {0}, first = {0}, both = {0}, after = {0};
-    struct history returned = {0}, again = {0}, read = {0};
+    struct history returned = {0}, again = {0}, read = {0}, seen = {0};
     put(&absent, NULL, false, write_of(A, 1, "of one"), &first, NULL);
     put(&first, NULL, false, write_of(A, 2, "of two"), &both, &returned);
     assert_int_equal(both.sibling_count, 2);
@@ -869,13 +869,23 @@ static void f12_a_context_does_not_cover_what_nobody_read(void **unused)
     assert_false(history_covers(&again, (struct dot){A, 1}));
 
     /* A reader that was shown the winner alone does not kill the other either. */
-    assert_int_equal(version_read_context(&both, state_winner(&both), &read), 0);
+    assert_int_equal(version_read_context(&both, state_winner(&both), NULL, &read), 0);
     put(&both, &read, false, write_of(B, 1, "of a reader"), &after, NULL);
     assert_non_null(state_find(&after, (struct dot){A, 1}));
     assert_null(state_find(&after, (struct dot){A, 2}));
 
+    /* Nor when it has seen both before: what it is not shown now it does not replace. But for what
+     * is dead here, and may not be elsewhere. */
+    history_clear(&seen);
+    assert_int_equal(history_add(&seen, (struct dot){A, 1}), 0);
+    assert_int_equal(history_add(&seen, (struct dot){C, 5}), 0);
+    assert_int_equal(version_read_context(&both, state_winner(&both), &seen, &read), 0);
+    assert_false(history_covers(&read, (struct dot){A, 1}));
+    assert_true(history_covers(&read, (struct dot){A, 2}));
+    assert_true(history_covers(&read, (struct dot){C, 5}));
+
     /* A reader that was shown both replaces both. */
-    assert_int_equal(version_read_context(&both, NULL, &read), 0);
+    assert_int_equal(version_read_context(&both, NULL, NULL, &read), 0);
     put(&both, &read, false, write_of(B, 1, "of a merger"), &after, NULL);
     assert_int_equal(after.sibling_count, 1);
     state_close(&first);
@@ -884,6 +894,7 @@ static void f12_a_context_does_not_cover_what_nobody_read(void **unused)
     history_close(&returned);
     history_close(&again);
     history_close(&read);
+    history_close(&seen);
 }
 
 /* ---- puts ------------------------------------------------------------------------------------ */
@@ -938,7 +949,7 @@ static void one_operation_minted_twice_counts_as_one(void **unused)
     assert_false(state_shown(&s, 0));
     assert_true(state_shown(&s, 1) && state_shown(&s, 2));
 
-    assert_int_equal(version_read_context(&s, state_winner(&s), &context), 0);
+    assert_int_equal(version_read_context(&s, state_winner(&s), NULL, &context), 0);
     assert_true(history_covers(&context, one.dot) && history_covers(&context, two.dot));
     assert_false(history_covers(&context, other.dot));
 
@@ -968,7 +979,8 @@ static void a_twin_that_nobody_saw_is_superseded_by_name(void **unused)
     put(&(struct state){0}, NULL, true, told, &again, &returned);
     assert_true(history_names(&returned, told.op) && !history_names(&again.history, told.op));
     for (int all = 0; all < 2; all++) {
-        assert_int_equal(version_read_context(&again, all ? NULL : &again.siblings[0], &seen), 0);
+        assert_int_equal(version_read_context(&again, all ? NULL : &again.siblings[0], NULL, &seen),
+                         0);
         assert_true(history_names(&seen, told.op));
         put(&again, &seen, false, write_of(B, 2, "over"), &over, &returned);
         assert_true(history_names(&over.history, told.op) && history_names(&returned, told.op));
@@ -1067,7 +1079,7 @@ static void twins_converge_whatever_meets_first(void **unused)
                     continue;
                 if (minted[s.op[0]]++ > 0)
                     s.flags |= SIBLING_RETRIED;
-                assert_int_equal(version_read_context(&replicas[from], NULL, &context), 0);
+                assert_int_equal(version_read_context(&replicas[from], NULL, NULL, &context), 0);
                 bool plain = prng_below(&p, 3) == 0;
                 if (live) { /* it is outranked, and stored again above */
                     s.flags = (live->flags & SIBLING_RETRIED) | SIBLING_AGAIN;
@@ -1177,7 +1189,7 @@ static void a_read_of_the_winner_lowers_the_vector_below_what_it_hides(void **un
     assert_int_equal(state_add(&s, &first), 0);
     assert_int_equal(history_raise(&s.history, A, 8), 0);
     assert_int_equal(history_raise(&s.history, B, 1), 0);
-    assert_int_equal(version_read_context(&s, state_winner(&s), &read), 0);
+    assert_int_equal(version_read_context(&s, state_winner(&s), NULL, &read), 0);
     assert_int_equal(read.vector_count, 1);
     assert_int_equal(read.vector[0].seq, 4);
     assert_int_equal(read.exact_count, 1);

@@ -1175,7 +1175,7 @@ static void read_answer(struct op *o, const struct state *seen)
             op_show(o, &shown);
     }
     o->shown_total = state_shown_count(seen);
-    assert_int_equal(version_read_context(seen, o->all ? NULL : winner, &o->returned), 0);
+    assert_int_equal(version_read_context(seen, o->all ? NULL : winner, NULL, &o->returned), 0);
 }
 
 static void store_read(struct store *s, struct op *o)
