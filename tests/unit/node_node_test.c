@@ -1261,6 +1261,30 @@ static void test_an_owner_that_was_away_pulls_what_it_missed(void **state)
     world_free(w);
 }
 
+/* What it missed comes as fast as it stores it, and no faster (scylladb #4935: a node that returned
+ * was flooded by all who kept something for it). */
+static void test_a_returning_owner_is_not_flooded(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 64});
+    world_start(w);
+    host_kill(w, 2);
+    for (int i = 0; i < 200; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(put(w, i % 2, key, "v")->error, 0);
+    }
+    w->hosts[2].log_held = true; /* it can store nothing yet */
+    host_restart(w, 2);
+    pass(w, 2500000);
+    /* Of eight partitions at the most, of 64. */
+    assert_in_range(node_metrics(w->hosts[2].n)->pulled_states_count, 1, 60);
+    w->hosts[2].log_held = false;
+    pass(w, 8000000);
+    assert_int_equal(node_metrics(w->hosts[2].n)->pulled_states_count, 200);
+    world_free(w);
+}
+
 /* ---- reaping (RULES 19) ---- */
 
 static uint64_t records_of(struct world *w, int host, const char *key)
@@ -3833,6 +3857,7 @@ int main(void)
         cmocka_unit_test(test_a_silent_owner_makes_a_get_ask_the_next_one),
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
         cmocka_unit_test(test_an_owner_that_was_away_pulls_what_it_missed),
+        cmocka_unit_test(test_a_returning_owner_is_not_flooded),
         cmocka_unit_test(test_a_tombstone_that_all_owners_have_is_reaped),
         cmocka_unit_test(test_no_tombstone_goes_while_an_owner_lacks_it),
         cmocka_unit_test(test_an_only_owner_reaps_by_itself),
