@@ -1036,7 +1036,7 @@ static void of_two_stored_again_the_later_delete_takes_both(void **unused)
     /* A context that has seen the one: likewise, where the one has never been. */
     two.stamp = 19;
     put(&(struct state){0}, NULL, true, two, &there, &returned);
-    assert_int_equal(version_read_context(&here, NULL, &returned), 0);
+    assert_int_equal(version_read_context(&here, NULL, NULL, &returned), 0);
     struct sibling later = write_of(C, 1, "later");
     later.stamp = 20;
     put(&(struct state){0}, &returned, false, later, &out, &other.history);
