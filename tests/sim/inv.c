@@ -290,12 +290,17 @@ static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t
     if (state_read(s, host, partition, key, &state, &view)) {
         struct engine_partition p;
         engine_partition(s->hosts[host].engine, partition, &p);
+        /* All that went first: of what they descend from some are named by no state here. */
+        for (uint32_t i = 0; reaping && i < k->dot_count; i++) {
+            struct inv_dot *d = &k->dots[i];
+            d->reaped |= d->key == key && clock_covers(p.clock, d->dot) &&
+                         !history_covers(&state.history, d->dot) &&
+                         may_be_reaped(s, partition, d->dot);
+        }
         for (uint32_t i = 0; i < k->dot_count; i++) {
             struct inv_dot *d = &k->dots[i];
             if (d->key != key || !clock_covers(p.clock, d->dot))
                 continue;
-            d->reaped |= reaping && !history_covers(&state.history, d->dot) &&
-                         may_be_reaped(s, partition, d->dot);
             bool included = includes(k, &state, d);
             if (!included && clock_closes(p.clock, d->dot.actor) && nobody_has(s, partition, d))
                 included = d->reaped = true;
