@@ -408,7 +408,7 @@ static int put_known(struct engine *e, const struct write *w, const struct known
     /* Whoever was minted after the others were asked in vain has a twin: both have been seen now.
      */
     if (!error)
-        error = history_name(&e->returned, r->op, known->stamp);
+        error = history_name(&e->returned, r->op, known->stamp, 0);
     if (!error && known->superseded)
         error = noted_add(e, known->superseded);
     if (error)

@@ -188,6 +188,7 @@ struct store_request {
      * the one to merge. Encoded as clock.h says. CONFIRM: those of all other owners, repeated
      * varint length, clock; durable there, and of owners that vote. */
     struct slice clock;
+    bool keep_tombstones; /* CONFIRM: nothing is reaped by these clocks */
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
     /* REST: the run began behind the cursor below; value: its entries as they came; `more`: it ends
@@ -315,7 +316,7 @@ struct engine_identity {
     uint64_t node_id, incarnation, previous_incarnation;
     uint8_t cluster_id[16];
     uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
-    struct lives lives; /* those two, and earlier ones */
+    struct lives lives;       /* those two, and earlier ones */
     bool lost; /* what makes its partitions fill is more than an unproven end of the log */
     bool open; /* one of them may still be behind: engine_whole was not called since */
 };

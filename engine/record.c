@@ -236,6 +236,21 @@ INLINE void sink_operations(struct sink *s, const struct history *h)
     }
 }
 
+/* One was superseded by what is later than itself. */
+INLINE bool superseded_later(const struct history *h)
+{
+    for (uint32_t i = 0; i < h->operation_count; i++)
+        if (h->operations[i].superseded != h->operations[i].stamp)
+            return true;
+    return false;
+}
+
+INLINE void sink_superseded(struct sink *s, const struct history *h)
+{
+    for (uint32_t i = 0; i < h->operation_count; i++)
+        sink_u64(s, h->operations[i].superseded);
+}
+
 INLINE uint32_t flagged_count(const struct state *state, uint8_t flag)
 {
     uint32_t count = 0;
@@ -256,13 +271,16 @@ INLINE void sink_flagged(struct sink *s, const struct state *state, uint8_t flag
 /* Nothing for the many states to which no retry has come. */
 INLINE void sink_retried(struct sink *s, const struct state *state)
 {
-    bool again = flagged_count(state, SIBLING_AGAIN) > 0;
+    bool later = superseded_later(&state->history);
+    bool again = flagged_count(state, SIBLING_AGAIN) > 0 || later;
     if (!again && flagged_count(state, SIBLING_RETRIED) == 0 && state->history.operation_count == 0)
         return;
     sink_flagged(s, state, SIBLING_RETRIED);
     sink_operations(s, &state->history);
     if (again)
         sink_flagged(s, state, SIBLING_AGAIN);
+    if (later)
+        sink_superseded(s, &state->history);
 }
 
 INLINE void sink_record(struct sink *s, const struct table *t, const struct state *state)
@@ -338,19 +356,25 @@ int record_encode_blob(const struct state *s, uint32_t partition, struct slice k
     return error;
 }
 
+INLINE void sink_names(struct sink *s, const struct history *h)
+{
+    if (h->operation_count > 0)
+        sink_operations(s, h);
+    if (superseded_later(h))
+        sink_superseded(s, h);
+}
+
 void history_encode(const struct history *h, struct buf *out)
 {
     struct table t;
     if (table_open(&t, h, NULL, 0) == 0) {
         struct sink counting = {0};
         sink_history(&counting, &t, h, NULL, 0);
-        if (h->operation_count > 0)
-            sink_operations(&counting, h);
+        sink_names(&counting, h);
         if (buf_reserve(out, counting.bytes) == 0) {
             struct sink writing = {.at = out->data + out->bytes};
             sink_history(&writing, &t, h, NULL, 0);
-            if (h->operation_count > 0)
-                sink_operations(&writing, h);
+            sink_names(&writing, h);
             out->bytes += writing.bytes;
         }
     } else {
@@ -512,11 +536,24 @@ static int decode_operations(struct decoder *d, struct history *out)
         if (memcmp(before, raw.data, OP_ID_BYTES) >= 0)
             return GT_ECORRUPT;
         memcpy(before, raw.data, OP_ID_BYTES);
-        int error = history_name(out, before, le64_get(raw.data + OP_ID_BYTES));
+        int error = history_name(out, before, le64_get(raw.data + OP_ID_BYTES), 0);
         if (error)
             return error;
     }
     return out->operation_count == count ? 0 : GT_ECORRUPT;
+}
+
+static int decode_superseded(struct decoder *d, struct history *out)
+{
+    for (uint32_t i = 0; i < out->operation_count; i++) {
+        struct slice raw = read_raw(&d->r, 8);
+        if (d->r.failed)
+            return GT_ECORRUPT;
+        out->operations[i].superseded = le64_get(raw.data);
+        if (out->operations[i].superseded < out->operations[i].stamp)
+            return GT_ECORRUPT;
+    }
+    return 0;
 }
 
 int history_decode(struct reader *r, struct history *out)
@@ -525,6 +562,8 @@ int history_decode(struct reader *r, struct history *out)
     int error = decode_history(&d, out);
     if (!error && reader_left(&d.r) > 0)
         error = decode_operations(&d, out);
+    if (!error && reader_left(&d.r) > 0)
+        error = decode_superseded(&d, out);
     if (error)
         history_clear(out);
     *r = d.r;
@@ -614,6 +653,8 @@ static int decode_retried(struct decoder *d, struct state *out)
         error = decode_operations(d, &out->history);
     if (!error && reader_left(&d->r) > 0)
         error = decode_flagged(d, out, SIBLING_AGAIN);
+    if (!error && reader_left(&d->r) > 0)
+        error = decode_superseded(d, &out->history);
     /* What has no dot includes no operation: it would be encoded as absent. */
     return !error && state_absent(out) ? GT_ECORRUPT : error;
 }

@@ -16,8 +16,10 @@
  *      when a sibling was minted by a retry, or the history names operations (version.h):
  *        varint retried siblings; each varint its place in the list above, ascending
  *        varint operations; each { 16 B operation id, u64 stamp }, ascending by id
- *      when a sibling was stored again, behind those two:
+ *      when a sibling was stored again, or something below follows, behind those two:
  *        varint siblings stored again; each varint its place, ascending
+ *      when an operation was superseded by what is later than itself, behind those three:
+ *        u64 for each operation above: the highest stamp of what superseded it
  *      ...     unknown trailing bytes are ignored (and covered by the checksum)
  *
  * The bytes are canonical: equal states encode to equal bytes. A plain 100-byte value written once

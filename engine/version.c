@@ -189,6 +189,8 @@ static void operation_insert(struct history *h, const struct history_operation *
     if (at < h->operation_count && memcmp(place->op, o->op, OP_ID_BYTES) == 0) {
         if (o->stamp > place->stamp)
             place->stamp = o->stamp;
+        if (o->superseded > place->superseded)
+            place->superseded = o->superseded;
         return;
     }
     memmove(place + 1, place, (h->operation_count - at) * sizeof(*place));
@@ -218,9 +220,11 @@ static void operations_prune(struct history *h)
         operation_remove(h, operation_oldest(h));
 }
 
-int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stamp)
+int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stamp,
+                 uint64_t superseded)
 {
-    struct history_operation o = {.stamp = stamp};
+    struct history_operation o = {.stamp = stamp,
+                                  .superseded = superseded > stamp ? superseded : stamp};
     int error = operations_reserve(h, (size_t)h->operation_count + 1);
     if (error)
         return error;
@@ -386,7 +390,8 @@ static bool operations_equal(const struct history *a, const struct history *b)
         return false;
     for (uint32_t i = 0; i < a->operation_count; i++)
         if (memcmp(a->operations[i].op, b->operations[i].op, OP_ID_BYTES) != 0 ||
-            a->operations[i].stamp != b->operations[i].stamp)
+            a->operations[i].stamp != b->operations[i].stamp ||
+            a->operations[i].superseded != b->operations[i].superseded)
             return false;
     return true;
 }
@@ -594,7 +599,7 @@ bool state_equal(const struct state *a, const struct state *b)
 static bool twin_named(const struct history *h, const struct sibling *s)
 {
     const struct history_operation *named = operation_named(h, s->op);
-    bool later = s->stamp >= (named ? named->stamp : 0) || MUTANT(keep_again);
+    bool later = s->stamp >= (named ? named->superseded : 0) || MUTANT(keep_again);
     return named && !(s->flags & SIBLING_AGAIN && later) && !MUTANT(keep_twin);
 }
 
@@ -718,7 +723,7 @@ static int superseded_name(const struct state *local, const struct state *out, u
     for (uint32_t i = 0; i < local->sibling_count && !error; i++) {
         const struct sibling *s = &local->siblings[i];
         if (s->flags & SIBLING_RETRIED && !state_find(out, s->dot))
-            error = history_name(h, s->op, s->stamp > stamp ? s->stamp : stamp);
+            error = history_name(h, s->op, s->stamp, stamp);
     }
     return error;
 }
@@ -727,8 +732,10 @@ static int superseded_name(const struct state *local, const struct state *out, u
 static int seen_name(const struct history *context, uint64_t stamp, struct history *h)
 {
     int error = 0;
-    for (uint32_t i = 0; context && i < context->operation_count && !error; i++)
-        error = history_name(h, context->operations[i].op, stamp);
+    for (uint32_t i = 0; context && i < context->operation_count && !error; i++) {
+        const struct history_operation *o = &context->operations[i];
+        error = history_name(h, o->op, o->stamp, o->superseded > stamp ? o->superseded : stamp);
+    }
     return error;
 }
 
@@ -812,7 +819,7 @@ int version_put(const struct state *local, const struct history *context, bool p
     if (!error)
         error = superseded_name(local, out, sibling->stamp, returned);
     if (!error && sibling->flags & SIBLING_RETRIED)
-        error = history_name(returned, sibling->op, sibling->stamp);
+        error = history_name(returned, sibling->op, sibling->stamp, 0);
     return error;
 }
 
@@ -856,7 +863,7 @@ int version_read_context(const struct state *s, const struct sibling *winner_onl
         const struct sibling *sibling = &s->siblings[i];
         bool shown = !winner_only || sibling == winner_only || same_operation(sibling, winner_only);
         if (shown && sibling->flags & SIBLING_RETRIED)
-            error = history_name(out, sibling->op, sibling->stamp);
+            error = history_name(out, sibling->op, sibling->stamp, 0);
     }
     if (error || !winner_only || MUTANT(context_of_hidden))
         return error;

@@ -401,23 +401,28 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, m->verify_reply.keys);
         return;
     case MSG_CLOCKS:
-        put_start(w, m, 1);
+        put_start(w, m, 3);
         put_bin(w, m->clocks.clocks);
+        put_bin(w, m->clocks.unheard);
+        put_bin(w, m->clocks.lives);
         return;
     case MSG_CLOCKS_REPLY:
-        put_start(w, m, 2);
+        put_start(w, m, 4);
         put_reply_head(w, &m->clocks.head);
         put_bin(w, m->clocks.clocks);
+        put_bin(w, m->clocks.unheard);
+        put_bin(w, m->clocks.lives);
         return;
     case MSG_RETIRED:
         put_start(w, m, 1);
         put_bin(w, m->retired.lives);
         return;
     case MSG_RETIRED_REPLY:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_reply_head(w, &m->retired.head);
         put_bin(w, m->retired.lives);
         put_bin(w, m->retired.parcels);
+        put_bin(w, m->retired.targets);
         return;
     case MSG_PULL:
         put_start(w, m, 8);
@@ -573,10 +578,10 @@ static size_t body_bytes_expected(const struct msg *m)
         return bytes + m->scan_reply.entries.bytes;
     case MSG_CLOCKS:
     case MSG_CLOCKS_REPLY:
-        return bytes + m->clocks.clocks.bytes;
+        return bytes + m->clocks.clocks.bytes + m->clocks.unheard.bytes + m->clocks.lives.bytes;
     case MSG_RETIRED:
     case MSG_RETIRED_REPLY:
-        return bytes + m->retired.lives.bytes + m->retired.parcels.bytes;
+        return bytes + m->retired.lives.bytes + m->retired.parcels.bytes + m->retired.targets.bytes;
     case MSG_PULL:
         return bytes + m->pull.clock.bytes + m->pull.from_key.bytes;
     case MSG_PULL_REPLY:
@@ -1286,10 +1291,14 @@ static void get_body(struct fields *f, struct msg *m)
         return;
     case MSG_CLOCKS:
         m->clocks.clocks = get_bytes(f);
+        m->clocks.unheard = get_run(f, 2);
+        m->clocks.lives = get_run(f, LIFE_BYTES);
         return;
     case MSG_CLOCKS_REPLY:
         get_reply_head(f, &m->clocks.head);
         m->clocks.clocks = get_bytes(f);
+        m->clocks.unheard = get_run(f, 2);
+        m->clocks.lives = get_run(f, LIFE_BYTES);
         return;
     case MSG_RETIRED:
         m->retired.lives = get_run(f, LIFE_BYTES);
@@ -1298,6 +1307,7 @@ static void get_body(struct fields *f, struct msg *m)
         get_reply_head(f, &m->retired.head);
         m->retired.lives = get_run(f, LIFE_BYTES);
         m->retired.parcels = get_run(f, 2);
+        m->retired.targets = get_run(f, 8);
         return;
     case MSG_PULL:
         get_request_head(f, &m->pull.head);

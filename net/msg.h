@@ -296,6 +296,11 @@ struct msg {
         struct {                    /* CLOCKS, CLOCKS_REPLY */
             struct reply_head head; /* reply */
             struct slice clocks;    /* as store_result.entries of CLOCKS */
+            /* Of those partitions, a run of u16: these clocks confirm no deletion (keepers.c). */
+            struct slice unheard;
+            /* A run of { u64 node, u64 incarnation }: the owners of those partitions, in the lives
+             * in which the sender knows them. */
+            struct slice lives;
         } clocks;
         struct {                    /* RETIRED, RETIRED_REPLY */
             struct reply_head head; /* reply */
@@ -303,6 +308,7 @@ struct msg {
              * those of which the answering side knows it durably. */
             struct slice lives;
             struct slice parcels; /* REPLY: partitions for which it holds parcels, a run of u16 */
+            struct slice targets; /* REPLY: for whom, a run of u64 */
         } retired;
         struct {
             struct request_head head;

@@ -434,6 +434,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_SCRUB:
     case SLOT_RETIRED:
     case SLOT_RETIRED_ASKED:
+    case SLOT_KEEPS:
     case SLOT_CLOSE:
         n->replicating--;
         break;
@@ -554,6 +555,9 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
         break;
     case SLOT_RETIRED:
         closing_timeout(n, id, s);
+        break;
+    case SLOT_KEEPS:
+        keepers_timeout(n, id, s);
         break;
     case SLOT_PARCELS:
         parcels_timeout(n, id, s, fx);

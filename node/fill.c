@@ -60,6 +60,8 @@ void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w)
     struct slice sources = {NULL, 0};
     w->filling = n->config.filling && n->config.filling(n->config.filling_arg, partition, &sources);
     w->owed = !w->filling && sources.bytes > 0;
+    if (w->filling || n->identity.fill_generation > 0)
+        keepers_lost(w);
     for (uint32_t i = 0; i < w->count; i++)
         w->others[i].settled = w->owed && listed(sources, w->others[i].node);
 }
@@ -128,6 +130,7 @@ void fill_rot(struct node *n, uint32_t partition, struct gt_effects *fx)
     events_add(n->events, EVENT_FILLING, "a bad record");
     n->filling += !w->filling;
     w->filling = w->rot = true;
+    keepers_lost(w);
     w->ending = w->owed = false;
     w->round++;
     for (uint32_t i = 0; i < w->count; i++)

@@ -360,8 +360,10 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
         p->up = p->fresh = true;
         p->life = m->hello.incarnation;
         p->told++;
-        if (!p->manager)
+        if (!p->manager) {
             watch_greeted(n, p->id);
+            keepers_greeted(p);
+        }
         if (p->manager)
             register_send(n, p->id, fx);
         else

@@ -318,6 +318,7 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
         break;
     case MSG_RETIRED_REPLY:
         closing_replied(n, ev);
+        keepers_replied(n, ev);
         break;
     case MSG_OPERATION_REPLY:
         retry_told(n, ev, fx);
@@ -559,6 +560,7 @@ int node_new(const struct node_config *c, struct node **out)
     n->member = -1;
     n->inflight_max = c->inflight_max ? c->inflight_max : INFLIGHT_DEFAULT;
     operations_init(&n->promises, PROMISES_BYTES_MAX);
+    operations_init(&n->taken, TAKEN_BYTES_MAX);
     state_init(&n->local);
     state_init(&n->incoming);
     state_init(&n->merged);
@@ -598,10 +600,12 @@ void node_free(struct node *n)
     ring_unref(n->ring);
     ring_unref(n->map_storing);
     ring_unref(n->map_next);
+    keepers_free(n);
     free(n->peers);
     free(n->links);
     free(n->seen);
     operations_close(&n->promises);
+    operations_close(&n->taken);
     state_close(&n->local);
     state_close(&n->incoming);
     state_close(&n->merged);

@@ -30,6 +30,7 @@
 #define RENEW_PAUSE_MIN_US 1000000u
 #define RENEW_PAUSE_MAX_US 60000000u
 #define PROMISES_BYTES_MAX (1u << 20)
+#define TAKEN_BYTES_MAX    (512u << 10)
 #define SILENCE_US         500000u /* an unanswered replica counts as failed */
 #define HEARTBEAT_US       500000u
 #define RIVAL_SILENT_US    1500000u /* whoever does not answer so long is not alive */
@@ -58,8 +59,13 @@ struct peer {
     bool registered;           /* manager: it knows us */
     bool fresh;                /* and was not compared with since */
     bool knows_lives;          /* that those are over which are being closed (closing.c) */
+    bool keeps_none;           /* it has said since we were linked that it keeps nothing for us */
+    bool asked_keeps;          /* what it keeps is being asked (keepers.c) */
+    struct blob *keeps;        /* partitions of which it keeps parcels, u16 each, as it has said
+                                  since we were linked; NULL: not yet */
     bool comparing;            /* a comparison of clocks is under way */
     uint64_t life, told;       /* a member's incarnation, as its last hello reply said; how many */
+    uint64_t life_heard;       /* the highest of it of which another member has told (clocks.c) */
     uint64_t rival, rival_us;  /* another life of it that says hello to us, and since when */
     uint64_t rival_told;       /* replies until then */
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
@@ -74,15 +80,17 @@ struct peer {
 /* What is known of one other owner of a partition (clocks.c). */
 struct watch_other {
     uint64_t node;
-    bool unsure;        /* clocks may differ: to be compared */
-    bool current;       /* since we were linked last we have had all that was theirs */
-    uint64_t lacking;   /* dots of theirs that we lacked when compared last */
-    struct blob *clock; /* theirs, durable, as heard last; NULL: not yet */
-    bool differs;       /* every key is to be pulled: our clocks are equal, our records are not */
-    bool settled;       /* we pulled everything that it has since we lost data (fill.c) */
-    uint64_t life;      /* its incarnation then */
+    bool unsure;         /* clocks may differ: to be compared */
+    bool current;        /* since we were linked last we have had all that was theirs */
+    uint64_t lacking;    /* dots of theirs that we lacked when compared last */
+    struct blob *clock;  /* theirs, durable, as heard last; NULL: not yet */
+    uint64_t clock_life; /* the incarnation in which they said so */
+    bool differs;        /* every key is to be pulled: our clocks are equal, our records are not */
+    bool settled;        /* we pulled everything that it has since we lost data (fill.c) */
+    uint64_t life;       /* its incarnation then */
     uint64_t differs_us, differs_again_us; /* the pause after that, and its end */
     uint64_t digest_ours, digest_theirs;   /* where our clocks were equal and our records not */
+    bool unheard;                          /* its clock confirms no deletion (keepers.c) */
     bool swept; /* pulled from to the end since all members knew the lives that are being closed */
 };
 
@@ -95,9 +103,11 @@ struct watch {
     uint32_t round;                /* how often it began: a pull from before does not count */
     bool owed;                     /* we vote, and have not yet pulled everything from everybody */
     uint64_t rot_us, rot_again_us; /* the pause before another bad record counts, and its end */
-    bool closable;                 /* its clock holds lives that are over (closing.c) */
-    bool closing; /* they are being closed: every other owner is pulled from first */
-    bool unsure;  /* something was written since the last confirmation */
+    bool unheard; /* it may have lost what a parcel still holds: it confirms no deletion (keepers.c)
+                   */
+    bool closable; /* its clock holds lives that are over (closing.c) */
+    bool closing;  /* they are being closed: every other owner is pulled from first */
+    bool unsure;   /* something was written since the last confirmation */
     bool confirming, confirm_again; /* storage is told what the others have; and then once more */
     uint32_t count;
     struct watch_other others[];
@@ -147,6 +157,12 @@ struct origin {
     enum msg_type type; /* of the request */
 };
 
+/* Whom we compare with, in which life, and what it says with its clocks. */
+struct teller {
+    uint64_t node, life;
+    struct slice unheard, lives;
+};
+
 enum slot_kind {
     SLOT_PUT = 1,
     SLOT_GET,
@@ -161,6 +177,7 @@ enum slot_kind {
     SLOT_CONFIRM,       /* the dot log is told what all have */
     SLOT_RETIRED,       /* all members are asked whether they know that lives are over */
     SLOT_RETIRED_ASKED, /* a peer asks that, and which parcels are kept here */
+    SLOT_KEEPS,         /* a member is asked what parcels it keeps (keepers.c) */
     SLOT_CLOSE,         /* and those are being closed in a partition */
     SLOT_PULL,
     SLOT_VERIFY,  /* a peer's or tool's VERIFY: paced, then read */
@@ -272,6 +289,7 @@ struct slot {
             uint64_t peer;
             struct blob *sent;
             struct slice theirs;
+            struct teller from; /* who has asked */
         } clocks;
         struct {
             uint64_t source;
@@ -332,6 +350,7 @@ struct node {
     struct slots *slots;
     uint32_t inflight_max, coordinated, replicating, metas;
     struct operations promises; /* not to count for earlier attempts of these (retry.c) */
+    struct operations taken;    /* puts that came, to know copies of them (coord_put.c) */
     uint64_t put_bytes;         /* of puts not yet answered: bounds what waits for one peer */
 
     struct {
@@ -782,6 +801,23 @@ void closing_stored(struct node *n, uint64_t id, struct slot *s, const struct st
 void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                           struct gt_effects *fx);
 void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+
+/* ---- keepers.c ------------------------------------------------------------------------------- */
+
+void keepers_free(struct node *n);
+/* A link to the peer was made: what it keeps is to be asked anew. */
+void keepers_greeted(struct peer *p);
+/* With every round of comparisons. */
+void keepers_round(struct node *n, struct gt_effects *fx);
+void keepers_replied(struct node *n, const struct gt_event *ev);
+void keepers_timeout(struct node *n, uint64_t id, struct slot *s);
+/* Every member that can be reached has said since that it keeps nothing for us. */
+bool keepers_none(const struct node *n);
+/* A partition begins to be watched, or to fill: what was lost there may still be in a parcel. */
+void keepers_lost(struct watch *w);
+/* Appends those partitions of a list of clocks (told_next) whose clock here confirms no deletion.
+ */
+void keepers_unheard(const struct node *n, uint32_t partition, struct buf *out);
 
 /* ---- replica.c ------------------------------------------------------------------------------- */
 

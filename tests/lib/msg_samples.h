@@ -314,14 +314,19 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
     case MSG_CLOCKS_REPLY:
         sample_reply_head(s, &m->clocks.head);
         m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
+        m->clocks.unheard = sample_run(s, 2);
+        m->clocks.lives = sample_run(s, LIFE_BYTES);
         break;
     case MSG_CLOCKS:
         m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
+        m->clocks.unheard = sample_run(s, 2);
+        m->clocks.lives = sample_run(s, LIFE_BYTES);
         break;
     case MSG_RETIRED_REPLY:
         sample_reply_head(s, &m->retired.head);
         m->retired.lives = sample_run(s, LIFE_BYTES);
         m->retired.parcels = sample_run(s, 2);
+        m->retired.targets = sample_run(s, 8);
         break;
     case MSG_RETIRED:
         m->retired.lives = sample_run(s, LIFE_BYTES);
@@ -618,16 +623,21 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->scan_reply.entries, b->scan_reply.entries) &&
                a->scan_reply.entry_count == b->scan_reply.entry_count;
     case MSG_CLOCKS:
-        return slice_equal(a->clocks.clocks, b->clocks.clocks);
+        return slice_equal(a->clocks.clocks, b->clocks.clocks) &&
+               slice_equal(a->clocks.unheard, b->clocks.unheard) &&
+               slice_equal(a->clocks.lives, b->clocks.lives);
     case MSG_CLOCKS_REPLY:
         return same_reply_head(&a->clocks.head, &b->clocks.head) &&
-               slice_equal(a->clocks.clocks, b->clocks.clocks);
+               slice_equal(a->clocks.clocks, b->clocks.clocks) &&
+               slice_equal(a->clocks.unheard, b->clocks.unheard) &&
+               slice_equal(a->clocks.lives, b->clocks.lives);
     case MSG_RETIRED:
         return slice_equal(a->retired.lives, b->retired.lives);
     case MSG_RETIRED_REPLY:
         return same_reply_head(&a->retired.head, &b->retired.head) &&
                slice_equal(a->retired.lives, b->retired.lives) &&
-               slice_equal(a->retired.parcels, b->retired.parcels);
+               slice_equal(a->retired.parcels, b->retired.parcels) &&
+               slice_equal(a->retired.targets, b->retired.targets);
     case MSG_PULL:
         return same_request_head(&a->pull.head, &b->pull.head) &&
                a->pull.partition == b->pull.partition &&

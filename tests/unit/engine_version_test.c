@@ -1050,7 +1050,29 @@ static void of_two_stored_again_the_later_delete_takes_both(void **unused)
     history_close(&returned);
 }
 
-/* Joined in any order and grouping: the newest, however far apart their stamps are. */
+/* One put has seen more operations than are named: the newest are kept, whatever their ids. */
+static void the_newest_names_stay(void **unused)
+{
+    (void)unused;
+    struct history h = {0}, newest = {0};
+    for (uint8_t i = 1; i <= HISTORY_OPERATIONS_MAX; i++)
+        assert_int_equal(history_name(&h, (uint8_t[OP_ID_BYTES]){200, i}, i, 1000), 0);
+    assert_int_equal(history_name(&newest, (uint8_t[OP_ID_BYTES]){100}, 500, 1000), 0);
+    assert_int_equal(history_join(&h, &newest), 0);
+    assert_true(history_names(&h, (uint8_t[OP_ID_BYTES]){100}));
+    assert_false(history_names(&h, (uint8_t[OP_ID_BYTES]){200, 1}));
+    assert_int_equal(h.operation_count, HISTORY_OPERATIONS_MAX);
+    history_close(&h);
+    history_close(&newest);
+}
+
+static void join(struct history *to, const struct history *from)
+{
+    assert_int_equal(history_join(to, from), 0);
+}
+
+/* Joined in any order and grouping: the newest, however far apart their stamps are. What superseded
+ * one that was left out on one way and not on the other they learn when they meet. */
 static void names_are_bounded_whatever_the_order(void **unused)
 {
     (void)unused;
@@ -1062,15 +1084,22 @@ static void names_are_bounded_whatever_the_order(void **unused)
         for (int i = 0; i < 3; i++)
             for (uint64_t n = prng_below(&p, 60); n > 0; n--) {
                 uint8_t op[OP_ID_BYTES] = {(uint8_t)prng_below(&p, 90), 1};
-                assert_int_equal(history_name(&h[i], op, prng_below(&p, span)), 0);
+                uint64_t stamp = prng_below(&p, span);
+                assert_int_equal(history_name(&h[i], op, stamp, prng_below(&p, span)), 0);
             }
         assert_int_equal(history_copy(&left, &h[0]), 0);
-        assert_int_equal(history_join(&left, &h[1]), 0);
-        assert_int_equal(history_join(&left, &h[2]), 0);
+        join(&left, &h[1]);
+        join(&left, &h[2]);
         assert_int_equal(history_copy(&right, &h[2]), 0);
-        assert_int_equal(history_join(&right, &h[1]), 0);
-        assert_int_equal(history_join(&right, &h[0]), 0);
-        assert_int_equal(history_join(&right, &left), 0);
+        join(&right, &h[1]);
+        join(&right, &h[0]);
+        assert_int_equal(left.operation_count, right.operation_count);
+        for (uint32_t i = 0; i < left.operation_count; i++) {
+            assert_memory_equal(left.operations[i].op, right.operations[i].op, OP_ID_BYTES);
+            assert_int_equal(left.operations[i].stamp, right.operations[i].stamp);
+        }
+        join(&right, &left);
+        join(&left, &right);
         assert_true(
             state_equal(&(struct state){.history = left}, &(struct state){.history = right}));
         assert_true(left.operation_count <= HISTORY_OPERATIONS_MAX);
@@ -1464,6 +1493,7 @@ int main(void)
         cmocka_unit_test(one_operation_minted_twice_counts_as_one),
         cmocka_unit_test(a_twin_that_nobody_saw_is_superseded_by_name),
         cmocka_unit_test(of_two_stored_again_the_later_delete_takes_both),
+        cmocka_unit_test(the_newest_names_stay),
         cmocka_unit_test(names_are_bounded_whatever_the_order),
         cmocka_unit_test(twins_converge_whatever_meets_first),
         cmocka_unit_test(writes_without_an_operation_id_are_each_their_own),

@@ -954,6 +954,28 @@ static void test_silent_replicas_leave_a_put_in_doubt_before_its_deadline(void *
     world_free(w);
 }
 
+/* Its sender was told that nothing was applied. A copy of the message that comes when the put would
+ * be possible changes nothing; the same operation, asked for anew, does. */
+static void test_a_copy_of_a_put_that_was_refused_is_passed_over(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    host_kill(w, 1);
+    host_kill(w, 2);
+    struct msg m = put_of(w, "k", "v");
+    assert_int_equal(call(w, 0, m)->outcome, OUTCOME_NOT_APPLIED);
+    host_restart(w, 1);
+    host_restart(w, 2);
+    pass(w, 3000000);
+    ask(w, 0, m);
+    pass(w, 3000000);
+    assert_int_equal(get(w, 0, "k")->error, GT_ENOTFOUND);
+    m.id = ++w->next_id;
+    assert_int_equal(call(w, 0, m)->error, 0);
+    assert_value(get(w, 0, "k"), "v");
+    world_free(w);
+}
+
 /* Given up by its sender and overtaken by a newer put, an attempt that arrives late is void. */
 static void test_a_put_that_arrives_too_late_is_not_applied(void **state)
 {
@@ -3842,6 +3864,7 @@ int main(void)
         cmocka_unit_test(test_a_blocking_read_of_few_owners_settles_among_more),
         cmocka_unit_test(test_repairs_keep_to_their_rate),
         cmocka_unit_test(test_a_put_that_arrives_too_late_is_not_applied),
+        cmocka_unit_test(test_a_copy_of_a_put_that_was_refused_is_passed_over),
         cmocka_unit_test(test_a_late_put_is_known_where_stamps_stand_still),
         cmocka_unit_test(test_a_put_that_is_passed_on_keeps_its_time),
         cmocka_unit_test(test_a_plain_put_that_is_outranked_is_stored_again_above),
