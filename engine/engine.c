@@ -272,6 +272,7 @@ void engine_tick(struct engine *e, uint64_t now_us)
         e->now_us = now_us;
     if (e->now_us >= e->parked_deadline_us)
         parked_expire(e);
+    seal_tick(e);
     checkpoint_tick(e);
 }
 
@@ -281,8 +282,10 @@ uint64_t engine_deadline_us(const struct engine *e)
     uint64_t deadline = e->parked_deadline_us;
     if (e->poisoned)
         return deadline;
-    if (cp->retry_unset)
+    if (cp->retry_unset || e->seal == SEAL_UNSET)
         return 0;
+    if (e->seal == SEAL_WAITS && e->seal_us < deadline)
+        deadline = e->seal_us;
     if (cp->error && !e->busy[ENGINE_CHECKPOINT] && cp->retry_us > e->now_us &&
         cp->retry_us < deadline)
         deadline = cp->retry_us;

@@ -365,7 +365,8 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
 /* The next result, in the order in which they became ready; false when there is none. The caller
  * releases it. */
 bool engine_result(struct engine *e, struct store_result *out);
-/* Ends requests that wait for room past their deadline, and paces the checkpoint after a failure.
+/* Ends requests that wait for room past their deadline, paces the checkpoint after a failure, and
+ * has a log sealed that was idle for 5 ms.
  * engine_deadline_us says when it is wanted next (0 = now, UINT64_MAX = not); ask for jobs after.
  * now_us UINT64_MAX ends all requests that wait for room, whatever their deadline. */
 void engine_tick(struct engine *e, uint64_t now_us);

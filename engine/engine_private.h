@@ -48,6 +48,7 @@
 #define REMOVE_BATCH             16u
 #define CHECKPOINT_RETRY_MIN_US  1000000u
 #define CHECKPOINT_RETRY_MAX_US  30000000u
+#define SEAL_AFTER_US            5000u /* the log idle for so long */
 
 struct partition {
     uint64_t lsn; /* of its value in the index; used by recovery only */
@@ -84,6 +85,14 @@ struct batch {
     uint32_t records;
     uint64_t first_lsn, last_lsn;
     struct result_queue waiters;
+};
+
+/* What proves the last batch of the log (lanes.c). */
+enum seal {
+    SEAL_NONE,  /* nothing needs proof: it is a seal, or nothing was written yet; or one flies */
+    SEAL_UNSET, /* it is durable; since when the log is idle says the next tick */
+    SEAL_WAITS, /* until seal_us */
+    SEAL_DUE    /* a seal is written when the lane is next asked */
 };
 
 enum segment_use {
@@ -203,6 +212,8 @@ struct engine {
     uint64_t next_lsn, durable_lsn, applied_lsn, floor_segment;
     uint64_t stamp_max; /* of all requests that were admitted */
     uint32_t chain;
+    enum seal seal;
+    uint64_t seal_us; /* with SEAL_WAITS */
     struct batch batches[2];
     struct batch *forming, *flying; /* flying is in the log job while that lane is busy */
     struct wal_segment current;     /* file NULL: none */
@@ -378,6 +389,7 @@ void engine_reap(struct engine *e, const struct store_request *r, struct partiti
 /* A batch with this body fits the current segment or one that is ready. */
 bool log_fits(const struct engine *e, uint64_t batch_bytes);
 struct engine_job *log_job(struct engine *e);
+void seal_tick(struct engine *e);
 void log_job_run(struct engine_job *j);
 void log_job_done(struct engine *e, struct engine_job *j);
 struct engine_job *segment_job(struct engine *e);

@@ -19,6 +19,7 @@
     X(scans_count, "range reads")                                                                  \
     X(batches_count, "group commits")                                                              \
     X(batch_records_count, "records in group commits")                                             \
+    X(seals_count, "empty batches that prove the one before, each after a pause")                  \
     X(log_bytes, "bytes written to the log, padding included")                                     \
     X(checkpoints_count, "checkpoints finished")                                                   \
     X(checkpoint_failures_count, "checkpoints that failed and will be tried again")                \
