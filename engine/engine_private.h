@@ -294,7 +294,7 @@ int engine_replace(struct engine *e, const struct store_request *r, struct parti
 int admit_parcel(struct engine *e, const struct store_request *r, bool parked);
 void engine_parcels(struct engine *e, const struct store_request *r);
 /* The bytes of a parcel, checked: one reference in *hold. 0; GT_EUNKNOWN: they are bad (logged);
- * GT_ENOMEM. */
+ * GT_ENOMEM or an error of the index: it cannot be read now. */
 int parcel_read(struct engine *e, const struct parcel *p, struct blob **hold,
                 struct parcel_value *out);
 /* A log record of a recovery, with the stamp of its request: 0, GT_ECORRUPT, GT_ENOMEM. */

@@ -35,8 +35,9 @@ int parcel_read(struct engine *e, const struct parcel *p, struct blob **hold,
         return 0;
     blob_unref(*hold);
     *hold = NULL;
-    if (error == GT_ENOMEM)
-        return error;
+    *out = (struct parcel_value){0}; /* whatever was read of it is gone */
+    if (error != GT_ECORRUPT && error != GT_ENOTFOUND)
+        return error; /* of the disk: what is kept may be read another time */
     e->metrics.bad_records_count++;
     log_error(e->log, "parcel unreadable partition=%u target=%016llx cause=%s", p->partition,
               (unsigned long long)p->target, error_text(error));
@@ -236,8 +237,10 @@ static int parcel_take(struct engine *e, const struct store_request *r,
     uint64_t lsn = 0;
     version_init(&v);
     int error = known ? parcel_read(e, known, &hold, &before) : 0;
-    if (error == GT_EUNKNOWN) /* nothing can be joined with it: the new one takes its place */
+    if (error == GT_EUNKNOWN) { /* nothing can be joined with it: the new one takes its place */
+        before.made_s = known->made_s;
         error = 0;
+    }
     if (!error)
         error = version_make(e, r, &before, &v);
     if (!error)
@@ -346,8 +349,13 @@ static int parcels_list(struct engine *e, const struct store_request *r,
             return 0;
         }
         int error = parcel_list(e, p, out);
-        if (error)
+        if (error == GT_ENOMEM)
             return error;
+        if (error) {
+            log_warn(e->log, "parcel not read, it is kept partition=%u target=%016llx cause=%s",
+                     p->partition, (unsigned long long)p->target, error_text(error));
+            continue;
+        }
         *lsn = p->number;
         result->entry_count++;
     }

@@ -165,12 +165,20 @@ static uint32_t operation_place(const struct history *h, const uint8_t op[OP_ID_
     return at;
 }
 
-bool history_names(const struct history *h, const uint8_t op[OP_ID_BYTES])
+/* NULL: the operation is not named. */
+static const struct history_operation *operation_named(const struct history *h,
+                                                       const uint8_t op[OP_ID_BYTES])
 {
     if (h->operation_count == 0)
-        return false;
+        return NULL;
     uint32_t at = operation_place(h, op);
-    return at < h->operation_count && memcmp(h->operations[at].op, op, OP_ID_BYTES) == 0;
+    bool named = at < h->operation_count && memcmp(h->operations[at].op, op, OP_ID_BYTES) == 0;
+    return named ? &h->operations[at] : NULL;
+}
+
+bool history_names(const struct history *h, const uint8_t op[OP_ID_BYTES])
+{
+    return operation_named(h, op) != NULL;
 }
 
 /* There is room. */
@@ -579,12 +587,15 @@ bool state_equal(const struct state *a, const struct state *b)
 
 /*
  * The sibling is another attempt at a write that was superseded. One that was stored again has seen
- * what outranked it, and that may be whoever superseded the other: two operations that are stored
- * again above one another in turn would each take the other away.
+ * what outranked it, and that may be whoever superseded the other. It stands above that, by its
+ * stamp: so it goes only where the name came with a later put. Two operations that are stored again
+ * above one another in turn do not take each other away, since a name takes nothing that is later.
  */
 static bool twin_named(const struct history *h, const struct sibling *s)
 {
-    return !(s->flags & SIBLING_AGAIN) && history_names(h, s->op) && !MUTANT(keep_twin);
+    const struct history_operation *named = operation_named(h, s->op);
+    bool later = s->stamp >= (named ? named->stamp : 0) || MUTANT(keep_again);
+    return named && !(s->flags & SIBLING_AGAIN && later) && !MUTANT(keep_twin);
 }
 
 /*
@@ -698,15 +709,26 @@ static bool context_replaces(const struct state *local, const struct history *co
     return false;
 }
 
-/* Names the operations of those siblings of local that a retry minted and that out has not. */
-static int superseded_name(const struct state *local, const struct state *out, struct history *h)
+/* Names the operations of those siblings of local that a retry minted and that out has not; at
+ * least with the stamp of the put that superseded them. */
+static int superseded_name(const struct state *local, const struct state *out, uint64_t stamp,
+                           struct history *h)
 {
     int error = 0;
     for (uint32_t i = 0; i < local->sibling_count && !error; i++) {
         const struct sibling *s = &local->siblings[i];
         if (s->flags & SIBLING_RETRIED && !state_find(out, s->dot))
-            error = history_name(h, s->op, s->stamp);
+            error = history_name(h, s->op, s->stamp > stamp ? s->stamp : stamp);
     }
+    return error;
+}
+
+/* What the context names was seen by this put, too. */
+static int seen_name(const struct history *context, uint64_t stamp, struct history *h)
+{
+    int error = 0;
+    for (uint32_t i = 0; context && i < context->operation_count && !error; i++)
+        error = history_name(h, context->operations[i].op, stamp);
     return error;
 }
 
@@ -778,7 +800,9 @@ int version_put(const struct state *local, const struct history *context, bool p
     }
     error = state_add(out, sibling);
     if (!error)
-        error = superseded_name(local, out, &out->history);
+        error = superseded_name(local, out, sibling->stamp, &out->history);
+    if (!error)
+        error = seen_name(context, sibling->stamp, &out->history);
     if (error)
         return error;
     live_unname(out);
@@ -786,7 +810,7 @@ int version_put(const struct state *local, const struct history *context, bool p
         return history_copy(returned, &out->history);
     error = context_returned(context, replaced, *replaced_count, sibling->dot, returned);
     if (!error)
-        error = superseded_name(local, out, returned);
+        error = superseded_name(local, out, sibling->stamp, returned);
     if (!error && sibling->flags & SIBLING_RETRIED)
         error = history_name(returned, sibling->op, sibling->stamp);
     return error;
@@ -811,10 +835,23 @@ static void history_hide(struct history *h, struct dot d)
         dots_remove(h->exact, &h->exact_count, at, at + 1);
 }
 
+/* What of the other are dots, and not the names of operations. */
+static int dots_join(struct history *h, const struct history *from)
+{
+    int error = 0;
+    for (uint32_t i = 0; !error && i < from->vector_count; i++)
+        error = history_raise(h, from->vector[i].actor, from->vector[i].seq);
+    for (uint32_t i = 0; !error && i < from->exact_count; i++)
+        error = history_add(h, from->exact[i]);
+    return error;
+}
+
 int version_read_context(const struct state *s, const struct sibling *winner_only,
-                         struct history *out)
+                         const struct history *seen, struct history *out)
 {
     int error = history_copy(out, &s->history);
+    if (!error && seen)
+        error = dots_join(out, seen);
     for (uint32_t i = 0; i < s->sibling_count && !error; i++) {
         const struct sibling *sibling = &s->siblings[i];
         bool shown = !winner_only || sibling == winner_only || same_operation(sibling, winner_only);

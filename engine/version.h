@@ -54,7 +54,8 @@ int dot_compare(struct dot a, struct dot b);
 #define HISTORY_OPERATIONS_MAX 32
 struct history_operation {
     uint8_t op[OP_ID_BYTES];
-    uint64_t stamp; /* of its sibling */
+    uint64_t
+        stamp; /* the highest of its siblings that were superseded and of what superseded them */
 };
 
 struct history {
@@ -141,8 +142,9 @@ bool state_equal(const struct state *a, const struct state *b);
  *   keep a sibling d of local     iff  d is live in incoming, or d is not in H(incoming); and, when
  *                                      incoming_clock is given (states of a pull), d is not in
  *                                      incoming_clock unless live in incoming.
- * A sibling that is live on one side alone, and was not stored AGAIN, is not kept either when the
- * other side's history names its operation. The history of the result is the join.
+ * A sibling that is live on one side alone is not kept either when the other side's history names
+ * its operation; one that was stored AGAIN only when the name's stamp is later than its own. The
+ * history of the result is the join.
  * A clock may be NULL: then it covers nothing. local_clock is not used when local->unknown.
  *
  * An ELIDED sibling of incoming must be live with its value in local, or not be kept: otherwise
@@ -177,9 +179,13 @@ int version_put(const struct state *local, const struct history *context, bool p
  * `winner` was shown, H(s) without the dots of siblings that were not: a vector entry that covers
  * an unshown dot (a, q) is lowered to q-1, and shown dots above it are added exactly. Siblings with
  * the winner's operation id count as shown. 0 or GT_ENOMEM.
+ *
+ * seen: what the reader has seen before, NULL = nothing; its dots are in the context as well, but
+ * for those of siblings that are not shown now. The state need not name them all: what superseded
+ * one was written, perhaps, by somebody who had not heard of it (ARCHITECTURE, INV).
  */
 int version_read_context(const struct state *s, const struct sibling *winner_only,
-                         struct history *out);
+                         const struct history *seen, struct history *out);
 
 /*
  * The context as clients hold it: opaque, versioned, checksummed, bound to its key.

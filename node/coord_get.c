@@ -34,7 +34,7 @@ static void ask_self(struct node *n, uint64_t id, struct slot *s, struct gt_effe
                               .hold = blob_ref(s->body),
                               .partition = s->partition,
                               .key = s->key,
-                              .context = s->get.min_context};
+                              .context = s->min_context};
     effects_store(fx, &r);
 }
 
@@ -79,7 +79,7 @@ void get_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
         return;
     n->metrics.client_gets_count++;
     s->key = m->get.key;
-    s->get.min_context = m->get.min_context;
+    s->min_context = s->get.wanted = m->get.min_context;
     get_progress(n, id, s, fx);
 }
 
@@ -129,13 +129,16 @@ static void digest_judge(struct node *n, uint64_t id, struct slot *s, uint32_t i
     }
 }
 
-/* What our own state is merged into need not show what our clock says to have gone with a key that
- * was reaped: before that every owner had it in its clock. */
+/*
+ * What our own state is merged into need not name what our clock covers: that is in it, or was
+ * superseded by what is in it, or went with a key that was reaped, and before that every owner had
+ * it in its clock.
+ */
 static void min_context_take(struct slot *s, const struct store_result *r)
 {
     blob_unref(s->get.min_left);
     s->get.min_left = blob_ref(r->context);
-    s->get.min_context = slice_blob(s->get.min_left);
+    s->get.wanted = slice_blob(s->get.min_left);
 }
 
 void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
@@ -234,10 +237,10 @@ static int get_merge(struct node *n, struct slot *s)
 /* Whether the merged state is as new as the client demands. */
 static bool get_new_enough(struct node *n, const struct slot *s)
 {
-    if (s->get.min_context.bytes == 0)
+    if (s->get.wanted.bytes == 0)
         return true;
     history_clear(&n->wanted);
-    return context_decode(s->get.min_context, hash_bytes(s->key), &n->wanted) == 0 &&
+    return context_decode(s->get.wanted, hash_bytes(s->key), &n->wanted) == 0 &&
            history_includes(&n->local.history, &n->wanted);
 }
 
@@ -270,11 +273,23 @@ static uint32_t siblings_fill(const struct node *n, bool all, const struct sibli
     return count;
 }
 
+/*
+ * A put that is given the context of an answer replaces all that its client has seen. So what the
+ * client had seen before is in it, also where this state does not name it: in another owner it may
+ * be live still. Of a key that was reaped there is nothing to be replaced.
+ */
 static int get_context(struct node *n, const struct slot *s, bool all, const struct sibling *winner)
 {
+    bool before = s->min_context.bytes > 0 && !state_absent(&n->local);
+    int error = 0;
     history_clear(&n->history);
+    history_clear(&n->wanted);
     buf_clear(&n->context);
-    int error = version_read_context(&n->local, all ? NULL : winner, &n->history);
+    if (before)
+        error = context_decode(s->min_context, hash_bytes(s->key), &n->wanted);
+    if (!error)
+        error = version_read_context(&n->local, all ? NULL : winner, before ? &n->wanted : NULL,
+                                     &n->history);
     if (!error && !history_empty(&n->history))
         error = context_encode(&n->history, hash_bytes(s->key), &n->context);
     return error;

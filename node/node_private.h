@@ -208,6 +208,7 @@ struct slot {
     struct blob *body; /* of the request: key and the rest borrow from it */
     struct slice key;
     struct request_head head;
+    struct slice min_context; /* of a get: what its client has seen; borrows from body */
     uint32_t partition;
     uint64_t deadline_us;
     struct quorum quorum;
@@ -234,8 +235,9 @@ struct slot {
             uint64_t guest_asked_us[REPLICAS_MAX];
         } put;
         struct {
-            struct slice min_context; /* what the answer must include; from body, then min_left */
-            bool twice;               /* those that had something were asked once more */
+            struct slice
+                wanted; /* of s->min_context, what is to be found; from body, or min_left */
+            bool twice; /* those that had something were asked once more */
             struct blob *min_left;
             struct share shares[REPLICAS_MAX];
         } get;

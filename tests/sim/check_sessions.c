@@ -31,6 +31,21 @@ static bool owes_monotonic(const struct op *first)
     return first->kind == OP_GET && first->end == OP_DONE && !first->degraded && !first->unsettled;
 }
 
+/*
+ * From when on the deletes began that may have taken what a first read showed: one that was over
+ * before has taken nothing of it when there is one owner alone and every sibling shown was a value.
+ * A tombstone over all of them must have been minted after that owner lent the state, and it mints
+ * an operation that it knows to be done no second time. Of several owners one may still mint an
+ * earlier attempt of a delete that another has answered; then any delete may be the one (0).
+ */
+static uint64_t reaping_from_us(const struct run *run, const struct op *first)
+{
+    bool values = run->n == 1 && op_whole(first) && first->shown_count > 0;
+    for (uint32_t i = 0; i < first->shown_count; i++)
+        values &= !first->shown[i].tombstone;
+    return values ? first->begin_us : 0;
+}
+
 /* The first pair, in a session, of an op that owes and a later read that does not include it. */
 static bool forgotten(const struct run *run, bool (*owes)(const struct op *), const char *checker,
                       struct finding *out)
@@ -49,7 +64,9 @@ static bool forgotten(const struct run *run, bool (*owes)(const struct op *), co
                 if (first->session != read->session || !owes(first) ||
                     !op_over_before(first, read) ||
                     history_includes(&read->returned, &first->returned) ||
-                    may_be_reaped(&story, key, op_is_write(first) ? first->begin_us : 0, read))
+                    may_be_reaped(
+                        &story, key,
+                        op_is_write(first) ? first->begin_us : reaping_from_us(run, first), read))
                     continue;
                 found = finding_set(out, checker, "%s does not include %s of the same session",
                                     op_text(read).text, op_text(first).text);
@@ -81,7 +98,7 @@ bool check_settled_reads(const struct run *run, struct finding *out)
                 if ((run->r == run->n || first->blocking) && op_whole(read) &&
                     op_over_before(first, read) &&
                     !history_includes(&read->returned, &first->returned) &&
-                    !may_be_reaped(&story, key, 0, read))
+                    !may_be_reaped(&story, key, reaping_from_us(run, first), read))
                     found = finding_set(out, "settled_reads", "%s does not include %s, which %s",
                                         op_text(read).text, op_text(first).text,
                                         first->blocking ? "was settled" : "one of all owners held");

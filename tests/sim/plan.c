@@ -206,6 +206,7 @@ enum theme {
     THEME_CLOCKS,
     THEME_DELETES,
     THEME_LOSSES,
+    THEME_EARLY,
     THEMES
 };
 
@@ -222,7 +223,8 @@ static const uint32_t theme_kinds[THEMES] = {
     [THEME_LOSSES] = 1u << FAULT_WIPE | 1u << FAULT_ROLLBACK | 1u << FAULT_FLIP | 1u << FAULT_KILL |
                      1u << FAULT_POWER | 1u << FAULT_POWER_ALL | 1u << FAULT_CUT |
                      1u << FAULT_PAUSE,
-    [THEME_DELETES] = 1u << FAULT_CUT};
+    [THEME_DELETES] = 1u << FAULT_CUT,
+    [THEME_EARLY] = 1u << FAULT_POWER | 1u << FAULT_POWER_ALL | 1u << FAULT_SYNC_FAILS};
 
 /* Clocks near enough to mint, and too far for the slowest to follow the fastest. Nodes that hear
  * one another through others alone, and clients that do not all go to the same coordinator. */
@@ -242,6 +244,38 @@ static void fault_apart(const struct plan *p, struct prng *d, struct fault *f,
     }
 }
 
+/* Owners that answer alone, or all of which must answer, so that no other one makes durable what
+ * was shown too early; all nodes own everything. Few keys and many hands, so that what is being
+ * synced is read, and is asked for again before another write supersedes it. */
+static void early_make(struct plan *p, struct prng *d)
+{
+    static const uint32_t owners[] = {1, 1, 2, 3};
+    struct settings *s = &p->settings;
+    uint32_t n = owners[prng_below(d, 4)];
+    p->nodes = s->form_nodes = s->replicas = n;
+    s->write_quorum = n / 2 + 1;
+    s->read_quorum = chance(d, 50) ? n : n - s->write_quorum + 1;
+    p->keys = 1 + p->keys % 3;
+    p->clients = 2 + p->clients % 3;
+    p->workers = 4;
+    p->think_us = (uint32_t)(p->safety_us / 1800 * p->workers * p->clients);
+    p->gets = 50;
+    p->deletes = p->deletes < 5 ? p->deletes : 5; /* a key that was reaped excuses much */
+}
+
+/* Syncs get slow some time before a power cut, so that it falls into one. */
+static void slow_before(struct plan *p, struct prng *d, const struct fault *cut)
+{
+    uint64_t lead_us = 200000 + prng_below(d, SECOND);
+    for (uint32_t host = 1; host <= p->nodes && p->fault_count < PLAN_FAULTS_MAX; host++)
+        if (cut->kind == FAULT_POWER_ALL || host == cut->a)
+            p->faults[p->fault_count++] = (struct fault){.kind = FAULT_SLOW_DISK,
+                                                         .at_us = cut->at_us - lead_us,
+                                                         .for_us = lead_us,
+                                                         .a = host,
+                                                         .value = 100000 + prng_below(d, 300000)};
+}
+
 static void faults_make(struct plan *p, struct prng *d)
 {
     uint32_t weights[FAULT_KINDS], total = 0;
@@ -257,6 +291,15 @@ static void faults_make(struct plan *p, struct prng *d)
     prng_init(&losses, p->seed ^ 0x6c6f737365730000);
     if (chance(&losses, 8))
         theme = THEME_LOSSES;
+    struct prng early;
+    prng_init(&early, p->seed ^ 0x6561726c79000000);
+    if (chance(&early, 4))
+        theme = THEME_EARLY;
+    if (theme == THEME_EARLY) {
+        early_make(p, &early);
+        from_us = 3 * SECOND;
+        count = 8 + (uint32_t)prng_below(&early, 8);
+    }
     if (theme == THEME_BLACKOUTS) {
         /* The slower a sync and the fewer the keys, the more is under way, and looked at, when the
          * light goes out. */
@@ -301,7 +344,7 @@ static void faults_make(struct plan *p, struct prng *d)
             weights[i] = 0;
         total += weights[i];
     }
-    for (uint32_t i = 0; i < count && total > 0; i++) {
+    for (uint32_t i = 0; i < count && total > 0 && p->fault_count < PLAN_FAULTS_MAX; i++) {
         struct fault *f = &p->faults[p->fault_count++];
         uint32_t roll = (uint32_t)prng_below(d, total), kind = 0;
         while (roll >= weights[kind])
@@ -312,6 +355,8 @@ static void faults_make(struct plan *p, struct prng *d)
         /* Where all nodes are to reap clients alone are cut off, so that another coordinates. */
         if (theme == THEME_CLOCKS || theme == THEME_DELETES)
             fault_apart(p, d, f, theme == THEME_CLOCKS ? 50 : 15);
+        if (theme == THEME_EARLY && f->kind != FAULT_SYNC_FAILS)
+            slow_before(p, &early, f);
     }
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
 }

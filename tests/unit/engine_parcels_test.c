@@ -2,7 +2,7 @@
  * What a guest keeps: parcels through restarts, checkpoints and power cuts, apart from everything
  * that the engine holds for itself.
  */
-#include "engine/engine.h"
+#include "engine/engine_private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -522,6 +522,74 @@ static void test_one_that_is_bad_at_rest(void **state)
     rig_free(&owner);
 }
 
+/* The envelope is whole and its record is not: nothing of it is joined with what comes. */
+static void test_one_whose_record_is_bad_at_rest(void **state)
+{
+    (void)state;
+    struct rig guest, owner;
+    char text[200];
+    rig_init(&guest, 20);
+    rig_init(&owner, 21);
+    struct sent a = write_at(&owner, "apple", "green", true);
+    struct sent rotten = {blob_copy(a.record->data, a.record->bytes), blob_ref(a.dots), NULL};
+    assert_int_equal(keep(&guest, 5, "apple", &a), 0);
+    checkpoints_force(&guest);
+    rotten.record->data[rotten.record->bytes - 1] ^= 1;
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct slice key = slice_text("apple");
+    struct parcel_name name = {5, hash_bytes(key), PARTITION, key};
+    struct parcel_value v = {.number = parcels_find(&guest.e->parcels, &name)->number,
+                             .made_s = 100,
+                             .dots = slice_blob(a.dots),
+                             .record = slice_blob(rotten.record)};
+    struct buf bytes, value;
+    buf_init(&bytes, 4096);
+    buf_init(&value, 4096);
+    parcel_value_encode(&v, &bytes);
+    meta_value_encode(parcel_index_key(at, &name), buf_slice(&bytes), &value);
+    struct index_write *w;
+    assert_int_equal(guest.index->begin(guest.index, &w), 0);
+    assert_int_equal(
+        guest.index->put(w, INDEX_PARCEL, parcel_index_key(at, &name), buf_slice(&value)), 0);
+    assert_int_equal(guest.index->commit(w), 0);
+    assert_int_equal(keep(&guest, 5, "apple", &a), 0);
+    assert_string_equal(kept(&guest, 5, "apple", text), "green");
+    buf_close(&bytes);
+    buf_close(&value);
+    sent_free(&rotten);
+    sent_free(&a);
+    rig_free(&guest);
+    rig_free(&owner);
+}
+
+/* What the disk does not give now is not taken for bad: it is left out of the list, and kept. */
+static void test_one_that_cannot_be_read_now(void **state)
+{
+    (void)state;
+    struct rig guest, owner;
+    struct listing l;
+    char text[200];
+    rig_init(&guest, 22);
+    rig_init(&owner, 23);
+    struct sent a = write_at(&owner, "apple", "green", true),
+                b = write_at(&owner, "pear", "brown", true);
+    assert_int_equal(keep(&guest, 5, "apple", &a), 0);
+    assert_int_equal(keep(&guest, 5, "pear", &b), 0);
+    checkpoints_force(&guest);
+    memindex_fail(guest.index, MEMINDEX_GET, 1, GT_EIO, false);
+    list(&guest, 5, 0, AT_ONCE, &l);
+    assert_int_equal(l.count, 1);
+    assert_true(slice_equal(l.items[0].key, slice_text("pear")));
+    store_result_release(&l.result);
+    memindex_fail(guest.index, MEMINDEX_GET, 1, GT_EIO, false);
+    assert_int_equal(keep(&guest, 5, "apple", &a), GT_EIO); /* nor is it replaced unseen */
+    assert_string_equal(kept(&guest, 5, "apple", text), "green");
+    sent_free(&a);
+    sent_free(&b);
+    rig_free(&guest);
+    rig_free(&owner);
+}
+
 static void test_a_state_that_is_none_is_refused(void **state)
 {
     (void)state;
@@ -595,6 +663,10 @@ static void model_act(struct model *m, bool *cut)
             if (slice_equal(l.items[i].key, name.key))
                 request.number = l.items[i].number;
         store_result_release(&l.result);
+        if (request.number == 0 && memcut_reached(&m->guest.cut)) {
+            *cut = true; /* it could not be read, so its number is not known */
+            return;
+        }
     }
     bool answered = try_call(&m->guest, request, &result);
     if (answered && result.result == 0)
@@ -664,6 +736,8 @@ int main(void)
         cmocka_unit_test(test_for_whom_the_most_is_kept_is_told_first),
         cmocka_unit_test(test_those_of_a_partition_can_be_counted),
         cmocka_unit_test(test_one_that_is_bad_at_rest),
+        cmocka_unit_test(test_one_whose_record_is_bad_at_rest),
+        cmocka_unit_test(test_one_that_cannot_be_read_now),
         cmocka_unit_test(test_a_state_that_is_none_is_refused),
         cmocka_unit_test(test_random_lives_keep_what_was_acknowledged),
     };

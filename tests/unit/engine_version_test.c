@@ -402,12 +402,12 @@ static void search_step(struct search *search, uint32_t pair)
         search_put(search, packed, r, &states[r], sets[r], NULL, false);
         for (uint32_t q = 0; q < 2; q++) {
             const struct sibling *winner = state_winner(&states[q]);
-            assert_int_equal(version_read_context(&states[q], NULL, &context), 0);
+            assert_int_equal(version_read_context(&states[q], NULL, NULL, &context), 0);
             assert_true(covered_set(w, &context) == sets[q].seen);
             search_put(search, packed, r, &states[r], sets[r], &context, false);
             if (!winner)
                 continue;
-            assert_int_equal(version_read_context(&states[q], winner, &context), 0);
+            assert_int_equal(version_read_context(&states[q], winner, NULL, &context), 0);
             uint64_t shown = covered_set(w, &context), won = 0;
             for (uint32_t i = 0; i < w->count; i++)
                 if (dot_compare(w->dots[i], winner->dot) == 0)
@@ -583,7 +583,7 @@ static void model_read(struct model *m, struct replica *r)
 {
     const struct sibling *winner = state_winner(&r->state);
     bool all = !winner || prng_below(&m->prng, 2);
-    assert_int_equal(version_read_context(&r->state, all ? NULL : winner, &m->returned), 0);
+    assert_int_equal(version_read_context(&r->state, all ? NULL : winner, NULL, &m->returned), 0);
     assert_history_normal(&m->returned);
     uint64_t shown = covered_set(&m->world, &m->returned);
     assert_true((shown & ~r->sets.seen) == 0);
@@ -852,7 +852,7 @@ static void f12_a_context_does_not_cover_what_nobody_read(void **unused)
 {
     (void)unused;
     struct state absent = {0}, first = {0}, both = {0}, after = {0};
-    struct history returned = {0}, again = {0}, read = {0};
+    struct history returned = {0}, again = {0}, read = {0}, seen = {0};
     put(&absent, NULL, false, write_of(A, 1, "of one"), &first, NULL);
     put(&first, NULL, false, write_of(A, 2, "of two"), &both, &returned);
     assert_int_equal(both.sibling_count, 2);
@@ -869,13 +869,23 @@ static void f12_a_context_does_not_cover_what_nobody_read(void **unused)
     assert_false(history_covers(&again, (struct dot){A, 1}));
 
     /* A reader that was shown the winner alone does not kill the other either. */
-    assert_int_equal(version_read_context(&both, state_winner(&both), &read), 0);
+    assert_int_equal(version_read_context(&both, state_winner(&both), NULL, &read), 0);
     put(&both, &read, false, write_of(B, 1, "of a reader"), &after, NULL);
     assert_non_null(state_find(&after, (struct dot){A, 1}));
     assert_null(state_find(&after, (struct dot){A, 2}));
 
+    /* Nor when it has seen both before: what it is not shown now it does not replace. But for what
+     * is dead here, and may not be elsewhere. */
+    history_clear(&seen);
+    assert_int_equal(history_add(&seen, (struct dot){A, 1}), 0);
+    assert_int_equal(history_add(&seen, (struct dot){C, 5}), 0);
+    assert_int_equal(version_read_context(&both, state_winner(&both), &seen, &read), 0);
+    assert_false(history_covers(&read, (struct dot){A, 1}));
+    assert_true(history_covers(&read, (struct dot){A, 2}));
+    assert_true(history_covers(&read, (struct dot){C, 5}));
+
     /* A reader that was shown both replaces both. */
-    assert_int_equal(version_read_context(&both, NULL, &read), 0);
+    assert_int_equal(version_read_context(&both, NULL, NULL, &read), 0);
     put(&both, &read, false, write_of(B, 1, "of a merger"), &after, NULL);
     assert_int_equal(after.sibling_count, 1);
     state_close(&first);
@@ -884,6 +894,7 @@ static void f12_a_context_does_not_cover_what_nobody_read(void **unused)
     history_close(&returned);
     history_close(&again);
     history_close(&read);
+    history_close(&seen);
 }
 
 /* ---- puts ------------------------------------------------------------------------------------ */
@@ -938,7 +949,7 @@ static void one_operation_minted_twice_counts_as_one(void **unused)
     assert_false(state_shown(&s, 0));
     assert_true(state_shown(&s, 1) && state_shown(&s, 2));
 
-    assert_int_equal(version_read_context(&s, state_winner(&s), &context), 0);
+    assert_int_equal(version_read_context(&s, state_winner(&s), NULL, &context), 0);
     assert_true(history_covers(&context, one.dot) && history_covers(&context, two.dot));
     assert_false(history_covers(&context, other.dot));
 
@@ -968,7 +979,8 @@ static void a_twin_that_nobody_saw_is_superseded_by_name(void **unused)
     put(&(struct state){0}, NULL, true, told, &again, &returned);
     assert_true(history_names(&returned, told.op) && !history_names(&again.history, told.op));
     for (int all = 0; all < 2; all++) {
-        assert_int_equal(version_read_context(&again, all ? NULL : &again.siblings[0], &seen), 0);
+        assert_int_equal(version_read_context(&again, all ? NULL : &again.siblings[0], NULL, &seen),
+                         0);
         assert_true(history_names(&seen, told.op));
         put(&again, &seen, false, write_of(B, 2, "over"), &over, &returned);
         assert_true(history_names(&over.history, told.op) && history_names(&returned, told.op));
@@ -992,6 +1004,49 @@ static void a_twin_that_nobody_saw_is_superseded_by_name(void **unused)
     state_close(&out);
     state_close(&other);
     history_close(&seen);
+    history_close(&returned);
+}
+
+/* Two attempts were stored again, each above what outranked it. A later delete has seen the one: it
+ * takes the other away too. What stands above the delete stays. */
+static void of_two_stored_again_the_later_delete_takes_both(void **unused)
+{
+    (void)unused;
+    struct state here = {0}, there = {0}, deleted = {0}, out = {0}, other = {0};
+    struct history returned = {0};
+    struct sibling one = write_of(A, 1, "x"), two = write_of(B, 1, "x");
+    memset(one.op, 7, OP_ID_BYTES);
+    memset(two.op, 7, OP_ID_BYTES);
+    one.flags |= SIBLING_RETRIED | SIBLING_AGAIN;
+    two.flags |= SIBLING_RETRIED | SIBLING_AGAIN;
+    for (uint64_t stamp = 19; stamp <= 21; stamp++) {
+        one.stamp = 10;
+        two.stamp = stamp;
+        put(&(struct state){0}, NULL, true, one, &here, &returned);
+        put(&(struct state){0}, NULL, true, two, &there, &returned);
+        struct sibling later = write_of(A, 2, "");
+        later.stamp = 20;
+        later.flags |= SIBLING_TOMBSTONE;
+        put(&here, NULL, true, later, &deleted, &returned);
+        assert_int_equal(version_merge(&deleted, NULL, &there, NULL, &out), 0);
+        assert_int_equal(out.sibling_count, stamp < 20 ? 1 : 2);
+        assert_int_equal(version_merge(&there, NULL, &deleted, NULL, &other), 0);
+        assert_true(state_equal(&out, &other));
+    }
+    /* A context that has seen the one: likewise, where the one has never been. */
+    two.stamp = 19;
+    put(&(struct state){0}, NULL, true, two, &there, &returned);
+    assert_int_equal(version_read_context(&here, NULL, NULL, &returned), 0);
+    struct sibling later = write_of(C, 1, "later");
+    later.stamp = 20;
+    put(&(struct state){0}, &returned, false, later, &out, &other.history);
+    assert_int_equal(version_merge(&out, NULL, &there, NULL, &deleted), 0);
+    assert_int_equal(deleted.sibling_count, 1);
+    state_close(&here);
+    state_close(&there);
+    state_close(&deleted);
+    state_close(&out);
+    state_close(&other);
     history_close(&returned);
 }
 
@@ -1034,9 +1089,18 @@ static const struct sibling *live_of(const struct state *s, const uint8_t op[OP_
     return NULL;
 }
 
+/* By a name that takes the sibling away. */
+static bool is_named(const struct history *h, const struct sibling *s)
+{
+    for (uint32_t i = 0; i < h->operation_count; i++)
+        if (memcmp(h->operations[i].op, s->op, OP_ID_BYTES) == 0)
+            return !(s->flags & SIBLING_AGAIN) || s->stamp < h->operations[i].stamp;
+    return false;
+}
+
 /* Three replicas put, try again, store outranked puts again and merge at random, with twins among
- * what they write; when all have met they are equal, something is left, and no first attempt is
- * both live and named. */
+ * what they write; when all have met they are equal, something is left, and nothing is both live
+ * and named by what it should have gone for. */
 static void twins_converge_whatever_meets_first(void **unused)
 {
     (void)unused;
@@ -1067,7 +1131,7 @@ static void twins_converge_whatever_meets_first(void **unused)
                     continue;
                 if (minted[s.op[0]]++ > 0)
                     s.flags |= SIBLING_RETRIED;
-                assert_int_equal(version_read_context(&replicas[from], NULL, &context), 0);
+                assert_int_equal(version_read_context(&replicas[from], NULL, NULL, &context), 0);
                 bool plain = prng_below(&p, 3) == 0;
                 if (live) { /* it is outranked, and stored again above */
                     s.flags = (live->flags & SIBLING_RETRIED) | SIBLING_AGAIN;
@@ -1094,8 +1158,7 @@ static void twins_converge_whatever_meets_first(void **unused)
         }
         for (int i = 0; i < 3; i++)
             for (uint32_t j = 0; j < replicas[i].sibling_count; j++)
-                assert_false(!(replicas[i].siblings[j].flags & SIBLING_AGAIN) &&
-                             history_names(&replicas[i].history, replicas[i].siblings[j].op));
+                assert_false(is_named(&replicas[i].history, &replicas[i].siblings[j]));
         assert_true(state_equal(&replicas[0], &replicas[1]));
         assert_true(state_equal(&replicas[0], &replicas[2]));
         assert_true(replicas[0].sibling_count > 0 || seq[0] + seq[1] + seq[2] == 0);
@@ -1177,7 +1240,7 @@ static void a_read_of_the_winner_lowers_the_vector_below_what_it_hides(void **un
     assert_int_equal(state_add(&s, &first), 0);
     assert_int_equal(history_raise(&s.history, A, 8), 0);
     assert_int_equal(history_raise(&s.history, B, 1), 0);
-    assert_int_equal(version_read_context(&s, state_winner(&s), &read), 0);
+    assert_int_equal(version_read_context(&s, state_winner(&s), NULL, &read), 0);
     assert_int_equal(read.vector_count, 1);
     assert_int_equal(read.vector[0].seq, 4);
     assert_int_equal(read.exact_count, 1);
@@ -1400,6 +1463,7 @@ int main(void)
         cmocka_unit_test(a_delete_is_a_sibling_like_any_other),
         cmocka_unit_test(one_operation_minted_twice_counts_as_one),
         cmocka_unit_test(a_twin_that_nobody_saw_is_superseded_by_name),
+        cmocka_unit_test(of_two_stored_again_the_later_delete_takes_both),
         cmocka_unit_test(names_are_bounded_whatever_the_order),
         cmocka_unit_test(twins_converge_whatever_meets_first),
         cmocka_unit_test(writes_without_an_operation_id_are_each_their_own),

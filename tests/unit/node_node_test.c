@@ -1261,6 +1261,30 @@ static void test_an_owner_that_was_away_pulls_what_it_missed(void **state)
     world_free(w);
 }
 
+/* What it missed comes as fast as it stores it, and no faster (scylladb #4935: a node that returned
+ * was flooded by all who kept something for it). */
+static void test_a_returning_owner_is_not_flooded(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 64});
+    world_start(w);
+    host_kill(w, 2);
+    for (int i = 0; i < 200; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(put(w, i % 2, key, "v")->error, 0);
+    }
+    w->hosts[2].log_held = true; /* it can store nothing yet */
+    host_restart(w, 2);
+    pass(w, 2500000);
+    /* Of eight partitions at the most, of 64. */
+    assert_in_range(node_metrics(w->hosts[2].n)->pulled_states_count, 1, 60);
+    w->hosts[2].log_held = false;
+    pass(w, 8000000);
+    assert_int_equal(node_metrics(w->hosts[2].n)->pulled_states_count, 200);
+    world_free(w);
+}
+
 /* ---- reaping (RULES 19) ---- */
 
 static uint64_t records_of(struct world *w, int host, const char *key)
@@ -1429,6 +1453,76 @@ static void test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new
     all.get.head.flags = REQUEST_ALL;
     all.get.min_context = context_of(&fresh);
     assert_non_null(strstr(call(w, reader, all)->values, "new"));
+    world_free(w);
+}
+
+/* At one owner alone, whatever the cluster's W. */
+static struct answer put_alone(struct world *w, int host, const char *value, struct slice context)
+{
+    struct msg m = put_of(w, "k", value);
+    m.put.head.flags |= REQUEST_PLAIN;
+    m.put.head.quorum = 1;
+    m.put.context = context;
+    struct answer a = *call(w, host, m);
+    assert_int_equal(a.error, 0);
+    return a;
+}
+
+static struct dot only_dot(const struct answer *a)
+{
+    struct history h = {0};
+    assert_int_equal(context_decode(context_of(a), hash_bytes(slice_text("k")), &h), 0);
+    assert_int_equal(h.exact_count, 1);
+    struct dot d = h.exact[0];
+    history_close(&h);
+    return d;
+}
+
+static bool answer_knows(const struct answer *a, struct dot d)
+{
+    struct history h = {0};
+    assert_int_equal(context_decode(context_of(a), hash_bytes(slice_text("k")), &h), 0);
+    bool knows = history_covers(&h, d);
+    history_close(&h);
+    return knows;
+}
+
+/* Three writers overwrite one another at host 0, and the third goes on at host 1, with what it was
+ * told: not of the first write. Host 1 gets to know by a pull that this is dead, and not by what.
+ */
+static void test_an_answer_knows_what_its_session_has_seen_before(void **state)
+{
+    (void)state;
+    struct world *w = cluster(2, 2, 1, 2);
+    struct slice none = slice_of(NULL, 0);
+    cut(w, 0, 1);
+    struct answer first = put_alone(w, 0, "a", none);
+    struct dot dead = only_dot(&first);
+    put_alone(w, 0, "b", none);
+    struct answer third = put_alone(w, 0, "c", none);
+    assert_false(answer_knows(&third, dead));
+    w->cut[1][0] = false;
+    put_alone(w, 1, "d", context_of(&third));
+    assert_value(get(w, 0, "k"), "d");
+    mend(w);
+    struct engine_partition part;
+    for (int i = 0; i < 100; i++) {
+        engine_partition(w->hosts[1].e, ring_partition(w->ring, slice_text("k")), &part);
+        if (clock_covers(part.clock, dead))
+            break;
+        pass(w, 50000);
+    }
+    assert_true(clock_covers(part.clock, dead));
+    assert_false(answer_knows(get(w, 1, "k"), dead));
+    for (int all = 0; all < 2; all++) {
+        struct msg m = get_of(w, "k");
+        m.get.head.flags = all ? REQUEST_ALL | REQUEST_SESSION : REQUEST_SESSION;
+        m.get.min_context = context_of(&first);
+        const struct answer *a = call(w, 1, m);
+        assert_value(a, "d");
+        assert_int_equal(a->total, 1);
+        assert_true(answer_knows(a, dead));
+    }
     world_free(w);
 }
 
@@ -3763,6 +3857,7 @@ int main(void)
         cmocka_unit_test(test_a_silent_owner_makes_a_get_ask_the_next_one),
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
         cmocka_unit_test(test_an_owner_that_was_away_pulls_what_it_missed),
+        cmocka_unit_test(test_a_returning_owner_is_not_flooded),
         cmocka_unit_test(test_a_tombstone_that_all_owners_have_is_reaped),
         cmocka_unit_test(test_no_tombstone_goes_while_an_owner_lacks_it),
         cmocka_unit_test(test_an_only_owner_reaps_by_itself),
@@ -3770,6 +3865,7 @@ int main(void)
         cmocka_unit_test(test_a_member_that_is_away_delays_closing),
         cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
+        cmocka_unit_test(test_an_answer_knows_what_its_session_has_seen_before),
         cmocka_unit_test(test_a_retry_is_the_same_write),
         cmocka_unit_test(test_a_known_write_of_an_earlier_life_can_be_finished),
         cmocka_unit_test(test_a_superseded_write_that_is_tried_again_does_not_come_back),

@@ -693,6 +693,70 @@ static void test_sessions_of_a_key_that_was_reaped(void **state)
     sound();
 }
 
+/* A run without an acknowledged write proves nothing: there is one of key 1, which is read. */
+static void other_key_is_written(void)
+{
+    run.key_count = 2;
+    uint64_t other = put(1);
+    op(other)->key = op(final(OPS(other), OPS()))->key = 1;
+}
+
+/* What a blocking read showed was at w owners; what any showed, where all owners are asked, at one.
+ * Put 1 is in doubt, so that nothing but the first read owes it. */
+static void test_settled_reads_are_found_again(void **state)
+{
+    (void)state;
+    other_key_is_written();
+    uint64_t a = put(10);
+    uint64_t first = read_all(20, OPS(a), OPS()), second = read_all(30, OPS(), OPS());
+    op(second)->session = 4;
+    final(OPS(a), OPS());
+    doubt(a);
+    sound(); /* two of three owners each */
+    op(first)->blocking = true;
+    only("settled_reads", "read 5 of key 0 (session 4, 30..31 us, done) does not include read 4 of "
+                          "key 0 (session 2, 20..21 us, done), which was settled");
+    op(second)->begin_us = 21; /* they may have overlapped */
+    sound();
+    op(second)->begin_us = 30;
+    op(second)->degraded = true;
+    sound();
+    op(second)->degraded = false;
+    op(second)->all = false;
+    op(second)->shown_total = 2; /* it may be hidden behind the winner */
+    sound();
+    op(second)->shown_total = 0;
+    op(first)->blocking = false;
+    run.r = 3;
+    only("settled_reads", "which one of all owners held");
+    op(first)->strict = false;
+    sound();
+}
+
+/* A delete may have taken what a read showed, and been reaped: of one owner only one that was not
+ * over before it. */
+static void test_settled_reads_of_a_key_that_was_reaped(void **state)
+{
+    (void)state;
+    other_key_is_written();
+    uint64_t d = plain(OP_DELETE, 5, OPS()), a = put(10);
+    uint64_t first = read_all(20, OPS(a), OPS(d));
+    op(read_all(30, OPS(), OPS()))->session = 4;
+    final(OPS(), OPS());
+    doubt(a);
+    run.reaps = true;
+    run.r = 3;
+    sound();
+    run.n = run.w = run.r = 1;
+    only("settled_reads", "does not include read 5");
+    doubt(d);
+    sound(); /* it may have been minted since */
+    op(d)->end = OP_DONE;
+    includes(op(d), OPS(a));
+    op(first)->shown[0] = shown_of(d);
+    sound(); /* a tombstone is reaped by itself */
+}
+
 /* ---- quorums --------------------------------------------------------------------------------- */
 
 static void test_quorums_a_read_includes_what_was_acked(void **state)
@@ -1175,7 +1239,7 @@ static void read_answer(struct op *o, const struct state *seen)
             op_show(o, &shown);
     }
     o->shown_total = state_shown_count(seen);
-    assert_int_equal(version_read_context(seen, o->all ? NULL : winner, &o->returned), 0);
+    assert_int_equal(version_read_context(seen, o->all ? NULL : winner, NULL, &o->returned), 0);
 }
 
 static void store_read(struct store *s, struct op *o)
@@ -1350,6 +1414,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sessions_do_not_lose_what_they_read, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_sessions_of_a_key_that_was_reaped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settled_reads_are_found_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settled_reads_of_a_key_that_was_reaped, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_quorums_a_read_includes_what_was_acked, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
