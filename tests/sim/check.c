@@ -205,6 +205,15 @@ bool may_supersede(const struct story *story, const struct op *v, const struct o
     return false;
 }
 
+uint64_t superseded_from_us(const struct story *story, const struct op *u)
+{
+    const struct key_ops *k = &story->keys[u->key];
+    for (uint32_t i = 0; i < k->write_count; i++)
+        if (may_supersede(story, k->writes[i], u))
+            return k->writes[i]->begin_us;
+    return UINT64_MAX;
+}
+
 uint32_t chains_mark(const struct story *story, const struct key_ops *k, bool *marked,
                      uint32_t *queue, uint32_t count)
 {

@@ -100,6 +100,9 @@ const struct op *shown_write(const struct run *run, uint32_t key, const struct s
  */
 bool may_supersede(const struct story *story, const struct op *v, const struct op *u);
 
+/* The earliest begin of a write that may have superseded u; UINT64_MAX when there is none. */
+uint64_t superseded_from_us(const struct story *story, const struct op *u);
+
 /*
  * A chain: writes, each of which may have superseded the one before. queue holds the places (in
  * k->writes) of `count` writes, which are marked; marks and queues all from which a chain leads to

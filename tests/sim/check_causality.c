@@ -28,16 +28,6 @@
 
 /* ---- 1: vanished ----------------------------------------------------------------------------- */
 
-/* The earliest begin of a write that may have superseded u; UINT64_MAX when there is none. */
-static uint64_t superseded_from_us(const struct story *story, const struct key_ops *k,
-                                   const struct op *u)
-{
-    for (uint32_t i = 0; i < k->write_count; i++)
-        if (may_supersede(story, k->writes[i], u))
-            return k->writes[i]->begin_us;
-    return UINT64_MAX;
-}
-
 /* An acked put that every later read owes, until a write that may have superseded it began. */
 struct owed {
     const struct op *put;
@@ -54,7 +44,7 @@ static bool put_vanished(const struct story *story, const struct key_ops *k, str
         for (; next < k->acked_count && op_over_before(k->acked[next], read); next++) {
             const struct op *u = k->acked[next];
             if (u->kind == OP_PUT)
-                owed[owed_count++] = (struct owed){u, superseded_from_us(story, k, u)};
+                owed[owed_count++] = (struct owed){u, superseded_from_us(story, u)};
         }
         uint32_t kept = 0;
         for (uint32_t j = 0; j < owed_count; j++)
@@ -121,7 +111,7 @@ static bool delete_vanished(const struct story *story, const struct key_ops *k, 
         const struct op *d = k->acked[i];
         if (d->kind != OP_DELETE || d->plain)
             continue;
-        uint64_t until_us = superseded_from_us(story, k, d);
+        uint64_t until_us = superseded_from_us(story, d);
         uint64_t stamp = tombstone_stamp(story->run, k, d);
         for (uint32_t j = 0; j < k->read_count && stamp != UINT64_MAX; j++) {
             const struct op *read = k->reads[j];

@@ -6,6 +6,11 @@
  * monotonic: a read that began after another read of the same session and key ended includes what
  * the first returned.
  *
+ * Includes: its context does, which alone says little, since a coordinator adds to it what the
+ * session said that it had seen. So what is shown is held against it as well: no value of which the
+ * first had seen the end, and each value that the first wrote or saw unless some write may have
+ * superseded it by then.
+ *
  * Looked at: later reads that are done, not degraded and whole (all siblings shown, or at most one
  * there: from other contexts the hidden dots are taken out, perhaps the session's own). As first
  * reads those that are neither degraded nor unsettled: the latter raise no min_context (RULES 18).
@@ -31,19 +36,36 @@ static bool owes_monotonic(const struct op *first)
     return first->kind == OP_GET && first->end == OP_DONE && !first->degraded && !first->unsettled;
 }
 
-/*
- * From when on the deletes began that may have taken what a first read showed: one that was over
- * before has taken nothing of it when there is one owner alone and every sibling shown was a value.
- * A tombstone over all of them must have been minted after that owner lent the state, and it mints
- * an operation that it knows to be done no second time. Of several owners one may still mint an
- * earlier attempt of a delete that another has answered; then any delete may be the one (0).
- */
-static uint64_t reaping_from_us(const struct run *run, const struct op *first)
+/* A value that the first covered and did not hold alive. (What superseded it may have been hidden
+ * from a read that was not whole, and is then not asked for.) */
+static bool shows_superseded(const struct op *first, const struct op *read)
 {
-    bool values = run->n == 1 && op_whole(first) && first->shown_count > 0;
-    for (uint32_t i = 0; i < first->shown_count; i++)
-        values &= !first->shown[i].tombstone;
-    return values ? first->begin_us : 0;
+    for (uint32_t i = 0; i < read->shown_count; i++) {
+        const struct shown *s = &read->shown[i];
+        if (!s->tombstone && history_covers(&first->returned, s->dot) &&
+            s->write != first->number && !op_shows(first, s->write))
+            return true;
+    }
+    return false;
+}
+
+static bool shows_or_superseded(const struct story *story, const struct op *put,
+                                const struct op *read)
+{
+    return op_shows(read, put->number) || superseded_from_us(story, put) < read->end_us;
+}
+
+/* Every value that the first wrote or saw is shown, or may have been superseded. */
+static bool shows_all(const struct story *story, const struct op *first, const struct op *read)
+{
+    if (op_is_write(first))
+        return first->kind != OP_PUT || shows_or_superseded(story, first, read);
+    for (uint32_t i = 0; i < first->shown_count; i++) {
+        const struct op *put = shown_write(story->run, first->key, &first->shown[i]);
+        if (put && !shows_or_superseded(story, put, read))
+            return false;
+    }
+    return true;
 }
 
 /* The first pair, in a session, of an op that owes and a later read that does not include it. */
@@ -61,15 +83,22 @@ static bool forgotten(const struct run *run, bool (*owes)(const struct op *), co
                 continue;
             for (uint32_t j = 0; j < i && !found; j++) {
                 const struct op *first = k->ops[j];
-                if (first->session != read->session || !owes(first) ||
-                    !op_over_before(first, read) ||
-                    history_includes(&read->returned, &first->returned) ||
-                    may_be_reaped(
-                        &story, key,
-                        op_is_write(first) ? first->begin_us : reaping_from_us(run, first), read))
+                if (first->session != read->session || !owes(first) || !op_over_before(first, read))
                     continue;
-                found = finding_set(out, checker, "%s does not include %s of the same session",
-                                    op_text(read).text, op_text(first).text);
+                if (!history_includes(&read->returned, &first->returned) &&
+                    !may_be_reaped(&story, key, op_is_write(first) ? first->begin_us : 0, read))
+                    found = finding_set(out, checker, "%s does not include %s of the same session",
+                                        op_text(read).text, op_text(first).text);
+                else if (op_whole(first) && shows_superseded(first, read))
+                    found = finding_set(out, checker,
+                                        "%s shows what %s of the same session had seen superseded",
+                                        op_text(read).text, op_text(first).text);
+                else if (op_whole(first) && !shows_all(&story, first, read))
+                    found = finding_set(out, checker,
+                                        "%s does not show what %s of the same session %s, and no "
+                                        "write could have superseded it by then",
+                                        op_text(read).text, op_text(first).text,
+                                        op_is_write(first) ? "wrote" : "showed");
             }
         }
     }
@@ -78,6 +107,23 @@ static bool forgotten(const struct run *run, bool (*owes)(const struct op *), co
 }
 
 #define LOOKED_BACK 16 /* reads before one, to keep the cost down */
+
+/*
+ * Of one owner: every value that the first showed is included, unless a delete took it. One that
+ * was over before the first read has taken nothing of what that showed: the tombstone must have
+ * been minted after the owner lent the state, and it mints an operation that it knows to be done no
+ * second time. Of several owners one may still mint an earlier attempt of a delete that another has
+ * answered. (What of the context was not shown may be of the session, and have gone long before.)
+ */
+static bool values_included(const struct story *story, const struct op *first,
+                            const struct op *read)
+{
+    bool included = true;
+    for (uint32_t i = 0; story->run->n == 1 && i < first->shown_count && included; i++)
+        included =
+            first->shown[i].tombstone || history_covers(&read->returned, first->shown[i].dot);
+    return included || may_be_reaped(story, first->key, first->begin_us, read);
+}
 
 /*
  * Across sessions. When a read asks every owner (r = n), what any read has shown was durable at one
@@ -95,10 +141,12 @@ bool check_settled_reads(const struct run *run, struct finding *out)
             const struct op *read = k->reads[i];
             for (uint32_t j = i > LOOKED_BACK ? i - LOOKED_BACK : 0; j < i && !found; j++) {
                 const struct op *first = k->reads[j];
-                if ((run->r == run->n || first->blocking) && op_whole(read) &&
-                    op_over_before(first, read) &&
-                    !history_includes(&read->returned, &first->returned) &&
-                    !may_be_reaped(&story, key, reaping_from_us(run, first), read))
+                if ((run->r != run->n && !first->blocking) || !op_whole(read) ||
+                    !op_over_before(first, read))
+                    continue;
+                bool included = history_includes(&read->returned, &first->returned) ||
+                                may_be_reaped(&story, key, 0, read);
+                if (!included || !values_included(&story, first, read))
                     found = finding_set(out, "settled_reads", "%s does not include %s, which %s",
                                         op_text(read).text, op_text(first).text,
                                         first->blocking ? "was settled" : "one of all owners held");

@@ -28,24 +28,21 @@
 #include "engine/engine_private.h"
 #include "tests/sim/world.h"
 
-/* What was live in a state. */
+/* What was live in states of a key, and all that these included. */
 struct heirs {
     struct heirs *next;
+    uint32_t key;
+    bool used; /* scratch of descends() */
+    struct history history;
     uint32_t count;
     struct dot dots[];
 };
 
-/* Those that were seen first lead on from write to write, the newest lead there at once. */
-#define HEIRS_KEPT  16
-#define HEIRS_FIRST 8
-
 struct inv_dot {
     struct dot dot;
     uint32_t key;
-    uint32_t held;                   /* bit of a host: seen to be held in its present life */
-    bool reaped;                     /* somewhere, by right */
-    struct heirs *heirs[HEIRS_KEPT]; /* where it was seen to be superseded */
-    uint32_t heirs_seen;
+    uint32_t held; /* bit of a host: seen to be held in its present life */
+    bool reaped;   /* somewhere, by right */
 };
 
 struct inv_key {
@@ -81,6 +78,7 @@ void inv_free(struct sim *s)
             blob_unref(s->keys[p].keys[i].key);
         while (s->keys[p].heirs) {
             struct heirs *next = s->keys[p].heirs->next;
+            history_close(&s->keys[p].heirs->history);
             free(s->keys[p].heirs);
             s->keys[p].heirs = next;
         }
@@ -132,23 +130,24 @@ static void dot_learn(struct sim *s, struct inv_keys *k, struct dot d, uint32_t 
     k->dot_count++;
 }
 
-static bool heirs_are(const struct heirs *h, const struct state *state)
+static bool heirs_are(const struct heirs *h, const struct state *state, uint32_t key)
 {
     uint32_t i = 0;
     while (i < h->count && i < state->sibling_count &&
            dot_compare(h->dots[i], state->siblings[i].dot) == 0)
         i++;
-    return i == h->count && i == state->sibling_count;
+    return h->key == key && i == h->count && i == state->sibling_count;
 }
 
 /* What is live in the state, once for all the states that are alike. */
-static struct heirs *heirs_of(struct inv_keys *k, const struct state *state)
+static struct heirs *heirs_of(struct inv_keys *k, const struct state *state, uint32_t key)
 {
     for (struct heirs *h = k->heirs; h; h = h->next)
-        if (heirs_are(h, state))
+        if (heirs_are(h, state, key))
             return h;
-    struct heirs *h = malloc(sizeof(*h) + state->sibling_count * sizeof(h->dots[0]));
+    struct heirs *h = calloc(1, sizeof(*h) + state->sibling_count * sizeof(h->dots[0]));
     gt_assert(h);
+    h->key = key;
     h->count = state->sibling_count;
     for (uint32_t i = 0; i < h->count; i++)
         h->dots[i] = state->siblings[i].dot;
@@ -157,56 +156,60 @@ static struct heirs *heirs_of(struct inv_keys *k, const struct state *state)
     return h;
 }
 
-static uint32_t heirs_place(uint32_t seen)
-{
-    return seen < HEIRS_KEPT ? seen : HEIRS_FIRST + seen % (HEIRS_KEPT - HEIRS_FIRST);
-}
-
 static void state_learn(struct sim *s, struct inv_keys *k, const struct state *state, uint32_t key)
 {
     for (uint32_t i = 0; i < state->sibling_count; i++)
         dot_learn(s, k, state->siblings[i].dot, key);
     for (uint32_t i = 0; i < state->history.exact_count; i++)
         dot_learn(s, k, state->history.exact[i], key);
-    struct heirs *heirs = NULL;
-    for (uint32_t i = 0; i < k->dot_count; i++) {
-        struct inv_dot *d = &k->dots[i];
-        if (d->key != key || !history_covers(&state->history, d->dot) || state_find(state, d->dot))
-            continue;
-        if (!heirs)
-            heirs = heirs_of(k, state);
-        bool told = false;
-        for (uint32_t j = 0; j < HEIRS_KEPT; j++)
-            told |= d->heirs[j] == heirs;
-        if (!told)
-            d->heirs[heirs_place(d->heirs_seen++)] = heirs;
-    }
+    if (history_empty(&state->history))
+        return;
+    int error = history_join(&heirs_of(k, state, key)->history, &state->history);
+    gt_assert(!error);
 }
 
-#define HEIRS_DEPTH 6
-
-/* The state includes the dot, or all that came of it. */
-static bool includes(const struct inv_keys *k, const struct state *state, struct dot d, int depth)
+static bool reaped(const struct inv_keys *k, struct dot d)
 {
-    if (history_covers(&state->history, d))
-        return true;
     uint32_t at = dot_place(k, d);
-    const struct inv_dot *known = at < k->dot_count ? &k->dots[at] : NULL;
-    if (!known || dot_compare(known->dot, d) != 0)
-        return false;
-    if (known->reaped)
-        return true;
-    if (depth == HEIRS_DEPTH)
-        return false;
-    for (uint32_t j = 0; j < HEIRS_KEPT && known->heirs[j]; j++) {
-        const struct heirs *heirs = known->heirs[j];
-        uint32_t i = 0;
-        while (i < heirs->count && includes(k, state, heirs->dots[i], depth + 1))
-            i++;
-        if (i == heirs->count)
-            return true;
+    return at < k->dot_count && dot_compare(k->dots[at].dot, d) == 0 && k->dots[at].reaped;
+}
+
+/*
+ * The state includes the dot, or what came of it: where some state included it and did not have it
+ * alive, all that was alive there is included here, or has descendants that are. So from what is
+ * included here one goes on to what states had included of which all that lived is, until nothing
+ * is added.
+ */
+static bool descends(struct inv_keys *k, const struct state *state, uint32_t key, struct dot d)
+{
+    struct history got;
+    history_init(&got);
+    int error = history_copy(&got, &state->history);
+    for (struct heirs *h = k->heirs; h; h = h->next)
+        h->used = h->key != key;
+    for (bool more = true; more && !error && !history_covers(&got, d);) {
+        more = false;
+        for (struct heirs *h = k->heirs; h && !error; h = h->next) {
+            uint32_t i = 0;
+            while (!h->used && i < h->count &&
+                   (history_covers(&got, h->dots[i]) || reaped(k, h->dots[i])))
+                i++;
+            if (h->used || i < h->count)
+                continue;
+            error = history_join(&got, &h->history);
+            h->used = more = true;
+        }
     }
-    return false;
+    gt_assert(!error);
+    bool found = history_covers(&got, d);
+    history_close(&got);
+    return found;
+}
+
+static bool includes(struct inv_keys *k, const struct state *state, const struct inv_dot *d)
+{
+    return history_covers(&state->history, d->dot) || d->reaped ||
+           descends(k, state, d->key, d->dot);
 }
 
 /* What the replica holds of a key now, learnt from; false when it cannot be known there. */
@@ -293,10 +296,10 @@ static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t
                 continue;
             d->reaped |= reaping && !history_covers(&state.history, d->dot) &&
                          may_be_reaped(s, partition, d->dot);
-            if (!includes(k, &state, d->dot, 0) && clock_closes(p.clock, d->dot.actor) &&
-                nobody_has(s, partition, d))
-                d->reaped = true;
-            if (!includes(k, &state, d->dot, 0))
+            bool included = includes(k, &state, d);
+            if (!included && clock_closes(p.clock, d->dot.actor) && nobody_has(s, partition, d))
+                included = d->reaped = true;
+            if (!included)
                 not_held(s, host, partition, d, "whose state there does not include it");
             d->held |= 1u << host;
         }

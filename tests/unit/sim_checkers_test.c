@@ -680,6 +680,31 @@ static void test_sessions_do_not_lose_what_they_read(void **state)
     sound();
 }
 
+/* A context has all that the session said that it had seen, whatever the state is that was read. */
+static void test_sessions_are_held_against_what_is_shown(void **state)
+{
+    (void)state;
+    uint64_t a = put(10), b = over(OP_PUT, 12, OPS(a));
+    uint64_t read = read_all(20, OPS(a), OPS(b)), later = read_all(30, OPS(), OPS(a, b));
+    op(read)->strict = op(later)->strict = false;
+    op(later)->session = 4;
+    final(OPS(b), OPS(a));
+    sound(); /* another session */
+    op(read)->session = 1;
+    only("sessions_own", "read 3 of key 0 (session 1, 20..21 us, done) shows what put 2 of key 0");
+    op(read)->session = 2;
+    op(read)->shown[0] = shown_of(b);
+    op(later)->session = 2;
+    only("sessions_monotonic", "does not show what read 3 of key 0 (session 2, 20..21 us, done) of "
+                               "the same session showed, and no write could have superseded it");
+    op(later)->session = 1;
+    only("sessions_own", "of the same session wrote, and no write could have superseded it");
+    uint64_t late = put(29);
+    op(late)->session = 4;
+    op(late)->strict = false;
+    sound(); /* a plain put may have seen it */
+}
+
 static void test_sessions_of_a_key_that_was_reaped(void **state)
 {
     (void)state;
@@ -1412,6 +1437,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_realtime_deletes_win_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sessions_read_what_they_wrote, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sessions_do_not_lose_what_they_read, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_sessions_are_held_against_what_is_shown, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_sessions_of_a_key_that_was_reaped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_settled_reads_are_found_again, set_up, tear_down),
