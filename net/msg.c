@@ -192,7 +192,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 21);
+    put_array(w, 22);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -220,6 +220,7 @@ static void put_report(struct writer *w, const struct node_report *r)
         put_u(w, r->parcels[i].bytes);
         put_u(w, r->parcels[i].oldest_s);
     }
+    put_u(w, r->lag_eta_s);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -1070,6 +1071,7 @@ static void get_report(struct fields *f, struct node_report *r)
         kept->oldest_s = get_u(&rows, UINT64_MAX);
     }
     end_array(&in, &rows);
+    r->lag_eta_s = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 

@@ -159,6 +159,7 @@ struct node_report { /* heartbeats carry it, the status shows it */
     uint64_t reaped;     /* since the start */
     struct parcels_kept parcels[PARCEL_TARGETS_TOLD];
     uint32_t parcels_count;
+    uint64_t lag_eta_s; /* until the lag is none, at the pace of late; 0 = not known */
 };
 
 struct status_node {

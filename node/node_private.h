@@ -17,6 +17,7 @@
 
 #include "engine/base/prng.h"
 #include "engine/operations.h"
+#include "node/eta.h"
 #include "node/node.h"
 #include "node/quorum.h"
 
@@ -382,6 +383,7 @@ struct node {
     } closing;
     uint32_t pulls, pulls_wanted, pull_next;
     struct catching_up catching_up;
+    struct eta eta;
     uint64_t pull_free_us;   /* no more is asked for before: the rate of pulls */
     uint64_t verify_free_us; /* nothing is read again before */
     struct {
@@ -701,6 +703,8 @@ void watch_soon(struct node *n);
 bool watch_current(const struct node *n, uint32_t partition);
 /* How many writes we are known to lack; known: every owner that is reachable was compared with. */
 uint64_t watch_lag(const struct node *n, bool *known);
+/* With each heartbeat: how it falls. */
+void watch_lag_note(struct node *n);
 /* One round: compares what is unsure with every peer that can be asked. */
 void clocks_exchange(struct node *n, struct gt_effects *fx);
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,

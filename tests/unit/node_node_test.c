@@ -1285,6 +1285,52 @@ static void test_a_returning_owner_is_not_flooded(void **state)
     world_free(w);
 }
 
+static struct node_report report_of(struct world *w, int host)
+{
+    struct msg m = {.type = MSG_STATUS, .id = ++w->next_id}, reply;
+    const struct answer *a = call(w, host, m);
+    assert_int_equal(msg_decode(w->decoder, slice_blob(a->body), &reply), 0);
+    return reply.status_reply.status->nodes[host].report;
+}
+
+static void test_an_owner_that_catches_up_says_how_long_it_will_take(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 64});
+    world_start(w);
+    pass(w, 3000000);
+    host_kill(w, 2);
+    for (int i = 0; i < 200; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(put(w, i % 2, key, "v")->error, 0);
+    }
+    w->hosts[2].log_held = true;
+    host_restart(w, 2);
+    pass(w, 2500000);
+    struct node_report r = report_of(w, 2);
+    assert_true(r.lag_known);
+    assert_int_equal(r.lag_writes, 200);
+    assert_int_equal(r.lag_eta_s, 0); /* nothing has come yet, so nothing tells when it will */
+    uint64_t before = 200;
+    for (int batch = 0; batch < 3; batch++) {
+        w->hosts[2].log_held = false;
+        engine_turn(w, 2);
+        w->hosts[2].log_held = true;
+        pass(w, 4000000);
+        r = report_of(w, 2);
+        assert_in_range(r.lag_writes, 1, before - 1);
+        assert_in_range(r.lag_eta_s, 1, 600);
+        before = r.lag_writes;
+    }
+    w->hosts[2].log_held = false;
+    pass(w, 8000000);
+    r = report_of(w, 2);
+    assert_int_equal(r.lag_writes, 0);
+    assert_int_equal(r.lag_eta_s, 0);
+    world_free(w);
+}
+
 /* ---- reaping (RULES 19) ---- */
 
 static uint64_t records_of(struct world *w, int host, const char *key)
@@ -3858,6 +3904,7 @@ int main(void)
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
         cmocka_unit_test(test_an_owner_that_was_away_pulls_what_it_missed),
         cmocka_unit_test(test_a_returning_owner_is_not_flooded),
+        cmocka_unit_test(test_an_owner_that_catches_up_says_how_long_it_will_take),
         cmocka_unit_test(test_a_tombstone_that_all_owners_have_is_reaped),
         cmocka_unit_test(test_no_tombstone_goes_while_an_owner_lacks_it),
         cmocka_unit_test(test_an_only_owner_reaps_by_itself),
