@@ -180,6 +180,9 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
     case STORE_VERIFY:
         engine_verify(e, &request);
         break;
+    case STORE_SCRUB:
+        engine_scrub(e, &request);
+        break;
     case STORE_CONFIRM:
         engine_confirm(e, &request);
         break;

@@ -148,6 +148,16 @@ struct checkpoint {
     struct buf scratch;
 };
 
+/* The walk that compares a partition with its counts (scrub.c). */
+struct scrub {
+    bool walking, bad; /* bad: a bad record was met, nothing is compared */
+    uint32_t partition;
+    struct counts found; /* up to the cursor; of use are records and digest_sum alone */
+    uint64_t hash;       /* the cursor: the last key that was met */
+    uint32_t key_bytes;  /* 0: none */
+    uint8_t key[KEY_BYTES_MAX];
+};
+
 enum job_kind { JOB_BATCH, JOB_CHUNK, JOB_RETIRE, JOB_SEGMENT_MAKE, JOB_SEGMENT_REMOVE };
 
 struct engine_job {
@@ -206,6 +216,7 @@ struct engine {
 
     struct overlay *active, *spare;
     struct checkpoint checkpoint;
+    struct scrub scrub;
     bool checkpoint_wanted;             /* after a recovery that replayed something */
     bool fill_raised, fill_raised_lost; /* the fill generation is of this process */
 
@@ -375,6 +386,15 @@ void fill_raise(struct engine *e, struct identity_value *identity, bool lost);
 int admit_fill(struct engine *e, const struct store_request *r, bool parked);
 int admit_rest(struct engine *e, const struct store_request *r, bool parked);
 int fill_replay(struct engine *e, struct slice payload, uint64_t lsn, uint64_t *replayed);
+
+/* ---- scrub.c --------------------------------------------------------------------------------- */
+
+void engine_scrub(struct engine *e, const struct store_request *r);
+/* After every change of a partition's counts by one record. */
+void scrub_follow(struct engine *e, uint32_t partition, uint64_t hash, struct slice key,
+                  const struct presence *before, const struct presence *now);
+/* The counts were set anew. */
+void scrub_forget(struct engine *e, uint32_t partition);
 
 /* ---- reap.c ---------------------------------------------------------------------------------- */
 

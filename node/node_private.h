@@ -295,9 +295,6 @@ struct slot {
             bool begins;
         } fill;
         struct {
-            struct blob *last_key;
-        } scrub;
-        struct {
             uint64_t target, number; /* 0: whose are there; the cursor */
             uint32_t outstanding, delivered;
             bool more;
@@ -367,7 +364,6 @@ struct node {
     struct {
         uint64_t at_us;
         uint32_t partition;
-        struct blob *last_key; /* one reference; NULL: from its start */
         bool reading;
     } scrub;
     bool healing; /* storage was told that everything is whole */
@@ -727,8 +723,9 @@ bool fill_has_no_vote(const struct node *n, uint32_t partition);
 void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w);
 /* The same of all, after the identity has changed. */
 void fills_reread(struct node *n);
-/* A record here is bad: the partition fills, when another owner can be asked. */
-void fill_rot(struct node *n, uint32_t partition, struct gt_effects *fx);
+/* A record here is bad, or one is missing: the partition fills, when another owner can be asked.
+ * why: for people. */
+void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_effects *fx);
 /* The owner to pull everything from next; NULL: none is needed, or can be asked. */
 struct watch_other *fill_source(const struct node *n, struct watch *w);
 /* Everything that the owner has is here now. */
@@ -739,8 +736,7 @@ void fills_round(struct node *n, struct gt_effects *fx);
 void loss_accept(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 uint64_t scrub_deadline_us(const struct node *n);
 void scrub_next(struct node *n, struct gt_effects *fx);
-void scrub_scanned(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
-                   struct gt_effects *fx);
+void scrub_done(struct node *n, uint64_t id, struct slot *s, const struct store_result *r);
 void fill_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                  struct gt_effects *fx);
 

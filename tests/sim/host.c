@@ -301,6 +301,9 @@ void host_body(struct sim *s, uint32_t conn, uint32_t side, struct blob *body)
 
 static void result_feed(struct sim *s, uint32_t host, struct store_result *r)
 {
+    /* Whatever was written, and whenever the process died: what nobody took away is there. */
+    if (r->miscounted && !s->hosts[host].record_rotten)
+        sim_break(s, "%s has not the records that it counted", s->hosts[host].name);
     struct gt_event ev = {.kind = r->kind == STORE_LOAD   ? GT_LOADED
                                   : r->kind == STORE_SCAN ? GT_SCANNED
                                                           : GT_STORED,
@@ -877,6 +880,7 @@ bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed)
 {
     struct host *h = &s->hosts[host];
     bool done = h->index && memindex_flip(h->index, seed).bytes > 0;
+    h->record_rotten |= done;
     if (done)
         sim_say(s, (int)host, "a bit of a record flips");
     return done;
@@ -889,8 +893,21 @@ bool sim_disk_flip_key(struct sim *s, uint32_t host, uint32_t partition, struct 
     struct host *h = &s->hosts[host];
     struct slice index_key = index_data_key(at, partition, hash_bytes(key), key);
     bool done = h->index && memindex_flip_key(h->index, index_key, seed);
+    h->record_rotten |= done;
     if (done)
         sim_say(s, (int)host, "a bit of a record flips");
+    return done;
+}
+
+bool sim_disk_lose_key(struct sim *s, uint32_t host, uint32_t partition, struct slice key)
+{
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct host *h = &s->hosts[host];
+    struct slice index_key = index_data_key(at, partition, hash_bytes(key), key);
+    bool done = h->index && memindex_lose_key(h->index, index_key);
+    h->record_rotten |= done;
+    if (done)
+        sim_say(s, (int)host, "a record is gone from its index");
     return done;
 }
 

@@ -130,9 +130,10 @@ struct host {
     struct memdisk_snapshot *disk_kept;
     struct memindex_snapshot *index_kept;
     bool full;
-    bool rotten; /* a bit of its log was flipped */
-    bool wiped;  /* its next process takes the place of the one that was */
-    bool lost;   /* its disk was wiped or put back: what it confirmed it may not have any more */
+    bool rotten;        /* a bit of its log was flipped */
+    bool record_rotten; /* of its index one was flipped, or taken away */
+    bool wiped;         /* its next process takes the place of the one that was */
+    bool lost; /* its disk was wiped or put back: what it confirmed it may not have any more */
     bool error_armed; /* one call of its disk or index will fail, or has failed since it started */
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */
