@@ -267,7 +267,7 @@ struct store_result {
     /* CLOCKS: repeated varint partition; varint length, clock; varint records; u64 sum of their
      * digests: all of one moment. PULL: as SCAN, in the order of dots
      * or, when whole, of keys. */
-    struct blob *clock; /* PULL: cut with the entries */
+    struct blob *clock; /* PULL: cut with the entries. SCAN: of the same moment; NULL: it fills */
     bool unknown; /* MERGE: it took the place of a bad record. SCAN, SCRUB, PULL: a record here is
                      bad. The clock of a PULL claims more than is sent then, and must not be merged
                      whole */

@@ -386,10 +386,11 @@ static void put_body(struct writer *w, const struct msg *m)
         return;
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_reply_head(w, &m->scan_reply.head);
         put_bin(w, m->scan_reply.entries);
         put_u(w, m->scan_reply.entry_count);
+        put_bin(w, m->scan_reply.clock);
         return;
     case MSG_VERIFY_REPLY:
         put_start(w, m, 7);
@@ -571,7 +572,7 @@ static size_t body_bytes_expected(const struct msg *m)
         return bytes + m->events_reply.event_count * 100u;
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
-        return bytes + m->scan_reply.entries.bytes;
+        return bytes + m->scan_reply.entries.bytes + m->scan_reply.clock.bytes;
     case MSG_CLOCKS:
     case MSG_CLOCKS_REPLY:
         return bytes + m->clocks.clocks.bytes;
@@ -1224,6 +1225,7 @@ static void get_scan_reply(struct fields *f, struct msg *m)
     m->scan_reply.entry_count = (uint32_t)get_u(f, UINT32_MAX);
     if (m->scan_reply.entry_count > m->scan_reply.entries.bytes / 2) /* two lengths each */
         wrong(f);
+    m->scan_reply.clock = get_bytes(f);
 }
 
 static void get_body(struct fields *f, struct msg *m)

@@ -197,6 +197,8 @@ struct share {
     bool more;
     uint64_t digest; /* of a record that was not lent whole, until it is compared with our own */
     uint32_t digest_bytes; /* its length; 0: there is none */
+    struct blob *clock_hold;
+    struct slice clock; /* of a run: the owner's, of the same moment; empty: not told */
 };
 
 struct slot {
@@ -252,6 +254,7 @@ struct slot {
             uint64_t from_hash;
             struct slice from_key;
             uint32_t bytes_max;
+            uint32_t rounds; /* how often the owners were asked anew */
             struct share shares[REPLICAS_MAX];
         } scan;
         struct {

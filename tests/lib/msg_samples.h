@@ -311,6 +311,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         sample_reply_head(s, &m->scan_reply.head);
         m->scan_reply.entries = sample_slice(s, SAMPLE_BYTES);
         m->scan_reply.entry_count = (uint32_t)sample_u(s, m->scan_reply.entries.bytes / 2);
+        m->scan_reply.clock = sample_slice(s, SAMPLE_BYTES);
         break;
     case MSG_CLOCKS_REPLY:
         sample_reply_head(s, &m->clocks.head);
@@ -617,7 +618,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_RANGE_REPLY:
         return same_reply_head(&a->scan_reply.head, &b->scan_reply.head) &&
                slice_equal(a->scan_reply.entries, b->scan_reply.entries) &&
-               a->scan_reply.entry_count == b->scan_reply.entry_count;
+               a->scan_reply.entry_count == b->scan_reply.entry_count &&
+               slice_equal(a->scan_reply.clock, b->scan_reply.clock);
     case MSG_CLOCKS:
         return slice_equal(a->clocks.clocks, b->clocks.clocks);
     case MSG_CLOCKS_REPLY:
