@@ -296,6 +296,7 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
         overlay_replace(e->active, entry, w->record, &w->now, *lsn);
     counts_replace(&w->partition->counts, r->key.bytes, &w->view->presence, &w->now);
     counts_replace(&e->totals, r->key.bytes, &w->view->presence, &w->now);
+    scrub_follow(e, r->partition, w->hash, r->key, &w->view->presence, &w->now);
     return 0;
 }
 

@@ -192,7 +192,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 21);
+    put_array(w, 22);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -220,6 +220,7 @@ static void put_report(struct writer *w, const struct node_report *r)
         put_u(w, r->parcels[i].bytes);
         put_u(w, r->parcels[i].oldest_s);
     }
+    put_u(w, r->lag_eta_s);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -385,10 +386,11 @@ static void put_body(struct writer *w, const struct msg *m)
         return;
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_reply_head(w, &m->scan_reply.head);
         put_bin(w, m->scan_reply.entries);
         put_u(w, m->scan_reply.entry_count);
+        put_bin(w, m->scan_reply.clock);
         return;
     case MSG_VERIFY_REPLY:
         put_start(w, m, 7);
@@ -575,7 +577,7 @@ static size_t body_bytes_expected(const struct msg *m)
         return bytes + m->events_reply.event_count * 100u;
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
-        return bytes + m->scan_reply.entries.bytes;
+        return bytes + m->scan_reply.entries.bytes + m->scan_reply.clock.bytes;
     case MSG_CLOCKS:
     case MSG_CLOCKS_REPLY:
         return bytes + m->clocks.clocks.bytes + m->clocks.unheard.bytes + m->clocks.lives.bytes;
@@ -1075,6 +1077,7 @@ static void get_report(struct fields *f, struct node_report *r)
         kept->oldest_s = get_u(&rows, UINT64_MAX);
     }
     end_array(&in, &rows);
+    r->lag_eta_s = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 
@@ -1227,6 +1230,7 @@ static void get_scan_reply(struct fields *f, struct msg *m)
     m->scan_reply.entry_count = (uint32_t)get_u(f, UINT32_MAX);
     if (m->scan_reply.entry_count > m->scan_reply.entries.bytes / 2) /* two lengths each */
         wrong(f);
+    m->scan_reply.clock = get_bytes(f);
 }
 
 static void get_body(struct fields *f, struct msg *m)

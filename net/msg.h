@@ -159,6 +159,7 @@ struct node_report { /* heartbeats carry it, the status shows it */
     uint64_t reaped;     /* since the start */
     struct parcels_kept parcels[PARCEL_TARGETS_TOLD];
     uint32_t parcels_count;
+    uint64_t lag_eta_s; /* until the lag is none, at the pace of late; 0 = not known */
 };
 
 struct status_node {
@@ -249,7 +250,8 @@ struct msg {
             struct slice
                 entries; /* as store_result.entries: varint length, key; varint length, record */
             uint32_t entry_count;
-        } scan_reply; /* SCAN_REPLY and RANGE_REPLY */
+            struct slice clock; /* RANGE_REPLY: of the partition there, of the same moment */
+        } scan_reply;           /* SCAN_REPLY and RANGE_REPLY */
         struct {
             struct reply_head head;
             uint64_t records, digest_sum; /* of this run, as read; bad ones are not in them */

@@ -173,6 +173,14 @@ uint64_t watch_lag(const struct node *n, bool *known)
     return lag;
 }
 
+void watch_lag_note(struct node *n)
+{
+    bool known;
+    uint64_t lag = watch_lag(n, &known);
+    if (known)
+        eta_note(&n->eta, n->now_us, lag);
+}
+
 bool watch_current(const struct node *n, uint32_t partition)
 {
     const struct watch *w = watch_of(n, partition);

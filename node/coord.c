@@ -386,8 +386,10 @@ struct blob *slices_join(struct slice **slices, uint32_t count)
 
 void shares_close(struct share *shares)
 {
-    for (int i = 0; i < REPLICAS_MAX; i++)
+    for (int i = 0; i < REPLICAS_MAX; i++) {
         blob_unref(shares[i].hold);
+        blob_unref(shares[i].clock_hold);
+    }
 }
 
 void coord_end(struct node *n, uint64_t id, struct slot *s)

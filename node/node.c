@@ -144,7 +144,9 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     if (!s)
         return; /* a read that ended before its storage answered */
     if (r->result == GT_EUNKNOWN || (r->unknown && r->kind != STORE_MERGE))
-        fill_rot(n, s->partition, fx);
+        fill_rot(n, s->partition, "a bad record", fx);
+    if (r->miscounted)
+        fill_rot(n, s->partition, "other records than were counted", fx);
     switch (s->kind) {
     case SLOT_PUT:
         put_stored(n, r->tag, s, r, fx);
@@ -189,7 +191,7 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
         fill_stored(n, r->tag, s, r, fx);
         break;
     case SLOT_SCRUB:
-        scrub_scanned(n, r->tag, s, r, fx);
+        scrub_done(n, r->tag, s, r);
         break;
     case SLOT_PARCELS:
         parcels_stored(n, r->tag, s, r, fx);
@@ -613,7 +615,6 @@ void node_free(struct node *n)
     clock_close(&n->clock_theirs);
     clock_close(&n->closing.lives);
     watches_free(n);
-    blob_unref(n->scrub.last_key);
     history_close(&n->history);
     history_close(&n->wanted);
     buf_close(&n->bytes);

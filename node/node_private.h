@@ -17,6 +17,7 @@
 
 #include "engine/base/prng.h"
 #include "engine/operations.h"
+#include "node/eta.h"
 #include "node/node.h"
 #include "node/quorum.h"
 
@@ -213,6 +214,8 @@ struct share {
     bool more;
     uint64_t digest; /* of a record that was not lent whole, until it is compared with our own */
     uint32_t digest_bytes; /* its length; 0: there is none */
+    struct blob *clock_hold;
+    struct slice clock; /* of a run: the owner's, of the same moment; empty: not told */
 };
 
 struct slot {
@@ -268,6 +271,7 @@ struct slot {
             uint64_t from_hash;
             struct slice from_key;
             uint32_t bytes_max;
+            uint32_t rounds; /* how often the owners were asked anew */
             struct share shares[REPLICAS_MAX];
         } scan;
         struct {
@@ -311,9 +315,6 @@ struct slot {
         struct {
             bool begins;
         } fill;
-        struct {
-            struct blob *last_key;
-        } scrub;
         struct {
             uint64_t target, number; /* 0: whose are there; the cursor */
             uint32_t outstanding, delivered;
@@ -385,7 +386,6 @@ struct node {
     struct {
         uint64_t at_us;
         uint32_t partition;
-        struct blob *last_key; /* one reference; NULL: from its start */
         bool reading;
     } scrub;
     bool healing; /* storage was told that everything is whole */
@@ -401,6 +401,7 @@ struct node {
     } closing;
     uint32_t pulls, pulls_wanted, pull_next;
     struct catching_up catching_up;
+    struct eta eta;
     uint64_t pull_free_us;   /* no more is asked for before: the rate of pulls */
     uint64_t verify_free_us; /* nothing is read again before */
     struct {
@@ -720,6 +721,8 @@ void watch_soon(struct node *n);
 bool watch_current(const struct node *n, uint32_t partition);
 /* How many writes we are known to lack; known: every owner that is reachable was compared with. */
 uint64_t watch_lag(const struct node *n, bool *known);
+/* With each heartbeat: how it falls. */
+void watch_lag_note(struct node *n);
 /* One round: compares what is unsure with every peer that can be asked. */
 void clocks_exchange(struct node *n, struct gt_effects *fx);
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
@@ -742,8 +745,9 @@ bool fill_has_no_vote(const struct node *n, uint32_t partition);
 void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w);
 /* The same of all, after the identity has changed. */
 void fills_reread(struct node *n);
-/* A record here is bad: the partition fills, when another owner can be asked. */
-void fill_rot(struct node *n, uint32_t partition, struct gt_effects *fx);
+/* A record here is bad, or one is missing: the partition fills, when another owner can be asked.
+ * why: for people. */
+void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_effects *fx);
 /* The owner to pull everything from next; NULL: none is needed, or can be asked. */
 struct watch_other *fill_source(const struct node *n, struct watch *w);
 /* Everything that the owner has is here now. */
@@ -754,8 +758,7 @@ void fills_round(struct node *n, struct gt_effects *fx);
 void loss_accept(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 uint64_t scrub_deadline_us(const struct node *n);
 void scrub_next(struct node *n, struct gt_effects *fx);
-void scrub_scanned(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
-                   struct gt_effects *fx);
+void scrub_done(struct node *n, uint64_t id, struct slot *s, const struct store_result *r);
 void fill_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                  struct gt_effects *fx);
 

@@ -177,6 +177,7 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     for (uint32_t i = 0; i < r->parcels_count; i++)
         r->parcels[i] = (struct parcels_kept){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX),
                                               sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
+    r->lag_eta_s = sample_u(s, UINT64_MAX);
 }
 
 static inline struct status *sample_status(struct sample_memory *s)
@@ -310,6 +311,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         sample_reply_head(s, &m->scan_reply.head);
         m->scan_reply.entries = sample_slice(s, SAMPLE_BYTES);
         m->scan_reply.entry_count = (uint32_t)sample_u(s, m->scan_reply.entries.bytes / 2);
+        m->scan_reply.clock = sample_slice(s, SAMPLE_BYTES);
         break;
     case MSG_CLOCKS_REPLY:
         sample_reply_head(s, &m->clocks.head);
@@ -517,7 +519,7 @@ static inline bool same_report(const struct node_report *a, const struct node_re
            a->damage.found_s == b->damage.found_s && a->damage.starts == b->damage.starts &&
            a->filling == b->filling && a->operations == b->operations &&
            a->operations_bytes == b->operations_bytes && a->operations_s == b->operations_s &&
-           a->tombstones == b->tombstones && a->reaped == b->reaped;
+           a->tombstones == b->tombstones && a->reaped == b->reaped && a->lag_eta_s == b->lag_eta_s;
 }
 
 static inline bool same_status(const struct status *a, const struct status *b)
@@ -621,7 +623,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_RANGE_REPLY:
         return same_reply_head(&a->scan_reply.head, &b->scan_reply.head) &&
                slice_equal(a->scan_reply.entries, b->scan_reply.entries) &&
-               a->scan_reply.entry_count == b->scan_reply.entry_count;
+               a->scan_reply.entry_count == b->scan_reply.entry_count &&
+               slice_equal(a->scan_reply.clock, b->scan_reply.clock);
     case MSG_CLOCKS:
         return slice_equal(a->clocks.clocks, b->clocks.clocks) &&
                slice_equal(a->clocks.unheard, b->clocks.unheard) &&

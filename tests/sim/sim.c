@@ -394,7 +394,7 @@ void sim_resume(struct sim *s, uint32_t host)
     if (paused_us <= s->now_us)
         return;
     sim_say(s, (int)host, "goes on");
-    s->hosts[host].paused_us = 0;
+    s->hosts[host].paused_us = s->now_us;
     /* What waits for the end of the pause happens now, in the order in which it came. */
     for (uint32_t i = 0; i < s->heap_count; i++)
         if (s->heap[i].host == host && s->heap[i].at_us == paused_us && item_waits(&s->heap[i]))

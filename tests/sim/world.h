@@ -124,13 +124,16 @@ struct host {
     uint64_t timer_us;
     struct dialing *dialings;
     uint32_t dialing_count, dialing_capacity;
-    uint64_t booted_us, power; /* power: how often it was lost, so which boot this is */
+    uint64_t logged_us;         /* when a batch was last durable */
+    uint64_t started_us, power; /* power: how often it was lost, so which boot this is */
     struct memcut cut;
     struct memdisk_snapshot *disk_kept;
     struct memindex_snapshot *index_kept;
-    bool full, rotten;
-    bool wiped; /* its next process takes the place of the one that was */
-    bool lost;  /* its disk was wiped or put back: what it confirmed it may not have any more */
+    bool full;
+    bool rotten;        /* a bit of its log was flipped */
+    bool record_rotten; /* of its index one was flipped, or taken away */
+    bool wiped;         /* its next process takes the place of the one that was */
+    bool lost; /* its disk was wiped or put back: what it confirmed it may not have any more */
     bool error_armed; /* one call of its disk or index will fail, or has failed since it started */
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */
