@@ -733,6 +733,34 @@ static void test_settled_reads_are_found_again(void **state)
     sound();
 }
 
+/* What the session of a read had been told before is in its context whether the state names it or
+ * not; what the read showed is the state's. */
+static void test_settled_reads_what_the_session_knew_is_not_the_states(void **state)
+{
+    (void)state;
+    other_key_is_written();
+    uint64_t x = put(5), a = put(10);
+    uint64_t told = read_all(15, OPS(), OPS(x)), first = read_all(20, OPS(a), OPS(x));
+    uint64_t second = read_all(30, OPS(a), OPS());
+    op(second)->session = 4;
+    final(OPS(a), OPS());
+    op(first)->blocking = true;
+    doubt(x);
+    doubt(a);
+    sound();
+    op(told)->session = 5;
+    only("settled_reads", "does not include read 6");
+    op(told)->session = 2;
+    op(told)->end_us = 22; /* not told when the other was answered */
+    only("settled_reads", "does not include read 6");
+    op(told)->end_us = 16;
+    assert_int_equal(history_add(&op(told)->returned, dot_of(a)), 0);
+    sound();
+    history_clear(&op(second)->returned);
+    op(second)->shown_count = op(second)->shown_total = 0;
+    only("settled_reads", "read 7 of key 0 (session 4, 30..31 us, done) does not include read 6");
+}
+
 /* A delete may have taken what a read showed, and been reaped: of one owner only one that was not
  * over before it. */
 static void test_settled_reads_of_a_key_that_was_reaped(void **state)
@@ -1415,6 +1443,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_sessions_of_a_key_that_was_reaped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_settled_reads_are_found_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settled_reads_what_the_session_knew_is_not_the_states,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_settled_reads_of_a_key_that_was_reaped, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_quorums_a_read_includes_what_was_acked, set_up,
