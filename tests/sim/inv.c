@@ -17,7 +17,9 @@
  * So for parcels: one is acknowledged when it is durable, and dropped when its target has taken it.
  *
  * What was seen to hold of a dot at one life of a host is not looked at again unless its key
- * changes; a recovery looks at everything anew.
+ * changes; a recovery looks at everything anew. So a write costs what its key has seen, and not
+ * what the partition has: dots are kept by key, and each host has a list of those that it was not
+ * yet seen to hold.
  */
 #include <stdlib.h>
 
@@ -45,21 +47,29 @@ struct inv_dot {
     uint32_t held;                   /* bit of a host: seen to be held in its present life */
     bool reaped;                     /* somewhere, by right */
     struct heirs *heirs[HEIRS_KEPT]; /* where it was seen to be superseded */
+    struct heirs *newest;            /* of those */
     uint32_t heirs_seen;
+};
+
+struct inv_dots {
+    struct inv_dot **items;
+    uint32_t count, capacity;
 };
 
 struct inv_key {
     struct blob *key;
-    uint32_t unknown; /* bit of a host: the record there was bad */
+    uint32_t unknown;     /* bit of a host: the record there was bad */
+    struct inv_dots dots; /* ascending */
+    struct heirs *heirs;  /* all that were seen, the newest first */
 };
 
 /* One partition's keys and dots. */
 struct inv_keys {
     struct inv_key *keys;
     uint32_t key_count, key_capacity;
-    struct inv_dot *dots; /* ascending */
-    uint32_t dot_count, dot_capacity;
-    struct heirs *heirs; /* all that were seen, the newest first */
+    struct inv_dots dots; /* ascending; the owner of them */
+    /* Those of which a host may not have been seen to hold them, in no order. */
+    struct inv_dots awaited[SIM_HOSTS_MAX];
 };
 
 _Static_assert(SIM_HOSTS_MAX <= 32, "a bit for each host");
@@ -74,18 +84,29 @@ static struct inv_keys *keys_of(struct sim *s, uint32_t partition)
     return &s->keys[partition];
 }
 
+static void key_free(struct inv_key *k)
+{
+    while (k->heirs) {
+        struct heirs *next = k->heirs->next;
+        free(k->heirs);
+        k->heirs = next;
+    }
+    free(k->dots.items);
+    blob_unref(k->key);
+}
+
 void inv_free(struct sim *s)
 {
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
-        for (uint32_t i = 0; i < s->keys[p].key_count; i++)
-            blob_unref(s->keys[p].keys[i].key);
-        while (s->keys[p].heirs) {
-            struct heirs *next = s->keys[p].heirs->next;
-            free(s->keys[p].heirs);
-            s->keys[p].heirs = next;
-        }
-        free(s->keys[p].keys);
-        free(s->keys[p].dots);
+        struct inv_keys *k = &s->keys[p];
+        for (uint32_t i = 0; i < k->key_count; i++)
+            key_free(&k->keys[i]);
+        for (uint32_t i = 0; i < k->dots.count; i++)
+            free(k->dots.items[i]);
+        for (uint32_t host = 0; host < SIM_HOSTS_MAX; host++)
+            free(k->awaited[host].items);
+        free(k->keys);
+        free(k->dots.items);
     }
     free(s->keys);
 }
@@ -101,12 +122,12 @@ static uint32_t key_number(struct inv_keys *k, struct slice key)
     return k->key_count++;
 }
 
-static uint32_t dot_place(const struct inv_keys *k, struct dot d)
+static uint32_t dot_place(const struct inv_dots *dots, struct dot d)
 {
-    uint32_t low = 0, high = k->dot_count;
+    uint32_t low = 0, high = dots->count;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (dot_compare(k->dots[middle].dot, d) < 0)
+        if (dot_compare(dots->items[middle]->dot, d) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -114,22 +135,43 @@ static uint32_t dot_place(const struct inv_keys *k, struct dot d)
     return low;
 }
 
+/* NULL: no state and no message has named it. */
+static struct inv_dot *dot_find(const struct inv_keys *k, struct dot d)
+{
+    uint32_t at = dot_place(&k->dots, d);
+    return at < k->dots.count && dot_compare(k->dots.items[at]->dot, d) == 0 ? k->dots.items[at]
+                                                                             : NULL;
+}
+
+static void dot_insert(struct inv_dots *dots, uint32_t at, struct inv_dot *d)
+{
+    dots->items = sim_grown(dots->items, dots->count, &dots->capacity, sizeof(*dots->items));
+    memmove(&dots->items[at + 1], &dots->items[at], (dots->count - at) * sizeof(*dots->items));
+    dots->items[at] = d;
+    dots->count++;
+}
+
 static void dot_learn(struct sim *s, struct inv_keys *k, struct dot d, uint32_t key)
 {
-    uint32_t at = dot_place(k, d);
-    if (at < k->dot_count && dot_compare(k->dots[at].dot, d) == 0) {
-        if (k->dots[at].key != key)
+    const struct inv_dot *known = dot_find(k, d);
+    if (known) {
+        if (known->key != key)
             sim_break(s, "INV: dot (%llx,%llx,%llu) is of two keys, %.*s and %.*s",
                       (unsigned long long)d.actor.node, (unsigned long long)d.actor.incarnation,
-                      (unsigned long long)d.seq, (int)k->keys[k->dots[at].key].key->bytes,
-                      (const char *)k->keys[k->dots[at].key].key->data,
-                      (int)k->keys[key].key->bytes, (const char *)k->keys[key].key->data);
+                      (unsigned long long)d.seq, (int)k->keys[known->key].key->bytes,
+                      (const char *)k->keys[known->key].key->data, (int)k->keys[key].key->bytes,
+                      (const char *)k->keys[key].key->data);
         return;
     }
-    k->dots = sim_grown(k->dots, k->dot_count, &k->dot_capacity, sizeof(*k->dots));
-    memmove(&k->dots[at + 1], &k->dots[at], (k->dot_count - at) * sizeof(*k->dots));
-    k->dots[at] = (struct inv_dot){.dot = d, .key = key};
-    k->dot_count++;
+    struct inv_dot *made = calloc(1, sizeof(*made));
+    gt_assert(made);
+    made->dot = d;
+    made->key = key;
+    dot_insert(&k->dots, dot_place(&k->dots, d), made);
+    dot_insert(&k->keys[key].dots, dot_place(&k->keys[key].dots, d), made);
+    for (uint32_t host = 0; host < s->host_count; host++)
+        if (s->hosts[host].role == SIM_NODE)
+            dot_insert(&k->awaited[host], k->awaited[host].count, made);
 }
 
 static bool heirs_are(const struct heirs *h, const struct state *state)
@@ -142,7 +184,7 @@ static bool heirs_are(const struct heirs *h, const struct state *state)
 }
 
 /* What is live in the state, once for all the states that are alike. */
-static struct heirs *heirs_of(struct inv_keys *k, const struct state *state)
+static struct heirs *heirs_of(struct inv_key *k, const struct state *state)
 {
     for (struct heirs *h = k->heirs; h; h = h->next)
         if (heirs_are(h, state))
@@ -162,25 +204,47 @@ static uint32_t heirs_place(uint32_t seen)
     return seen < HEIRS_KEPT ? seen : HEIRS_FIRST + seen % (HEIRS_KEPT - HEIRS_FIRST);
 }
 
+static void heirs_tell(struct inv_dot *d, struct heirs *heirs)
+{
+    bool told = d->newest == heirs;
+    for (uint32_t j = 0; !told && j < HEIRS_KEPT; j++)
+        told = d->heirs[j] == heirs;
+    if (told)
+        return;
+    d->heirs[heirs_place(d->heirs_seen++)] = heirs;
+    d->newest = heirs;
+}
+
+/* A walk along a state beside an ascending list of dots. */
+struct walk {
+    const struct state *state;
+    uint32_t vector, exact, sibling;
+};
+
+/* The state's history has the dot; live: it is a sibling. */
+static bool walk_covers(struct walk *w, struct dot d, bool *live)
+{
+    const struct state *s = w->state;
+    const struct history *h = &s->history;
+    while (w->vector < h->vector_count && actor_compare(h->vector[w->vector].actor, d.actor) < 0)
+        w->vector++;
+    while (w->exact < h->exact_count && dot_compare(h->exact[w->exact], d) < 0)
+        w->exact++;
+    while (w->sibling < s->sibling_count && dot_compare(s->siblings[w->sibling].dot, d) < 0)
+        w->sibling++;
+    *live = w->sibling < s->sibling_count && dot_compare(s->siblings[w->sibling].dot, d) == 0;
+    bool listed = w->vector < h->vector_count &&
+                  actor_compare(h->vector[w->vector].actor, d.actor) == 0 &&
+                  d.seq <= h->vector[w->vector].seq;
+    return listed || (w->exact < h->exact_count && dot_compare(h->exact[w->exact], d) == 0);
+}
+
 static void state_learn(struct sim *s, struct inv_keys *k, const struct state *state, uint32_t key)
 {
     for (uint32_t i = 0; i < state->sibling_count; i++)
         dot_learn(s, k, state->siblings[i].dot, key);
     for (uint32_t i = 0; i < state->history.exact_count; i++)
         dot_learn(s, k, state->history.exact[i], key);
-    struct heirs *heirs = NULL;
-    for (uint32_t i = 0; i < k->dot_count; i++) {
-        struct inv_dot *d = &k->dots[i];
-        if (d->key != key || !history_covers(&state->history, d->dot) || state_find(state, d->dot))
-            continue;
-        if (!heirs)
-            heirs = heirs_of(k, state);
-        bool told = false;
-        for (uint32_t j = 0; j < HEIRS_KEPT; j++)
-            told |= d->heirs[j] == heirs;
-        if (!told)
-            d->heirs[heirs_place(d->heirs_seen++)] = heirs;
-    }
 }
 
 #define HEIRS_DEPTH 6
@@ -190,9 +254,8 @@ static bool includes(const struct inv_keys *k, const struct state *state, struct
 {
     if (history_covers(&state->history, d))
         return true;
-    uint32_t at = dot_place(k, d);
-    const struct inv_dot *known = at < k->dot_count ? &k->dots[at] : NULL;
-    if (!known || dot_compare(known->dot, d) != 0)
+    const struct inv_dot *known = dot_find(k, d);
+    if (!known)
         return false;
     if (known->reaped)
         return true;
@@ -277,27 +340,44 @@ static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *
     return !found;
 }
 
-/* All dots of one key, against its state. reaping: some may go. */
+/* A dot that is in the clock and not in the history of its key's state. reaping: it may go. */
+static void missing_check(struct sim *s, uint32_t host, uint32_t partition, struct inv_dot *d,
+                          const struct state *state, bool reaping)
+{
+    const struct inv_keys *k = keys_of(s, partition);
+    struct engine_partition p;
+    engine_partition(s->hosts[host].engine, partition, &p);
+    d->reaped |= reaping && may_be_reaped(s, partition, d->dot);
+    if (!includes(k, state, d->dot, 0) && clock_closes(p.clock, d->dot.actor) &&
+        nobody_has(s, partition, d))
+        d->reaped = true;
+    if (!includes(k, state, d->dot, 0))
+        not_held(s, host, partition, d, "whose state there does not include it");
+}
+
+/* All dots of one key, against its state, which is learnt from. reaping: some may go. */
 static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t key, bool reaping)
 {
-    struct inv_keys *k = keys_of(s, partition);
+    struct inv_key *k = &keys_of(s, partition)->keys[key];
     struct state state;
     struct view view = {0};
     state_init(&state);
     if (state_read(s, host, partition, key, &state, &view)) {
+        struct walk walk = {.state = &state};
         struct engine_partition p;
+        struct heirs *heirs = NULL;
         engine_partition(s->hosts[host].engine, partition, &p);
-        for (uint32_t i = 0; i < k->dot_count; i++) {
-            struct inv_dot *d = &k->dots[i];
-            if (d->key != key || !clock_covers(p.clock, d->dot))
+        for (uint32_t i = 0; i < k->dots.count; i++) {
+            struct inv_dot *d = k->dots.items[i];
+            bool live, covered = walk_covers(&walk, d->dot, &live);
+            if (covered && !live) {
+                heirs = heirs ? heirs : heirs_of(k, &state);
+                heirs_tell(d, heirs);
+            }
+            if ((covered && d->held & 1u << host) || !clock_covers(p.clock, d->dot))
                 continue;
-            d->reaped |= reaping && !history_covers(&state.history, d->dot) &&
-                         may_be_reaped(s, partition, d->dot);
-            if (!includes(k, &state, d->dot, 0) && clock_closes(p.clock, d->dot.actor) &&
-                nobody_has(s, partition, d))
-                d->reaped = true;
-            if (!includes(k, &state, d->dot, 0))
-                not_held(s, host, partition, d, "whose state there does not include it");
+            if (!covered)
+                missing_check(s, host, partition, d, &state, reaping);
             d->held |= 1u << host;
         }
     }
@@ -305,16 +385,40 @@ static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t
     state_close(&state);
 }
 
+static int dots_ascend(const void *left, const void *right)
+{
+    const struct inv_dot *const *a = left, *const *b = right;
+    return dot_compare((*a)->dot, (*b)->dot);
+}
+
 /* Dots in the clock whose keys have not been looked at since. */
 static void clock_check(struct sim *s, uint32_t host, uint32_t partition)
 {
     struct inv_keys *k = keys_of(s, partition);
+    struct inv_dots *awaited = &k->awaited[host];
     struct engine_partition p;
+    uint32_t kept = 0, come = 0;
     engine_partition(s->hosts[host].engine, partition, &p);
-    for (uint32_t i = 0; i < k->dot_count; i++)
-        if (!(k->dots[i].held & 1u << host) && clock_covers(p.clock, k->dots[i].dot) &&
-            !(k->keys[k->dots[i].key].unknown & 1u << host))
-            key_check(s, host, partition, k->dots[i].key, false);
+    /* Those that have come to the front of those that are still awaited. */
+    for (uint32_t i = 0; i < awaited->count; i++) {
+        struct inv_dot *d = awaited->items[i];
+        if (d->held & 1u << host)
+            continue;
+        awaited->items[kept] = d;
+        if (clock_covers(p.clock, d->dot) && !(k->keys[d->key].unknown & 1u << host)) {
+            awaited->items[kept] = awaited->items[come];
+            awaited->items[come++] = d;
+        }
+        kept++;
+    }
+    awaited->count = kept;
+    if (come > 1)
+        qsort(awaited->items, come, sizeof(*awaited->items), dots_ascend);
+    for (uint32_t i = 0; i < come; i++) {
+        const struct inv_dot *d = awaited->items[i];
+        if (!(d->held & 1u << host) && !(k->keys[d->key].unknown & 1u << host))
+            key_check(s, host, partition, d->key, false);
+    }
 }
 
 /* What a node minted in earlier lives that ended with puts under way may have been superseded
@@ -337,7 +441,7 @@ static bool may_be_unseen(const struct sim *s, uint32_t host, struct actor actor
 /* A dot that no state and no message ever named. */
 static void foreign_check(struct sim *s, uint32_t host, uint32_t partition)
 {
-    struct inv_keys *k = keys_of(s, partition);
+    const struct inv_keys *k = keys_of(s, partition);
     struct engine_partition p;
     engine_partition(s->hosts[host].engine, partition, &p);
     for (uint32_t i = 0; i < p.clock->entry_count; i++) {
@@ -346,9 +450,7 @@ static void foreign_check(struct sim *s, uint32_t host, uint32_t partition)
             continue;
         for (uint64_t seq = 1; seq <= clock_highest(p.clock, e->actor); seq++) {
             struct dot d = {e->actor, seq};
-            uint32_t at = dot_place(k, d);
-            bool known = at < k->dot_count && dot_compare(k->dots[at].dot, d) == 0;
-            if (clock_covers(p.clock, d) && !known)
+            if (clock_covers(p.clock, d) && !dot_find(k, d))
                 sim_break(s,
                           "INV: the clock of %s in partition %u holds dot (%llx,%llx,%llu) "
                           "that no state there was seen to have",
@@ -487,8 +589,11 @@ void inv_recovered(struct sim *s, uint32_t host)
     s->hosts[host].reaped_seen = 0;
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         struct inv_keys *k = &s->keys[p];
-        for (uint32_t i = 0; i < k->dot_count; i++)
-            k->dots[i].held &= ~(1u << host);
+        k->awaited[host].count = 0;
+        for (uint32_t i = 0; i < k->dots.count; i++) {
+            k->dots.items[i]->held &= ~(1u << host);
+            dot_insert(&k->awaited[host], i, k->dots.items[i]);
+        }
         for (uint32_t i = 0; i < k->key_count; i++) {
             k->keys[i].unknown &= ~(1u << host);
             key_check(s, host, p, i, false);
