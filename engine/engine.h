@@ -210,6 +210,7 @@ struct store_request {
     uint64_t from_hash;
     struct slice from_key;
     uint32_t bytes_max; /* of what is read, at least one key; the engine caps it at 1 MiB */
+    bool unshown;       /* SCAN: records are read and checked; entries: the last key alone */
 };
 
 /* Blobs belong to the result; whoever keeps one takes a reference. */

@@ -274,6 +274,7 @@ struct scan {
     bool more;
     bool unknown; /* a bad record was met */
     bool digests; /* in place of records */
+    bool unshown; /* the last key alone */
     uint64_t bytes_read;
 };
 
@@ -296,10 +297,12 @@ static int scan_emit(struct scan *s, struct slice key, struct slice record)
         record = slice_of(NULL, 0);
         s->unknown = true;
     }
+    if (s->unshown)
+        buf_clear(out);
     buf_bytes(out, key);
     if (s->digests)
         buf_u64(out, error ? 0 : record_digest(record));
-    else
+    else if (!s->unshown)
         buf_bytes(out, record);
     return out->failed ? GT_ENOMEM : 0;
 }
@@ -376,7 +379,8 @@ int engine_scan_run(struct engine *e, const struct store_request *r, struct stor
                      .bytes_max = r->bytes_max < SCAN_BYTES_MAX ? r->bytes_max : SCAN_BYTES_MAX,
                      .after = r->from_start ? NULL : &after,
                      .list = &e->scan_list,
-                     .digests = r->kind == STORE_VERIFY};
+                     .digests = r->kind == STORE_VERIFY,
+                     .unshown = r->kind == STORE_SCAN && r->unshown};
     int error = scan_run(&s);
     result->entry_count = s.count;
     result->more = s.more;

@@ -340,7 +340,8 @@ void scrub_next(struct node *n, struct gt_effects *fx)
                               .partition = s->partition,
                               .from_start = !n->scrub.last_key,
                               .from_key = slice_blob(n->scrub.last_key),
-                              .bytes_max = SCRUB_BYTES};
+                              .bytes_max = SCRUB_BYTES,
+                              .unshown = true};
     r.from_hash = n->scrub.last_key ? hash_bytes(r.from_key) : 0;
     effects_store(fx, &r);
 }
@@ -349,13 +350,9 @@ void scrub_next(struct node *n, struct gt_effects *fx)
 void scrub_scanned(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx)
 {
-    struct slice last = {NULL, 0};
     struct reader entries = reader_of(slice_blob(r->entries));
+    struct slice last = read_bytes(&entries);
     (void)fx;
-    while (!r->result && reader_left(&entries) > 0) {
-        last = read_bytes(&entries);
-        read_bytes(&entries);
-    }
     bool same = n->scrub.partition == s->partition;
     blob_unref(n->scrub.last_key);
     n->scrub.last_key = same && r->more && !r->result ? blob_copy(last.data, last.bytes) : NULL;
