@@ -56,11 +56,23 @@ struct inv_dots {
     uint32_t count, capacity;
 };
 
+/* A record whose state includes all dots of its key, learnt from. */
+struct learnt {
+    struct blob *record; /* NULL: none */
+    uint64_t lessons;    /* as many as the key had had then */
+};
+
+#define HEIRS_ROWS  64
+#define LEARNT_KEPT 2
+
 struct inv_key {
     struct blob *key;
-    uint32_t unknown;     /* bit of a host: the record there was bad */
-    struct inv_dots dots; /* ascending */
-    struct heirs *heirs;  /* all that were seen, the newest first */
+    uint32_t unknown;                /* bit of a host: the record there was bad */
+    struct inv_dots dots;            /* ascending */
+    struct heirs *heirs[HEIRS_ROWS]; /* all that were seen, the newest of a row first */
+    uint64_t lessons;                /* dots and heirs that were new */
+    struct learnt learnt[LEARNT_KEPT];
+    uint32_t learnt_next;
 };
 
 /* One partition's keys and dots. */
@@ -86,11 +98,14 @@ static struct inv_keys *keys_of(struct sim *s, uint32_t partition)
 
 static void key_free(struct inv_key *k)
 {
-    while (k->heirs) {
-        struct heirs *next = k->heirs->next;
-        free(k->heirs);
-        k->heirs = next;
-    }
+    for (uint32_t row = 0; row < HEIRS_ROWS; row++)
+        while (k->heirs[row]) {
+            struct heirs *next = k->heirs[row]->next;
+            free(k->heirs[row]);
+            k->heirs[row] = next;
+        }
+    for (uint32_t i = 0; i < LEARNT_KEPT; i++)
+        blob_unref(k->learnt[i].record);
     free(k->dots.items);
     blob_unref(k->key);
 }
@@ -170,6 +185,7 @@ static void dot_learn(struct sim *s, struct inv_keys *k, struct dot d, uint32_t 
     made->key = key;
     dot_insert(&k->dots, dot_place(&k->dots, d), made);
     dot_insert(&k->keys[key].dots, dot_place(&k->keys[key].dots, d), made);
+    k->keys[key].lessons++;
     for (uint32_t host = 0; host < s->host_count; host++)
         if (s->hosts[host].role == SIM_NODE)
             dot_insert(&k->awaited[host], k->awaited[host].count, made);
@@ -187,7 +203,11 @@ static bool heirs_are(const struct heirs *h, const struct state *state)
 /* What is live in the state, once for all the states that are alike. */
 static struct heirs *heirs_of(struct inv_key *k, const struct state *state)
 {
-    for (struct heirs *h = k->heirs; h; h = h->next)
+    uint64_t hash = state->sibling_count;
+    for (uint32_t i = 0; i < state->sibling_count; i++)
+        hash = hash * 31 + (state->siblings[i].dot.seq ^ state->siblings[i].dot.actor.incarnation);
+    struct heirs **row = &k->heirs[hash % HEIRS_ROWS];
+    for (struct heirs *h = *row; h; h = h->next)
         if (heirs_are(h, state))
             return h;
     struct heirs *h = malloc(sizeof(*h) + state->sibling_count * sizeof(h->dots[0]));
@@ -195,8 +215,8 @@ static struct heirs *heirs_of(struct inv_key *k, const struct state *state)
     h->count = state->sibling_count;
     for (uint32_t i = 0; i < h->count; i++)
         h->dots[i] = state->siblings[i].dot;
-    h->next = k->heirs;
-    k->heirs = h;
+    h->next = *row;
+    *row = h;
     return h;
 }
 
@@ -205,7 +225,7 @@ static uint32_t heirs_place(uint32_t seen)
     return seen < HEIRS_KEPT ? seen : HEIRS_FIRST + seen % (HEIRS_KEPT - HEIRS_FIRST);
 }
 
-static void heirs_tell(struct inv_dot *d, struct heirs *heirs)
+static void heirs_tell(struct inv_key *k, struct inv_dot *d, struct heirs *heirs)
 {
     bool told = d->newest == heirs;
     for (uint32_t j = 0; !told && j < HEIRS_KEPT; j++)
@@ -214,6 +234,7 @@ static void heirs_tell(struct inv_dot *d, struct heirs *heirs)
         return;
     d->heirs[heirs_place(d->heirs_seen++)] = heirs;
     d->newest = heirs;
+    k->lessons++;
 }
 
 /* A walk along a state beside an ascending list of dots. */
@@ -271,21 +292,6 @@ static bool includes(const struct inv_keys *k, const struct state *state, struct
             return true;
     }
     return false;
-}
-
-/* What the replica holds of a key now, learnt from; false when it cannot be known there. */
-static bool state_read(struct sim *s, uint32_t host, uint32_t partition, uint32_t key,
-                       struct state *state, struct view *view)
-{
-    struct inv_keys *k = keys_of(s, partition);
-    struct slice name = slice_blob(k->keys[key].key);
-    int error = view_read(s->hosts[host].engine, partition, hash_bytes(name), name, state, view);
-    if (error) {
-        k->keys[key].unknown |= 1u << host;
-        return false;
-    }
-    state_learn(s, k, state, key);
-    return true;
 }
 
 static void not_held(struct sim *s, uint32_t host, uint32_t partition, const struct inv_dot *d,
@@ -356,30 +362,80 @@ static void missing_check(struct sim *s, uint32_t host, uint32_t partition, stru
         not_held(s, host, partition, d, "whose state there does not include it");
 }
 
-/* All dots of one key, against its state, which is learnt from. reaping: some may go. */
+static bool is_learnt(const struct inv_key *k, const struct blob *record)
+{
+    for (uint32_t i = 0; i < LEARNT_KEPT; i++) {
+        const struct learnt *l = &k->learnt[i];
+        if (l->record && l->lessons == k->lessons &&
+            slice_equal(slice_blob(l->record), slice_blob(record)))
+            return true;
+    }
+    return false;
+}
+
+static void learnt_keep(struct inv_key *k, struct blob *record)
+{
+    struct learnt *l = &k->learnt[k->learnt_next++ % LEARNT_KEPT];
+    blob_unref(l->record);
+    *l = (struct learnt){blob_ref(record), k->lessons};
+}
+
+/* All dots of the key are in the state: so are those in the clock. */
+static void all_held(struct sim *s, uint32_t host, uint32_t partition, uint32_t key)
+{
+    const struct inv_dots *awaited = &keys_of(s, partition)->awaited[host];
+    struct engine_partition p;
+    engine_partition(s->hosts[host].engine, partition, &p);
+    for (uint32_t i = 0; i < awaited->count; i++)
+        if (awaited->items[i]->key == key && clock_covers(p.clock, awaited->items[i]->dot))
+            awaited->items[i]->held |= 1u << host;
+}
+
+/* All dots of the key, against the state, which was learnt from. Whether all are in it. */
+static bool dots_check(struct sim *s, uint32_t host, uint32_t partition, struct inv_key *k,
+                       const struct state *state, bool reaping)
+{
+    struct walk walk = {.state = state};
+    struct engine_partition p;
+    struct heirs *heirs = NULL;
+    bool all = true;
+    engine_partition(s->hosts[host].engine, partition, &p);
+    for (uint32_t i = 0; i < k->dots.count; i++) {
+        struct inv_dot *d = k->dots.items[i];
+        bool live, covered = walk_covers(&walk, d->dot, &live);
+        all &= covered;
+        if (covered && !live) {
+            heirs = heirs ? heirs : heirs_of(k, state);
+            heirs_tell(k, d, heirs);
+        }
+        if ((covered && d->held & 1u << host) || !clock_covers(p.clock, d->dot))
+            continue;
+        if (!covered)
+            missing_check(s, host, partition, d, state, reaping);
+        d->held |= 1u << host;
+    }
+    return all;
+}
+
+/* All dots of one key, against what the replica holds now. reaping: some may go. */
 static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t key, bool reaping)
 {
     struct inv_key *k = &keys_of(s, partition)->keys[key];
+    struct slice name = slice_blob(k->key);
     struct state *state = &s->looked;
-    struct view view = {0};
-    if (state_read(s, host, partition, key, state, &view)) {
-        struct walk walk = {.state = state};
-        struct engine_partition p;
-        struct heirs *heirs = NULL;
-        engine_partition(s->hosts[host].engine, partition, &p);
-        for (uint32_t i = 0; i < k->dots.count; i++) {
-            struct inv_dot *d = k->dots.items[i];
-            bool live, covered = walk_covers(&walk, d->dot, &live);
-            if (covered && !live) {
-                heirs = heirs ? heirs : heirs_of(k, state);
-                heirs_tell(d, heirs);
-            }
-            if ((covered && d->held & 1u << host) || !clock_covers(p.clock, d->dot))
-                continue;
-            if (!covered)
-                missing_check(s, host, partition, d, state, reaping);
-            d->held |= 1u << host;
-        }
+    struct view view;
+    if (view_read(s->hosts[host].engine, partition, hash_bytes(name), name, NULL, &view) != 0) {
+        k->unknown |= 1u << host;
+        return;
+    }
+    if (view.record && is_learnt(k, view.record)) {
+        all_held(s, host, partition, key);
+    } else if (record_decode(slice_blob(view.record), partition, name, state) != 0) {
+        k->unknown |= 1u << host;
+    } else {
+        state_learn(s, keys_of(s, partition), state, key);
+        if (dots_check(s, host, partition, k, state, reaping) && view.record)
+            learnt_keep(k, view.record);
     }
     view_close(&view);
 }
