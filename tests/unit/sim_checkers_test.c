@@ -240,6 +240,30 @@ static void test_durability_a_delete_ends_a_chain(void **state)
     sound();
 }
 
+/* The context of a read has what its session had been told before, shown or not: who writes with it
+ * may supersede that. */
+static void test_durability_a_session_supersedes_what_it_was_told(void **state)
+{
+    (void)state;
+    uint64_t a = put(10), told = read_all(12, OPS(a), OPS());
+    uint64_t b = over(OP_PUT, 15, OPS());
+    uint64_t from = read_all(20, OPS(b), OPS(a));
+    op(from)->strict = false; /* it need not have met an owner that has a */
+    uint64_t c = over(OP_PUT, 30, OPS(a, b));
+    op(c)->basis = from;
+    final(OPS(c), OPS(a, b));
+    sound();
+    op(told)->session = 5;
+    verdict("durability", "is lost", false);
+    op(told)->session = 2;
+    op(told)->end_us = 22; /* after the other was answered */
+    verdict("durability", "is lost", false);
+    op(told)->end_us = 13;
+    history_clear(&op(c)->context); /* of b alone */
+    see(&op(c)->context, OPS(b));
+    verdict("durability", "is lost", false);
+}
+
 static void test_durability_weak_writes_are_owed_nothing(void **state)
 {
     (void)state;
@@ -1387,6 +1411,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_durability_shown_or_superseded_is_kept, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_durability_a_delete_ends_a_chain, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_durability_a_session_supersedes_what_it_was_told,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_durability_weak_writes_are_owed_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_durability_what_guests_kept_is_not_lost, set_up,
