@@ -281,11 +281,22 @@ static uint64_t segment_wanted(struct engine *e)
     return need;
 }
 
+/* The newest stays, needed or not: a start that finds none takes the log for lost. */
+static bool any_dead(const struct engine *e)
+{
+    for (uint32_t i = 0; i + 1 < e->file_count; i++)
+        if (e->files[i].use == SEGMENT_DEAD)
+            return true;
+    return false;
+}
+
 struct engine_job *segment_job(struct engine *e)
 {
     struct engine_job *j = &e->jobs[ENGINE_SEGMENT];
-    *j = (struct engine_job){.lane = ENGINE_SEGMENT, .disk = e->disk};
-    j->bytes = segment_wanted(e);
+    uint64_t wanted = segment_wanted(e);
+    if (wanted == 0 && !any_dead(e))
+        return NULL;
+    *j = (struct engine_job){.lane = ENGINE_SEGMENT, .disk = e->disk, .bytes = wanted};
     if (j->bytes > 0 && file_reserve(e) == 0) {
         j->kind = JOB_SEGMENT_MAKE;
         j->number = e->segment_next;
@@ -298,7 +309,6 @@ struct engine_job *segment_job(struct engine *e)
         return j;
     }
     j->kind = JOB_SEGMENT_REMOVE;
-    /* The newest stays, needed or not: a start that finds none takes the log for lost. */
     for (uint32_t i = 0; i + 1 < e->file_count && j->number_count < REMOVE_BATCH; i++)
         if (e->files[i].use == SEGMENT_DEAD)
             j->numbers[j->number_count++] = e->files[i].number;

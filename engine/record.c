@@ -13,6 +13,7 @@
 #define DOT_BYTES_MIN     2 /* actor index and seq, a byte each */
 #define SIBLING_BYTES_MIN (1 + DOT_BYTES_MIN + 8 + OP_ID_BYTES)
 #define FLAGS_KNOWN       (SIBLING_TOMBSTONE | SIBLING_EXPIRES | SIBLING_ELIDED)
+#define KEY_BYTES_SHORT   62
 #define ACTORS_LOCAL      16 /* a table up to here needs no allocation */
 
 static bool actor_equal(struct actor a, struct actor b)
@@ -294,10 +295,15 @@ INLINE void sink_record(struct sink *s, const struct table *t, const struct stat
 
 static uint32_t record_crc(struct slice bytes, uint32_t partition, struct slice key)
 {
-    uint8_t raw[2];
+    /* A short key goes with the partition: a checksum of few bytes costs as much as one of many. */
+    uint8_t raw[2 + KEY_BYTES_SHORT];
+    bool is_short = key.bytes > 0 && key.bytes <= KEY_BYTES_SHORT;
     le16_put(raw, (uint16_t)partition);
-    uint32_t crc = crc_update(0, raw, sizeof(raw));
-    crc = crc_update(crc, key.data, key.bytes);
+    if (is_short)
+        memcpy(raw + 2, key.data, key.bytes);
+    uint32_t crc = crc_update(0, raw, 2 + (is_short ? key.bytes : 0));
+    if (!is_short)
+        crc = crc_update(crc, key.data, key.bytes);
     return crc_update(crc, bytes.data + CRC_BYTES, bytes.bytes - CRC_BYTES);
 }
 

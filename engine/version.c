@@ -156,13 +156,21 @@ static int operations_reserve(struct history *h, size_t wanted)
     return 0;
 }
 
-/* The first operation that is not below this one. */
+/* The first operation that is not below this one. What is decoded comes in order, so that the end
+ * is a good first guess. */
 static uint32_t operation_place(const struct history *h, const uint8_t op[OP_ID_BYTES])
 {
-    uint32_t at = 0;
-    while (at < h->operation_count && memcmp(h->operations[at].op, op, OP_ID_BYTES) < 0)
-        at++;
-    return at;
+    uint32_t low = 0, high = h->operation_count;
+    if (low < high && memcmp(h->operations[high - 1].op, op, OP_ID_BYTES) < 0)
+        return high;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (memcmp(h->operations[middle].op, op, OP_ID_BYTES) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* NULL: the operation is not named. */
@@ -181,10 +189,9 @@ bool history_names(const struct history *h, const uint8_t op[OP_ID_BYTES])
     return operation_named(h, op) != NULL;
 }
 
-/* There is room. */
-static void operation_insert(struct history *h, const struct history_operation *o)
+/* At `at`, its place. There is room. */
+static void operation_insert(struct history *h, const struct history_operation *o, uint32_t at)
 {
-    uint32_t at = operation_place(h, o->op);
     struct history_operation *place = &h->operations[at];
     if (at < h->operation_count && memcmp(place->op, o->op, OP_ID_BYTES) == 0) {
         if (o->stamp > place->stamp)
@@ -229,7 +236,7 @@ int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stam
     if (error)
         return error;
     memcpy(o.op, op, OP_ID_BYTES);
-    operation_insert(h, &o);
+    operation_insert(h, &o, operation_place(h, op));
     operations_prune(h);
     return 0;
 }
@@ -362,8 +369,12 @@ int history_join(struct history *h, const struct history *from)
         error = operations_reserve(h, operations);
     if (error)
         return error;
-    for (uint32_t i = 0; i < from->operation_count; i++)
-        operation_insert(h, &from->operations[i]);
+    for (uint32_t i = 0, at = 0; i < from->operation_count; i++) {
+        const struct history_operation *o = &from->operations[i];
+        while (at < h->operation_count && memcmp(h->operations[at].op, o->op, OP_ID_BYTES) < 0)
+            at++;
+        operation_insert(h, o, at);
+    }
     if (from->operation_count)
         operations_prune(h);
     h->vector_count =

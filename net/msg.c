@@ -733,6 +733,11 @@ static bool body_sound(struct slice body)
     if (type_at < body.bytes && body.data[type_at] == MSG_MAP)
         objects_max = OBJECTS_MAX_MAP;
     do {
+        /* Most are small numbers, a byte each, within a list that goes on. */
+        while (depth > 0 && left[depth - 1] > 1 && r.at < r.end && *r.at <= 0x7f) {
+            left[depth - 1]--;
+            r.at++;
+        }
         struct object_head head;
         if (!head_read(&r, &head) || head.skip > reader_left(&r) || head.children > reader_left(&r))
             return false;

@@ -36,7 +36,7 @@ enum item_kind {
 };
 
 struct item {
-    uint64_t at_us, order;
+    uint64_t at_us;
     enum item_kind kind;
     uint32_t host, life; /* the life of the host that it is for; unused by CALL */
     union {
@@ -65,6 +65,12 @@ struct item {
             uint64_t value;
         } call;
     };
+};
+
+/* An event in the queue. */
+struct due {
+    uint64_t at_us, order;
+    uint32_t place; /* of its item */
 };
 
 /* A connection. Side 0 dialed, side 1 accepted. */
@@ -149,8 +155,9 @@ struct sim {
     struct sim_network network;
     uint64_t now_us, order, events, hash;
     uint64_t stores; /* writes asked for: inv.c looks at everything at every eighth */
-    struct item *heap;
+    struct due *heap;
     uint32_t heap_count, heap_capacity;
+    struct item *items; /* those of the queue; the places behind its heap's end are free */
     struct host hosts[SIM_HOSTS_MAX];
     uint32_t host_count;
     struct conn *conns;
@@ -166,6 +173,7 @@ struct sim {
     struct msg_decoder *decoder;
     struct gt_effects fx;
     struct inv_keys *keys; /* which dot is of which key: inv.c */
+    struct state looked;   /* scratch of inv.c */
     char broken[600];
 };
 
