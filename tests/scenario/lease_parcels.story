@@ -20,7 +20,7 @@ wait 3 s
 ben gets apple
   green
 the network heals
-wait 800 ms
+wait 1400 ms
 ben gets apple
   green, degraded
 wait until all is quiet

@@ -249,6 +249,7 @@ static void test_durability_a_session_supersedes_what_it_was_told(void **state)
     uint64_t b = over(OP_PUT, 15, OPS());
     uint64_t from = read_all(20, OPS(b), OPS(a));
     op(from)->strict = false; /* it need not have met an owner that has a */
+    op(from)->degraded = true;
     uint64_t c = over(OP_PUT, 30, OPS(a, b));
     op(c)->basis = from;
     final(OPS(c), OPS(a, b));
@@ -803,6 +804,7 @@ static void test_settled_reads_what_the_session_knew_is_not_the_states(void **st
     op(told)->end_us = 22; /* not told when the other was answered */
     only("settled_reads", "does not include read 6");
     op(told)->end_us = 16;
+    op(told)->unsettled = true; /* the session does not rely on it */
     assert_int_equal(history_add(&op(told)->returned, dot_of(a)), 0);
     sound();
     history_clear(&op(second)->returned);
