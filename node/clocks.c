@@ -307,9 +307,11 @@ void clocks_timeout(struct node *n, uint64_t id, struct slot *s)
 /* ---- comparing ------------------------------------------------------------------------------- */
 
 /* Whether what the owner told last is a confirmation: it holds still what it held then. */
-static bool confirms(const struct watch_other *o)
+/* What an earlier life told is no confirmation once a later one was seen, be it in the map: it may
+ * have lost what the other had, and be whole again without it, before we are linked with it. */
+static bool confirms(const struct node *n, const struct watch_other *o)
 {
-    return o->clock || MUTANT(confirm_unheard);
+    return (o->clock && o->told_life >= node_seen(n, o->node)) || MUTANT(confirm_unheard);
 }
 
 /* All others have what their clocks cover. One at a time: another comparison that comes meanwhile
@@ -322,7 +324,7 @@ static void confirm(struct node *n, uint32_t partition, struct watch *w, struct 
     if (w->filling)
         return;
     for (uint32_t i = 0; i < w->count; i++)
-        if (!confirms(&w->others[i]))
+        if (!confirms(n, &w->others[i]))
             return;
     if (w->confirming) {
         w->confirm_again = true;
@@ -414,6 +416,7 @@ static void compare(struct node *n, uint64_t peer, const struct told *ours,
     closing_note(n, w, &n->clock_ours);
     blob_unref(o->clock);
     o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
+    o->told_life = node_peer(n, peer) ? node_peer(n, peer)->life : 0;
     o->lacking = clock_missing(&n->clock_ours, &n->clock_theirs);
     o->current = o->current || o->lacking == 0;
     bool equal = o->lacking == 0 && clock_missing(&n->clock_theirs, &n->clock_ours) == 0;

@@ -78,6 +78,7 @@ struct watch_other {
     bool current;       /* since we were linked last we have had all that was theirs */
     uint64_t lacking;   /* dots of theirs that we lacked when compared last */
     struct blob *clock; /* theirs, durable, as heard last; NULL: not yet */
+    uint64_t told_life; /* its incarnation then: another may have lost what this one had */
     bool differs;       /* every key is to be pulled: our clocks are equal, our records are not */
     bool settled;       /* we pulled everything that it has since we lost data (fill.c) */
     uint64_t life;      /* its incarnation then */
