@@ -143,8 +143,7 @@ bool state_equal(const struct state *a, const struct state *b);
  *                                      incoming_clock is given (states of a pull), d is not in
  *                                      incoming_clock unless live in incoming.
  * A sibling that is live on one side alone is not kept either when the other side's history names
- * its operation; one that was stored AGAIN only when the name's stamp is later than its own. The
- * history of the result is the join.
+ * its operation with a stamp that is later than its own. The history of the result is the join.
  * A clock may be NULL: then it covers nothing. local_clock is not used when local->unknown.
  *
  * An ELIDED sibling of incoming must be live with its value in local, or not be kept: otherwise
