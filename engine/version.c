@@ -602,16 +602,18 @@ bool state_equal(const struct state *a, const struct state *b)
 /* ---- the one merge (RULES 2) ----------------------------------------------------------------- */
 
 /*
- * The sibling is another attempt at a write that was superseded. One that was stored again has seen
- * what outranked it, and that may be whoever superseded the other. It stands above that, by its
- * stamp: so it goes only where the name came with a later put. Two operations that are stored again
- * above one another in turn do not take each other away, since a name takes nothing that is later.
+ * The sibling is another attempt at a write that was superseded. It goes only where the name came
+ * with a later put: a name has the stamp of what superseded the operation, so names take away
+ * upwards in time and never in a circle. Two operations of which each was tried again through two
+ * coordinators, that took them in opposite order, would take each other away otherwise, and so
+ * would two that were stored again above one another; with the latest of all always one is left.
  */
 static bool twin_named(const struct history *h, const struct sibling *s)
 {
     const struct history_operation *named = operation_named(h, s->op);
-    bool later = s->stamp >= (named ? named->superseded : 0) || MUTANT(keep_again);
-    return named && !(s->flags & SIBLING_AGAIN && later) && !MUTANT(keep_twin);
+    bool later = s->stamp >= (named ? named->superseded : 0) ||
+                 (s->flags & SIBLING_AGAIN && MUTANT(keep_again));
+    return named && !later && !MUTANT(keep_twin);
 }
 
 /*

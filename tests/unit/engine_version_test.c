@@ -1007,6 +1007,40 @@ static void a_twin_that_nobody_saw_is_superseded_by_name(void **unused)
     history_close(&returned);
 }
 
+/* Two operations were tried again through two coordinators, which took them in opposite order: each
+ * is named where the other is live. The later one stays, whoever meets whom. */
+static void of_two_in_opposite_order_the_later_stays(void **unused)
+{
+    (void)unused;
+    struct state a = {0}, b = {0}, next = {0}, out = {0}, other = {0};
+    struct sibling one = write_of(A, 1, "one"), two = write_of(A, 2, "two");
+    memset(one.op, 7, OP_ID_BYTES);
+    memset(two.op, 8, OP_ID_BYTES);
+    one.flags |= SIBLING_RETRIED;
+    two.flags |= SIBLING_RETRIED;
+    one.stamp = 10;
+    two.stamp = 20;
+    put(&(struct state){0}, NULL, true, one, &next, NULL);
+    put(&next, NULL, true, two, &a, NULL);
+    one.dot.actor = two.dot.actor = B;
+    one.dot.seq = 2;
+    two.dot.seq = 1;
+    two.stamp = 12;
+    one.stamp = 14;
+    put(&(struct state){0}, NULL, true, two, &next, NULL);
+    put(&next, NULL, true, one, &b, NULL);
+    assert_int_equal(version_merge(&a, NULL, &b, NULL, &out), 0);
+    assert_int_equal(version_merge(&b, NULL, &a, NULL, &other), 0);
+    assert_true(state_equal(&out, &other));
+    assert_int_equal(out.sibling_count, 1);
+    assert_true(dot_compare(out.siblings[0].dot, (struct dot){A, 2}) == 0);
+    state_close(&a);
+    state_close(&b);
+    state_close(&next);
+    state_close(&out);
+    state_close(&other);
+}
+
 /* Two attempts were stored again, each above what outranked it. A later delete has seen the one: it
  * takes the other away too. What stands above the delete stays. */
 static void of_two_stored_again_the_later_delete_takes_both(void **unused)
@@ -1123,7 +1157,7 @@ static bool is_named(const struct history *h, const struct sibling *s)
 {
     for (uint32_t i = 0; i < h->operation_count; i++)
         if (memcmp(h->operations[i].op, s->op, OP_ID_BYTES) == 0)
-            return !(s->flags & SIBLING_AGAIN) || s->stamp < h->operations[i].stamp;
+            return s->stamp < h->operations[i].superseded;
     return false;
 }
 
@@ -1492,6 +1526,7 @@ int main(void)
         cmocka_unit_test(a_delete_is_a_sibling_like_any_other),
         cmocka_unit_test(one_operation_minted_twice_counts_as_one),
         cmocka_unit_test(a_twin_that_nobody_saw_is_superseded_by_name),
+        cmocka_unit_test(of_two_in_opposite_order_the_later_stays),
         cmocka_unit_test(of_two_stored_again_the_later_delete_takes_both),
         cmocka_unit_test(the_newest_names_stay),
         cmocka_unit_test(names_are_bounded_whatever_the_order),
