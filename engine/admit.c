@@ -383,12 +383,15 @@ static struct blob *context_blob(struct engine *e, const struct history *h, uint
 }
 
 /*
- * Where a first piece of an operation's large state arrived and the rest did not, a sibling that
- * its client had seen is still live beside it. Then the operation is minted once more, under a dot
- * that replaces that one.
+ * Where a first piece of an operation's large state arrived and the rest did not, its history does
+ * not include what its client had seen, or a sibling that its client had seen is still live beside
+ * it. Then the operation is minted once more, under a dot that has seen all that: finished as it is
+ * here it would leave alive at other owners what it superseded.
  */
 static bool piece_alone(const struct engine *e, const uint8_t op[OP_ID_BYTES])
 {
+    if (!history_includes(&e->local.history, &e->context))
+        return true;
     for (uint32_t i = 0; i < e->local.sibling_count; i++) {
         const struct sibling *s = &e->local.siblings[i];
         if (memcmp(s->op, op, OP_ID_BYTES) != 0 && history_covers(&e->context, s->dot))

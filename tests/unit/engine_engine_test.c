@@ -1077,6 +1077,53 @@ static void test_an_operation_of_which_a_piece_arrived_is_minted_again(void **un
     rig_free(&rig);
 }
 
+/* What its client had seen is not here any more, or never was. The piece does not say that it was
+ * superseded, so where it is alive it would stay. */
+static void test_what_a_piece_does_not_say_was_seen_is_said_again(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 8);
+    struct store_request r = put_of("k", slice_text("old"));
+    r.plain = true;
+    struct store_result old = call(&rig, r);
+    struct sibling sibling = {.dot = {{77, 1 << 24}, 3}, .stamp = 10, .value = slice_text("new")};
+    struct state piece;
+    struct blob *record;
+    memset(sibling.op, 5, OP_ID_BYTES);
+    for (int whole = 0; whole < 2; whole++) {
+        struct store_request merge = {
+            .kind = STORE_MERGE, .partition = r.partition, .key = slice_text(whole ? "b" : "a")};
+        struct dot seen = dots_at(slice_blob(old.dots), 0);
+        sibling.dot.seq = 3 + (uint64_t)whole;
+        state_init(&piece);
+        assert_int_equal(state_add(&piece, &sibling), 0);
+        if (whole)
+            assert_int_equal(history_add(&piece.history, seen), 0);
+        assert_int_equal(record_encode_blob(&piece, r.partition, merge.key, &record), 0);
+        merge.record = slice_blob(record);
+        assert_int_equal(call_code(&rig, merge), 0);
+        struct history had = {0};
+        struct buf context;
+        buf_init(&context, 1000);
+        assert_int_equal(history_add(&had, seen), 0);
+        assert_int_equal(context_encode(&had, hash_bytes(merge.key), &context), 0);
+        struct store_request put = put_of(whole ? "b" : "a", slice_text("new"));
+        put.partition = r.partition;
+        put.context = buf_slice(&context);
+        memset(put.op, 5, OP_ID_BYTES);
+        struct store_result again = call(&rig, put);
+        assert_int_equal(again.known_op, whole);
+        store_result_release(&again);
+        history_close(&had);
+        buf_close(&context);
+        state_close(&piece);
+        blob_unref(record);
+    }
+    store_result_release(&old);
+    rig_free(&rig);
+}
+
 static void test_merge_keeps_bytes_and_raises_the_clock(void **unused)
 {
     (void)unused;
@@ -2487,6 +2534,7 @@ int main(void)
         cmocka_unit_test(test_an_outranked_operation_is_minted_again_above),
         cmocka_unit_test(test_an_outranked_operation_that_is_superseded_is_finished),
         cmocka_unit_test(test_an_operation_of_which_a_piece_arrived_is_minted_again),
+        cmocka_unit_test(test_what_a_piece_does_not_say_was_seen_is_said_again),
         cmocka_unit_test(test_a_superseded_operation_is_known_through_every_restart),
         cmocka_unit_test(test_a_merge_notes_what_it_supersedes_on_either_side),
         cmocka_unit_test(test_rows_of_a_partition_are_listed_and_taken),
