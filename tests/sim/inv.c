@@ -280,6 +280,20 @@ static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *
     return !found;
 }
 
+/* What is not in the key's state any more and may have gone. All of it first: of a dot that is not
+ * covered everywhere its heirs tell, which were reaped with the key. */
+static void reaped_learn(struct sim *s, uint32_t partition, uint32_t key, const struct clock *clock,
+                         const struct state *state)
+{
+    struct inv_keys *k = keys_of(s, partition);
+    for (uint32_t i = 0; i < k->dot_count; i++) {
+        struct inv_dot *d = &k->dots[i];
+        if (d->key == key && clock_covers(clock, d->dot))
+            d->reaped |=
+                !history_covers(&state->history, d->dot) && may_be_reaped(s, partition, d->dot);
+    }
+}
+
 /* All dots of one key, against its state. reaping: some may go. */
 static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t key, bool reaping)
 {
@@ -290,12 +304,12 @@ static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t
     if (state_read(s, host, partition, key, &state, &view)) {
         struct engine_partition p;
         engine_partition(s->hosts[host].engine, partition, &p);
+        if (reaping)
+            reaped_learn(s, partition, key, p.clock, &state);
         for (uint32_t i = 0; i < k->dot_count; i++) {
             struct inv_dot *d = &k->dots[i];
             if (d->key != key || !clock_covers(p.clock, d->dot))
                 continue;
-            d->reaped |= reaping && !history_covers(&state.history, d->dot) &&
-                         may_be_reaped(s, partition, d->dot);
             bool included = includes(k, &state, d);
             if (!included && clock_closes(p.clock, d->dot.actor) && nobody_has(s, partition, d))
                 included = d->reaped = true;
