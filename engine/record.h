@@ -16,8 +16,11 @@
  *      when a sibling was minted by a retry, or the history names operations (version.h):
  *        varint retried siblings; each varint its place in the list above, ascending
  *        varint operations; each { 16 B operation id, u64 stamp }, ascending by id
- *      when a sibling was stored again, behind those two:
+ *      when a sibling was stored again, or lives are closed in the history, behind those two:
  *        varint siblings stored again; each varint its place, ascending
+ *      when lives are closed in the history, behind those three:
+ *        varint nodes; each { u64 node, u64 its lives up to this one }, ascending by node; no
+ *        dot above is of such a life
  *      ...     unknown trailing bytes are ignored (and covered by the checksum)
  *
  * The bytes are canonical: equal states encode to equal bytes. A plain 100-byte value written once
@@ -47,8 +50,8 @@ int record_verify(struct slice bytes, uint32_t partition, struct slice key);
 /* What partitions count and sum (RULES 16): XXH64 of the record's bytes. */
 uint64_t record_digest(struct slice bytes);
 
-/* A history alone, in the layout above (actor table, vector, exact dots, and the operations when it
- * names any): contexts use it. */
+/* A history alone, in the layout above (actor table, vector, exact dots; the operations when it
+ * names any or closes lives; those): contexts use it. */
 void history_encode(const struct history *h, struct buf *out);
 int history_decode(struct reader *r, struct history *out); /* 0, GT_ECORRUPT, GT_ENOMEM */
 

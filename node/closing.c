@@ -1,8 +1,8 @@
 /*
  * Closing (RULES 8b): a life of a node is over when a later one was seen, or when the node has lost
- * its place to another. What it minted and no
- * owner holds will not come any more, so its dots need not be told one by one: the clock says that
- * all of them are covered, and its gaps block no reaping.
+ * its place to another. What it minted and no owner holds will not come any more, so its dots need
+ * not be told one by one: the clock says that all of them are covered, and its gaps block no
+ * reaping.
  *
  *   closable --all members up--> asking --each knows, durably--> agreed
  *      ^                           |                               | some partitions a round
@@ -18,8 +18,11 @@
  * with all that its sender holds, and the sender had all. The commit is a CLOCK record of the log,
  * whose clock has nothing but the closed lives.
  *
- * A member that is away delays it. Histories keep the dots of closed lives: taken out at one
- * owner and not yet at another they would make records differ.
+ * A pull from an owner that is filling does not count: what it lost may come back to it later,
+ * from another that was asked before.
+ *
+ * A member that is away delays it. Histories say the same of the lives with the next put of their
+ * key (version_close_lives).
  */
 #include "engine/base/assert.h"
 #include "engine/base/error.h"

@@ -280,6 +280,7 @@ struct slot {
             bool failed, more, whole;
             uint32_t round;    /* of the partition's filling, when it began */
             bool sweeps;       /* for closing */
+            bool filling;      /* who gives has lost data, and does not know yet what it had */
             bool uncut;        /* a record there is bad: no clock is to be merged */
             bool unknown;      /* one that is not known here either */
             struct blob *body; /* whole: the reply, whose entries are all of its run */

@@ -351,7 +351,7 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
                 w->others[i].lacking = 0;
                 w->others[i].current = true;
             }
-        if (s->pull.sweeps)
+        if (s->pull.sweeps && !s->pull.filling)
             closing_swept(n, s->partition, s->pull.source, fx);
     }
     pull_end(n, id, s, fx);
@@ -447,6 +447,7 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
     s->pull.stage = PULL_STORING;
     s->pull.whole = s->pull.whole || m->pull_reply.head.flags & REPLY_WHOLE;
     s->pull.more = m->pull_reply.head.flags & REPLY_MORE && !MUTANT(merge_clock_early);
+    s->pull.filling = s->pull.filling || m->pull_reply.head.flags & REPLY_FILLING;
     cut_keep(s, m->pull_reply.clock, m->pull_reply.head.flags & REPLY_UNKNOWN);
     if (!s->pull.more)
         operations_keep(s, m->pull_reply.operations, m->pull_reply.operations_floor);
@@ -494,7 +495,8 @@ void pull_give(struct node *n, const struct slot *s, const struct store_result *
     struct msg m = node_message(n, MSG_PULL_REPLY, s->origin.id);
     m.pull_reply.head.error = r->result;
     m.pull_reply.head.flags = (r->more ? REPLY_MORE : 0) | (r->whole ? REPLY_WHOLE : 0) |
-                              (r->unknown ? REPLY_UNKNOWN : 0);
+                              (r->unknown ? REPLY_UNKNOWN : 0) |
+                              (fill_has_no_vote(n, s->partition) ? REPLY_FILLING : 0);
     m.pull_reply.entries = slice_blob(r->entries);
     m.pull_reply.entry_count = r->entry_count;
     m.pull_reply.clock = slice_blob(r->clock);

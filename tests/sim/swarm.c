@@ -599,6 +599,10 @@ static void replica_say(struct swarm *w, const struct replica *r, const struct h
                                (unsigned long long)h->exact[i].actor.node >> 48,
                                (unsigned long long)h->exact[i].actor.incarnation & 0xffffff,
                                (unsigned long long)h->exact[i].seq);
+    for (uint32_t i = 0; i < h->closed_count && at < sizeof(text); i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, " %04llx up to %06llx",
+                               (unsigned long long)h->closed[i].node >> 48,
+                               (unsigned long long)h->closed[i].incarnation & 0xffffff);
     sim_say(w->sim, (int)sim_node_host(w->sim, r->node), "key%u%s siblings=%u history:%s", r->key,
             r->owner ? "" : " (no owner)", r->sibling_count, at > 0 ? text : " none");
 }
