@@ -237,12 +237,38 @@ static void compare_begin(struct node *n, struct peer *p, uint32_t from, struct 
 
 static void confirm(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx);
 
-/* What has no other owner has nobody to be compared with. */
+/* What has no other owner has nobody to be compared with: our clock alone is read, for the lives in
+ * it that are over. */
 static void confirm_alone(struct node *n, struct gt_effects *fx)
 {
-    for (uint32_t p = 0; p < n->watch_count; p++)
+    uint8_t numbers[CLOCKS_AT_ONCE * 2];
+    uint32_t count = 0;
+    uint64_t id;
+    for (uint32_t p = 0; p < n->watch_count && count < CLOCKS_AT_ONCE; p++)
         if (n->watches[p] && n->watches[p]->count == 0 && n->watches[p]->unsure)
-            confirm(n, p, n->watches[p], fx);
+            le16_put(&numbers[2 * count++], (uint16_t)p);
+    if (count == 0 || !slot_take(n, SLOT_CLOCKS_ALONE, 0, &id))
+        return;
+    clocks_read(id, numbers, count, fx);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t p = le16_get(&numbers[2 * i]);
+        n->watches[p]->unsure = false;
+        confirm(n, p, n->watches[p], fx);
+    }
+}
+
+void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r)
+{
+    struct reader entries = reader_of(slice_blob(r->entries));
+    struct told ours;
+    while (!r->result && told_next(&entries, &ours)) {
+        struct watch *w = watch_of(n, ours.partition);
+        struct reader bytes = reader_of(ours.clock);
+        clock_clear(&n->clock_ours);
+        if (w && clock_decode(&bytes, &n->clock_ours) == 0)
+            closing_note(n, w, &n->clock_ours);
+    }
+    coord_end(n, id, slots_find(n->slots, id));
 }
 
 void clocks_exchange(struct node *n, struct gt_effects *fx)

@@ -21,6 +21,8 @@
  * A pull from an owner that is filling does not count: what it lost may come back to it later,
  * from another that was asked before.
  *
+ * A partition with one owner is closed in the same way, with nobody to be pulled from.
+ *
  * A member that is away delays it. Histories say the same of the lives with the next put of their
  * key (version_close_lives).
  */
@@ -99,12 +101,25 @@ static bool members_know(const struct node *n)
     return true;
 }
 
+/* We are the only member. */
+static bool nobody_asked(const struct node *n)
+{
+    for (uint32_t i = 0; i < n->ring->member_count; i++)
+        if (asked(n, i))
+            return false;
+    return true;
+}
+
 static void lives_ask(struct node *n, struct gt_effects *fx)
 {
     uint64_t id, peers[MEMBERS_MAX];
     uint32_t count = 0;
     if (n->replicating >= n->inflight_max || !members_up(n) || !lives_collect(n))
         return;
+    if (nobody_asked(n)) {
+        n->closing.agreed = true;
+        return;
+    }
     struct blob *lives = lives_bytes(n);
     struct slot *s = lives ? slots_take(n->slots, n->now_us + SILENCE_US, &id) : NULL;
     if (s) {
@@ -293,7 +308,7 @@ void closing_round(struct node *n, struct gt_effects *fx)
         n->closing.agreed = lives_collect(n);
     for (uint32_t p = 0; p < n->watch_count; p++) {
         struct watch *w = n->watches[p];
-        if (!w || w->count == 0 || !(w->closable || w->closing || MUTANT(close_early)))
+        if (!w || !(w->closable || w->closing || MUTANT(close_early)))
             continue;
         left++;
         if (n->closing.agreed && begun < CLOSINGS_A_ROUND) {

@@ -157,6 +157,7 @@ enum slot_kind {
     SLOT_REPLICA, /* a peer's STATE, FETCH or RANGE in our storage */
     SLOT_META,
     SLOT_CLOCKS,        /* our clocks are read, and compared with a peer's */
+    SLOT_CLOCKS_ALONE,  /* our clocks of partitions that nobody else owns */
     SLOT_CLOCKS_ASKED,  /* a peer's CLOCKS: ours are read for the answer */
     SLOT_CONFIRM,       /* the dot log is told what all have */
     SLOT_RETIRED,       /* all members are asked whether they know that lives are over */
@@ -704,6 +705,7 @@ bool watch_current(const struct node *n, uint32_t partition);
 uint64_t watch_lag(const struct node *n, bool *known);
 /* One round: compares what is unsure with every peer that can be asked. */
 void clocks_exchange(struct node *n, struct gt_effects *fx);
+void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r);
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx);
 void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx);

@@ -1386,6 +1386,35 @@ static void test_lives_that_are_over_leave_the_clocks(void **state)
     world_free(w);
 }
 
+/* A partition that one node owns: nobody is pulled from, but every member is asked all the same. */
+static void test_lives_leave_the_clock_of_the_one_owner(void **state)
+{
+    (void)state;
+    for (uint32_t nodes = 1; nodes <= 3; nodes += 2) {
+        struct world *w = cluster(nodes, 1, 1, 1);
+        int host = owner(w, "k", 0);
+        put(w, host, "k", "v");
+        struct actor over = actor_of(w, host);
+        host_kill(w, host);
+        if (nodes > 1)
+            host_kill(w, (host + 1) % 3);
+        host_restart(w, host);
+        pass(w, 20000000);
+        assert_true(clock_has_life(w, host, over) == (nodes > 1));
+        if (nodes > 1)
+            host_restart(w, (host + 1) % 3);
+        pass(w, 12000000);
+        assert_false(clock_has_life(w, host, over));
+        assert_true(node_metrics(w->hosts[host].n)->lives_closed_count > 0);
+        assert_value(get(w, host, "k"), "v");
+        put(w, host, "k", "w");
+        put(w, host, "k", NULL);
+        pass(w, 5000000);
+        assert_int_equal(records_of(w, host, "k"), 0);
+        world_free(w);
+    }
+}
+
 static void test_a_member_that_is_away_delays_closing(void **state)
 {
     (void)state;
@@ -3862,6 +3891,7 @@ int main(void)
         cmocka_unit_test(test_no_tombstone_goes_while_an_owner_lacks_it),
         cmocka_unit_test(test_an_only_owner_reaps_by_itself),
         cmocka_unit_test(test_lives_that_are_over_leave_the_clocks),
+        cmocka_unit_test(test_lives_leave_the_clock_of_the_one_owner),
         cmocka_unit_test(test_a_member_that_is_away_delays_closing),
         cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
