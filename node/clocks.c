@@ -332,10 +332,11 @@ void clocks_timeout(struct node *n, uint64_t id, struct slot *s)
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
-/* Whether what the owner told last is a confirmation: it holds still what it held then. */
-static bool confirms(const struct watch_other *o)
+/* Whether what the owner told last is a confirmation: it holds still what it held then. One that is
+ * marked to refill needs to give none: what goes without it goes there too when it fills. */
+static bool confirms(const struct node *n, const struct watch_other *o)
 {
-    return o->clock || MUTANT(confirm_unheard);
+    return o->clock || node_refills(n, o->node) || MUTANT(confirm_unheard);
 }
 
 /* All others have what their clocks cover. One at a time: another comparison that comes meanwhile
@@ -348,7 +349,7 @@ static void confirm(struct node *n, uint32_t partition, struct watch *w, struct 
     if (w->filling)
         return;
     for (uint32_t i = 0; i < w->count; i++)
-        if (!confirms(&w->others[i]))
+        if (!confirms(n, &w->others[i]))
             return;
     if (w->confirming) {
         w->confirm_again = true;
@@ -356,7 +357,7 @@ static void confirm(struct node *n, uint32_t partition, struct watch *w, struct 
     }
     buf_init(&list, CLOCKS_BYTES_MAX);
     for (uint32_t i = 0; i < w->count; i++)
-        if (w->others[i].clock)
+        if (w->others[i].clock && !node_refills(n, w->others[i].node))
             buf_bytes(&list, slice_blob(w->others[i].clock));
     struct blob *hold = buf_blob(&list);
     buf_close(&list);

@@ -23,7 +23,11 @@
  *
  * A partition with one owner is closed in the same way, with nobody to be pulled from.
  *
- * A member that is away delays it. Histories say the same of the lives with the next put of their
+ * A member that is away delays it, until it is marked to refill (member.refill): from then on it is
+ * not asked, and its partitions are closed without it. Whoever closes has that map durably, and so
+ * have all who are asked, so nobody listens to the member before it has begun to fill. What was
+ * acknowledged is at an owner that is not marked (manager.h); what is with it alone goes into its
+ * quarantine file. Histories say the same of the lives with the next put of their
  * key (version_close_lives).
  */
 #include "engine/base/assert.h"
@@ -77,10 +81,18 @@ static struct blob *lives_bytes(const struct node *n)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-/* Whether the member has a say. Who lost its place has none: nobody listens to it. */
+bool node_refills(const struct node *n, uint64_t id)
+{
+    int i = n->ring ? ring_member_by_id(n->ring, id) : -1;
+    return i >= 0 && n->ring->members[i].refill;
+}
+
+/* Whether the member has a say. Who lost its place has none: nobody listens to it. Nor has one that
+ * fills on its return. */
 static bool asked(const struct node *n, uint32_t member)
 {
-    return (int)member != n->member && n->ring->members[member].state != MEMBER_REMOVED;
+    const struct member *m = &n->ring->members[member];
+    return (int)member != n->member && m->state != MEMBER_REMOVED && !m->refill;
 }
 
 static bool members_up(const struct node *n)
@@ -126,6 +138,7 @@ static void lives_ask(struct node *n, struct gt_effects *fx)
         n->replicating++;
         s->kind = SLOT_RETIRED;
         n->closing.asking = true;
+        n->closing.stale = false;
         for (uint32_t i = 0; i < n->peer_count; i++) {
             n->peers[i].knows_lives = false;
             if (!n->peers[i].manager)
@@ -177,7 +190,7 @@ void closing_replied(struct node *n, const struct gt_event *ev)
     if (!members_know(n))
         return;
     n->closing.asking = false;
-    n->closing.agreed = true;
+    n->closing.agreed = !n->closing.stale;
     coord_end(n, m->id, s);
 }
 
@@ -200,6 +213,7 @@ void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effect
     s->origin = origin_of(ev);
     s->body = blob_ref(ev->message.body);
     s->key = ev->message.msg->retired.lives;
+    s->origin_epoch = ev->message.msg->epoch;
     parcels_ask(id, 0, fx);
 }
 
@@ -214,8 +228,10 @@ void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const str
         if (le64_get(s->key.data + at + 8) < present(n, node))
             buf_put(&known, s->key.data + at, LIFE_BYTES);
     }
-    if (r->result || n->seen_version > n->seen_stored || known.failed)
-        reply.retired.head.error = GT_EBUSY; /* what was seen is not durable yet */
+    bool behind = n->ring && epoch_compare(n->ring->epoch, s->origin_epoch) < 0;
+    if (r->result || n->seen_version > n->seen_stored || known.failed || behind)
+        reply.retired.head.error = GT_EBUSY; /* what was seen is not durable yet, or whom the asker
+                                                leaves out we listen to */
     else
         reply.retired.lives = buf_slice(&known);
     reply.retired.parcels = slice_blob(r->partitions);
@@ -254,23 +270,24 @@ static void close_store(struct node *n, uint32_t partition, struct gt_effects *f
     effects_store(fx, &r);
 }
 
-static bool all_swept(const struct watch *w)
+static bool all_swept(const struct node *n, const struct watch *w)
 {
     for (uint32_t i = 0; i < w->count; i++)
-        if (!w->others[i].swept && !MUTANT(close_early))
+        if (!w->others[i].swept && !node_refills(n, w->others[i].node) && !MUTANT(close_early))
             return false;
     return true;
 }
 
-void closing_swept(struct node *n, uint32_t partition, uint64_t source, struct gt_effects *fx)
+void closing_swept(struct node *n, uint32_t partition, uint64_t source, uint32_t number,
+                   struct gt_effects *fx)
 {
     struct watch *w = watch_of(n, partition);
-    if (!w || !w->closing)
+    if (!w || !w->closing || number != w->closing_number)
         return;
     for (uint32_t i = 0; i < w->count; i++)
         if (w->others[i].node == source)
             w->others[i].swept = true;
-    if (all_swept(w))
+    if (all_swept(n, w))
         close_store(n, partition, fx);
     else
         pull_want(n, partition);
@@ -289,14 +306,28 @@ void closing_stored(struct node *n, uint64_t id, struct slot *s, const struct st
 
 static void close_begin(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx)
 {
-    if (!w->closing)
-        for (uint32_t i = 0; i < w->count; i++)
-            w->others[i].swept = false;
+    for (uint32_t i = 0; i < w->count && !w->closing; i++)
+        w->others[i].swept = false;
+    w->closing_number += !w->closing;
     w->closing = true;
-    if (all_swept(w))
+    if (all_swept(n, w))
         close_store(n, partition, fx);
     else
         pull_want(n, partition);
+}
+
+void closing_restart(struct node *n)
+{
+    n->closing.agreed = false;
+    n->closing.stale = true;
+    for (uint32_t p = 0; p < n->watch_count; p++)
+        if (n->watches[p] && n->watches[p]->closing) {
+            n->watches[p]->closing = false;
+            n->watches[p]->closable = true;
+        }
+    /* What waited for a confirmation of it alone is compared once more. */
+    for (uint32_t p = 0; p < n->watch_count; p++)
+        watch_changed(n, p);
 }
 
 void closing_round(struct node *n, struct gt_effects *fx)

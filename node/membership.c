@@ -561,6 +561,36 @@ void hellos_answer(struct node *n, struct gt_effects *fx)
     }
 }
 
+static void link_end(struct node *n, const struct member *m, struct gt_effects *fx)
+{
+    struct peer *p = node_peer(n, m->id);
+    if (p && p->up && p->life < m->incarnation) {
+        p->up = false;
+        coord_link_down(n, m->id, fx);
+    }
+    for (uint32_t i = 0; i < n->link_count; i++) {
+        struct inbound *l = &n->links[i];
+        if (l->role == ROLE_NODE && l->node == m->id && l->incarnation < m->incarnation) {
+            l->role = 0;
+            effects_close_link(fx, l->link);
+        }
+    }
+}
+
+void refills_heed(struct node *n, const struct ring *before, struct gt_effects *fx)
+{
+    for (uint32_t i = 0; i < n->ring->member_count; i++) {
+        const struct member *m = &n->ring->members[i];
+        int was = before ? ring_member_by_id(before, m->id) : -1;
+        if (m->refill && (was < 0 || !before->members[was].refill))
+            closing_restart(n);
+        if (m->refill && (int)i == n->member)
+            renewal_want(n, "the map", m->incarnation);
+        else if (m->refill)
+            link_end(n, m, fx);
+    }
+}
+
 void members_changed(struct node *n, struct gt_effects *fx)
 {
     uint32_t kept = 0;

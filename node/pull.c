@@ -117,7 +117,7 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     s->kind = SLOT_PULL;
     s->partition = partition;
     s->pull.source = source->node;
-    s->pull.sweeps = w->closing;
+    s->pull.sweeps = w->closing ? w->closing_number : 0;
     s->pull.whole = fills || (source->differs && source->lacking == 0);
     s->pull.round = w->round;
     source->differs = false;
@@ -352,7 +352,7 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
                 w->others[i].current = true;
             }
         if (s->pull.sweeps && !s->pull.filling)
-            closing_swept(n, s->partition, s->pull.source, fx);
+            closing_swept(n, s->partition, s->pull.source, s->pull.sweeps, fx);
     }
     pull_end(n, id, s, fx);
 }
