@@ -237,6 +237,14 @@ static void not_held(struct sim *s, uint32_t host, uint32_t partition, const str
               (int)key->bytes, (const char *)key->data, why);
 }
 
+/* It was away for too long, and has not heard of it yet: it fills when it does (RULES 8b). */
+static bool refills(const struct ring *ring, const struct engine *e)
+{
+    int i = ring_member_by_id(ring, engine_identity(e)->node_id);
+    return i >= 0 && ring->members[i].refill &&
+           engine_identity(e)->incarnation < ring->members[i].incarnation;
+}
+
 /* Every owner that runs has all of the dot's actor up to it. What the others have their owners'
  * confirmations said; they are asked when they run again. So it is with one that fills, which had
  * it when it confirmed, and votes no more until it has pulled from those that reaped (RULES 7). */
@@ -249,7 +257,7 @@ static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
         if (s->hosts[host].role != SIM_NODE || !e)
             continue;
         int member = ring_member_by_id(ring, engine_identity(e)->node_id);
-        if (member < 0 || ring_slot(ring, partition, (uint32_t)member) < 0)
+        if (member < 0 || ring_slot(ring, partition, (uint32_t)member) < 0 || refills(ring, e))
             continue;
         engine_partition(e, partition, &p);
         if (!engine_filling(e, partition) && !clock_base_covers(p.clock, d))
@@ -268,7 +276,7 @@ static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *
         struct engine *e = s->hosts[host].engine;
         struct state state;
         struct view view;
-        if (s->hosts[host].role != SIM_NODE || !e)
+        if (s->hosts[host].role != SIM_NODE || !e || refills(ring, e))
             continue;
         state_init(&state);
         if (view_read(e, partition, hash_bytes(name), name, &state, &view) == 0) {

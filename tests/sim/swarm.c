@@ -772,6 +772,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
                                 .digest_above = p->digest_above,
                                 .piece_bytes_max = p->piece_bytes_max,
                                 .pull_bytes = (uint32_t)p->piece_bytes_max, /* small with small */
+                                .reap_wait_us = p->reap_wait_us,
                                 .restarts = true,
                                 .arg = &w,
                                 .done = done,

@@ -14,6 +14,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/prng.h"
+#include "engine/quarantine.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
 
@@ -887,6 +888,48 @@ static void test_a_life_that_is_closed_brings_nothing_more(void **state)
     pair_free(&a, &b);
 }
 
+static int line_take(void *arg, struct slice line)
+{
+    struct buf *lines = arg;
+    buf_put(lines, line.data, line.bytes);
+    return lines->failed ? GT_ENOMEM : 0;
+}
+
+/* What others have not confirmed, values and deletes, is told line by line; the rest is not. */
+static void test_what_is_not_confirmed_is_told_for_the_quarantine(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    struct buf lines;
+    bool whole;
+    char wanted[400];
+    pair_new(&a, &b);
+    buf_init(&lines, 10000);
+    put(&a, "known", "v");
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b);
+    put(&a, "k", "alone");
+    erase(&a, "gone");
+    assert_int_equal(engine_quarantine(a.e, line_take, &lines), 0);
+    const struct engine_identity *id = engine_identity(a.e);
+    unsigned long long node = id->node_id, life = id->incarnation;
+    snprintf(wanted, sizeof(wanted),
+             "{\"key64\": \"aw==\", \"value64\": \"YWxvbmU=\", \"dot\": \"%016llx.%016llx.2\", "
+             "\"stamp\": 0}\n"
+             "{\"key64\": \"Z29uZQ==\", \"siblings\": [{\"deleted\": true}], "
+             "\"dot\": \"%016llx.%016llx.3\", \"stamp\": 0}\n",
+             node, life, node, life);
+    assert_int_equal(lines.bytes, strlen(wanted));
+    assert_memory_equal(lines.data, wanted, lines.bytes);
+    buf_clear(&lines);
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b);
+    assert_int_equal(engine_quarantine(a.e, line_take, &lines), 0);
+    assert_int_equal(lines.bytes, 0);
+    buf_close(&lines);
+    pair_free(&a, &b);
+}
+
 /* RULES 8b: a key that is written in many lives of its nodes keeps one number of each node, once
  * they are closed where the next put is made; who gets that put has it too. */
 static void test_a_history_does_not_grow_with_the_starts_of_a_node(void **state)
@@ -1060,6 +1103,7 @@ int main(void)
         cmocka_unit_test(test_what_went_is_not_demanded),
         cmocka_unit_test(test_a_life_that_is_closed_brings_nothing_more),
         cmocka_unit_test(test_a_history_does_not_grow_with_the_starts_of_a_node),
+        cmocka_unit_test(test_what_is_not_confirmed_is_told_for_the_quarantine),
         cmocka_unit_test(test_random_deletes_go_and_stay_away),
         cmocka_unit_test(test_what_was_missed_crosses_and_nothing_else),
         cmocka_unit_test(test_a_long_list_comes_in_pieces_and_a_break_keeps_what_came),

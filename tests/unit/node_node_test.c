@@ -1351,6 +1351,19 @@ static void test_an_only_owner_reaps_by_itself(void **state)
 
 /* ---- closing (RULES 8b) ---- */
 
+static void map_give_to(struct world *w, int host, struct ring *r)
+{
+    struct msg m = {.type = MSG_MAP, .epoch = r->epoch};
+    m.map.ring = r;
+    struct blob *frame = msg_frame(&m);
+    int from = host == 0 ? 1 : 0;
+    uint32_t conn = conn_find(w, host, id_of(w, from));
+    assert_int_not_equal(conn, UINT32_MAX);
+    packet_push(w, conn, true, frame);
+    blob_unref(frame);
+    run(w);
+}
+
 static bool clock_has_life(struct world *w, int host, struct actor life)
 {
     struct engine_partition part;
@@ -1430,6 +1443,76 @@ static void test_a_member_that_is_away_delays_closing(void **state)
     pass(w, 12000000);
     for (int i = 0; i < 3; i++)
         assert_false(clock_has_life(w, i, over));
+    world_free(w);
+}
+
+/* The manager says that the host was away for too long; who is alive hears it. Returns the life
+ * that nobody ever had. */
+static uint64_t refill_mark(struct world *w, int host)
+{
+    struct ring *next = ring_copy(w->ring, w->ring->member_count);
+    struct member *m = &next->members[ring_member_by_id(next, id_of(w, host))];
+    uint64_t mark = actor_of(w, host).incarnation + 1;
+    next->epoch.counter++;
+    m->refill = true;
+    m->incarnation = mark;
+    ring_unref(w->ring);
+    w->ring = next;
+    for (int i = 0; i < (int)w->count; i++) { /* that one first: the others end their links */
+        int to = (host + i) % (int)w->count;
+        if (w->hosts[to].alive)
+            map_give_to(w, to, next);
+    }
+    return mark;
+}
+
+/* Lives are closed and tombstones go without who is marked; when it comes back with what was
+ * deleted it fills before anybody listens to it. */
+static void test_who_is_marked_to_refill_is_waited_for_no_more(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    pass(w, 3000000);
+    struct actor over = actor_of(w, 0);
+    host_kill(w, 2);
+    host_restart(w, 0);
+    pass(w, 3000000);
+    put(w, 0, "k", NULL);
+    pass(w, 12000000);
+    assert_int_equal(records_of(w, 1, "k"), 1);
+    assert_true(clock_has_life(w, 1, over));
+    uint64_t mark = refill_mark(w, 2);
+    pass(w, 12000000);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(records_of(w, i, "k"), 0);
+        assert_false(clock_has_life(w, i, over));
+    }
+    host_restart(w, 2);
+    pass(w, 12000000);
+    assert_true(actor_of(w, 2).incarnation > mark);
+    assert_true(node_metrics(w->hosts[2].n)->pulls_count > 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(records_of(w, i, "k"), 0);
+        assert_int_equal(get(w, i, "k")->error, GT_ENOTFOUND);
+    }
+    world_free(w);
+}
+
+/* It was cut off from the manager alone, or from everybody, and never ended. */
+static void test_a_node_that_runs_and_is_marked_draws_a_life_and_fills(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    uint64_t mark = refill_mark(w, 2);
+    pass(w, 100000);
+    assert_true(actor_of(w, 2).incarnation > mark);
+    pass(w, 12000000);
+    host_kill(w, 0);
+    assert_value(get(w, 2, "k"), "v");
+    put(w, 2, "k", "w");
+    assert_value(get(w, 1, "k"), "w");
     world_free(w);
 }
 
@@ -2957,19 +3040,6 @@ static void test_a_guest_keeps_a_large_state_in_pieces(void **state)
     world_free(w);
 }
 
-static void map_give_to(struct world *w, int host, struct ring *r)
-{
-    struct msg m = {.type = MSG_MAP, .epoch = r->epoch};
-    m.map.ring = r;
-    struct blob *frame = msg_frame(&m);
-    int from = host == 0 ? 1 : 0;
-    uint32_t conn = conn_find(w, host, id_of(w, from));
-    assert_int_not_equal(conn, UINT32_MAX);
-    packet_push(w, conn, true, frame);
-    blob_unref(frame);
-    run(w);
-}
-
 /* Whom it was for does not own the key any more: those get it who do. */
 static void test_a_parcel_for_a_former_owner_goes_to_the_present_ones(void **state)
 {
@@ -3893,6 +3963,8 @@ int main(void)
         cmocka_unit_test(test_lives_that_are_over_leave_the_clocks),
         cmocka_unit_test(test_lives_leave_the_clock_of_the_one_owner),
         cmocka_unit_test(test_a_member_that_is_away_delays_closing),
+        cmocka_unit_test(test_who_is_marked_to_refill_is_waited_for_no_more),
+        cmocka_unit_test(test_a_node_that_runs_and_is_marked_draws_a_life_and_fills),
         cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
         cmocka_unit_test(test_an_answer_knows_what_its_session_has_seen_before),
