@@ -10,6 +10,9 @@
  *   {"key64": "aw==", "value64": "dg==", "dot": "NODE.LIFE.SEQ", "stamp": N}
  *   {"key64": "aw==", "siblings": [{"deleted": true}], "dot": "NODE.LIFE.SEQ", "stamp": N}
  *
+ * There may be more than was not confirmed: of what is confirmed a process that was killed forgets
+ * the last, and what was deleted elsewhere meanwhile is of that kind. So a person looks first.
+ *
  * NODE and LIFE in hex; a parcel's also has "for": "NODE", whom it was kept for. What the dot log
  * has forgotten (its floor was raised) is not known to be unconfirmed and is not written; a bad
  * record cannot be.
