@@ -228,10 +228,10 @@ void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const str
         if (le64_get(s->key.data + at + 8) < present(n, node))
             buf_put(&known, s->key.data + at, LIFE_BYTES);
     }
-    bool behind = n->ring && epoch_compare(n->ring->epoch, s->origin_epoch) < 0;
-    if (r->result || n->seen_version > n->seen_stored || known.failed || behind)
-        reply.retired.head.error = GT_EBUSY; /* what was seen is not durable yet, or whom the asker
-                                                leaves out we listen to */
+    bool apart = n->ring && epoch_compare(n->ring->epoch, s->origin_epoch) != 0;
+    if (r->result || n->seen_version > n->seen_stored || known.failed || apart)
+        reply.retired.head.error = GT_EBUSY; /* what was seen is not durable yet, or the two of us
+                                                do not leave out the same members */
     else
         reply.retired.lives = buf_slice(&known);
     reply.retired.parcels = slice_blob(r->partitions);

@@ -185,8 +185,12 @@ static void fill_end(struct node *n, uint32_t partition, struct watch *w, struct
         w->ending = true;
 }
 
+/* While our own map says that nobody waits for us, others reap without us: what is pulled then may
+ * be out of date when we vote. Our registration ends that; and whoever we pull from must know. */
 struct watch_other *fill_source(const struct node *n, struct watch *w)
 {
+    if (node_refills(n, n->identity.node_id))
+        return NULL;
     for (uint32_t i = 0; (w->filling || w->owed) && i < w->count; i++)
         if (!w->others[i].settled && node_linked(n, w->others[i].node))
             return &w->others[i];

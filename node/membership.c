@@ -359,6 +359,7 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
             events_add(n->events, EVENT_LINK_UP, "%s", who);
         p->up = p->fresh = true;
         p->life = m->hello.incarnation;
+        p->lives = told;
         p->told++;
         if (!p->manager)
             watch_greeted(n, p->id);
@@ -564,13 +565,14 @@ void hellos_answer(struct node *n, struct gt_effects *fx)
 static void link_end(struct node *n, const struct member *m, struct gt_effects *fx)
 {
     struct peer *p = node_peer(n, m->id);
-    if (p && p->up && p->life < m->incarnation) {
+    /* Its life may be above the mark, drawn before it heard of that. */
+    if (p && p->up && !lives_know(&p->lives, m->incarnation)) {
         p->up = false;
         coord_link_down(n, m->id, fx);
     }
     for (uint32_t i = 0; i < n->link_count; i++) {
         struct inbound *l = &n->links[i];
-        if (l->role == ROLE_NODE && l->node == m->id && l->incarnation < m->incarnation) {
+        if (l->role == ROLE_NODE && l->node == m->id && !lives_know(&l->lives, m->incarnation)) {
             l->role = 0;
             effects_close_link(fx, l->link);
         }
@@ -582,7 +584,7 @@ void refills_heed(struct node *n, const struct ring *before, struct gt_effects *
     for (uint32_t i = 0; i < n->ring->member_count; i++) {
         const struct member *m = &n->ring->members[i];
         int was = before ? ring_member_by_id(before, m->id) : -1;
-        if (m->refill && (was < 0 || !before->members[was].refill))
+        if (m->refill != (was >= 0 && before->members[was].refill))
             closing_restart(n);
         if (m->refill && (int)i == n->member)
             renewal_want(n, "the map", m->incarnation);

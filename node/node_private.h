@@ -60,6 +60,7 @@ struct peer {
     bool knows_lives;          /* that those are over which are being closed (closing.c) */
     bool comparing;            /* a comparison of clocks is under way */
     uint64_t life, told;       /* a member's incarnation, as its last hello reply said; how many */
+    struct lives lives;        /* of its folder, as that said */
     uint64_t rival, rival_us;  /* another life of it that says hello to us, and since when */
     uint64_t rival_told;       /* replies until then */
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
@@ -281,11 +282,12 @@ struct slot {
             enum pull_stage stage;
             uint32_t outstanding; /* states, or the clock, in our storage */
             bool failed, more, whole;
-            uint32_t round;    /* of the partition's filling, when it began */
-            uint32_t sweeps;   /* the closing that it is for; 0: none */
-            bool filling;      /* who gives has lost data, and does not know yet what it had */
-            bool uncut;        /* a record there is bad: no clock is to be merged */
-            bool unknown;      /* one that is not known here either */
+            uint32_t round;  /* of the partition's filling, when it began */
+            uint32_t sweeps; /* the closing that it is for; 0: none */
+            bool filling;    /* who gives has lost data, and does not know yet what it had */
+            bool foreign;    /* who gives goes by another map: it may leave out somebody, us too */
+            bool uncut;      /* a record there is bad: no clock is to be merged */
+            bool unknown;    /* one that is not known here either */
             struct blob *body; /* whole: the reply, whose entries are all of its run */
             struct slice entries, clock;
             struct blob *begin_key;  /* of that run; NULL: the start */

@@ -151,7 +151,7 @@ static void pull_end(struct node *n, uint64_t id, struct slot *s, struct gt_effe
     bool current = w && w->round == s->pull.round;
     if (w)
         w->pulling = false;
-    if (current && s->pull.whole && !s->pull.failed && !s->pull.unknown)
+    if (current && s->pull.whole && !s->pull.failed && !s->pull.unknown && !s->pull.foreign)
         fill_pulled(n, s->partition, s->pull.source, fx);
     watch_changed(n, s->partition); /* what we have now is told, and compared anew */
     if (!s->pull.failed && !s->pull.uncut)
@@ -351,7 +351,7 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
                 w->others[i].lacking = 0;
                 w->others[i].current = true;
             }
-        if (s->pull.sweeps && !s->pull.filling)
+        if (s->pull.sweeps && !s->pull.filling && !s->pull.foreign)
             closing_swept(n, s->partition, s->pull.source, s->pull.sweeps, fx);
     }
     pull_end(n, id, s, fx);
@@ -448,6 +448,7 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
     s->pull.whole = s->pull.whole || m->pull_reply.head.flags & REPLY_WHOLE;
     s->pull.more = m->pull_reply.head.flags & REPLY_MORE && !MUTANT(merge_clock_early);
     s->pull.filling = s->pull.filling || m->pull_reply.head.flags & REPLY_FILLING;
+    s->pull.foreign = s->pull.foreign || epoch_compare(m->epoch, n->ring->epoch) != 0;
     cut_keep(s, m->pull_reply.clock, m->pull_reply.head.flags & REPLY_UNKNOWN);
     if (!s->pull.more)
         operations_keep(s, m->pull_reply.operations, m->pull_reply.operations_floor);

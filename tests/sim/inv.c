@@ -242,7 +242,7 @@ static bool refills(const struct ring *ring, const struct engine *e)
 {
     int i = ring_member_by_id(ring, engine_identity(e)->node_id);
     return i >= 0 && ring->members[i].refill &&
-           engine_identity(e)->incarnation < ring->members[i].incarnation;
+           !lives_know(&engine_identity(e)->lives, ring->members[i].incarnation);
 }
 
 /* Every owner that runs has all of the dot's actor up to it. What the others have their owners'
@@ -266,7 +266,9 @@ static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
     return true;
 }
 
-/* No owner that runs has the dot live. */
+/* No owner that runs has the dot live, but for who fills: it was away while the life was closed,
+ * and drops the dot when its pull has passed the key. (What was acknowledged is at one that does
+ * not fill; the checker of durability asks for it.) */
 static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *d)
 {
     const struct ring *ring = sim_ring(s);
@@ -276,7 +278,8 @@ static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *
         struct engine *e = s->hosts[host].engine;
         struct state state;
         struct view view;
-        if (s->hosts[host].role != SIM_NODE || !e || refills(ring, e))
+        if (s->hosts[host].role != SIM_NODE || !e || refills(ring, e) ||
+            engine_filling(e, partition))
             continue;
         state_init(&state);
         if (view_read(e, partition, hash_bytes(name), name, &state, &view) == 0) {
