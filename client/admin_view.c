@@ -218,11 +218,25 @@ void view_summary_grid(const struct status *s, struct grid *g)
         (unsigned long long)s->moves_total);
 }
 
+static bool lag_eta_known(const struct status_node *n)
+{
+    return n->report_known && n->report.lag_known && n->report.lag_eta_s > 0;
+}
+
+static void cell_eta(struct grid *g, const struct status_node *n)
+{
+    if (lag_eta_known(n))
+        cell(g, "%llus", (unsigned long long)n->report.lag_eta_s);
+    else
+        cell(g, "-");
+}
+
 void view_nodes_grid(const struct status *s, struct grid *g)
 {
-    static const char *const headers[] = {"LABEL",  "ID",   "ADDRESS", "ZONE",  "CAPACITY", "STATE",
-                                          "TOKENS", "KEYS", "LAG",     "HINTS", "RSS",      "DATA"};
-    for (uint32_t i = 0; i < 12; i++)
+    static const char *const headers[] = {"LABEL", "ID",     "ADDRESS", "ZONE", "CAPACITY",
+                                          "STATE", "TOKENS", "KEYS",    "LAG",  "HINTS",
+                                          "RSS",   "DATA",   "ETA"};
+    for (uint32_t i = 0; i < 13; i++)
         column(g, headers[i], i == 4 || i > 5);
     for (uint32_t i = 0; i < s->node_count; i++) {
         const struct status_node *n = &s->nodes[i];
@@ -239,6 +253,7 @@ void view_nodes_grid(const struct status *s, struct grid *g)
         cell_number(g, n->report_known, n->report.hints);
         cell_size(g, n->report_known, n->report.rss_bytes);
         cell_size(g, n->report_known, n->report.data_bytes);
+        cell_eta(g, n);
     }
 }
 
@@ -281,6 +296,7 @@ static json_t *node_json(const struct status_node *n)
     set_number(node, "keys", known, n->report.keys);
     set_number(node, "records", known, n->report.records);
     set_number(node, "lag_writes", known && n->report.lag_known, n->report.lag_writes);
+    set_number(node, "lag_eta_s", lag_eta_known(n), n->report.lag_eta_s);
     set_number(node, "partitions_without_vote", known, n->report.filling);
     set_number(node, "hints", known, n->report.hints);
     set_number(node, "rss_bytes", known, n->report.rss_bytes);

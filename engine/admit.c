@@ -296,6 +296,7 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
         overlay_replace(e->active, entry, w->record, &w->now, *lsn);
     counts_replace(&w->partition->counts, r->key.bytes, &w->view->presence, &w->now);
     counts_replace(&e->totals, r->key.bytes, &w->view->presence, &w->now);
+    scrub_follow(e, r->partition, w->hash, r->key, &w->view->presence, &w->now);
     return 0;
 }
 
@@ -409,7 +410,7 @@ static int put_known(struct engine *e, const struct write *w, const struct known
     /* Whoever was minted after the others were asked in vain has a twin: both have been seen now.
      */
     if (!error)
-        error = history_name(&e->returned, r->op, known->stamp);
+        error = history_name(&e->returned, r->op, known->stamp, 0);
     if (!error && known->superseded)
         error = noted_add(e, known->superseded);
     if (error)

@@ -193,14 +193,23 @@ static void chunk_cut(const struct checkpoint *cp, uint32_t records_max, struct 
     j->last = true;
 }
 
+static struct engine_job *job_begin(struct engine *e, enum job_kind kind)
+{
+    struct engine_job *j = &e->jobs[ENGINE_CHECKPOINT];
+    *j = (struct engine_job){.lane = ENGINE_CHECKPOINT,
+                             .kind = kind,
+                             .disk = e->disk,
+                             .index = e->index,
+                             .checkpoint = &e->checkpoint};
+    return j;
+}
+
 struct engine_job *checkpoint_job(struct engine *e)
 {
     struct checkpoint *cp = &e->checkpoint;
-    struct engine_job *j = &e->jobs[ENGINE_CHECKPOINT];
-    *j = (struct engine_job){
-        .lane = ENGINE_CHECKPOINT, .disk = e->disk, .index = e->index, .checkpoint = cp};
+    struct engine_job *j;
     if (cp->retired) {
-        j->kind = JOB_RETIRE;
+        j = job_begin(e, JOB_RETIRE);
         j->retired = cp->retired;
         cp->retired = NULL;
         return j;
@@ -211,7 +220,7 @@ struct engine_job *checkpoint_job(struct engine *e)
         return NULL;
     if (cp->error && (cp->retry_unset || cp->retry_us > e->now_us))
         return NULL;
-    j->kind = JOB_CHUNK;
+    j = job_begin(e, JOB_CHUNK);
     chunk_cut(cp, e->chunk_records, j);
     j->applied = (struct applied_value){.lsn = cp->cut,
                                         .floor_segment = segments_floor(e, cp->cut),

@@ -180,6 +180,9 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
     case STORE_VERIFY:
         engine_verify(e, &request);
         break;
+    case STORE_SCRUB:
+        engine_scrub(e, &request);
+        break;
     case STORE_CONFIRM:
         engine_confirm(e, &request);
         break;
@@ -272,6 +275,7 @@ void engine_tick(struct engine *e, uint64_t now_us)
         e->now_us = now_us;
     if (e->now_us >= e->parked_deadline_us)
         parked_expire(e);
+    seal_tick(e);
     checkpoint_tick(e);
 }
 
@@ -281,8 +285,10 @@ uint64_t engine_deadline_us(const struct engine *e)
     uint64_t deadline = e->parked_deadline_us;
     if (e->poisoned)
         return deadline;
-    if (cp->retry_unset)
+    if (cp->retry_unset || e->seal == SEAL_UNSET)
         return 0;
+    if (e->seal == SEAL_WAITS && e->seal_us < deadline)
+        deadline = e->seal_us;
     if (cp->error && !e->busy[ENGINE_CHECKPOINT] && cp->retry_us > e->now_us &&
         cp->retry_us < deadline)
         deadline = cp->retry_us;

@@ -128,6 +128,7 @@ enum store_kind {
     STORE_PULL,      /* what a replica with this clock lacks (RULES 3) */
     STORE_CLOCK,     /* merges a cut clock, when all that it speaks of is stored */
     STORE_VERIFY,    /* the digests of a run of keys, read again */
+    STORE_SCRUB,     /* a further run of a partition: whether its counts are right at the end */
     STORE_CONFIRM,   /* what the other owners have: the dot log forgets it, tombstones are reaped */
     STORE_OPERATION, /* whether the write of this operation id has happened (RULES 10) */
     STORE_REST,      /* a run of keys that were pulled is all that the sender has (RULES 7) */
@@ -188,6 +189,7 @@ struct store_request {
      * the one to merge. Encoded as clock.h says. CONFIRM: those of all other owners, repeated
      * varint length, clock; durable there, and of owners that vote. */
     struct slice clock;
+    bool keep_tombstones; /* CONFIRM: nothing is reaped by these clocks */
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */
     /* REST: the run began behind the cursor below; value: its entries as they came; `more`: it ends
@@ -228,7 +230,7 @@ struct store_result {
      *   PARCEL: the same; GT_ELIMIT: too much is kept here already;
      *   META: GT_EARG: the name is reserved, empty or over 255 bytes;
      *   CLOCK: GT_ECORRUPT: it is none, or names dots of this node that were never minted;
-     *   SCAN, PULL, VERIFY: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
+     *   SCAN, PULL, VERIFY, SCRUB: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
      *   REST: GT_ECORRUPT: it is no run, or the clock is none;
      *   SCAN, PULL: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
      * LOAD of an absent key is 0 with no record. */
@@ -266,10 +268,12 @@ struct store_result {
     /* CLOCKS: repeated varint partition; varint length, clock; varint records; u64 sum of their
      * digests: all of one moment. PULL: as SCAN, in the order of dots
      * or, when whole, of keys. */
-    struct blob *clock; /* PULL: cut with the entries */
-    bool unknown; /* MERGE: it took the place of a bad record. SCAN, PULL: a record here is bad. The
-                     clock of a PULL claims more than is sent then, and must not be merged whole */
-    bool whole;   /* PULL: these are all keys of the range, not those that were lacking */
+    struct blob *clock; /* PULL: cut with the entries. SCAN: of the same moment; NULL: it fills */
+    bool unknown; /* MERGE: it took the place of a bad record. SCAN, SCRUB, PULL: a record here is
+                     bad. The clock of a PULL claims more than is sent then, and must not be merged
+                     whole */
+    bool miscounted; /* SCRUB: the records are not those that were counted (RULES 16) */
+    bool whole;      /* PULL: these are all keys of the range, not those that were lacking */
     uint64_t lacking; /* PULL: how many logged dots the asker lacked, those sent included */
     uint32_t reaped;  /* CONFIRM: tombstones that went; with `more` others may be ready to go */
     /* PARCELS of a target: entries are repeated u64 number; varint partition; varint length, key;
@@ -315,7 +319,7 @@ struct engine_identity {
     uint64_t node_id, incarnation, previous_incarnation;
     uint8_t cluster_id[16];
     uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
-    struct lives lives; /* those two, and earlier ones */
+    struct lives lives;       /* those two, and earlier ones */
     bool lost; /* what makes its partitions fill is more than an unproven end of the log */
     bool open; /* one of them may still be behind: engine_whole was not called since */
 };
@@ -365,7 +369,8 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
 /* The next result, in the order in which they became ready; false when there is none. The caller
  * releases it. */
 bool engine_result(struct engine *e, struct store_result *out);
-/* Ends requests that wait for room past their deadline, and paces the checkpoint after a failure.
+/* Ends requests that wait for room past their deadline, paces the checkpoint after a failure, and
+ * has a log sealed that was idle for 5 ms.
  * engine_deadline_us says when it is wanted next (0 = now, UINT64_MAX = not); ask for jobs after.
  * now_us UINT64_MAX ends all requests that wait for room, whatever their deadline. */
 void engine_tick(struct engine *e, uint64_t now_us);

@@ -48,6 +48,7 @@
 #define REMOVE_BATCH             16u
 #define CHECKPOINT_RETRY_MIN_US  1000000u
 #define CHECKPOINT_RETRY_MAX_US  30000000u
+#define SEAL_AFTER_US            5000u /* the log idle for so long */
 
 struct partition {
     uint64_t lsn; /* of its value in the index; used by recovery only */
@@ -84,6 +85,14 @@ struct batch {
     uint32_t records;
     uint64_t first_lsn, last_lsn;
     struct result_queue waiters;
+};
+
+/* What proves the last batch of the log (lanes.c). */
+enum seal {
+    SEAL_NONE,  /* nothing needs proof: it is a seal, or nothing was written yet; or one flies */
+    SEAL_UNSET, /* it is durable; since when the log is idle says the next tick */
+    SEAL_WAITS, /* until seal_us */
+    SEAL_DUE    /* a seal is written when the lane is next asked */
 };
 
 enum segment_use {
@@ -137,6 +146,16 @@ struct checkpoint {
     /* Of the job, on its thread. */
     struct overlay_list list;
     struct buf scratch;
+};
+
+/* The walk that compares a partition with its counts (scrub.c). */
+struct scrub {
+    bool walking, bad; /* bad: a bad record was met, nothing is compared */
+    uint32_t partition;
+    struct counts found; /* up to the cursor; of use are records and digest_sum alone */
+    uint64_t hash;       /* the cursor: the last key that was met */
+    uint32_t key_bytes;  /* 0: none */
+    uint8_t key[KEY_BYTES_MAX];
 };
 
 enum job_kind { JOB_BATCH, JOB_CHUNK, JOB_RETIRE, JOB_SEGMENT_MAKE, JOB_SEGMENT_REMOVE };
@@ -197,12 +216,15 @@ struct engine {
 
     struct overlay *active, *spare;
     struct checkpoint checkpoint;
+    struct scrub scrub;
     bool checkpoint_wanted;             /* after a recovery that replayed something */
     bool fill_raised, fill_raised_lost; /* the fill generation is of this process */
 
     uint64_t next_lsn, durable_lsn, applied_lsn, floor_segment;
     uint64_t stamp_max; /* of all requests that were admitted */
     uint32_t chain;
+    enum seal seal;
+    uint64_t seal_us; /* with SEAL_WAITS */
     struct batch batches[2];
     struct batch *forming, *flying; /* flying is in the log job while that lane is busy */
     struct wal_segment current;     /* file NULL: none */
@@ -365,6 +387,15 @@ int admit_fill(struct engine *e, const struct store_request *r, bool parked);
 int admit_rest(struct engine *e, const struct store_request *r, bool parked);
 int fill_replay(struct engine *e, struct slice payload, uint64_t lsn, uint64_t *replayed);
 
+/* ---- scrub.c --------------------------------------------------------------------------------- */
+
+void engine_scrub(struct engine *e, const struct store_request *r);
+/* After every change of a partition's counts by one record. */
+void scrub_follow(struct engine *e, uint32_t partition, uint64_t hash, struct slice key,
+                  const struct presence *before, const struct presence *now);
+/* The counts were set anew. */
+void scrub_forget(struct engine *e, uint32_t partition);
+
 /* ---- reap.c ---------------------------------------------------------------------------------- */
 
 /* Reaps what these clocks, of all other owners, allow. Fills result->reaped and more; *lsn is when
@@ -378,6 +409,7 @@ void engine_reap(struct engine *e, const struct store_request *r, struct partiti
 /* A batch with this body fits the current segment or one that is ready. */
 bool log_fits(const struct engine *e, uint64_t batch_bytes);
 struct engine_job *log_job(struct engine *e);
+void seal_tick(struct engine *e);
 void log_job_run(struct engine_job *j);
 void log_job_done(struct engine *e, struct engine_job *j);
 struct engine_job *segment_job(struct engine *e);

@@ -233,7 +233,7 @@ void engine_confirm(struct engine *e, const struct store_request *r)
         result.result = dotlog_confirm(&p->log, clocks, (uint32_t)count);
         e->log_entries -= before - p->log.count;
     }
-    if (!result.result && p)
+    if (!result.result && p && !r->keep_tombstones)
         engine_reap(e, r, p, clocks, (uint32_t)count, &result, &lsn);
     for (int i = 0; i < CONFIRMS_MAX; i++)
         clock_close(&clocks[i]);

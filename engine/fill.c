@@ -223,6 +223,7 @@ int admit_fill(struct engine *e, const struct store_request *r, bool parked)
         fill_close(&next);
         return error;
     }
+    scrub_forget(e, r->partition);
     struct store_result result = {.kind = STORE_FILL, .tag = r->tag};
     engine_answer_at(e, &result, lsn);
     return 0;

@@ -8,6 +8,15 @@
  *                                            v
  *                                        poisoned: everything that waits is in doubt
  *
+ * A log that stays idle for 5 ms after a batch is sealed: an empty batch says that the one before
+ * it was durable (RULES 15). So of an idle log nothing that was acknowledged is in the last batch,
+ * and a bit that flips in it is found to be damage, not an end that may never have been
+ * acknowledged. While batches follow one another none is written.
+ *
+ *   NONE --batch durable--> UNSET --tick--> WAITS --5 ms--> DUE --lane asked--> NONE
+ *     ^                       '---- a batch is cut --------------'               |
+ *     '--------------------------------------------------------------------------'
+ *
  * Invariant: a forming batch with records fits the current segment or one that is ready, so cutting
  * never waits. The segment lane keeps one segment ready ahead, so that a full disk is met there.
  */
@@ -139,11 +148,33 @@ void body_clear(struct batch *b)
     b->records = 0;
 }
 
+void seal_tick(struct engine *e)
+{
+    if (e->seal == SEAL_UNSET) {
+        e->seal = SEAL_WAITS;
+        e->seal_us = e->now_us + SEAL_AFTER_US;
+    } else if (e->seal == SEAL_WAITS && e->now_us >= e->seal_us) {
+        e->seal = SEAL_DUE;
+    }
+}
+
+/* The forming batch, empty, is to be the seal. Without room it waits for the next segment. */
+static bool seal_cut(struct engine *e)
+{
+    struct batch *b = e->forming;
+    if (e->seal != SEAL_DUE || !log_fits(e, wal_batch_bytes(0)) || MUTANT(seal_forgotten))
+        return false;
+    b->first_lsn = e->next_lsn;
+    b->last_lsn = e->next_lsn - 1;
+    return true;
+}
+
 struct engine_job *log_job(struct engine *e)
 {
     struct batch *b = e->forming;
-    if (b->records == 0)
+    if (b->records == 0 && !seal_cut(e))
         return NULL;
+    e->seal = SEAL_NONE;
     uint64_t batch_bytes = wal_batch_bytes(b->body.bytes - WAL_BATCH_HEADER);
     while (!current_fits(e, batch_bytes))
         rotate(e);
@@ -174,8 +205,8 @@ void log_job_run(struct engine_job *j)
     struct batch *b = j->batch;
     for (; j->closing_count > 0; j->closing_count--)
         j->disk->close(j->disk, j->closing[j->closing_count - 1]);
-    j->result =
-        wal_batch_seal(&b->body, 0, b->records, b->first_lsn, &j->segment, j->offset, &j->chain);
+    j->result = wal_batch_seal(&b->body, b->records > 0 ? 0 : WAL_SEAL, b->records, b->first_lsn,
+                               &j->segment, j->offset, &j->chain);
     if (j->result)
         return;
     gt_assert(b->body.bytes == j->bytes);
@@ -216,9 +247,12 @@ void log_job_done(struct engine *e, struct engine_job *j)
     }
     e->chain = j->chain;
     e->durable_lsn = b->last_lsn;
-    e->metrics.batches_count++;
+    e->metrics.batches_count += b->records > 0;
+    e->metrics.seals_count += b->records == 0;
     e->metrics.batch_records_count += b->records;
     e->metrics.log_bytes += j->bytes;
+    if (b->records > 0)
+        e->seal = SEAL_UNSET;
     struct store_result r;
     while (result_pop(&b->waiters, &r))
         result_push(&e->results, &r);
@@ -247,11 +281,22 @@ static uint64_t segment_wanted(struct engine *e)
     return need;
 }
 
+/* The newest stays, needed or not: a start that finds none takes the log for lost. */
+static bool any_dead(const struct engine *e)
+{
+    for (uint32_t i = 0; i + 1 < e->file_count; i++)
+        if (e->files[i].use == SEGMENT_DEAD)
+            return true;
+    return false;
+}
+
 struct engine_job *segment_job(struct engine *e)
 {
     struct engine_job *j = &e->jobs[ENGINE_SEGMENT];
-    *j = (struct engine_job){.lane = ENGINE_SEGMENT, .disk = e->disk};
-    j->bytes = segment_wanted(e);
+    uint64_t wanted = segment_wanted(e);
+    if (wanted == 0 && !any_dead(e))
+        return NULL;
+    *j = (struct engine_job){.lane = ENGINE_SEGMENT, .disk = e->disk, .bytes = wanted};
     if (j->bytes > 0 && file_reserve(e) == 0) {
         j->kind = JOB_SEGMENT_MAKE;
         j->number = e->segment_next;
@@ -264,7 +309,6 @@ struct engine_job *segment_job(struct engine *e)
         return j;
     }
     j->kind = JOB_SEGMENT_REMOVE;
-    /* The newest stays, needed or not: a start that finds none takes the log for lost. */
     for (uint32_t i = 0; i + 1 < e->file_count && j->number_count < REMOVE_BATCH; i++)
         if (e->files[i].use == SEGMENT_DEAD)
             j->numbers[j->number_count++] = e->files[i].number;

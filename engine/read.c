@@ -386,6 +386,19 @@ int engine_scan_run(struct engine *e, const struct store_request *r, struct stor
     return error;
 }
 
+/* That of the partition, of this moment; none while it fills: what it covers may not be here. */
+static int scan_clock(struct engine *e, uint32_t partition, struct blob **out)
+{
+    struct engine_partition p;
+    if (engine_filling(e, partition))
+        return 0;
+    engine_partition(e, partition, &p);
+    buf_clear(&e->scratch);
+    clock_encode(p.clock, &e->scratch);
+    *out = e->scratch.failed ? NULL : buf_blob(&e->scratch);
+    return *out ? 0 : GT_ENOMEM;
+}
+
 void engine_scan(struct engine *e, const struct store_request *r)
 {
     struct store_result result = {.kind = STORE_SCAN, .tag = r->tag};
@@ -398,10 +411,10 @@ void engine_scan(struct engine *e, const struct store_request *r)
         result.result = engine_scan_run(e, r, &result, &lsn, &result.unknown);
     if (result.result == 0) {
         result.entries = buf_blob(&e->scan);
-        if (!result.entries)
-            result.result = GT_ENOMEM;
+        result.result = result.entries ? scan_clock(e, r->partition, &result.clock) : GT_ENOMEM;
     }
     if (e->scan.capacity > BODY_KEEP_BYTES)
         buf_close(&e->scan);
-    engine_answer_at(e, &result, result.result ? 0 : lsn);
+    /* The clock is at least as new as what is shown, and nobody sees what is not durable. */
+    engine_answer_at(e, &result, result.result ? 0 : e->next_lsn - 1);
 }

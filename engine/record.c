@@ -13,6 +13,7 @@
 #define DOT_BYTES_MIN     2 /* actor index and seq, a byte each */
 #define SIBLING_BYTES_MIN (1 + DOT_BYTES_MIN + 8 + OP_ID_BYTES)
 #define FLAGS_KNOWN       (SIBLING_TOMBSTONE | SIBLING_EXPIRES | SIBLING_ELIDED)
+#define KEY_BYTES_SHORT   62
 #define ACTORS_LOCAL      16 /* a table up to here needs no allocation */
 
 static bool actor_equal(struct actor a, struct actor b)
@@ -236,6 +237,21 @@ INLINE void sink_operations(struct sink *s, const struct history *h)
     }
 }
 
+/* One was superseded by what is later than itself. */
+INLINE bool superseded_later(const struct history *h)
+{
+    for (uint32_t i = 0; i < h->operation_count; i++)
+        if (h->operations[i].superseded != h->operations[i].stamp)
+            return true;
+    return false;
+}
+
+INLINE void sink_superseded(struct sink *s, const struct history *h)
+{
+    for (uint32_t i = 0; i < h->operation_count; i++)
+        sink_u64(s, h->operations[i].superseded);
+}
+
 INLINE uint32_t flagged_count(const struct state *state, uint8_t flag)
 {
     uint32_t count = 0;
@@ -266,13 +282,16 @@ INLINE void sink_closed(struct sink *s, const struct history *h)
 INLINE void sink_rest(struct sink *s, const struct state *state)
 {
     bool closed = state->history.closed_count > 0;
-    bool again = flagged_count(state, SIBLING_AGAIN) > 0 || closed;
+    bool later = superseded_later(&state->history) || closed;
+    bool again = flagged_count(state, SIBLING_AGAIN) > 0 || later;
     if (!again && flagged_count(state, SIBLING_RETRIED) == 0 && state->history.operation_count == 0)
         return;
     sink_flagged(s, state, SIBLING_RETRIED);
     sink_operations(s, &state->history);
     if (again)
         sink_flagged(s, state, SIBLING_AGAIN);
+    if (later)
+        sink_superseded(s, &state->history);
     if (closed)
         sink_closed(s, &state->history);
 }
@@ -288,10 +307,15 @@ INLINE void sink_record(struct sink *s, const struct table *t, const struct stat
 
 static uint32_t record_crc(struct slice bytes, uint32_t partition, struct slice key)
 {
-    uint8_t raw[2];
+    /* A short key goes with the partition: a checksum of few bytes costs as much as one of many. */
+    uint8_t raw[2 + KEY_BYTES_SHORT];
+    bool is_short = key.bytes > 0 && key.bytes <= KEY_BYTES_SHORT;
     le16_put(raw, (uint16_t)partition);
-    uint32_t crc = crc_update(0, raw, sizeof(raw));
-    crc = crc_update(crc, key.data, key.bytes);
+    if (is_short)
+        memcpy(raw + 2, key.data, key.bytes);
+    uint32_t crc = crc_update(0, raw, 2 + (is_short ? key.bytes : 0));
+    if (!is_short)
+        crc = crc_update(crc, key.data, key.bytes);
     return crc_update(crc, bytes.data + CRC_BYTES, bytes.bytes - CRC_BYTES);
 }
 
@@ -352,9 +376,12 @@ int record_encode_blob(const struct state *s, uint32_t partition, struct slice k
 
 INLINE void sink_history_rest(struct sink *s, const struct history *h)
 {
-    if (h->operation_count > 0 || h->closed_count > 0)
+    bool closed = h->closed_count > 0, later = superseded_later(h) || closed;
+    if (h->operation_count > 0 || closed)
         sink_operations(s, h);
-    if (h->closed_count > 0)
+    if (later)
+        sink_superseded(s, h);
+    if (closed)
         sink_closed(s, h);
 }
 
@@ -530,11 +557,24 @@ static int decode_operations(struct decoder *d, struct history *out)
         if (memcmp(before, raw.data, OP_ID_BYTES) >= 0)
             return GT_ECORRUPT;
         memcpy(before, raw.data, OP_ID_BYTES);
-        int error = history_name(out, before, le64_get(raw.data + OP_ID_BYTES));
+        int error = history_name(out, before, le64_get(raw.data + OP_ID_BYTES), 0);
         if (error)
             return error;
     }
     return out->operation_count == count ? 0 : GT_ECORRUPT;
+}
+
+static int decode_superseded(struct decoder *d, struct history *out)
+{
+    for (uint32_t i = 0; i < out->operation_count; i++) {
+        struct slice raw = read_raw(&d->r, 8);
+        if (d->r.failed)
+            return GT_ECORRUPT;
+        out->operations[i].superseded = le64_get(raw.data);
+        if (out->operations[i].superseded < out->operations[i].stamp)
+            return GT_ECORRUPT;
+    }
+    return 0;
 }
 
 /* What is closed is told by no dot. */
@@ -578,6 +618,8 @@ int history_decode(struct reader *r, struct history *out)
     int error = decode_history(&d, out);
     if (!error && reader_left(&d.r) > 0)
         error = decode_operations(&d, out);
+    if (!error && reader_left(&d.r) > 0)
+        error = decode_superseded(&d, out);
     if (!error && reader_left(&d.r) > 0)
         error = decode_closed(&d, out);
     if (error)
@@ -678,6 +720,8 @@ static int decode_rest(struct decoder *d, struct state *out)
         error = decode_operations(d, &out->history);
     if (!error && reader_left(&d->r) > 0)
         error = decode_flagged(d, out, SIBLING_AGAIN);
+    if (!error && reader_left(&d->r) > 0)
+        error = decode_superseded(d, &out->history);
     if (!error && reader_left(&d->r) > 0)
         error = decode_closed(d, &out->history);
     if (!error && sibling_closed(out))

@@ -16,9 +16,12 @@
  *      when a sibling was minted by a retry, or the history names operations (version.h):
  *        varint retried siblings; each varint its place in the list above, ascending
  *        varint operations; each { 16 B operation id, u64 stamp }, ascending by id
- *      when a sibling was stored again, or lives are closed in the history, behind those two:
+ *      when a sibling was stored again, or something below follows, behind those two:
  *        varint siblings stored again; each varint its place, ascending
- *      when lives are closed in the history, behind those three:
+ *      when an operation was superseded by what is later than itself, or lives are closed in the
+ *      history, behind those three:
+ *        u64 for each operation above: the highest stamp of what superseded it
+ *      when lives are closed in the history, behind those four:
  *        varint nodes; each { u64 node, u64 its lives up to this one }, ascending by node; no
  *        dot above is of such a life
  *      ...     unknown trailing bytes are ignored (and covered by the checksum)

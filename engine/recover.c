@@ -744,6 +744,9 @@ int engine_open(const struct engine_config *config, struct engine **out,
         error = segments_list(e);
     if (!error)
         error = recover(e, &loading, config->boot_id, report);
+    /* What was replayed stands in the last batch of an old segment until it is in the index. */
+    if (!error && report->replayed > 0)
+        e->seal = SEAL_UNSET;
     if (!error && !report->wal.middle)
         segments_release(e, loading.applied.floor_segment);
     if (!error)

@@ -240,13 +240,21 @@ static int operations_reserve(struct history *h, size_t wanted)
     return 0;
 }
 
-/* The first operation that is not below this one. */
+/* The first operation that is not below this one. What is decoded comes in order, so that the end
+ * is a good first guess. */
 static uint32_t operation_place(const struct history *h, const uint8_t op[OP_ID_BYTES])
 {
-    uint32_t at = 0;
-    while (at < h->operation_count && memcmp(h->operations[at].op, op, OP_ID_BYTES) < 0)
-        at++;
-    return at;
+    uint32_t low = 0, high = h->operation_count;
+    if (low < high && memcmp(h->operations[high - 1].op, op, OP_ID_BYTES) < 0)
+        return high;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (memcmp(h->operations[middle].op, op, OP_ID_BYTES) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* NULL: the operation is not named. */
@@ -265,14 +273,15 @@ bool history_names(const struct history *h, const uint8_t op[OP_ID_BYTES])
     return operation_named(h, op) != NULL;
 }
 
-/* There is room. */
-static void operation_insert(struct history *h, const struct history_operation *o)
+/* At `at`, its place. There is room. */
+static void operation_insert(struct history *h, const struct history_operation *o, uint32_t at)
 {
-    uint32_t at = operation_place(h, o->op);
     struct history_operation *place = &h->operations[at];
     if (at < h->operation_count && memcmp(place->op, o->op, OP_ID_BYTES) == 0) {
         if (o->stamp > place->stamp)
             place->stamp = o->stamp;
+        if (o->superseded > place->superseded)
+            place->superseded = o->superseded;
         return;
     }
     memmove(place + 1, place, (h->operation_count - at) * sizeof(*place));
@@ -302,14 +311,16 @@ static void operations_prune(struct history *h)
         operation_remove(h, operation_oldest(h));
 }
 
-int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stamp)
+int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stamp,
+                 uint64_t superseded)
 {
-    struct history_operation o = {.stamp = stamp};
+    struct history_operation o = {.stamp = stamp,
+                                  .superseded = superseded > stamp ? superseded : stamp};
     int error = operations_reserve(h, (size_t)h->operation_count + 1);
     if (error)
         return error;
     memcpy(o.op, op, OP_ID_BYTES);
-    operation_insert(h, &o);
+    operation_insert(h, &o, operation_place(h, op));
     operations_prune(h);
     return 0;
 }
@@ -452,8 +463,12 @@ int history_join(struct history *h, const struct history *from)
         return error;
     for (uint32_t i = 0; i < from->closed_count; i++)
         closed_raise(h, from->closed[i]);
-    for (uint32_t i = 0; i < from->operation_count; i++)
-        operation_insert(h, &from->operations[i]);
+    for (uint32_t i = 0, at = 0; i < from->operation_count; i++) {
+        const struct history_operation *o = &from->operations[i];
+        while (at < h->operation_count && memcmp(h->operations[at].op, o->op, OP_ID_BYTES) < 0)
+            at++;
+        operation_insert(h, o, at);
+    }
     if (from->operation_count)
         operations_prune(h);
     h->vector_count =
@@ -485,7 +500,8 @@ static bool operations_equal(const struct history *a, const struct history *b)
         return false;
     for (uint32_t i = 0; i < a->operation_count; i++)
         if (memcmp(a->operations[i].op, b->operations[i].op, OP_ID_BYTES) != 0 ||
-            a->operations[i].stamp != b->operations[i].stamp)
+            a->operations[i].stamp != b->operations[i].stamp ||
+            a->operations[i].superseded != b->operations[i].superseded)
             return false;
     return true;
 }
@@ -695,16 +711,18 @@ bool state_equal(const struct state *a, const struct state *b)
 /* ---- the one merge (RULES 2) ----------------------------------------------------------------- */
 
 /*
- * The sibling is another attempt at a write that was superseded. One that was stored again has seen
- * what outranked it, and that may be whoever superseded the other. It stands above that, by its
- * stamp: so it goes only where the name came with a later put. Two operations that are stored again
- * above one another in turn do not take each other away, since a name takes nothing that is later.
+ * The sibling is another attempt at a write that was superseded. It goes only where the name came
+ * with a later put: a name has the stamp of what superseded the operation, so names take away
+ * upwards in time and never in a circle. Two operations of which each was tried again through two
+ * coordinators, that took them in opposite order, would take each other away otherwise, and so
+ * would two that were stored again above one another; with the latest of all always one is left.
  */
 static bool twin_named(const struct history *h, const struct sibling *s)
 {
     const struct history_operation *named = operation_named(h, s->op);
-    bool later = s->stamp >= (named ? named->stamp : 0) || MUTANT(keep_again);
-    return named && !(s->flags & SIBLING_AGAIN && later) && !MUTANT(keep_twin);
+    bool later = s->stamp >= (named ? named->superseded : 0) ||
+                 (s->flags & SIBLING_AGAIN && MUTANT(keep_again));
+    return named && !later && !MUTANT(keep_twin);
 }
 
 /*
@@ -827,7 +845,7 @@ static int superseded_name(const struct state *local, const struct state *out, u
     for (uint32_t i = 0; i < local->sibling_count && !error; i++) {
         const struct sibling *s = &local->siblings[i];
         if (s->flags & SIBLING_RETRIED && !state_find(out, s->dot))
-            error = history_name(h, s->op, s->stamp > stamp ? s->stamp : stamp);
+            error = history_name(h, s->op, s->stamp, stamp);
     }
     return error;
 }
@@ -836,8 +854,10 @@ static int superseded_name(const struct state *local, const struct state *out, u
 static int seen_name(const struct history *context, uint64_t stamp, struct history *h)
 {
     int error = 0;
-    for (uint32_t i = 0; context && i < context->operation_count && !error; i++)
-        error = history_name(h, context->operations[i].op, stamp);
+    for (uint32_t i = 0; context && i < context->operation_count && !error; i++) {
+        const struct history_operation *o = &context->operations[i];
+        error = history_name(h, o->op, o->stamp, o->superseded > stamp ? o->superseded : stamp);
+    }
     return error;
 }
 
@@ -921,7 +941,7 @@ int version_put(const struct state *local, const struct history *context, bool p
     if (!error)
         error = superseded_name(local, out, sibling->stamp, returned);
     if (!error && sibling->flags & SIBLING_RETRIED)
-        error = history_name(returned, sibling->op, sibling->stamp);
+        error = history_name(returned, sibling->op, sibling->stamp, 0);
     return error;
 }
 
@@ -1017,7 +1037,7 @@ int version_read_context(const struct state *s, const struct sibling *winner_onl
         const struct sibling *sibling = &s->siblings[i];
         bool shown = !winner_only || sibling == winner_only || same_operation(sibling, winner_only);
         if (shown && sibling->flags & SIBLING_RETRIED)
-            error = history_name(out, sibling->op, sibling->stamp);
+            error = history_name(out, sibling->op, sibling->stamp, 0);
     }
     if (error || !winner_only || MUTANT(context_of_hidden))
         return error;

@@ -49,15 +49,17 @@ int dot_compare(struct dot a, struct dot b);
  * operations that it includes of those that were minted so; whichever of their dots turns up is
  * superseded.
  *
- * Named are the newest HISTORY_OPERATIONS_MAX: a function of what was ever named, so that joins in
- * any order give the same. Age alone takes no name away: the owner with the twin may be down for
- * long, and where wall clocks were moved stamps tell no age.
+ * Named are the HISTORY_OPERATIONS_MAX whose siblings have the highest stamps: a function of what
+ * was ever named, so that joins in any order keep the same. (Not of what superseded them: that
+ * rises with every put that has seen the name, and would be the same for all.) Age alone takes no
+ * name away: the owner with the twin may be down for long, and where wall clocks were moved stamps
+ * tell no age.
  */
 #define HISTORY_OPERATIONS_MAX 32
 struct history_operation {
     uint8_t op[OP_ID_BYTES];
-    uint64_t
-        stamp; /* the highest of its siblings that were superseded and of what superseded them */
+    uint64_t stamp;      /* the highest of its siblings that were superseded */
+    uint64_t superseded; /* and of what superseded them, having seen one of them or this name */
 };
 
 struct history {
@@ -94,8 +96,9 @@ bool history_closes(const struct history *h, struct actor actor);
 /* Every dot of b is in a. An entry of b's vector is covered only by an entry of a's vector. */
 bool history_includes(const struct history *a, const struct history *b);
 bool history_empty(const struct history *h);
-/* Names the operation, or raises its stamp. 0 or GT_ENOMEM. */
-int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stamp);
+/* Names the operation, or raises its stamps. 0 or GT_ENOMEM. */
+int history_name(struct history *h, const uint8_t op[OP_ID_BYTES], uint64_t stamp,
+                 uint64_t superseded);
 bool history_names(const struct history *h, const uint8_t op[OP_ID_BYTES]);
 
 enum sibling_flag {
@@ -156,8 +159,8 @@ bool state_equal(const struct state *a, const struct state *b);
  *                                      incoming_clock is given (states of a pull), d is not in
  *                                      incoming_clock unless live in incoming.
  * A sibling that is live on one side alone is not kept either when the other side's history names
- * its operation; one that was stored AGAIN only when the name's stamp is later than its own. The
- * history of the result is the join.
+ * its operation, and what superseded that is later than the sibling. The history of the result is
+ * the join.
  * A clock may be NULL: then it covers nothing. local_clock is not used when local->unknown.
  *
  * An ELIDED sibling of incoming must be live with its value in local, or not be kept: otherwise

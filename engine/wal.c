@@ -190,6 +190,32 @@ void wal_body_init(struct buf *body, size_t bytes_max)
     buf_zero(body, WAL_BATCH_HEADER);
 }
 
+/* Everything in a header but its own checksum, which is returned. */
+struct header {
+    uint16_t flags;
+    uint32_t body_bytes, records, previous, body_crc;
+    uint64_t first_lsn, salt, number, offset;
+};
+
+static uint32_t header_put(uint8_t *h, const struct header *v)
+{
+    memcpy(h, BATCH_MAGIC, 4);
+    le16_put(h + 4, BATCH_FORMAT);
+    le16_put(h + 6, v->flags);
+    le32_put(h + 8, v->body_bytes);
+    le32_put(h + 12, v->records);
+    le64_put(h + 16, v->first_lsn);
+    le64_put(h + 24, v->salt);
+    le64_put(h + 32, v->number);
+    le32_put(h + 40, v->previous);
+    le32_put(h + 44, v->body_crc);
+    le64_put(h + 48, v->offset);
+    le32_put(h + 56, 0);
+    uint32_t crc = crc_update(0, h, 60);
+    le32_put(h + 60, crc);
+    return crc;
+}
+
 int wal_batch_seal(struct buf *body, uint16_t flags, uint32_t records, uint64_t first_lsn,
                    const struct wal_segment *segment, uint64_t offset, uint32_t *chain)
 {
@@ -204,21 +230,15 @@ int wal_batch_seal(struct buf *body, uint16_t flags, uint32_t records, uint64_t 
     buf_zero(body, (size_t)padded - body->bytes);
     if (body->failed)
         return GT_ENOMEM;
-    uint8_t *h = body->data;
-    memcpy(h, BATCH_MAGIC, 4);
-    le16_put(h + 4, BATCH_FORMAT);
-    le16_put(h + 6, flags);
-    le32_put(h + 8, (uint32_t)body_bytes);
-    le32_put(h + 12, records);
-    le64_put(h + 16, first_lsn);
-    le64_put(h + 24, segment->salt);
-    le64_put(h + 32, segment->number);
-    le32_put(h + 40, *chain);
-    le32_put(h + 44, body_crc);
-    le64_put(h + 48, offset);
-    le32_put(h + 56, 0);
-    *chain = crc_update(0, h, 60);
-    le32_put(h + 60, *chain);
+    *chain = header_put(body->data, &(struct header){.flags = flags,
+                                                     .body_bytes = (uint32_t)body_bytes,
+                                                     .records = records,
+                                                     .previous = *chain,
+                                                     .body_crc = body_crc,
+                                                     .first_lsn = first_lsn,
+                                                     .salt = segment->salt,
+                                                     .number = segment->number,
+                                                     .offset = offset});
     return 0;
 }
 
@@ -258,7 +278,8 @@ struct walk {
     bool any; /* a batch was taken; next_lsn and chain are of it */
     uint64_t next_lsn;
     uint32_t chain;
-    bool closed; /* the last batch was a CLOSE mark */
+    bool closed;                               /* the last batch was a CLOSE mark */
+    uint64_t end_number, end_salt, end_offset; /* behind the last batch */
     struct doubt doubt;
 
     /* The open segment. */
@@ -395,6 +416,20 @@ static void middle_report(struct walk *w, uint64_t first, uint64_t last)
               w->doubt.segment, w->doubt.offset);
 }
 
+/* What a seal behind the last batch would leave in the chain: all of it follows from its place. So
+ * a bad one with batches behind it is known for what it was: nothing is lost with it. */
+static uint32_t seal_chain(const struct walk *w)
+{
+    uint8_t h[WAL_BATCH_HEADER];
+    return header_put(h, &(struct header){.flags = WAL_SEAL,
+                                          .previous = w->chain,
+                                          .body_crc = crc_update(0, h, 0),
+                                          .first_lsn = w->next_lsn,
+                                          .salt = w->end_salt,
+                                          .number = w->end_number,
+                                          .offset = w->end_offset});
+}
+
 /* Whether the batch may come next in the log; opens, resolves or reports doubts on the way. The
  * chain of the first batch cannot be judged: what precedes it may lie below the floor. */
 static bool walk_accepts(struct walk *w, const struct batch *b, uint64_t offset)
@@ -407,7 +442,7 @@ static bool walk_accepts(struct walk *w, const struct batch *b, uint64_t offset)
     if (w->any && w->next_lsn > expected)
         expected = w->next_lsn;
     bool broken = w->any && b->first_lsn == w->next_lsn && b->first_lsn > w->applied_lsn &&
-                  b->previous != w->chain;
+                  b->previous != w->chain && !(w->doubt.open && b->previous == seal_chain(w));
     if (b->first_lsn > expected || broken) {
         doubt_open(w, w->number, offset, false); /* here, if no earlier place is known */
         middle_report(w, expected, b->first_lsn - 1);
@@ -420,7 +455,7 @@ static bool walk_accepts(struct walk *w, const struct batch *b, uint64_t offset)
     return true;
 }
 
-static int walk_deliver(struct walk *w, const struct batch *b)
+static int walk_deliver(struct walk *w, const struct batch *b, uint64_t offset)
 {
     struct wal_report *report = w->report;
     struct reader r = reader_of(b->body);
@@ -441,6 +476,9 @@ static int walk_deliver(struct walk *w, const struct batch *b)
     w->next_lsn = b->first_lsn + b->records;
     w->chain = b->chain;
     w->closed = b->flags & WAL_CLOSE;
+    w->end_number = w->number;
+    w->end_salt = w->salt;
+    w->end_offset = offset + b->bytes;
     return 0;
 }
 
@@ -503,7 +541,7 @@ static int walk_blocks(struct walk *w, bool header_bad)
         struct batch b;
         int error = walk_batch(w, offset, &b);
         if (error == 0 && walk_accepts(w, &b, offset)) {
-            if ((error = walk_deliver(w, &b)) != 0)
+            if ((error = walk_deliver(w, &b, offset)) != 0)
                 return error;
             offset += b.bytes;
             place = offset;

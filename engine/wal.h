@@ -35,7 +35,10 @@
  * A batch is valid if and only if magic, format, both checksums, salt, segment number and offset
  * are right and its body ends inside the segment. A stale batch of an earlier use of the file has
  * another salt. The next batch is issued after the sync of this one returned, so only the last
- * batch of a log can be torn.
+ * batch of a log can be torn. A log that is idle for 5 ms gets a SEAL: no records, its first LSN
+ * that of the next record, in the chain like any other. With it a bad batch before it is not the
+ * last, so it is damage and no unproven tail. Earlier versions wrote none, and read it as a batch
+ * without records.
  *
  * BODY  records, each: u8 type, varint length, payload. Types 128..255 may be skipped by a reader
  * that does not know them; an unknown type below 128 is refused as a newer format (GT_EFORMAT).
@@ -48,11 +51,11 @@
  * CLOSE mark, means corruption in the middle (the lost range is reported, valid records go on being
  * delivered in order); none means an unproven tail. A later batch that continues LSN and chain of
  * the last one before the bad place proves that nothing was lost there: no damage (a torn batch
- * that an earlier recovery cut off). Damage that no torn write explains (a missing file, a bad
- * header, a file cut short) is corruption in the middle even when nothing follows. Loss among
- * records that are applied already is none. Records are delivered in LSN order. What was read is
- * synced before wal_recover returns, since a valid batch may not have been synced when the process
- * died.
+ * that an earlier recovery cut off, or a bad SEAL: what its header was follows from its place, so
+ * the chain is known behind it). Damage that no torn write explains (a missing file, a bad header,
+ * a file cut short) is corruption in the middle even when nothing follows. Loss among records that
+ * are applied already is none. Records are delivered in LSN order. What was read is synced before
+ * wal_recover returns, since a valid batch may not have been synced when the process died.
  *
  * In a new segment every byte behind the last batch is zero, so whatever is not is a tail. In a
  * recycled one left overs of its earlier use lie there, which only the header of a batch of this

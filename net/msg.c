@@ -193,7 +193,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 21);
+    put_array(w, 22);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -221,6 +221,7 @@ static void put_report(struct writer *w, const struct node_report *r)
         put_u(w, r->parcels[i].bytes);
         put_u(w, r->parcels[i].oldest_s);
     }
+    put_u(w, r->lag_eta_s);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -386,10 +387,11 @@ static void put_body(struct writer *w, const struct msg *m)
         return;
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_reply_head(w, &m->scan_reply.head);
         put_bin(w, m->scan_reply.entries);
         put_u(w, m->scan_reply.entry_count);
+        put_bin(w, m->scan_reply.clock);
         return;
     case MSG_VERIFY_REPLY:
         put_start(w, m, 7);
@@ -402,23 +404,28 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, m->verify_reply.keys);
         return;
     case MSG_CLOCKS:
-        put_start(w, m, 1);
+        put_start(w, m, 3);
         put_bin(w, m->clocks.clocks);
+        put_bin(w, m->clocks.unheard);
+        put_bin(w, m->clocks.lives);
         return;
     case MSG_CLOCKS_REPLY:
-        put_start(w, m, 2);
+        put_start(w, m, 4);
         put_reply_head(w, &m->clocks.head);
         put_bin(w, m->clocks.clocks);
+        put_bin(w, m->clocks.unheard);
+        put_bin(w, m->clocks.lives);
         return;
     case MSG_RETIRED:
         put_start(w, m, 1);
         put_bin(w, m->retired.lives);
         return;
     case MSG_RETIRED_REPLY:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_reply_head(w, &m->retired.head);
         put_bin(w, m->retired.lives);
         put_bin(w, m->retired.parcels);
+        put_bin(w, m->retired.targets);
         return;
     case MSG_PULL:
         put_start(w, m, 8);
@@ -571,13 +578,13 @@ static size_t body_bytes_expected(const struct msg *m)
         return bytes + m->events_reply.event_count * 100u;
     case MSG_SCAN_REPLY:
     case MSG_RANGE_REPLY:
-        return bytes + m->scan_reply.entries.bytes;
+        return bytes + m->scan_reply.entries.bytes + m->scan_reply.clock.bytes;
     case MSG_CLOCKS:
     case MSG_CLOCKS_REPLY:
-        return bytes + m->clocks.clocks.bytes;
+        return bytes + m->clocks.clocks.bytes + m->clocks.unheard.bytes + m->clocks.lives.bytes;
     case MSG_RETIRED:
     case MSG_RETIRED_REPLY:
-        return bytes + m->retired.lives.bytes + m->retired.parcels.bytes;
+        return bytes + m->retired.lives.bytes + m->retired.parcels.bytes + m->retired.targets.bytes;
     case MSG_PULL:
         return bytes + m->pull.clock.bytes + m->pull.from_key.bytes;
     case MSG_PULL_REPLY:
@@ -727,6 +734,11 @@ static bool body_sound(struct slice body)
     if (type_at < body.bytes && body.data[type_at] == MSG_MAP)
         objects_max = OBJECTS_MAX_MAP;
     do {
+        /* Most are small numbers, a byte each, within a list that goes on. */
+        while (depth > 0 && left[depth - 1] > 1 && r.at < r.end && *r.at <= 0x7f) {
+            left[depth - 1]--;
+            r.at++;
+        }
         struct object_head head;
         if (!head_read(&r, &head) || head.skip > reader_left(&r) || head.children > reader_left(&r))
             return false;
@@ -1072,6 +1084,7 @@ static void get_report(struct fields *f, struct node_report *r)
         kept->oldest_s = get_u(&rows, UINT64_MAX);
     }
     end_array(&in, &rows);
+    r->lag_eta_s = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 
@@ -1224,6 +1237,7 @@ static void get_scan_reply(struct fields *f, struct msg *m)
     m->scan_reply.entry_count = (uint32_t)get_u(f, UINT32_MAX);
     if (m->scan_reply.entry_count > m->scan_reply.entries.bytes / 2) /* two lengths each */
         wrong(f);
+    m->scan_reply.clock = get_bytes(f);
 }
 
 static void get_body(struct fields *f, struct msg *m)
@@ -1288,10 +1302,14 @@ static void get_body(struct fields *f, struct msg *m)
         return;
     case MSG_CLOCKS:
         m->clocks.clocks = get_bytes(f);
+        m->clocks.unheard = get_run(f, 2);
+        m->clocks.lives = get_run(f, LIFE_BYTES);
         return;
     case MSG_CLOCKS_REPLY:
         get_reply_head(f, &m->clocks.head);
         m->clocks.clocks = get_bytes(f);
+        m->clocks.unheard = get_run(f, 2);
+        m->clocks.lives = get_run(f, LIFE_BYTES);
         return;
     case MSG_RETIRED:
         m->retired.lives = get_run(f, LIFE_BYTES);
@@ -1300,6 +1318,7 @@ static void get_body(struct fields *f, struct msg *m)
         get_reply_head(f, &m->retired.head);
         m->retired.lives = get_run(f, LIFE_BYTES);
         m->retired.parcels = get_run(f, 2);
+        m->retired.targets = get_run(f, 8);
         return;
     case MSG_PULL:
         get_request_head(f, &m->pull.head);

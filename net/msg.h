@@ -159,6 +159,7 @@ struct node_report { /* heartbeats carry it, the status shows it */
     uint64_t reaped;     /* since the start */
     struct parcels_kept parcels[PARCEL_TARGETS_TOLD];
     uint32_t parcels_count;
+    uint64_t lag_eta_s; /* until the lag is none, at the pace of late; 0 = not known */
 };
 
 struct status_node {
@@ -249,7 +250,8 @@ struct msg {
             struct slice
                 entries; /* as store_result.entries: varint length, key; varint length, record */
             uint32_t entry_count;
-        } scan_reply; /* SCAN_REPLY and RANGE_REPLY */
+            struct slice clock; /* RANGE_REPLY: of the partition there, of the same moment */
+        } scan_reply;           /* SCAN_REPLY and RANGE_REPLY */
         struct {
             struct reply_head head;
             uint64_t records, digest_sum; /* of this run, as read; bad ones are not in them */
@@ -296,6 +298,11 @@ struct msg {
         struct {                    /* CLOCKS, CLOCKS_REPLY */
             struct reply_head head; /* reply */
             struct slice clocks;    /* as store_result.entries of CLOCKS */
+            /* Of those partitions, a run of u16: these clocks confirm no deletion (keepers.c). */
+            struct slice unheard;
+            /* A run of { u64 node, u64 incarnation }: the owners of those partitions, in the lives
+             * in which the sender knows them. */
+            struct slice lives;
         } clocks;
         struct {                    /* RETIRED, RETIRED_REPLY */
             struct reply_head head; /* reply */
@@ -303,6 +310,7 @@ struct msg {
              * those of which the answering side knows it durably. */
             struct slice lives;
             struct slice parcels; /* REPLY: partitions for which it holds parcels, a run of u16 */
+            struct slice targets; /* REPLY: for whom, a run of u64 */
         } retired;
         struct {
             struct request_head head;

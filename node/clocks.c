@@ -58,6 +58,7 @@ struct told {
     uint32_t partition;
     struct slice clock;
     uint64_t records, digest_sum;
+    bool unheard; /* its clock confirms no deletion */
 };
 
 /* False at the end, or where it cannot be read. */
@@ -172,6 +173,14 @@ uint64_t watch_lag(const struct node *n, bool *known)
     return lag;
 }
 
+void watch_lag_note(struct node *n)
+{
+    bool known;
+    uint64_t lag = watch_lag(n, &known);
+    if (known)
+        eta_note(&n->eta, n->now_us, lag);
+}
+
 bool watch_current(const struct node *n, uint32_t partition)
 {
     const struct watch *w = watch_of(n, partition);
@@ -280,6 +289,7 @@ void clocks_exchange(struct node *n, struct gt_effects *fx)
             compare_begin(n, p, 0, fx);
     }
     fills_round(n, fx);
+    keepers_round(n, fx);
     confirm_alone(n, fx);
     closing_round(n, fx);
     pulls_begin(n, fx); /* those that found no room before */
@@ -300,6 +310,39 @@ static void compare_lost(struct node *n, const struct slot *s)
     }
 }
 
+static bool life_listed(const struct buf *lives, uint64_t node)
+{
+    for (size_t at = 0; at < lives->bytes; at += LIFE_BYTES)
+        if (le64_get(lives->data + at) == node)
+            return true;
+    return false;
+}
+
+/* What goes with a list of our clocks: which of them confirm no deletion, and the other owners in
+ * the lives in which we know them. The buffers are the node's. */
+static void clocks_tell(struct node *n, struct slice clocks, struct msg *m)
+{
+    struct reader r = reader_of(clocks);
+    struct told ours;
+    uint8_t life[LIFE_BYTES];
+    buf_clear(&n->bytes);
+    buf_clear(&n->context);
+    while (told_next(&r, &ours)) {
+        const struct watch *w = watch_of(n, ours.partition);
+        keepers_unheard(n, ours.partition, &n->bytes);
+        for (uint32_t i = 0; w && i < w->count; i++) {
+            if (life_listed(&n->context, w->others[i].node))
+                continue;
+            le64_put(life, w->others[i].node);
+            le64_put(life + 8, node_seen(n, w->others[i].node));
+            buf_put(&n->context, life, sizeof(life));
+        }
+    }
+    m->clocks.clocks = clocks;
+    m->clocks.unheard = buf_slice(&n->bytes);
+    m->clocks.lives = buf_slice(&n->context);
+}
+
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx)
 {
@@ -314,7 +357,7 @@ void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct sto
     s->clocks.sent = blob_ref(r->entries);
     slots_set_deadline(n->slots, id, n->now_us + SILENCE_US);
     struct msg m = node_message(n, MSG_CLOCKS, id);
-    m.clocks.clocks = slice_blob(r->entries);
+    clocks_tell(n, slice_blob(r->entries), &m);
     effects_send(fx, p->id, &m);
 }
 
@@ -332,11 +375,21 @@ void clocks_timeout(struct node *n, uint64_t id, struct slot *s)
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
-/* Whether what the owner told last is a confirmation: it holds still what it held then. One that is
- * marked to refill needs to give none: what goes without it goes there too when it fills. */
+/*
+ * Whether what the owner told last is a confirmation: it holds still what it held then. In a later
+ * life it may have lost that. Such a life we need not have met: the owner may have filled from
+ * others, who lacked a tombstone then, and have got that since. They have met it, and say so with
+ * the very clocks that confirm the tombstone. One that is marked to refill needs to give none: what
+ * goes without it goes there too when it fills.
+ */
 static bool confirms(const struct node *n, const struct watch_other *o)
 {
-    return o->clock || node_refills(n, o->node) || MUTANT(confirm_unheard);
+    const struct peer *p = node_peer(n, o->node);
+    uint64_t seen = node_seen(n, o->node), heard = p ? p->life_heard : 0;
+    if (node_refills(n, o->node))
+        return true;
+    bool present = o->clock_life >= seen && o->clock_life >= heard;
+    return (o->clock && (present || MUTANT(confirmed_by_the_dead))) || MUTANT(confirm_unheard);
 }
 
 /* All others have what their clocks cover. One at a time: another comparison that comes meanwhile
@@ -355,10 +408,15 @@ static void confirm(struct node *n, uint32_t partition, struct watch *w, struct 
         w->confirm_again = true;
         return;
     }
+    bool unheard = w->unheard;
     buf_init(&list, CLOCKS_BYTES_MAX);
-    for (uint32_t i = 0; i < w->count; i++)
-        if (w->others[i].clock && !node_refills(n, w->others[i].node))
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (node_refills(n, w->others[i].node))
+            continue;
+        unheard = unheard || w->others[i].unheard;
+        if (w->others[i].clock)
             buf_bytes(&list, slice_blob(w->others[i].clock));
+    }
     struct blob *hold = buf_blob(&list);
     buf_close(&list);
     struct slot *s = hold ? slot_take(n, SLOT_CONFIRM, 0, &id) : NULL;
@@ -375,6 +433,7 @@ static void confirm(struct node *n, uint32_t partition, struct watch *w, struct 
                               .hold = hold,
                               .partition = partition,
                               .clock = slice_blob(hold),
+                              .keep_tombstones = unheard,
                               .stamp = n->hlc.last};
     effects_store(fx, &r);
 }
@@ -423,9 +482,10 @@ static void differ(struct node *n, struct watch_other *o, const struct told *our
 }
 
 /* What they durably have beside what we have. */
-static void compare(struct node *n, uint64_t peer, const struct told *ours,
+static void compare(struct node *n, const struct teller *from, const struct told *ours,
                     const struct told *theirs, struct gt_effects *fx)
 {
+    uint64_t peer = from->node;
     struct watch *w = watch_of(n, ours->partition);
     struct watch_other *o = other_of(w, peer);
     struct reader a = reader_of(ours->clock), b = reader_of(theirs->clock);
@@ -441,6 +501,8 @@ static void compare(struct node *n, uint64_t peer, const struct told *ours,
     closing_note(n, w, &n->clock_ours);
     blob_unref(o->clock);
     o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
+    o->clock_life = from->life;
+    o->unheard = theirs->unheard;
     o->lacking = clock_missing(&n->clock_ours, &n->clock_theirs);
     o->current = o->current || o->lacking == 0;
     bool equal = o->lacking == 0 && clock_missing(&n->clock_theirs, &n->clock_ours) == 0;
@@ -456,18 +518,34 @@ static void compare(struct node *n, uint64_t peer, const struct told *ours,
     confirm(n, ours->partition, w, fx);
 }
 
-/* Two lists of the same partitions in the same order; what is missing in theirs they do not own. */
-static void compare_all(struct node *n, uint64_t peer, struct slice ours, struct slice theirs,
-                        struct gt_effects *fx)
+static void lives_hear(struct node *n, struct slice lives)
+{
+    for (size_t at = 0; at + LIFE_BYTES <= lives.bytes; at += LIFE_BYTES) {
+        struct peer *p = node_peer(n, le64_get(lives.data + at));
+        uint64_t life = le64_get(lives.data + at + 8);
+        if (p && life > p->life_heard)
+            p->life_heard = life;
+    }
+}
+
+/* Two lists of the same partitions in the same order, as the list of those that are unheard; what
+ * is missing in theirs they do not own. */
+static void compare_all(struct node *n, const struct teller *from, struct slice ours,
+                        struct slice theirs, struct gt_effects *fx)
 {
     struct reader a = reader_of(ours), b = reader_of(theirs);
     struct told here, there;
+    size_t next = 0;
+    lives_hear(n, from->lives);
     while (told_next(&b, &there)) {
+        there.unheard = next + 2 <= from->unheard.bytes &&
+                        le16_get(from->unheard.data + next) == there.partition;
+        next += there.unheard ? 2 : 0;
         bool found = false;
         while (!found && told_next(&a, &here))
             found = here.partition == there.partition;
         if (found)
-            compare(n, peer, &here, &there, fx);
+            compare(n, from, &here, &there, fx);
     }
     pulls_begin(n, fx);
 }
@@ -486,7 +564,8 @@ void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects
         p->comparing = false;
     coord_end(n, m->id, s);
     if (!m->clocks.head.error) {
-        compare_all(n, ev->peer, slice_blob(sent), m->clocks.clocks, fx);
+        struct teller from = {ev->peer, p ? p->life : 0, m->clocks.unheard, m->clocks.lives};
+        compare_all(n, &from, slice_blob(sent), m->clocks.clocks, fx);
         if (p && p->compare_next > 0)
             compare_begin(n, p, p->compare_next, fx);
         if (p)
@@ -520,6 +599,7 @@ void replica_clocks(struct node *n, const struct gt_event *ev, struct gt_effects
     s->origin = (struct origin){ev->link, m->id, m->type};
     s->body = blob_ref(ev->message.body);
     s->clocks.theirs = m->clocks.clocks;
+    s->clocks.from = (struct teller){l->node, l->incarnation, m->clocks.unheard, m->clocks.lives};
     clocks_read(id, numbers, count, fx);
 }
 
@@ -529,11 +609,11 @@ void clocks_asked_stored(struct node *n, uint64_t id, struct slot *s, const stru
     struct msg reply = node_message(n, MSG_CLOCKS_REPLY, s->origin.id);
     reply.clocks.head.error = r->result;
     if (!r->result)
-        reply.clocks.clocks = slice_blob(r->entries);
+        clocks_tell(n, slice_blob(r->entries), &reply);
     effects_reply(fx, s->origin.link, &reply);
     if (!r->result) {
         struct peer *p = node_peer(n, s->clocks.peer);
-        compare_all(n, s->clocks.peer, slice_blob(r->entries), s->clocks.theirs, fx);
+        compare_all(n, &s->clocks.from, slice_blob(r->entries), s->clocks.theirs, fx);
         if (p)
             pull_announce(n, p, false);
     }

@@ -228,13 +228,15 @@ void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const str
         if (le64_get(s->key.data + at + 8) < present(n, node))
             buf_put(&known, s->key.data + at, LIFE_BYTES);
     }
-    bool apart = n->ring && epoch_compare(n->ring->epoch, s->origin_epoch) != 0;
-    if (r->result || n->seen_version > n->seen_stored || known.failed || apart)
+    bool stored = known.bytes == 0 || n->seen_version <= n->seen_stored;
+    bool apart = s->key.bytes > 0 && n->ring && epoch_compare(n->ring->epoch, s->origin_epoch) != 0;
+    if (r->result || !stored || known.failed || apart)
         reply.retired.head.error = GT_EBUSY; /* what was seen is not durable yet, or the two of us
                                                 do not leave out the same members */
     else
         reply.retired.lives = buf_slice(&known);
     reply.retired.parcels = slice_blob(r->partitions);
+    reply.retired.targets = slice_blob(r->entries);
     effects_reply(fx, s->origin.link, &reply);
     buf_close(&known);
     coord_end(n, id, s);

@@ -386,8 +386,10 @@ struct blob *slices_join(struct slice **slices, uint32_t count)
 
 void shares_close(struct share *shares)
 {
-    for (int i = 0; i < REPLICAS_MAX; i++)
+    for (int i = 0; i < REPLICAS_MAX; i++) {
         blob_unref(shares[i].hold);
+        blob_unref(shares[i].clock_hold);
+    }
 }
 
 void coord_end(struct node *n, uint64_t id, struct slot *s)
@@ -435,6 +437,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_SCRUB:
     case SLOT_RETIRED:
     case SLOT_RETIRED_ASKED:
+    case SLOT_KEEPS:
     case SLOT_CLOSE:
         n->replicating--;
         break;
@@ -555,6 +558,9 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
         break;
     case SLOT_RETIRED:
         closing_timeout(n, id, s);
+        break;
+    case SLOT_KEEPS:
+        keepers_timeout(n, id, s);
         break;
     case SLOT_PARCELS:
         parcels_timeout(n, id, s, fx);

@@ -6,14 +6,22 @@
  *
  * An empty record says "unknown here": when fewer than r owners know a key's state, so does the
  * answer.
+ *
+ * Each owner tells its clock along with its run. A value that one shows, that another has not, and
+ * that its clock covers all the same was deleted and reaped there after the first had been asked:
+ * as nobody reaps before every owner has the tombstone (RULES 19), who is asked anew shows that, or
+ * nothing. So all of them are asked anew, a few times at the most: where it stays so the other
+ * owner has lost the record, and the value counts.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "node/node_private.h"
 
 #define CHUNK_BYTES_MAX (1u << 20)
+#define ROUNDS_MAX      3u /* of asking all owners */
 
 static void ask_self(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
@@ -121,15 +129,19 @@ static bool run_good(const struct node *n, const struct slot *s, struct slice ru
     }
 }
 
-static void share_take(struct node *n, uint64_t id, struct slot *s, uint32_t i, struct blob *hold,
-                       struct slice run, bool more, int error, struct gt_effects *fx)
+/* What owner i answers; references are taken of what it holds. */
+static void share_take(struct node *n, uint64_t id, struct slot *s, uint32_t i,
+                       const struct share *share, int error, struct gt_effects *fx)
 {
     if (s->quorum.state[i] == QUORUM_ANSWERED)
         return;
-    if (error || !run_good(n, s, run, more)) {
+    if (error || !run_good(n, s, share->bytes, share->more)) {
         quorum_fail(&s->quorum, i);
     } else {
-        s->scan.shares[i] = (struct share){blob_ref(hold), run, more};
+        s->scan.shares[i] = *share;
+        blob_ref(share->hold);
+        if (share->clock_hold)
+            blob_ref(share->clock_hold);
         quorum_answer(&s->quorum, i);
     }
     coord_date(n, id, s);
@@ -145,7 +157,12 @@ void scan_scanned(struct node *n, uint64_t id, struct slot *s, const struct stor
         coord_no_vote(s, s->self);
         error = GT_EFILLING;
     }
-    share_take(n, id, s, s->self, r->entries, slice_blob(r->entries), r->more, error, fx);
+    struct share share = {.hold = r->entries,
+                          .bytes = slice_blob(r->entries),
+                          .more = r->more,
+                          .clock_hold = r->clock,
+                          .clock = slice_blob(r->clock)};
+    share_take(n, id, s, s->self, &share, error, fx);
 }
 
 void scan_ranged(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
@@ -162,8 +179,11 @@ void scan_ranged(struct node *n, const struct gt_event *ev, struct gt_effects *f
         coord_no_vote(s, (uint32_t)owner);
         error = GT_EFILLING;
     }
-    share_take(n, m->id, s, (uint32_t)owner, ev->message.body, m->scan_reply.entries,
-               m->scan_reply.head.flags & REPLY_MORE, error, fx);
+    struct share share = {.hold = ev->message.body,
+                          .bytes = m->scan_reply.entries,
+                          .more = m->scan_reply.head.flags & REPLY_MORE,
+                          .clock = m->scan_reply.clock};
+    share_take(n, m->id, s, (uint32_t)owner, &share, error, fx);
 }
 
 /* ---- merging --------------------------------------------------------------------------------- */
@@ -180,21 +200,27 @@ static void run_last(struct slice run, struct cursor *c)
 
 struct chunk {
     struct cursor cursors[REPLICAS_MAX];
-    uint32_t owners[REPLICAS_MAX];
-    uint32_t count;
+    struct clock clocks[REPLICAS_MAX]; /* empty where none is told */
+    uint32_t count, need;              /* owners, and how many of them must know a key */
     bool more;
+    bool reaped; /* a value was met that was reaped at another owner */
     uint64_t horizon_hash;
     struct slice horizon;
 };
 
 static void chunk_open(const struct slot *s, struct chunk *c)
 {
-    *c = (struct chunk){0};
+    *c = (struct chunk){.need = s->quorum.need};
     for (uint32_t i = 0; i < s->quorum.total; i++) {
         if (s->quorum.state[i] != QUORUM_ANSWERED)
             continue;
         struct slice run = s->scan.shares[i].bytes;
+        struct clock *clock = &c->clocks[c->count];
         struct cursor *cursor = &c->cursors[c->count++];
+        struct reader told = reader_of(s->scan.shares[i].clock);
+        clock_init(clock);
+        if (clock_decode(&told, clock) != 0)
+            clock_clear(clock);
         *cursor = (struct cursor){.reader = reader_of(run)};
         cursor_next(cursor);
         if (!s->scan.shares[i].more)
@@ -207,6 +233,12 @@ static void chunk_open(const struct slot *s, struct chunk *c)
         }
         c->more = true;
     }
+}
+
+static void chunk_close(struct chunk *c)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        clock_close(&c->clocks[i]);
 }
 
 /* The smallest key that a cursor stands on, within the horizon; false when there is none. */
@@ -224,9 +256,9 @@ static bool chunk_least(const struct chunk *c, uint64_t *hash, struct slice *key
     return any && !(c->more && order(*hash, *key, c->horizon_hash, c->horizon) > 0);
 }
 
-/* The owners' states of one key, merged, appended to n->bytes. known: how many know it. */
+/* The owners' states of one key, merged, appended to n->bytes. known: enough of them know it. */
 static int key_merge(struct node *n, const struct slot *s, struct slice key,
-                     const struct slice *records, uint32_t record_count, uint32_t known)
+                     const struct slice *records, uint32_t record_count, bool known)
 {
     struct blob *encoded = NULL;
     struct slice out = slice_of(NULL, 0);
@@ -251,7 +283,7 @@ static int key_merge(struct node *n, const struct slot *s, struct slice key,
     }
     if (error == GT_ENOMEM)
         return error;
-    if (!error && known >= s->quorum.need && record_count > 0) {
+    if (!error && known && record_count > 0) {
         out = records[0];
         if (!same) {
             error = record_encode_blob(&n->local, s->partition, key, &encoded);
@@ -264,6 +296,22 @@ static int key_merge(struct node *n, const struct slot *s, struct slice key,
     buf_bytes(&n->bytes, out);
     blob_unref(encoded);
     return n->bytes.failed ? GT_ENOMEM : 0;
+}
+
+/* n->local is what the owners that have the key made of it: whether a value of it has gone at one
+ * that has not. */
+static bool key_reaped(const struct node *n, const struct chunk *c, uint64_t hash, struct slice key)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct cursor *at = &c->cursors[i];
+        if (!at->at_end && order(at->hash, at->key, hash, key) == 0)
+            continue;
+        for (uint32_t k = 0; k < n->local.sibling_count; k++)
+            if (!(n->local.siblings[k].flags & SIBLING_TOMBSTONE) &&
+                clock_covers(&c->clocks[i], n->local.siblings[k].dot))
+                return true;
+    }
+    return false;
 }
 
 static int chunk_merge(struct node *n, const struct slot *s, struct chunk *c, uint32_t *entries)
@@ -284,9 +332,10 @@ static int chunk_merge(struct node *n, const struct slot *s, struct chunk *c, ui
             if (good)
                 records[count++] = at->record;
         }
-        int error = key_merge(n, s, key, records, count, known);
+        int error = key_merge(n, s, key, records, count, known >= c->need);
         if (error)
             return error;
+        c->reaped = c->reaped || (count > 0 && key_reaped(n, c, hash, key));
         (*entries)++;
         for (uint32_t i = 0; i < c->count; i++) {
             struct cursor *at = &c->cursors[i];
@@ -297,47 +346,76 @@ static int chunk_merge(struct node *n, const struct slot *s, struct chunk *c, ui
     return 0;
 }
 
-static void scan_reply(struct node *n, uint64_t id, struct slot *s, bool degraded,
-                       struct gt_effects *fx)
+/* All owners anew, under another id, so that no answer to the first question passes for one to the
+ * second. False when it was often enough. */
+static bool ask_anew(struct node *n, uint64_t *id, struct slot *s)
+{
+    if (s->scan.rounds + 1 >= ROUNDS_MAX || s->expired)
+        return false;
+    s->scan.rounds++;
+    *id = slots_renew(n->slots, *id);
+    shares_close(s->scan.shares);
+    memset(s->scan.shares, 0, sizeof(s->scan.shares));
+    for (uint32_t i = 0; i < s->quorum.total; i++)
+        if (s->quorum.state[i] != QUORUM_FAILED)
+            s->quorum.state[i] = QUORUM_UNTRIED;
+    return true;
+}
+
+static void scan_reply(struct node *n, struct slot *s, const struct chunk *c, uint32_t entries,
+                       bool degraded, struct gt_effects *fx)
+{
+    struct msg m = node_message(n, MSG_SCAN_REPLY, s->origin.id);
+    m.scan_reply.head.flags =
+        coord_reply_flags(s) | (c->more ? REPLY_MORE : 0) | (degraded ? REPLY_DEGRADED : 0);
+    m.scan_reply.head.owners = (uint8_t)c->count;
+    m.scan_reply.entries = buf_slice(&n->bytes);
+    m.scan_reply.entry_count = entries;
+    effects_reply(fx, s->origin.link, &m);
+}
+
+/* Enough have answered. False when they are to be asked anew. */
+static bool scan_finish(struct node *n, uint64_t *id, struct slot *s, bool degraded,
+                        struct gt_effects *fx)
 {
     struct chunk c;
     uint32_t entries;
     chunk_open(s, &c);
     if (degraded)
-        s->quorum.need = (uint8_t)c.count; /* what is there must do */
+        c.need = c.count; /* what is there must do */
     int error = chunk_merge(n, s, &c, &entries);
-    if (error) {
+    bool anew = !error && c.reaped && ask_anew(n, id, s);
+    if (error)
         answer(n, &s->origin, error, OUTCOME_DONE, error_text(error), fx);
-    } else {
-        struct msg m = node_message(n, MSG_SCAN_REPLY, s->origin.id);
-        m.scan_reply.head.flags =
-            coord_reply_flags(s) | (c.more ? REPLY_MORE : 0) | (degraded ? REPLY_DEGRADED : 0);
-        m.scan_reply.head.owners = (uint8_t)c.count;
-        m.scan_reply.entries = buf_slice(&n->bytes);
-        m.scan_reply.entry_count = entries;
-        effects_reply(fx, s->origin.link, &m);
-    }
-    coord_end(n, id, s);
+    else if (!anew)
+        scan_reply(n, s, &c, entries, degraded, fx);
+    chunk_close(&c);
+    if (!anew)
+        coord_end(n, *id, s);
+    return !anew;
 }
 
 void scan_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
     char text[MSG_TEXT_BYTES];
-    if (!s->expired)
-        coord_read_more(n, id, s, false, ask_self, ask_peer, fx);
-    switch (quorum_judge(&s->quorum, s->head.mode == MODE_AVAILABLE)) {
-    case QUORUM_WAIT:
-        return;
-    case QUORUM_MET:
-        scan_reply(n, id, s, votes_missing(n, s), fx);
-        return;
-    case QUORUM_PART:
-        scan_reply(n, id, s, true, fx);
-        return;
-    case QUORUM_LOST:
-        n->metrics.quorum_failures_count++;
-        coord_quorum_text(n, s, "", text);
-        answer(n, &s->origin, GT_EQUORUM, OUTCOME_DONE, text, fx);
-        coord_end(n, id, s);
+    for (bool over = false; !over;) {
+        if (!s->expired)
+            coord_read_more(n, id, s, false, ask_self, ask_peer, fx);
+        switch (quorum_judge(&s->quorum, s->head.mode == MODE_AVAILABLE)) {
+        case QUORUM_WAIT:
+            return;
+        case QUORUM_MET:
+            over = scan_finish(n, &id, s, votes_missing(n, s), fx);
+            break;
+        case QUORUM_PART:
+            over = scan_finish(n, &id, s, true, fx);
+            break;
+        case QUORUM_LOST:
+            n->metrics.quorum_failures_count++;
+            coord_quorum_text(n, s, "", text);
+            answer(n, &s->origin, GT_EQUORUM, OUTCOME_DONE, text, fx);
+            coord_end(n, id, s);
+            return;
+        }
     }
 }

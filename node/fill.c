@@ -3,7 +3,7 @@
  * writes in them and have no vote until everything was pulled that may have been lost:
  *
  *   filling --everything of an owner is here--> filling --it is enough--> [ stored ] -> votes
- *     ^  a bad record is found                                                |
+ *     ^  a bad record is found, or records are not those that were counted    |
  *     '--------------------------- owners that are left over are pulled from, too
  *
  * Enough, as far as it was pulled since both sides have started, so that progress is kept in memory
@@ -24,7 +24,7 @@
  * passed on while another owner is linked, and the clock that we tell is empty (engine/fill.c).
  *
  * The scrub reads the records at rest, a chunk at a time, so that a bad one is found before its
- * copies are needed.
+ * copies are needed, and that one is missing is found at all (engine/scrub.c).
  */
 #include <stdlib.h>
 
@@ -60,6 +60,8 @@ void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w)
     struct slice sources = {NULL, 0};
     w->filling = n->config.filling && n->config.filling(n->config.filling_arg, partition, &sources);
     w->owed = !w->filling && sources.bytes > 0;
+    if (w->filling || n->identity.fill_generation > 0)
+        keepers_lost(w);
     for (uint32_t i = 0; i < w->count; i++)
         w->others[i].settled = w->owed && listed(sources, w->others[i].node);
 }
@@ -112,7 +114,7 @@ static bool fill_store(struct node *n, uint32_t partition, uint8_t reason, struc
     return true;
 }
 
-void fill_rot(struct node *n, uint32_t partition, struct gt_effects *fx)
+void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_effects *fx)
 {
     struct watch *w = watch_of(n, partition);
     if (!w || w->count == 0 || w->rot || n->now_us < w->rot_again_us || MUTANT(rot_stays))
@@ -123,11 +125,12 @@ void fill_rot(struct node *n, uint32_t partition, struct gt_effects *fx)
     w->rot_us = soon ? w->rot_us * 2 : ROT_PAUSE_MIN_US;
     if (w->rot_us > ROT_PAUSE_MAX_US)
         w->rot_us = ROT_PAUSE_MAX_US;
-    log_warn(n->log, "a record is bad: the partition is filled from the other owners partition=%u",
+    log_warn(n->log, "%s: the partition is filled from the other owners partition=%u", why,
              partition);
-    events_add(n->events, EVENT_FILLING, "a bad record");
+    events_add(n->events, EVENT_FILLING, "%s", why);
     n->filling += !w->filling;
     w->filling = w->rot = true;
+    keepers_lost(w);
     w->ending = w->owed = false;
     w->round++;
     for (uint32_t i = 0; i < w->count; i++)
@@ -320,8 +323,6 @@ static bool scrub_find(struct node *n)
         }
         n->metrics.scrubs_count += at + 1 == n->watch_count;
         n->scrub.partition = at + 1;
-        blob_unref(n->scrub.last_key);
-        n->scrub.last_key = NULL;
     }
     return false;
 }
@@ -338,32 +339,16 @@ void scrub_next(struct node *n, struct gt_effects *fx)
     n->scrub.reading = true;
     s->kind = SLOT_SCRUB;
     s->partition = n->scrub.partition;
-    struct store_request r = {.kind = STORE_SCAN,
-                              .tag = id,
-                              .hold = blob_ref(n->scrub.last_key),
-                              .partition = s->partition,
-                              .from_start = !n->scrub.last_key,
-                              .from_key = slice_blob(n->scrub.last_key),
-                              .bytes_max = SCRUB_BYTES};
-    r.from_hash = n->scrub.last_key ? hash_bytes(r.from_key) : 0;
+    struct store_request r = {
+        .kind = STORE_SCRUB, .tag = id, .partition = s->partition, .bytes_max = SCRUB_BYTES};
     effects_store(fx, &r);
 }
 
-/* That a record is bad is heard where every result of storage is (node.c). */
-void scrub_scanned(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
-                   struct gt_effects *fx)
+/* What is wrong is heard where every result of storage is (node.c). */
+void scrub_done(struct node *n, uint64_t id, struct slot *s, const struct store_result *r)
 {
-    struct slice last = {NULL, 0};
-    struct reader entries = reader_of(slice_blob(r->entries));
-    (void)fx;
-    while (!r->result && reader_left(&entries) > 0) {
-        last = read_bytes(&entries);
-        read_bytes(&entries);
-    }
-    bool same = n->scrub.partition == s->partition;
-    blob_unref(n->scrub.last_key);
-    n->scrub.last_key = same && r->more && !r->result ? blob_copy(last.data, last.bytes) : NULL;
-    if (!n->scrub.last_key) {
+    bool over = r->result || !r->more;
+    if (over && n->scrub.partition == s->partition) {
         n->scrub.partition++;
         n->metrics.scrubs_count += n->scrub.partition == n->watch_count;
     }

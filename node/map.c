@@ -55,6 +55,8 @@ void peers_rebuild(struct node *n, struct gt_effects *fx)
     n->peer_count = count;
     for (uint32_t i = 0; i < old_count; i++) {
         const struct peer *now = node_peer(n, old[i].id);
+        if (!now || now->keeps != old[i].keeps)
+            blob_unref(old[i].keeps);
         if (!now)
             effects_disconnect(fx, old[i].id);
         if (!now || (old[i].up && !now->up))

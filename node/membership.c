@@ -233,6 +233,7 @@ static void register_send(struct node *n, uint64_t peer, struct gt_effects *fx)
 void heartbeats_send(struct node *n, struct gt_effects *fx)
 {
     n->heartbeat_at_us = n->now_us + n->config.heartbeat_us;
+    watch_lag_note(n);
     struct node_report r = report_now(n);
     for (uint32_t i = 0; i < n->peer_count; i++) {
         struct peer *p = &n->peers[i];
@@ -361,8 +362,10 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
         p->life = m->hello.incarnation;
         p->lives = told;
         p->told++;
-        if (!p->manager)
+        if (!p->manager) {
             watch_greeted(n, p->id);
+            keepers_greeted(p);
+        }
         if (p->manager)
             register_send(n, p->id, fx);
         else

@@ -144,7 +144,9 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     if (!s)
         return; /* a read that ended before its storage answered */
     if (r->result == GT_EUNKNOWN || (r->unknown && r->kind != STORE_MERGE))
-        fill_rot(n, s->partition, fx);
+        fill_rot(n, s->partition, "a bad record", fx);
+    if (r->miscounted)
+        fill_rot(n, s->partition, "other records than were counted", fx);
     switch (s->kind) {
     case SLOT_PUT:
         put_stored(n, r->tag, s, r, fx);
@@ -192,7 +194,7 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
         fill_stored(n, r->tag, s, r, fx);
         break;
     case SLOT_SCRUB:
-        scrub_scanned(n, r->tag, s, r, fx);
+        scrub_done(n, r->tag, s, r);
         break;
     case SLOT_PARCELS:
         parcels_stored(n, r->tag, s, r, fx);
@@ -321,6 +323,7 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
         break;
     case MSG_RETIRED_REPLY:
         closing_replied(n, ev);
+        keepers_replied(n, ev);
         break;
     case MSG_OPERATION_REPLY:
         retry_told(n, ev, fx);
@@ -562,6 +565,7 @@ int node_new(const struct node_config *c, struct node **out)
     n->member = -1;
     n->inflight_max = c->inflight_max ? c->inflight_max : INFLIGHT_DEFAULT;
     operations_init(&n->promises, PROMISES_BYTES_MAX);
+    operations_init(&n->taken, TAKEN_BYTES_MAX);
     state_init(&n->local);
     state_init(&n->incoming);
     state_init(&n->merged);
@@ -601,10 +605,12 @@ void node_free(struct node *n)
     ring_unref(n->ring);
     ring_unref(n->map_storing);
     ring_unref(n->map_next);
+    keepers_free(n);
     free(n->peers);
     free(n->links);
     free(n->seen);
     operations_close(&n->promises);
+    operations_close(&n->taken);
     state_close(&n->local);
     state_close(&n->incoming);
     state_close(&n->merged);
@@ -612,7 +618,6 @@ void node_free(struct node *n)
     clock_close(&n->clock_theirs);
     clock_close(&n->closing.lives);
     watches_free(n);
-    blob_unref(n->scrub.last_key);
     history_close(&n->history);
     history_close(&n->wanted);
     buf_close(&n->bytes);

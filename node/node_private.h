@@ -17,6 +17,7 @@
 
 #include "engine/base/prng.h"
 #include "engine/operations.h"
+#include "node/eta.h"
 #include "node/node.h"
 #include "node/quorum.h"
 
@@ -30,6 +31,7 @@
 #define RENEW_PAUSE_MIN_US 1000000u
 #define RENEW_PAUSE_MAX_US 60000000u
 #define PROMISES_BYTES_MAX (1u << 20)
+#define TAKEN_BYTES_MAX    (512u << 10)
 #define SILENCE_US         500000u /* an unanswered replica counts as failed */
 #define HEARTBEAT_US       500000u
 #define RIVAL_SILENT_US    1500000u /* whoever does not answer so long is not alive */
@@ -58,9 +60,14 @@ struct peer {
     bool registered;           /* manager: it knows us */
     bool fresh;                /* and was not compared with since */
     bool knows_lives;          /* that those are over which are being closed (closing.c) */
+    bool keeps_none;           /* it has said since we were linked that it keeps nothing for us */
+    bool asked_keeps;          /* what it keeps is being asked (keepers.c) */
+    struct blob *keeps;        /* partitions of which it keeps parcels, u16 each, as it has said
+                                  since we were linked; NULL: not yet */
     bool comparing;            /* a comparison of clocks is under way */
     uint64_t life, told;       /* a member's incarnation, as its last hello reply said; how many */
     struct lives lives;        /* of its folder, as that said */
+    uint64_t life_heard;       /* the highest of it of which another member has told (clocks.c) */
     uint64_t rival, rival_us;  /* another life of it that says hello to us, and since when */
     uint64_t rival_told;       /* replies until then */
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
@@ -75,15 +82,17 @@ struct peer {
 /* What is known of one other owner of a partition (clocks.c). */
 struct watch_other {
     uint64_t node;
-    bool unsure;        /* clocks may differ: to be compared */
-    bool current;       /* since we were linked last we have had all that was theirs */
-    uint64_t lacking;   /* dots of theirs that we lacked when compared last */
-    struct blob *clock; /* theirs, durable, as heard last; NULL: not yet */
-    bool differs;       /* every key is to be pulled: our clocks are equal, our records are not */
-    bool settled;       /* we pulled everything that it has since we lost data (fill.c) */
-    uint64_t life;      /* its incarnation then */
+    bool unsure;         /* clocks may differ: to be compared */
+    bool current;        /* since we were linked last we have had all that was theirs */
+    uint64_t lacking;    /* dots of theirs that we lacked when compared last */
+    struct blob *clock;  /* theirs, durable, as heard last; NULL: not yet */
+    uint64_t clock_life; /* the incarnation in which they said so */
+    bool differs;        /* every key is to be pulled: our clocks are equal, our records are not */
+    bool settled;        /* we pulled everything that it has since we lost data (fill.c) */
+    uint64_t life;       /* its incarnation then */
     uint64_t differs_us, differs_again_us; /* the pause after that, and its end */
     uint64_t digest_ours, digest_theirs;   /* where our clocks were equal and our records not */
+    bool unheard;                          /* its clock confirms no deletion (keepers.c) */
     bool swept; /* pulled from to the end since all members knew the lives that are being closed */
 };
 
@@ -96,6 +105,8 @@ struct watch {
     uint32_t round;                /* how often it began: a pull from before does not count */
     bool owed;                     /* we vote, and have not yet pulled everything from everybody */
     uint64_t rot_us, rot_again_us; /* the pause before another bad record counts, and its end */
+    bool unheard; /* it may have lost what a parcel still holds: it confirms no deletion (keepers.c)
+                   */
     bool closable;                 /* its clock holds lives that are over (closing.c) */
     bool closing;            /* they are being closed: every other owner is pulled from first */
     uint32_t closing_number; /* of this closing, or the last one */
@@ -149,6 +160,12 @@ struct origin {
     enum msg_type type; /* of the request */
 };
 
+/* Whom we compare with, in which life, and what it says with its clocks. */
+struct teller {
+    uint64_t node, life;
+    struct slice unheard, lives;
+};
+
 enum slot_kind {
     SLOT_PUT = 1,
     SLOT_GET,
@@ -164,6 +181,7 @@ enum slot_kind {
     SLOT_CONFIRM,       /* the dot log is told what all have */
     SLOT_RETIRED,       /* all members are asked whether they know that lives are over */
     SLOT_RETIRED_ASKED, /* a peer asks that, and which parcels are kept here */
+    SLOT_KEEPS,         /* a member is asked what parcels it keeps (keepers.c) */
     SLOT_CLOSE,         /* and those are being closed in a partition */
     SLOT_PULL,
     SLOT_VERIFY,  /* a peer's or tool's VERIFY: paced, then read */
@@ -199,6 +217,8 @@ struct share {
     bool more;
     uint64_t digest; /* of a record that was not lent whole, until it is compared with our own */
     uint32_t digest_bytes; /* its length; 0: there is none */
+    struct blob *clock_hold;
+    struct slice clock; /* of a run: the owner's, of the same moment; empty: not told */
 };
 
 struct slot {
@@ -255,6 +275,7 @@ struct slot {
             uint64_t from_hash;
             struct slice from_key;
             uint32_t bytes_max;
+            uint32_t rounds; /* how often the owners were asked anew */
             struct share shares[REPLICAS_MAX];
         } scan;
         struct {
@@ -276,6 +297,7 @@ struct slot {
             uint64_t peer;
             struct blob *sent;
             struct slice theirs;
+            struct teller from; /* who has asked */
         } clocks;
         struct {
             uint64_t source;
@@ -299,9 +321,6 @@ struct slot {
         struct {
             bool begins;
         } fill;
-        struct {
-            struct blob *last_key;
-        } scrub;
         struct {
             uint64_t target, number; /* 0: whose are there; the cursor */
             uint32_t outstanding, delivered;
@@ -338,6 +357,7 @@ struct node {
     struct slots *slots;
     uint32_t inflight_max, coordinated, replicating, metas;
     struct operations promises; /* not to count for earlier attempts of these (retry.c) */
+    struct operations taken;    /* puts that came, to know copies of them (coord_put.c) */
     uint64_t put_bytes;         /* of puts not yet answered: bounds what waits for one peer */
 
     struct {
@@ -372,7 +392,6 @@ struct node {
     struct {
         uint64_t at_us;
         uint32_t partition;
-        struct blob *last_key; /* one reference; NULL: from its start */
         bool reading;
     } scrub;
     bool healing; /* storage was told that everything is whole */
@@ -389,6 +408,7 @@ struct node {
     } closing;
     uint32_t pulls, pulls_wanted, pull_next;
     struct catching_up catching_up;
+    struct eta eta;
     uint64_t pull_free_us;   /* no more is asked for before: the rate of pulls */
     uint64_t verify_free_us; /* nothing is read again before */
     struct {
@@ -710,6 +730,8 @@ void watch_soon(struct node *n);
 bool watch_current(const struct node *n, uint32_t partition);
 /* How many writes we are known to lack; known: every owner that is reachable was compared with. */
 uint64_t watch_lag(const struct node *n, bool *known);
+/* With each heartbeat: how it falls. */
+void watch_lag_note(struct node *n);
 /* One round: compares what is unsure with every peer that can be asked. */
 void clocks_exchange(struct node *n, struct gt_effects *fx);
 void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r);
@@ -733,8 +755,9 @@ bool fill_has_no_vote(const struct node *n, uint32_t partition);
 void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w);
 /* The same of all, after the identity has changed. */
 void fills_reread(struct node *n);
-/* A record here is bad: the partition fills, when another owner can be asked. */
-void fill_rot(struct node *n, uint32_t partition, struct gt_effects *fx);
+/* A record here is bad, or one is missing: the partition fills, when another owner can be asked.
+ * why: for people. */
+void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_effects *fx);
 /* The owner to pull everything from next; NULL: none is needed, or can be asked. */
 struct watch_other *fill_source(const struct node *n, struct watch *w);
 /* Everything that the owner has is here now. */
@@ -745,8 +768,7 @@ void fills_round(struct node *n, struct gt_effects *fx);
 void loss_accept(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 uint64_t scrub_deadline_us(const struct node *n);
 void scrub_next(struct node *n, struct gt_effects *fx);
-void scrub_scanned(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
-                   struct gt_effects *fx);
+void scrub_done(struct node *n, uint64_t id, struct slot *s, const struct store_result *r);
 void fill_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                  struct gt_effects *fx);
 
@@ -798,6 +820,23 @@ void closing_stored(struct node *n, uint64_t id, struct slot *s, const struct st
 void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                           struct gt_effects *fx);
 void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+
+/* ---- keepers.c ------------------------------------------------------------------------------- */
+
+void keepers_free(struct node *n);
+/* A link to the peer was made: what it keeps is to be asked anew. */
+void keepers_greeted(struct peer *p);
+/* With every round of comparisons. */
+void keepers_round(struct node *n, struct gt_effects *fx);
+void keepers_replied(struct node *n, const struct gt_event *ev);
+void keepers_timeout(struct node *n, uint64_t id, struct slot *s);
+/* Every member that can be reached has said since that it keeps nothing for us. */
+bool keepers_none(const struct node *n);
+/* A partition begins to be watched, or to fill: what was lost there may still be in a parcel. */
+void keepers_lost(struct watch *w);
+/* Appends those partitions of a list of clocks (told_next) whose clock here confirms no deletion.
+ */
+void keepers_unheard(const struct node *n, uint32_t partition, struct buf *out);
 
 /* ---- replica.c ------------------------------------------------------------------------------- */
 

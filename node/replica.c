@@ -305,10 +305,12 @@ static void range_done(struct node *n, const struct slot *s, const struct store_
         (r->more ? REPLY_MORE : 0) | (vote_alone(n, s->partition) ? 0 : REPLY_DEGRADED);
     m.scan_reply.entries = slice_blob(r->entries);
     m.scan_reply.entry_count = r->entry_count;
+    m.scan_reply.clock = slice_blob(r->clock);
     if (fill_has_no_vote(n, s->partition)) {
         m.scan_reply.head = (struct reply_head){.error = GT_EFILLING, .flags = REPLY_FILLING};
         m.scan_reply.entries = slice_of(NULL, 0);
         m.scan_reply.entry_count = 0;
+        m.scan_reply.clock = slice_of(NULL, 0);
     }
     effects_reply(fx, s->origin.link, &m);
 }

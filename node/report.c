@@ -18,6 +18,7 @@ struct node_report report_now(const struct node *n)
     for (uint32_t i = 0; i < n->peer_count; i++)
         r.linked_peers += n->peers[i].up && !n->peers[i].manager;
     r.lag_writes = watch_lag(n, &r.lag_known);
+    r.lag_eta_s = r.lag_known ? eta_seconds(&n->eta, r.lag_writes) : 0;
     r.filling = n->filling;
     return r;
 }

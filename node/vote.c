@@ -5,11 +5,10 @@
  *
  *   while it holds a lease: three heartbeats from the manager, which would take it for dead after
  *     that, on the monotonic clock, counted from when the heartbeat was sent; and
- *   when it has pulled, since it was linked with them, what the other owners have that it can
- * reach.
+ *   when it has had, since it was linked with them, what the other owners have that it can reach,
+ *     and what any member kept for it (keepers.c).
  *
- * Otherwise it answers all the same, and the answer is flagged DEGRADED. Parcels that guests keep
- * for it are not asked after: who coordinated their puts is an owner, and is pulled from.
+ * Otherwise it answers all the same, and the answer is flagged DEGRADED.
  */
 #include "engine/base/mutant.h"
 #include "node/node_private.h"
@@ -35,7 +34,8 @@ bool vote_alone(const struct node *n, uint32_t partition)
     ring_quorums(n->ring, partition, &total, &w, &read);
     if (total == 1 || read > 1 || MUTANT(lease_ignored))
         return true;
-    return n->now_us < n->lease_until_us && watch_current(n, partition);
+    return n->now_us < n->lease_until_us && watch_current(n, partition) &&
+           (keepers_none(n) || MUTANT(parcels_unasked));
 }
 
 bool votes_missing(const struct node *n, const struct slot *s)

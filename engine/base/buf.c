@@ -127,24 +127,6 @@ struct blob *buf_blob(const struct buf *b)
     return b->failed ? NULL : blob_copy(b->data, b->bytes);
 }
 
-struct slice read_raw(struct reader *r, size_t bytes)
-{
-    if (r->failed || bytes > reader_left(r)) {
-        r->failed = true;
-        r->at = r->end;
-        return slice_of(NULL, 0);
-    }
-    struct slice s = slice_of(r->at, bytes);
-    r->at += bytes;
-    return s;
-}
-
-uint8_t read_u8(struct reader *r)
-{
-    struct slice s = read_raw(r, 1);
-    return s.bytes ? s.data[0] : 0;
-}
-
 uint16_t read_u16(struct reader *r)
 {
     struct slice s = read_raw(r, 2);

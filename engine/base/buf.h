@@ -23,7 +23,8 @@ void buf_init(struct buf *b, size_t bytes_max);
 void buf_close(struct buf *b);
 /* Forgets the content and the failure, keeps the memory. */
 void buf_clear(struct buf *b);
-/* 0, or GT_ELIMIT over the bound, or GT_ENOMEM: whether `more` bytes can be appended. Also marks. */
+/* 0, or GT_ELIMIT over the bound, or GT_ENOMEM: whether `more` bytes can be appended. Also marks.
+ */
 int buf_reserve(struct buf *b, size_t more);
 void buf_put(struct buf *b, const void *data, size_t bytes);
 void buf_zero(struct buf *b, size_t bytes);
@@ -55,13 +56,28 @@ static inline size_t reader_left(const struct reader *r)
 {
     return (size_t)(r->end - r->at);
 }
-uint8_t read_u8(struct reader *r);
+/* The next `bytes` bytes, borrowed; empty and failed when fewer remain. Here, since all that is
+ * decoded passes through it. */
+static inline struct slice read_raw(struct reader *r, size_t bytes)
+{
+    if (r->failed || bytes > reader_left(r)) {
+        r->failed = true;
+        r->at = r->end;
+        return slice_of(NULL, 0);
+    }
+    struct slice s = slice_of(r->at, bytes);
+    r->at += bytes;
+    return s;
+}
+static inline uint8_t read_u8(struct reader *r)
+{
+    struct slice s = read_raw(r, 1);
+    return s.bytes ? s.data[0] : 0;
+}
 uint16_t read_u16(struct reader *r);
 uint32_t read_u32(struct reader *r);
 uint64_t read_u64(struct reader *r);
 uint64_t read_varint(struct reader *r);
-/* The next `bytes` bytes, borrowed; empty and failed when fewer remain. */
-struct slice read_raw(struct reader *r, size_t bytes);
 /* A varint length and that many bytes, borrowed. */
 struct slice read_bytes(struct reader *r);
 
@@ -69,10 +85,10 @@ struct slice read_bytes(struct reader *r);
  * where byte order must be number order. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define LITTLE(bits, v) (v)
-#define BIG(bits, v) __builtin_bswap##bits(v)
+#define BIG(bits, v)    __builtin_bswap##bits(v)
 #else
 #define LITTLE(bits, v) __builtin_bswap##bits(v)
-#define BIG(bits, v) (v)
+#define BIG(bits, v)    (v)
 #endif
 
 /* One unaligned load or store each; a loop over the bytes would stay a loop. */

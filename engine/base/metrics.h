@@ -19,6 +19,7 @@
     X(scans_count, "range reads")                                                                  \
     X(batches_count, "group commits")                                                              \
     X(batch_records_count, "records in group commits")                                             \
+    X(seals_count, "empty batches that prove the one before, each after a pause")                  \
     X(log_bytes, "bytes written to the log, padding included")                                     \
     X(checkpoints_count, "checkpoints finished")                                                   \
     X(checkpoint_failures_count, "checkpoints that failed and will be tried again")                \
@@ -26,7 +27,8 @@
     X(parked_count, "requests that waited for log space or overlay room")                          \
     X(refused_count, "requests refused: limits, space, busy")                                      \
     X(bad_records_count, "records whose checksum failed")                                          \
-    X(fills_count, "times that a partition began to fill for a bad record")                        \
+    X(miscounts_count, "partitions found to hold other records than they counted")                 \
+    X(fills_count, "times that a partition began to fill for a bad record or a miscount")          \
     X(records_mended_count, "bad records replaced by what other owners have")                      \
     X(segments_made_count, "log segments written with zeros")                                      \
     X(segments_recycled_count, "log segments used again")                                          \

@@ -126,7 +126,8 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t capacity)
         gt_assert(history_add(&s.history, (struct dot){actor, i + 100}) == 0);
     }
     for (unsigned i = 5; i < index; i++)
-        gt_assert(history_name(&s.history, (uint8_t[OP_ID_BYTES]){255, (uint8_t)i}, i) == 0);
+        gt_assert(
+            history_name(&s.history, (uint8_t[OP_ID_BYTES]){255, (uint8_t)i}, i, 2 * (i % 7)) == 0);
     buf_init(&buf, capacity);
     gt_assert(record_encode(&s, PARTITION, key, &buf) == 0);
     memcpy(out, buf.data, buf.bytes);

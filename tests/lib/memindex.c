@@ -438,6 +438,19 @@ bool memindex_flip_key(struct index *x, struct slice key, uint64_t seed)
     return found;
 }
 
+bool memindex_lose_key(struct index *x, struct slice key)
+{
+    struct memindex *m = mem_of(x);
+    pthread_mutex_lock(&m->lock);
+    struct table *t = &m->tables[INDEX_DATA];
+    size_t at = table_find(t, key);
+    bool found = table_has(t, at, key);
+    if (found)
+        table_drop(t, at);
+    pthread_mutex_unlock(&m->lock);
+    return found;
+}
+
 void memindex_resident(struct index *x, unsigned share)
 {
     mem_of(x)->resident = share;

@@ -48,6 +48,9 @@ struct slice memindex_flip(struct index *x, uint64_t seed);
 /* This one; false when it is absent or has no bytes. */
 bool memindex_flip_key(struct index *x, struct slice key, uint64_t seed);
 
+/* A record of INDEX_DATA is gone, though nobody removed it; false when it is absent. */
+bool memindex_lose_key(struct index *x, struct slice key);
+
 /* What resident answers from now on; 1000 at first. */
 void memindex_resident(struct index *x, unsigned share);
 

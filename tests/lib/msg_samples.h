@@ -177,6 +177,7 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     for (uint32_t i = 0; i < r->parcels_count; i++)
         r->parcels[i] = (struct parcels_kept){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX),
                                               sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
+    r->lag_eta_s = sample_u(s, UINT64_MAX);
 }
 
 static inline struct status *sample_status(struct sample_memory *s)
@@ -310,18 +311,24 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         sample_reply_head(s, &m->scan_reply.head);
         m->scan_reply.entries = sample_slice(s, SAMPLE_BYTES);
         m->scan_reply.entry_count = (uint32_t)sample_u(s, m->scan_reply.entries.bytes / 2);
+        m->scan_reply.clock = sample_slice(s, SAMPLE_BYTES);
         break;
     case MSG_CLOCKS_REPLY:
         sample_reply_head(s, &m->clocks.head);
         m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
+        m->clocks.unheard = sample_run(s, 2);
+        m->clocks.lives = sample_run(s, LIFE_BYTES);
         break;
     case MSG_CLOCKS:
         m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
+        m->clocks.unheard = sample_run(s, 2);
+        m->clocks.lives = sample_run(s, LIFE_BYTES);
         break;
     case MSG_RETIRED_REPLY:
         sample_reply_head(s, &m->retired.head);
         m->retired.lives = sample_run(s, LIFE_BYTES);
         m->retired.parcels = sample_run(s, 2);
+        m->retired.targets = sample_run(s, 8);
         break;
     case MSG_RETIRED:
         m->retired.lives = sample_run(s, LIFE_BYTES);
@@ -512,7 +519,7 @@ static inline bool same_report(const struct node_report *a, const struct node_re
            a->damage.found_s == b->damage.found_s && a->damage.starts == b->damage.starts &&
            a->filling == b->filling && a->operations == b->operations &&
            a->operations_bytes == b->operations_bytes && a->operations_s == b->operations_s &&
-           a->tombstones == b->tombstones && a->reaped == b->reaped;
+           a->tombstones == b->tombstones && a->reaped == b->reaped && a->lag_eta_s == b->lag_eta_s;
 }
 
 static inline bool same_status(const struct status *a, const struct status *b)
@@ -616,18 +623,24 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_RANGE_REPLY:
         return same_reply_head(&a->scan_reply.head, &b->scan_reply.head) &&
                slice_equal(a->scan_reply.entries, b->scan_reply.entries) &&
-               a->scan_reply.entry_count == b->scan_reply.entry_count;
+               a->scan_reply.entry_count == b->scan_reply.entry_count &&
+               slice_equal(a->scan_reply.clock, b->scan_reply.clock);
     case MSG_CLOCKS:
-        return slice_equal(a->clocks.clocks, b->clocks.clocks);
+        return slice_equal(a->clocks.clocks, b->clocks.clocks) &&
+               slice_equal(a->clocks.unheard, b->clocks.unheard) &&
+               slice_equal(a->clocks.lives, b->clocks.lives);
     case MSG_CLOCKS_REPLY:
         return same_reply_head(&a->clocks.head, &b->clocks.head) &&
-               slice_equal(a->clocks.clocks, b->clocks.clocks);
+               slice_equal(a->clocks.clocks, b->clocks.clocks) &&
+               slice_equal(a->clocks.unheard, b->clocks.unheard) &&
+               slice_equal(a->clocks.lives, b->clocks.lives);
     case MSG_RETIRED:
         return slice_equal(a->retired.lives, b->retired.lives);
     case MSG_RETIRED_REPLY:
         return same_reply_head(&a->retired.head, &b->retired.head) &&
                slice_equal(a->retired.lives, b->retired.lives) &&
-               slice_equal(a->retired.parcels, b->retired.parcels);
+               slice_equal(a->retired.parcels, b->retired.parcels) &&
+               slice_equal(a->retired.targets, b->retired.targets);
     case MSG_PULL:
         return same_request_head(&a->pull.head, &b->pull.head) &&
                a->pull.partition == b->pull.partition &&

@@ -186,23 +186,44 @@ static bool read_saw(const struct op *read, const struct op *u)
     return !read->all && read->shown_count == 0; /* its winner was a tombstone, or nothing */
 }
 
+/* The history includes what u returned, or one of u's own dots. */
+static bool claims(const struct story *story, const struct history *h, const struct op *u)
+{
+    if (includes_returned(h, u))
+        return true;
+    for (uint32_t i = story->dot_first[u->number]; i; i = story->dots[i].next)
+        if (history_covers(h, story->dots[i].dot))
+            return true;
+    return false;
+}
+
+/* The read's session had been told of u when the read was answered: by other reads, or by writes of
+ * its own. */
+static bool session_told(const struct story *story, const struct op *read, const struct op *u)
+{
+    const struct key_ops *k = &story->keys[u->key];
+    for (uint32_t i = 0; i < k->op_count && k->ops[i]->begin_us <= read->end_us; i++) {
+        const struct op *o = k->ops[i];
+        if (o->session != read->session || o->end != OP_DONE || o->end_us > read->end_us)
+            continue;
+        if (o->kind == OP_GET ? read_saw(o, u) : o == u || claims(story, &o->returned, u))
+            return true;
+    }
+    return false;
+}
+
 bool may_supersede(const struct story *story, const struct op *v, const struct op *u)
 {
     if (v == u || op_over_before(v, u))
         return false;
     if (v->plain)
         return true;
-    if (v->basis) {
-        const struct op *from = &story->run->ops[v->basis - 1];
-        return from->kind == OP_GET ? read_saw(from, u)
-                                    : from == u || may_supersede(story, from, u);
-    }
-    if (includes_returned(&v->context, u))
-        return true;
-    for (uint32_t i = story->dot_first[u->number]; i; i = story->dots[i].next)
-        if (history_covers(&v->context, story->dots[i].dot))
-            return true;
-    return false;
+    if (!v->basis)
+        return claims(story, &v->context, u);
+    const struct op *from = &story->run->ops[v->basis - 1];
+    if (from->kind != OP_GET)
+        return from == u || may_supersede(story, from, u);
+    return read_saw(from, u) || (claims(story, &v->context, u) && session_told(story, from, u));
 }
 
 uint64_t superseded_from_us(const struct story *story, const struct op *u)

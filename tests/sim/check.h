@@ -92,7 +92,10 @@ const struct op *shown_write(const struct run *run, uint32_t key, const struct s
  *   v is plain: its coordinator covers what it has seen, and that may be anything minted before; or
  *   the answer whose context v carried (v's basis) showed u, or is u's own, or is that of a write
  *   that may have superseded u. So what v may drop follows from what its client was shown, not from
- *   what the context claims; or, of a write whose basis is not told,
+ *   what the context claims; or
+ *   that answer is a read's, v's context includes u as below, and the read's session had been told
+ *   of u before: that is in the context of its reads whether the state that was read names it or
+ *   not; or, of a write whose basis is not told,
  *   v's context includes all that u returned, or one of u's own dots: then it was given by a reader
  *   or writer who had seen u.
  * A context holds u's dot by another way only from a state in which u had been superseded before:

@@ -16,18 +16,19 @@
 
 #include "tests/sim/check.h"
 
-/* where: the read, or NULL for a replica of the node. */
+static struct op_text place_text(const struct op *read, uint32_t node)
+{
+    struct op_text t;
+    if (read)
+        return op_text(read);
+    snprintf(t.text, sizeof(t.text), "node %" PRIu32, node);
+    return t;
+}
+
+/* In the read, or where that is NULL in a replica of the node. */
 static bool untrue(const struct run *run, uint32_t key, const struct shown *s,
                    const struct op *read, uint32_t node, struct finding *out)
 {
-    char at[32];
-    struct op_text where;
-    const char *place = at;
-    snprintf(at, sizeof(at), "node %" PRIu32, node);
-    if (read) {
-        where = op_text(read);
-        place = where.text;
-    }
     if (s->tombstone)
         return false;
     const struct op *write = shown_write(run, key, s);
@@ -35,12 +36,13 @@ static bool untrue(const struct run *run, uint32_t key, const struct shown *s,
         return finding_set(out, "outcomes",
                            "%s shows the value %" PRIu64 " for key %" PRIu32
                            ", which no put of that key wrote",
-                           place, s->write, key);
+                           place_text(read, node).text, s->write, key);
     if (write->end == OP_NOT_APPLIED)
-        return finding_set(out, "outcomes", "%s shows %s", place, op_text(write).text);
-    if (read && write->begin_us > read->end_us)
-        return finding_set(out, "outcomes", "%s shows %s, which began later", place,
+        return finding_set(out, "outcomes", "%s shows %s", place_text(read, node).text,
                            op_text(write).text);
+    if (read && write->begin_us > read->end_us)
+        return finding_set(out, "outcomes", "%s shows %s, which began later",
+                           place_text(read, node).text, op_text(write).text);
     return false;
 }
 

@@ -19,6 +19,7 @@
  * and a coordinator that finds none fails the read. Ops that overlap owe each other nothing. A
  * history that may have been reaped with its key is excused (check.h).
  */
+#include "engine/base/assert.h"
 #include "tests/sim/check.h"
 
 static bool reads_whole(const struct op *op)
@@ -126,6 +127,31 @@ static bool values_included(const struct story *story, const struct op *first,
 }
 
 /*
+ * Whether the state behind a read is not in what a later one returned. That state had what the
+ * first one showed; of its context only what its session had not been told before: that is in it
+ * whether the state names it or not (a read's context has what its session had seen).
+ */
+static bool state_forgotten(const struct key_ops *k, const struct op *first, const struct op *read)
+{
+    if (history_includes(&read->returned, &first->returned))
+        return false;
+    for (uint32_t i = 0; i < first->shown_count; i++)
+        if (!history_covers(&read->returned, first->shown[i].dot))
+            return true;
+    struct history known = {0};
+    gt_assert(history_copy(&known, &read->returned) == 0);
+    for (uint32_t i = 0; i < k->op_count; i++) {
+        const struct op *before = k->ops[i];
+        if (before != first && before->session == first->session && before->end == OP_DONE &&
+            before->end_us <= first->end_us)
+            gt_assert(history_join(&known, &before->returned) == 0);
+    }
+    bool forgotten = !history_includes(&known, &first->returned);
+    history_close(&known);
+    return forgotten;
+}
+
+/*
  * Across sessions. When a read asks every owner (r = n), what any read has shown was durable at one
  * of them; what a blocking read has shown was durable at w owners (RULES 18). So a read which
  * begins later includes it.
@@ -144,9 +170,8 @@ bool check_settled_reads(const struct run *run, struct finding *out)
                 if ((run->r != run->n && !first->blocking) || !op_whole(read) ||
                     !op_over_before(first, read))
                     continue;
-                bool included = history_includes(&read->returned, &first->returned) ||
-                                may_be_reaped(&story, key, 0, read);
-                if (!included || !values_included(&story, first, read))
+                bool gone = state_forgotten(k, first, read) && !may_be_reaped(&story, key, 0, read);
+                if (gone || !values_included(&story, first, read))
                     found = finding_set(out, "settled_reads", "%s does not include %s, which %s",
                                         op_text(read).text, op_text(first).text,
                                         first->blocking ? "was settled" : "one of all owners held");

@@ -20,6 +20,7 @@
 #define INFLIGHT_DEFAULT 64u
 #define CLOCK_BASE_US    1000000u /* monotonic clocks of hosts have nothing to do with each other */
 #define BOOTS_MAX        200u
+#define SEALED_US        50000u /* an idle log is sealed by then */
 
 static uint64_t mono_us(const struct sim *s, uint32_t host)
 {
@@ -326,6 +327,9 @@ void host_body(struct sim *s, uint32_t conn, uint32_t side, struct blob *body)
 
 static void result_feed(struct sim *s, uint32_t host, struct store_result *r)
 {
+    /* Whatever was written, and whenever the process died: what nobody took away is there. */
+    if (r->miscounted && !s->hosts[host].record_rotten)
+        sim_break(s, "%s has not the records that it counted", s->hosts[host].name);
     struct gt_event ev = {.kind = r->kind == STORE_LOAD   ? GT_LOADED
                                   : r->kind == STORE_SCAN ? GT_SCANNED
                                                           : GT_STORED,
@@ -395,6 +399,10 @@ void host_job(struct sim *s, const struct item *item)
     }
     h->job[lane] = NULL;
     engine_job_done(h->engine, item->job);
+    if (lane == ENGINE_LOG)
+        h->logged_us = s->now_us;
+    if (engine_deadline_us(h->engine) <= mono_us(s, item->host))
+        engine_tick(h->engine, mono_us(s, item->host)); /* as store_poll does */
     poll_soon(s, item->host);
     timer_soon(s, item->host);
 }
@@ -588,6 +596,22 @@ static void report_judge(struct sim *s, uint32_t host, const struct engine_repor
         sim_break(s, "%s misses acknowledged records after a crash", h->name);
 }
 
+/* A log that was idle for long has a seal behind its last batch, but for want of room. */
+static void seal_judge(struct sim *s, uint32_t host)
+{
+    const struct host *h = &s->hosts[host];
+    const struct engine *e = h->engine;
+    uint64_t since_us = h->logged_us > h->started_us ? h->logged_us : h->started_us;
+    if (h->paused_us > since_us)
+        since_us = h->paused_us;
+    if (!h->up || e->poisoned || h->job[ENGINE_LOG] || e->forming->records > 0 ||
+        s->now_us < since_us + SEALED_US || e->seal == SEAL_NONE)
+        return;
+    if (e->seal != SEAL_DUE || log_fits(e, WAL_BLOCK))
+        sim_break(s, "the log of %s is idle since %llu us, and not sealed", h->name,
+                  (unsigned long long)since_us);
+}
+
 void host_boot(struct sim *s, uint32_t host, uint32_t cut)
 {
     struct host *h = &s->hosts[host];
@@ -597,7 +621,6 @@ void host_boot(struct sim *s, uint32_t host, uint32_t cut)
     h->ready = h->polled = false;
     h->timer_us = UINT64_MAX;
     h->ring = NULL;
-    h->booted_us = s->now_us;
     h->silent = false;
     uint64_t recovery_us = 0;
     if (h->verifier) {
@@ -630,6 +653,7 @@ void host_boot(struct sim *s, uint32_t host, uint32_t cut)
 void host_started(struct sim *s, uint32_t host)
 {
     s->hosts[host].up = true;
+    s->hosts[host].started_us = s->now_us;
     struct gt_event ev = {.kind = GT_START};
     host_feed(s, host, &ev);
 }
@@ -707,6 +731,7 @@ void sim_end(struct sim *s, uint32_t host, enum sim_end how)
         return;
     sim_say(s, (int)host, "%s", words[how]);
     if (h->engine) {
+        seal_judge(s, host);
         if (how == SIM_STOP)
             storage_drain(s, host);
         else
@@ -840,7 +865,7 @@ void sim_disk_slow(struct sim *s, uint32_t host, uint32_t sync_us)
     s->hosts[host].sync_us = sync_us ? sync_us : s->config.storage.sync_us;
 }
 
-/* The newest batch in the log. */
+/* The newest batch in the log that holds records. */
 struct newest {
     struct disk *disk;
     char name[DISK_NAME_BYTES];
@@ -855,7 +880,8 @@ static int newest_find(void *arg, const char *file)
     snprintf(name, sizeof(name), "wal/%.40s", file);
     const uint8_t *data = memdisk_bytes(n->disk, name, &bytes);
     for (uint64_t at = 0; data && at + WAL_BLOCK <= bytes; at += WAL_BLOCK) {
-        if (memcmp(data + at, "GTB1", 4) != 0 || le64_get(data + at + 16) < n->lsn)
+        if (memcmp(data + at, "GTB1", 4) != 0 || le32_get(data + at + 12) == 0 ||
+            le64_get(data + at + 16) < n->lsn)
             continue;
         n->lsn = le64_get(data + at + 16);
         n->offset = at;
@@ -872,6 +898,7 @@ bool sim_disk_log_end_bad(struct sim *s, uint32_t host)
     if (!h->disk || h->disk->list(h->disk, "wal", newest_find, &n) != 0 || n.lsn == 0)
         return false;
     memdisk_flip(h->disk, n.name, n.offset + WAL_BATCH_HEADER, 1);
+    h->rotten = true;
     sim_say(s, (int)host, "a bit of the end of its log flips");
     return true;
 }
@@ -880,6 +907,7 @@ bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed)
 {
     struct host *h = &s->hosts[host];
     bool done = h->index && memindex_flip(h->index, seed).bytes > 0;
+    h->record_rotten |= done;
     if (done)
         sim_say(s, (int)host, "a bit of a record flips");
     return done;
@@ -892,8 +920,21 @@ bool sim_disk_flip_key(struct sim *s, uint32_t host, uint32_t partition, struct 
     struct host *h = &s->hosts[host];
     struct slice index_key = index_data_key(at, partition, hash_bytes(key), key);
     bool done = h->index && memindex_flip_key(h->index, index_key, seed);
+    h->record_rotten |= done;
     if (done)
         sim_say(s, (int)host, "a bit of a record flips");
+    return done;
+}
+
+bool sim_disk_lose_key(struct sim *s, uint32_t host, uint32_t partition, struct slice key)
+{
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct host *h = &s->hosts[host];
+    struct slice index_key = index_data_key(at, partition, hash_bytes(key), key);
+    bool done = h->index && memindex_lose_key(h->index, index_key);
+    h->record_rotten |= done;
+    if (done)
+        sim_say(s, (int)host, "a record is gone from its index");
     return done;
 }
 

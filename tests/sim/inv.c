@@ -17,7 +17,9 @@
  * So for parcels: one is acknowledged when it is durable, and dropped when its target has taken it.
  *
  * What was seen to hold of a dot at one life of a host is not looked at again unless its key
- * changes; a recovery looks at everything anew.
+ * changes; a recovery looks at everything anew. So a write costs what its key has seen, and not
+ * what the partition has: dots are kept by key, and each host has a list of those that it was not
+ * yet seen to hold.
  */
 #include <stdlib.h>
 
@@ -31,7 +33,6 @@
 /* What was live in states of a key, and all that these included. */
 struct heirs {
     struct heirs *next;
-    uint32_t key;
     bool used; /* scratch of descends() */
     struct history history;
     uint32_t count;
@@ -45,18 +46,37 @@ struct inv_dot {
     bool reaped;   /* somewhere, by right */
 };
 
+struct inv_dots {
+    struct inv_dot **items;
+    uint32_t count, capacity;
+};
+
+/* A record whose state includes all dots of its key, learnt from. */
+struct learnt {
+    struct blob *record; /* NULL: none */
+    uint64_t lessons;    /* as many as the key had had then */
+};
+
+#define HEIRS_ROWS  64
+#define LEARNT_KEPT 2
+
 struct inv_key {
     struct blob *key;
-    uint32_t unknown; /* bit of a host: the record there was bad */
+    uint32_t unknown;                /* bit of a host: the record there was bad */
+    struct inv_dots dots;            /* ascending */
+    struct heirs *heirs[HEIRS_ROWS]; /* all that were seen, the newest of a row first */
+    uint64_t lessons;                /* dots that were new */
+    struct learnt learnt[LEARNT_KEPT];
+    uint32_t learnt_next;
 };
 
 /* One partition's keys and dots. */
 struct inv_keys {
     struct inv_key *keys;
     uint32_t key_count, key_capacity;
-    struct inv_dot *dots; /* ascending */
-    uint32_t dot_count, dot_capacity;
-    struct heirs *heirs; /* all that were seen, the newest first */
+    struct inv_dots dots; /* ascending; the owner of them */
+    /* Those of which a host may not have been seen to hold them, in no order. */
+    struct inv_dots awaited[SIM_HOSTS_MAX];
 };
 
 _Static_assert(SIM_HOSTS_MAX <= 32, "a bit for each host");
@@ -71,21 +91,36 @@ static struct inv_keys *keys_of(struct sim *s, uint32_t partition)
     return &s->keys[partition];
 }
 
+static void key_free(struct inv_key *k)
+{
+    for (uint32_t row = 0; row < HEIRS_ROWS; row++)
+        while (k->heirs[row]) {
+            struct heirs *next = k->heirs[row]->next;
+            history_close(&k->heirs[row]->history);
+            free(k->heirs[row]);
+            k->heirs[row] = next;
+        }
+    for (uint32_t i = 0; i < LEARNT_KEPT; i++)
+        blob_unref(k->learnt[i].record);
+    free(k->dots.items);
+    blob_unref(k->key);
+}
+
 void inv_free(struct sim *s)
 {
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
-        for (uint32_t i = 0; i < s->keys[p].key_count; i++)
-            blob_unref(s->keys[p].keys[i].key);
-        while (s->keys[p].heirs) {
-            struct heirs *next = s->keys[p].heirs->next;
-            history_close(&s->keys[p].heirs->history);
-            free(s->keys[p].heirs);
-            s->keys[p].heirs = next;
-        }
-        free(s->keys[p].keys);
-        free(s->keys[p].dots);
+        struct inv_keys *k = &s->keys[p];
+        for (uint32_t i = 0; i < k->key_count; i++)
+            key_free(&k->keys[i]);
+        for (uint32_t i = 0; i < k->dots.count; i++)
+            free(k->dots.items[i]);
+        for (uint32_t host = 0; host < SIM_HOSTS_MAX; host++)
+            free(k->awaited[host].items);
+        free(k->keys);
+        free(k->dots.items);
     }
     free(s->keys);
+    state_close(&s->looked);
 }
 
 static uint32_t key_number(struct inv_keys *k, struct slice key)
@@ -99,12 +134,12 @@ static uint32_t key_number(struct inv_keys *k, struct slice key)
     return k->key_count++;
 }
 
-static uint32_t dot_place(const struct inv_keys *k, struct dot d)
+static uint32_t dot_place(const struct inv_dots *dots, struct dot d)
 {
-    uint32_t low = 0, high = k->dot_count;
+    uint32_t low = 0, high = dots->count;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (dot_compare(k->dots[middle].dot, d) < 0)
+        if (dot_compare(dots->items[middle]->dot, d) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -112,48 +147,93 @@ static uint32_t dot_place(const struct inv_keys *k, struct dot d)
     return low;
 }
 
-static void dot_learn(struct sim *s, struct inv_keys *k, struct dot d, uint32_t key)
+/* NULL: no state and no message has named it. */
+static struct inv_dot *dot_find(const struct inv_keys *k, struct dot d)
 {
-    uint32_t at = dot_place(k, d);
-    if (at < k->dot_count && dot_compare(k->dots[at].dot, d) == 0) {
-        if (k->dots[at].key != key)
-            sim_break(s, "INV: dot (%llx,%llx,%llu) is of two keys, %.*s and %.*s",
-                      (unsigned long long)d.actor.node, (unsigned long long)d.actor.incarnation,
-                      (unsigned long long)d.seq, (int)k->keys[k->dots[at].key].key->bytes,
-                      (const char *)k->keys[k->dots[at].key].key->data,
-                      (int)k->keys[key].key->bytes, (const char *)k->keys[key].key->data);
-        return;
-    }
-    k->dots = sim_grown(k->dots, k->dot_count, &k->dot_capacity, sizeof(*k->dots));
-    memmove(&k->dots[at + 1], &k->dots[at], (k->dot_count - at) * sizeof(*k->dots));
-    k->dots[at] = (struct inv_dot){.dot = d, .key = key};
-    k->dot_count++;
+    uint32_t at = dot_place(&k->dots, d);
+    return at < k->dots.count && dot_compare(k->dots.items[at]->dot, d) == 0 ? k->dots.items[at]
+                                                                             : NULL;
 }
 
-static bool heirs_are(const struct heirs *h, const struct state *state, uint32_t key)
+static void dot_insert(struct inv_dots *dots, uint32_t at, struct inv_dot *d)
+{
+    dots->items = sim_grown(dots->items, dots->count, &dots->capacity, sizeof(*dots->items));
+    memmove(&dots->items[at + 1], &dots->items[at], (dots->count - at) * sizeof(*dots->items));
+    dots->items[at] = d;
+    dots->count++;
+}
+
+static void dot_learn(struct sim *s, struct inv_keys *k, struct dot d, uint32_t key)
+{
+    const struct inv_dot *known = dot_find(k, d);
+    if (known) {
+        if (known->key != key)
+            sim_break(s, "INV: dot (%llx,%llx,%llu) is of two keys, %.*s and %.*s",
+                      (unsigned long long)d.actor.node, (unsigned long long)d.actor.incarnation,
+                      (unsigned long long)d.seq, (int)k->keys[known->key].key->bytes,
+                      (const char *)k->keys[known->key].key->data, (int)k->keys[key].key->bytes,
+                      (const char *)k->keys[key].key->data);
+        return;
+    }
+    struct inv_dot *made = calloc(1, sizeof(*made));
+    gt_assert(made);
+    made->dot = d;
+    made->key = key;
+    dot_insert(&k->dots, dot_place(&k->dots, d), made);
+    dot_insert(&k->keys[key].dots, dot_place(&k->keys[key].dots, d), made);
+    k->keys[key].lessons++;
+    for (uint32_t host = 0; host < s->host_count; host++)
+        if (s->hosts[host].role == SIM_NODE)
+            dot_insert(&k->awaited[host], k->awaited[host].count, made);
+}
+
+static bool heirs_are(const struct heirs *h, const struct state *state)
 {
     uint32_t i = 0;
     while (i < h->count && i < state->sibling_count &&
            dot_compare(h->dots[i], state->siblings[i].dot) == 0)
         i++;
-    return h->key == key && i == h->count && i == state->sibling_count;
+    return i == h->count && i == state->sibling_count;
 }
 
 /* What is live in the state, once for all the states that are alike. */
-static struct heirs *heirs_of(struct inv_keys *k, const struct state *state, uint32_t key)
+static struct heirs *heirs_of(struct inv_key *k, const struct state *state)
 {
-    for (struct heirs *h = k->heirs; h; h = h->next)
-        if (heirs_are(h, state, key))
+    uint64_t hash = state->sibling_count;
+    for (uint32_t i = 0; i < state->sibling_count; i++)
+        hash = hash * 31 + (state->siblings[i].dot.seq ^ state->siblings[i].dot.actor.incarnation);
+    struct heirs **row = &k->heirs[hash % HEIRS_ROWS];
+    for (struct heirs *h = *row; h; h = h->next)
+        if (heirs_are(h, state))
             return h;
     struct heirs *h = calloc(1, sizeof(*h) + state->sibling_count * sizeof(h->dots[0]));
     gt_assert(h);
-    h->key = key;
     h->count = state->sibling_count;
     for (uint32_t i = 0; i < h->count; i++)
         h->dots[i] = state->siblings[i].dot;
-    h->next = k->heirs;
-    k->heirs = h;
+    h->next = *row;
+    *row = h;
     return h;
+}
+
+/* A walk along a history beside an ascending list of dots. */
+struct walk {
+    const struct history *history;
+    uint32_t vector, exact;
+};
+
+static bool walk_covers(struct walk *w, struct dot d)
+{
+    const struct history *h = w->history;
+    while (w->vector < h->vector_count && actor_compare(h->vector[w->vector].actor, d.actor) < 0)
+        w->vector++;
+    while (w->exact < h->exact_count && dot_compare(h->exact[w->exact], d) < 0)
+        w->exact++;
+    bool listed = w->vector < h->vector_count &&
+                  actor_compare(h->vector[w->vector].actor, d.actor) == 0 &&
+                  d.seq <= h->vector[w->vector].seq;
+    return listed || (w->exact < h->exact_count && dot_compare(h->exact[w->exact], d) == 0) ||
+           history_closes(h, d.actor);
 }
 
 static void state_learn(struct sim *s, struct inv_keys *k, const struct state *state, uint32_t key)
@@ -164,67 +244,55 @@ static void state_learn(struct sim *s, struct inv_keys *k, const struct state *s
         dot_learn(s, k, state->history.exact[i], key);
     if (history_empty(&state->history))
         return;
-    int error = history_join(&heirs_of(k, state, key)->history, &state->history);
+    int error = history_join(&heirs_of(&k->keys[key], state)->history, &state->history);
     gt_assert(!error);
 }
 
 static bool reaped(const struct inv_keys *k, struct dot d)
 {
-    uint32_t at = dot_place(k, d);
-    return at < k->dot_count && dot_compare(k->dots[at].dot, d) == 0 && k->dots[at].reaped;
+    const struct inv_dot *known = dot_find(k, d);
+    return known && known->reaped;
+}
+
+/* Whether all that lives in the heirs is in the history, or has gone by right; once for each. */
+static bool heirs_take(const struct inv_keys *k, struct heirs *h, const struct history *got)
+{
+    uint32_t i = 0;
+    while (!h->used && i < h->count && (history_covers(got, h->dots[i]) || reaped(k, h->dots[i])))
+        i++;
+    if (h->used || i < h->count)
+        return false;
+    h->used = true;
+    return true;
 }
 
 /*
- * The state includes the dot, or what came of it: where some state included it and did not have it
- * alive, all that was alive there is included here, or has descendants that are. So from what is
- * included here one goes on to what states had included of which all that lived is, until nothing
- * is added.
+ * The state includes what came of the dot: where some state included it and did not have it alive,
+ * all that was alive there is included here, or has descendants that are. So from what is included
+ * here one goes on to what states had included of which all that lived is, until nothing is added.
  */
-static bool descends(struct inv_keys *k, const struct state *state, uint32_t key, struct dot d)
+static bool descends(const struct inv_keys *k, const struct state *state, const struct inv_dot *d)
 {
+    const struct inv_key *key = &k->keys[d->key];
     struct history got;
     history_init(&got);
     int error = history_copy(&got, &state->history);
-    for (struct heirs *h = k->heirs; h; h = h->next)
-        h->used = h->key != key;
-    for (bool more = true; more && !error && !history_covers(&got, d);) {
+    for (uint32_t row = 0; row < HEIRS_ROWS; row++)
+        for (struct heirs *h = key->heirs[row]; h; h = h->next)
+            h->used = false;
+    for (bool more = true; more && !error && !history_covers(&got, d->dot);) {
         more = false;
-        for (struct heirs *h = k->heirs; h && !error; h = h->next) {
-            uint32_t i = 0;
-            while (!h->used && i < h->count &&
-                   (history_covers(&got, h->dots[i]) || reaped(k, h->dots[i])))
-                i++;
-            if (h->used || i < h->count)
-                continue;
-            error = history_join(&got, &h->history);
-            h->used = more = true;
-        }
+        for (uint32_t row = 0; row < HEIRS_ROWS; row++)
+            for (struct heirs *h = key->heirs[row]; h && !error; h = h->next)
+                if (heirs_take(k, h, &got)) {
+                    error = history_join(&got, &h->history);
+                    more = true;
+                }
     }
     gt_assert(!error);
-    bool found = history_covers(&got, d);
+    bool found = history_covers(&got, d->dot);
     history_close(&got);
     return found;
-}
-
-static bool includes(struct inv_keys *k, const struct state *state, const struct inv_dot *d)
-{
-    return history_covers(&state->history, d->dot) || d->reaped ||
-           descends(k, state, d->key, d->dot);
-}
-
-/* What the replica holds of a key now, learnt from; false when it cannot be known there. */
-static bool state_read(struct sim *s, uint32_t host, uint32_t partition, uint32_t key,
-                       struct state *state, struct view *view)
-{
-    struct inv_keys *k = keys_of(s, partition);
-    struct slice name = slice_blob(k->keys[key].key);
-    int error = view_read(s->hosts[host].engine, partition, hash_bytes(name), name, state, view);
-    if (error) {
-        k->keys[key].unknown |= 1u << host;
-        return false;
-    }
-    state_learn(s, k, state, key);
-    return true;
 }
 
 static void not_held(struct sim *s, uint32_t host, uint32_t partition, const struct inv_dot *d,
@@ -291,58 +359,143 @@ static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *
     return !found;
 }
 
-/* What is not in the key's state any more and may have gone. All of it first: of a dot that is not
- * covered everywhere its heirs tell, which were reaped with the key. */
-static void reaped_learn(struct sim *s, uint32_t partition, uint32_t key, const struct clock *clock,
-                         const struct state *state)
+/* A dot that is in the clock and not in the history of its key's state. */
+static void missing_check(struct sim *s, uint32_t host, uint32_t partition, struct inv_dot *d,
+                          const struct state *state)
 {
-    struct inv_keys *k = keys_of(s, partition);
-    for (uint32_t i = 0; i < k->dot_count; i++) {
-        struct inv_dot *d = &k->dots[i];
-        if (d->key == key && clock_covers(clock, d->dot))
-            d->reaped |=
-                !history_covers(&state->history, d->dot) && may_be_reaped(s, partition, d->dot);
+    const struct inv_keys *k = keys_of(s, partition);
+    struct engine_partition p;
+    engine_partition(s->hosts[host].engine, partition, &p);
+    if (d->reaped || descends(k, state, d))
+        return;
+    d->reaped = clock_closes(p.clock, d->dot.actor) && nobody_has(s, partition, d);
+    if (!d->reaped)
+        not_held(s, host, partition, d, "whose state there does not include it");
+}
+
+static bool is_learnt(const struct inv_key *k, const struct blob *record)
+{
+    for (uint32_t i = 0; i < LEARNT_KEPT; i++) {
+        const struct learnt *l = &k->learnt[i];
+        if (l->record && l->lessons == k->lessons &&
+            slice_equal(slice_blob(l->record), slice_blob(record)))
+            return true;
+    }
+    return false;
+}
+
+static void learnt_keep(struct inv_key *k, struct blob *record)
+{
+    struct learnt *l = &k->learnt[k->learnt_next++ % LEARNT_KEPT];
+    blob_unref(l->record);
+    *l = (struct learnt){blob_ref(record), k->lessons};
+}
+
+/* All dots of the key are in the state: so are those in the clock. */
+static void all_held(struct sim *s, uint32_t host, uint32_t partition, uint32_t key)
+{
+    const struct inv_dots *awaited = &keys_of(s, partition)->awaited[host];
+    struct engine_partition p;
+    engine_partition(s->hosts[host].engine, partition, &p);
+    for (uint32_t i = 0; i < awaited->count; i++)
+        if (awaited->items[i]->key == key && clock_covers(p.clock, awaited->items[i]->dot))
+            awaited->items[i]->held |= 1u << host;
+}
+
+/* The key was reaped, perhaps: what may have gone by right. All of it, before any is asked after:
+ * of what a state descended from some is named by none that is left. */
+static void reaped_mark(struct sim *s, uint32_t host, uint32_t partition, struct inv_key *k,
+                        const struct state *state)
+{
+    struct engine_partition p;
+    engine_partition(s->hosts[host].engine, partition, &p);
+    for (uint32_t i = 0; i < k->dots.count; i++) {
+        struct inv_dot *d = k->dots.items[i];
+        d->reaped |= clock_covers(p.clock, d->dot) && !history_covers(&state->history, d->dot) &&
+                     may_be_reaped(s, partition, d->dot);
     }
 }
 
-/* All dots of one key, against its state. reaping: some may go. */
+/* All dots of the key, against the state, which was learnt from. Whether all are in it. */
+static bool dots_check(struct sim *s, uint32_t host, uint32_t partition, struct inv_key *k,
+                       const struct state *state)
+{
+    struct walk walk = {.history = &state->history};
+    struct engine_partition p;
+    bool all = true;
+    engine_partition(s->hosts[host].engine, partition, &p);
+    for (uint32_t i = 0; i < k->dots.count; i++) {
+        struct inv_dot *d = k->dots.items[i];
+        bool covered = walk_covers(&walk, d->dot);
+        all &= covered;
+        if ((covered && d->held & 1u << host) || !clock_covers(p.clock, d->dot))
+            continue;
+        if (!covered)
+            missing_check(s, host, partition, d, state);
+        d->held |= 1u << host;
+    }
+    return all;
+}
+
+/* All dots of one key, against what the replica holds now. reaping: some may go. */
 static void key_check(struct sim *s, uint32_t host, uint32_t partition, uint32_t key, bool reaping)
 {
-    struct inv_keys *k = keys_of(s, partition);
-    struct state state;
-    struct view view = {0};
-    state_init(&state);
-    if (state_read(s, host, partition, key, &state, &view)) {
-        struct engine_partition p;
-        engine_partition(s->hosts[host].engine, partition, &p);
+    struct inv_key *k = &keys_of(s, partition)->keys[key];
+    struct slice name = slice_blob(k->key);
+    struct state *state = &s->looked;
+    struct view view;
+    if (view_read(s->hosts[host].engine, partition, hash_bytes(name), name, NULL, &view) != 0) {
+        k->unknown |= 1u << host;
+        return;
+    }
+    if (view.record && is_learnt(k, view.record)) {
+        all_held(s, host, partition, key);
+    } else if (record_decode(slice_blob(view.record), partition, name, state) != 0) {
+        k->unknown |= 1u << host;
+    } else {
+        state_learn(s, keys_of(s, partition), state, key);
         if (reaping)
-            reaped_learn(s, partition, key, p.clock, &state);
-        for (uint32_t i = 0; i < k->dot_count; i++) {
-            struct inv_dot *d = &k->dots[i];
-            if (d->key != key || !clock_covers(p.clock, d->dot))
-                continue;
-            bool included = includes(k, &state, d);
-            if (!included && clock_closes(p.clock, d->dot.actor) && nobody_has(s, partition, d))
-                included = d->reaped = true;
-            if (!included)
-                not_held(s, host, partition, d, "whose state there does not include it");
-            d->held |= 1u << host;
-        }
+            reaped_mark(s, host, partition, k, state);
+        if (dots_check(s, host, partition, k, state) && view.record)
+            learnt_keep(k, view.record);
     }
     view_close(&view);
-    state_close(&state);
+}
+
+static int dots_ascend(const void *left, const void *right)
+{
+    const struct inv_dot *const *a = left, *const *b = right;
+    return dot_compare((*a)->dot, (*b)->dot);
 }
 
 /* Dots in the clock whose keys have not been looked at since. */
 static void clock_check(struct sim *s, uint32_t host, uint32_t partition)
 {
     struct inv_keys *k = keys_of(s, partition);
+    struct inv_dots *awaited = &k->awaited[host];
     struct engine_partition p;
+    uint32_t kept = 0, come = 0;
     engine_partition(s->hosts[host].engine, partition, &p);
-    for (uint32_t i = 0; i < k->dot_count; i++)
-        if (!(k->dots[i].held & 1u << host) && clock_covers(p.clock, k->dots[i].dot) &&
-            !(k->keys[k->dots[i].key].unknown & 1u << host))
-            key_check(s, host, partition, k->dots[i].key, false);
+    /* Those that have come to the front of those that are still awaited. */
+    for (uint32_t i = 0; i < awaited->count; i++) {
+        struct inv_dot *d = awaited->items[i];
+        if (d->held & 1u << host)
+            continue;
+        awaited->items[kept] = d;
+        if (clock_covers(p.clock, d->dot) && !(k->keys[d->key].unknown & 1u << host)) {
+            awaited->items[kept] = awaited->items[come];
+            awaited->items[come++] = d;
+        }
+        kept++;
+    }
+    awaited->count = kept;
+    if (come > 1)
+        qsort(awaited->items, come, sizeof(*awaited->items), dots_ascend);
+    for (uint32_t i = 0; i < come; i++) {
+        const struct inv_dot *d = awaited->items[i];
+        if (!(d->held & 1u << host) && !(k->keys[d->key].unknown & 1u << host))
+            key_check(s, host, partition, d->key, false);
+    }
 }
 
 /* What a node minted in earlier lives that ended with puts under way may have been superseded
@@ -365,18 +518,20 @@ static bool may_be_unseen(const struct sim *s, uint32_t host, struct actor actor
 /* A dot that no state and no message ever named. */
 static void foreign_check(struct sim *s, uint32_t host, uint32_t partition)
 {
-    struct inv_keys *k = keys_of(s, partition);
+    const struct inv_keys *k = keys_of(s, partition);
     struct engine_partition p;
     engine_partition(s->hosts[host].engine, partition, &p);
     for (uint32_t i = 0; i < p.clock->entry_count; i++) {
         const struct clock_entry *e = &p.clock->entries[i];
         if (may_be_unseen(s, host, e->actor))
             continue;
-        for (uint64_t seq = 1; seq <= clock_highest(p.clock, e->actor); seq++) {
+        uint64_t highest = clock_highest(p.clock, e->actor);
+        uint32_t next = dot_place(&k->dots, (struct dot){e->actor, 1});
+        for (uint64_t seq = 1; seq <= highest; seq++) {
             struct dot d = {e->actor, seq};
-            uint32_t at = dot_place(k, d);
-            bool known = at < k->dot_count && dot_compare(k->dots[at].dot, d) == 0;
-            if (clock_covers(p.clock, d) && !known)
+            if (next < k->dots.count && dot_compare(k->dots.items[next]->dot, d) == 0)
+                next++;
+            else if (clock_covers(p.clock, d))
                 sim_break(s,
                           "INV: the clock of %s in partition %u holds dot (%llx,%llx,%llu) "
                           "that no state there was seen to have",
@@ -515,8 +670,11 @@ void inv_recovered(struct sim *s, uint32_t host)
     s->hosts[host].reaped_seen = 0;
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         struct inv_keys *k = &s->keys[p];
-        for (uint32_t i = 0; i < k->dot_count; i++)
-            k->dots[i].held &= ~(1u << host);
+        k->awaited[host].count = 0;
+        for (uint32_t i = 0; i < k->dots.count; i++) {
+            k->dots.items[i]->held &= ~(1u << host);
+            dot_insert(&k->awaited[host], i, k->dots.items[i]);
+        }
         for (uint32_t i = 0; i < k->key_count; i++) {
             k->keys[i].unknown &= ~(1u << host);
             key_check(s, host, p, i, false);

@@ -50,6 +50,7 @@ static const struct sentence {
     {"the disk of {host} is lost", VERB_DISK_LOST},
     {"the end of the log of {host} is damaged", VERB_LOG_END_BAD},
     {"a bit of {key} flips at {host}", VERB_FLIP},
+    {"the record of {key} is gone at {host}", VERB_RECORD_GONE},
     {"the clock of {host} is {n} s behind", VERB_CLOCK_BEHIND},
     {"the clock of {host} is {n} s ahead", VERB_CLOCK_AHEAD},
     {"the clock of {host} is right", VERB_CLOCK_RIGHT},

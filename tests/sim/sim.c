@@ -76,42 +76,56 @@ void sim_say(struct sim *s, int host, const char *format, ...)
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
-static bool item_before(const struct item *a, const struct item *b)
+static bool due_before(const struct due *a, const struct due *b)
 {
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
 }
 
+/* Behind the end of the heap stand the places that are free. */
+static void queue_reserve(struct sim *s)
+{
+    uint32_t old = s->heap_capacity, items = old;
+    s->heap = sim_grown(s->heap, s->heap_count, &s->heap_capacity, sizeof(*s->heap));
+    if (s->heap_capacity == old)
+        return;
+    s->items = sim_grown(s->items, s->heap_count, &items, sizeof(*s->items));
+    for (uint32_t i = old; i < s->heap_capacity; i++)
+        s->heap[i].place = i;
+}
+
 void queue_push(struct sim *s, struct item item)
 {
-    s->heap = sim_grown(s->heap, s->heap_count, &s->heap_capacity, sizeof(*s->heap));
+    queue_reserve(s);
     if (item.at_us < s->now_us)
         item.at_us = s->now_us;
-    item.order = ++s->order;
     uint32_t at = s->heap_count++;
-    while (at > 0 && item_before(&item, &s->heap[(at - 1) / 2])) {
+    struct due due = {item.at_us, ++s->order, s->heap[at].place};
+    s->items[due.place] = item;
+    while (at > 0 && due_before(&due, &s->heap[(at - 1) / 2])) {
         s->heap[at] = s->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
-    s->heap[at] = item;
+    s->heap[at] = due;
 }
 
 static struct item queue_pop(struct sim *s)
 {
-    struct item first = s->heap[0], last = s->heap[--s->heap_count];
+    struct due first = s->heap[0], last = s->heap[--s->heap_count];
     uint32_t at = 0;
     for (;;) {
         uint32_t child = 2 * at + 1;
         if (child >= s->heap_count)
             break;
-        if (child + 1 < s->heap_count && item_before(&s->heap[child + 1], &s->heap[child]))
+        if (child + 1 < s->heap_count && due_before(&s->heap[child + 1], &s->heap[child]))
             child++;
-        if (!item_before(&s->heap[child], &last))
+        if (!due_before(&s->heap[child], &last))
             break;
         s->heap[at] = s->heap[child];
         at = child;
     }
     s->heap[at] = last;
-    return first;
+    s->heap[s->heap_count] = first;
+    return s->items[first.place];
 }
 
 /* ---- one step -------------------------------------------------------------------------------- */
@@ -262,7 +276,7 @@ void sim_free(struct sim *s)
     for (uint32_t i = 0; i < s->host_count; i++)
         host_free(s, i);
     for (uint32_t i = 0; i < s->heap_count; i++)
-        item_release(&s->heap[i]);
+        item_release(&s->items[s->heap[i].place]);
     for (uint32_t i = 0; i < s->held_count; i++)
         item_release(&s->held[i]);
     for (uint32_t i = 0; i < s->copy_count; i++)
@@ -274,6 +288,7 @@ void sim_free(struct sim *s)
     free(s->held);
     free(s->copies);
     free(s->heap);
+    free(s->items);
     free(s);
 }
 
@@ -383,9 +398,9 @@ void sim_pause(struct sim *s, uint32_t host, uint64_t until_us)
         s->hosts[host].paused_us = until_us;
 }
 
-static int item_order(const void *left, const void *right)
+static int due_order(const void *left, const void *right)
 {
-    return item_before(left, right) ? -1 : 1;
+    return due_before(left, right) ? -1 : 1;
 }
 
 void sim_resume(struct sim *s, uint32_t host)
@@ -394,13 +409,15 @@ void sim_resume(struct sim *s, uint32_t host)
     if (paused_us <= s->now_us)
         return;
     sim_say(s, (int)host, "goes on");
-    s->hosts[host].paused_us = 0;
+    s->hosts[host].paused_us = s->now_us;
     /* What waits for the end of the pause happens now, in the order in which it came. */
-    for (uint32_t i = 0; i < s->heap_count; i++)
-        if (s->heap[i].host == host && s->heap[i].at_us == paused_us && item_waits(&s->heap[i]))
-            s->heap[i].at_us = s->now_us;
+    for (uint32_t i = 0; i < s->heap_count; i++) {
+        struct item *item = &s->items[s->heap[i].place];
+        if (item->host == host && s->heap[i].at_us == paused_us && item_waits(item))
+            s->heap[i].at_us = item->at_us = s->now_us;
+    }
     /* A list in order is a heap. */
-    qsort(s->heap, s->heap_count, sizeof(*s->heap), item_order);
+    qsort(s->heap, s->heap_count, sizeof(*s->heap), due_order);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

@@ -162,6 +162,7 @@ bool sim_disk_flip(struct sim *s, uint32_t host, uint64_t seed); /* one bit of a
 /* One bit of this record; false when it is not at rest: in the log alone, or absent. */
 bool sim_disk_flip_key(struct sim *s, uint32_t host, uint32_t partition, struct slice key,
                        uint64_t seed);
+bool sim_disk_lose_key(struct sim *s, uint32_t host, uint32_t partition, struct slice key);
 
 /* ---- clients --------------------------------------------------------------------------------- */
 

@@ -585,11 +585,16 @@ static void map_tell(struct player *p, uint32_t client)
     tell(p, "epoch %" PRIu64 ": %s", ring->epoch.counter, w.text);
 }
 
-static void flip(struct player *p, uint32_t host, struct slice key)
+static void rot(struct player *p, uint32_t host, struct slice key, enum verb verb)
 {
     const struct ring *ring = sim_ring(p->sim);
-    if (!ring || !ring->formed ||
-        !sim_disk_flip_key(p->sim, host, ring_partition(ring, key), key, p->seed))
+    uint32_t partition = ring && ring->formed ? ring_partition(ring, key) : 0;
+    bool done = ring && ring->formed;
+    if (done && verb == VERB_FLIP)
+        done = sim_disk_flip_key(p->sim, host, partition, key, p->seed);
+    else if (done)
+        done = sim_disk_lose_key(p->sim, host, partition, key);
+    if (!done)
         tell(p, "%s has no record of it in its index", sim_name(p->sim, host));
 }
 
@@ -753,7 +758,8 @@ static void perform(struct player *p, const struct command *k)
         disk_change(p, host, k->verb);
         break;
     case VERB_FLIP:
-        flip(p, host, k->key);
+    case VERB_RECORD_GONE:
+        rot(p, host, k->key, k->verb);
         break;
     case VERB_CLOCK_BEHIND:
         sim_clock(p->sim, host, -(int64_t)(k->number * SECOND), 0);

@@ -49,7 +49,15 @@ static bool chance(struct swarm *w, uint32_t in_100)
 
 static struct slice key_name(uint32_t key, char name[KEY_BYTES_ALL])
 {
-    return slice_of(name, (size_t)snprintf(name, KEY_BYTES_ALL, "key%u", key));
+    char digits[10];
+    size_t count = 0, at = 3;
+    do
+        digits[count++] = (char)('0' + key % 10);
+    while ((key /= 10) > 0);
+    memcpy(name, "key", 3);
+    while (count > 0)
+        name[at++] = digits[--count];
+    return slice_of(name, at);
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
@@ -589,6 +597,8 @@ static void replica_say(struct swarm *w, const struct replica *r, const struct h
 {
     char text[600];
     size_t at = 0;
+    if (!sim_tracing(w->sim))
+        return;
     for (uint32_t i = 0; i < h->vector_count && at < sizeof(text); i++)
         at += (size_t)snprintf(text + at, sizeof(text) - at, " %04llx.%06llx<=%llu",
                                (unsigned long long)h->vector[i].actor.node >> 48,

@@ -36,7 +36,7 @@ enum item_kind {
 };
 
 struct item {
-    uint64_t at_us, order;
+    uint64_t at_us;
     enum item_kind kind;
     uint32_t host, life; /* the life of the host that it is for; unused by CALL */
     union {
@@ -65,6 +65,12 @@ struct item {
             uint64_t value;
         } call;
     };
+};
+
+/* An event in the queue. */
+struct due {
+    uint64_t at_us, order;
+    uint32_t place; /* of its item */
 };
 
 /* A connection. Side 0 dialed, side 1 accepted. */
@@ -125,13 +131,16 @@ struct host {
     uint64_t timer_us;
     struct dialing *dialings;
     uint32_t dialing_count, dialing_capacity;
-    uint64_t booted_us, power; /* power: how often it was lost, so which boot this is */
+    uint64_t logged_us;         /* when a batch was last durable */
+    uint64_t started_us, power; /* power: how often it was lost, so which boot this is */
     struct memcut cut;
     struct memdisk_snapshot *disk_kept;
     struct memindex_snapshot *index_kept;
-    bool full, rotten;
-    bool wiped; /* its next process takes the place of the one that was */
-    bool lost;  /* its disk was wiped or put back: what it confirmed it may not have any more */
+    bool full;
+    bool rotten;        /* a bit of its log was flipped */
+    bool record_rotten; /* of its index one was flipped, or taken away */
+    bool wiped;         /* its next process takes the place of the one that was */
+    bool lost; /* its disk was wiped or put back: what it confirmed it may not have any more */
     bool error_armed; /* one call of its disk or index will fail, or has failed since it started */
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */
@@ -147,8 +156,9 @@ struct sim {
     struct sim_network network;
     uint64_t now_us, order, events, hash;
     uint64_t stores; /* writes asked for: inv.c looks at everything at every eighth */
-    struct item *heap;
+    struct due *heap;
     uint32_t heap_count, heap_capacity;
+    struct item *items; /* those of the queue; the places behind its heap's end are free */
     struct host hosts[SIM_HOSTS_MAX];
     uint32_t host_count;
     struct conn *conns;
@@ -164,6 +174,7 @@ struct sim {
     struct msg_decoder *decoder;
     struct gt_effects fx;
     struct inv_keys *keys; /* which dot is of which key: inv.c */
+    struct state looked;   /* scratch of inv.c */
     char broken[600];
 };
 

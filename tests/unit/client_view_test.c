@@ -98,6 +98,33 @@ static void wait_is_for_members_lag_and_hints_as_told_since_it_began(void **stat
     assert_waits_for(&s, "");
 }
 
+static void how_long_it_takes_to_be_level_is_shown_while_it_is_known(void **state)
+{
+    (void)state;
+    struct grid grid;
+    nodes_set((struct engine_damage){0});
+    for (int i = 0; i < 2; i++)
+        nodes[i].report.lag_known = true;
+    nodes[1].report.lag_writes = 412;
+    nodes[1].report.lag_eta_s = 7;
+    json_t *answer = view_nodes_json(&snapshot), *array = json_object_get(answer, "nodes");
+    assert_true(json_is_null(json_object_get(json_array_get(array, 0), "lag_eta_s")));
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(array, 1), "lag_eta_s")), 7);
+    json_decref(answer);
+    grid_init(&grid);
+    view_nodes_grid(&snapshot, &grid);
+    uint32_t columns = grid.column_count;
+    assert_string_equal(grid.headers[columns - 1], "ETA");
+    assert_string_equal(grid.cells[columns - 1], "-");
+    assert_string_equal(grid.cells[2 * columns - 1], "7s");
+    grid_close(&grid);
+    nodes[1].report.lag_known = false;
+    answer = view_nodes_json(&snapshot);
+    array = json_object_get(answer, "nodes");
+    assert_true(json_is_null(json_object_get(json_array_get(array, 1), "lag_eta_s")));
+    json_decref(answer);
+}
+
 static void events_of_all_are_shown_by_time(void **state)
 {
     (void)state;
@@ -174,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_names_the_node_and_what_may_be_lost),
+        cmocka_unit_test(how_long_it_takes_to_be_level_is_shown_while_it_is_known),
         cmocka_unit_test(events_of_all_are_shown_by_time),
         cmocka_unit_test(json_has_a_flag_for_every_node),
         cmocka_unit_test(wait_is_for_members_lag_and_hints_as_told_since_it_began),

@@ -149,6 +149,16 @@ static void rig_settle(struct rig *rig)
     }
 }
 
+/* 5 ms in which nothing is written. */
+static void rig_rest(struct rig *rig)
+{
+    rig_settle(rig);
+    engine_tick(rig->e, rig->now_us);
+    rig->now_us += 5000;
+    engine_tick(rig->e, rig->now_us);
+    rig_settle(rig);
+}
+
 static void rig_close(struct rig *rig)
 {
     rig_settle(rig);
@@ -1470,7 +1480,7 @@ static void test_a_full_index_refuses_beyond_the_overlay(void **unused)
     for (int k = 0; k < 6; k++) {
         assert_int_equal(engine_deadline_us(rig.e), 0);
         engine_tick(rig.e, rig.now_us);
-        waits[k] = engine_deadline_us(rig.e) - rig.now_us;
+        waits[k] = rig.e->checkpoint.retry_us - rig.now_us;
         rig.now_us += waits[k];
         engine_tick(rig.e, rig.now_us);
         rig_settle(&rig);
@@ -1484,6 +1494,7 @@ static void test_a_full_index_refuses_beyond_the_overlay(void **unused)
     engine_tick(rig.e, rig.now_us);
     rig_settle(&rig);
     put_large(&rig, key, 1000, 5, 0);
+    rig_rest(&rig);
     assert_int_equal(engine_deadline_us(rig.e), UINT64_MAX);
     assert_counts(&rig);
     rig_free(&rig);
@@ -1551,6 +1562,185 @@ static void test_restarts_without_writes_do_not_grow_the_log(void **unused)
     rig_settle(&rig);
     engine_totals(rig.e, &totals);
     assert_true(totals.log_file_bytes <= 5 * WAL_SEGMENT_BYTES_MIN);
+    assert_value(&rig, "k", "v");
+    rig_free(&rig);
+}
+
+/* ---- stories: the seal ----------------------------------------------------------------------- */
+
+static uint64_t seals(const struct rig *rig)
+{
+    return engine_metrics(rig->e)->seals_count;
+}
+
+static void test_an_idle_log_is_sealed_once(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 40);
+    rig_rest(&rig);
+    assert_int_equal(seals(&rig), 0); /* nothing was written that needs a proof */
+    assert_int_equal(engine_deadline_us(rig.e), UINT64_MAX);
+    assert_int_equal(put(&rig, "k", "v"), 0);
+    assert_int_equal(engine_deadline_us(rig.e), 0); /* it is idle since now, whatever now is */
+    rig.now_us += 700;
+    engine_tick(rig.e, rig.now_us);
+    assert_int_equal(engine_deadline_us(rig.e), rig.now_us + 5000);
+    rig.now_us += 4999;
+    engine_tick(rig.e, rig.now_us);
+    rig_settle(&rig);
+    assert_int_equal(seals(&rig), 0);
+    rig.now_us++;
+    engine_tick(rig.e, rig.now_us);
+    rig_settle(&rig);
+    assert_int_equal(seals(&rig), 1);
+    assert_int_equal(engine_deadline_us(rig.e), UINT64_MAX);
+    rig_rest(&rig);
+    assert_int_equal(seals(&rig), 1);
+    assert_int_equal(put(&rig, "k", "w"), 0);
+    rig_rest(&rig);
+    assert_int_equal(seals(&rig), 2);
+    assert_int_equal(engine_metrics(rig.e)->batches_count, 2);
+    rig_kill(&rig);
+    rig_open(&rig);
+    assert_false(rig.report.doubtful || rig.report.wal.tail);
+    assert_value(&rig, "k", "w");
+    rig_free(&rig);
+}
+
+static void test_batches_that_follow_one_another_are_not_sealed(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 41);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(put(&rig, "k", "v"), 0);
+        rig.now_us += 3000;
+        engine_tick(rig.e, rig.now_us);
+        rig.now_us += 3000; /* 6 ms of sync, of which the lane tells nothing before it is done */
+        submit(&rig, put_of("k", slice_text("v")));
+        engine_tick(rig.e, rig.now_us);
+    }
+    rig_settle(&rig);
+    assert_int_equal(seals(&rig), 0);
+    rig_rest(&rig);
+    assert_int_equal(seals(&rig), 1);
+    rig_free(&rig);
+}
+
+/* The same bit, with and without a seal behind its batch. */
+static void test_a_seal_tells_damage_from_an_unproven_end(void **unused)
+{
+    (void)unused;
+    for (int sealed = 0; sealed < 2; sealed++) {
+        struct rig rig;
+        rig_new(&rig, 42);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(put(&rig, "k", "v"), 0);
+        rig_settle(&rig);
+        if (sealed)
+            rig_rest(&rig);
+        rig_power_cut(&rig);
+        memdisk_flip(rig.disk, "wal/0000000000000001.wal", 3 * WAL_BLOCK + 70, 1);
+        rig_open(&rig);
+        assert_int_equal(rig.report.wal.middle, sealed);
+        assert_int_equal(rig.report.wal.tail, !sealed);
+        const struct engine_damage *d = engine_damage(rig.e);
+        assert_int_equal(d->kinds, sealed ? DAMAGE_MIDDLE : DAMAGE_TAIL);
+        assert_int_equal(d->first_lsn, 3);
+        assert_int_equal(d->last_lsn, 3);
+        assert_int_equal(engine_identity(rig.e)->lost, sealed);
+        rig_free(&rig);
+    }
+}
+
+/* A bit of the last batch in the same boot: without a seal it passes for one that was never
+ * acknowledged. */
+static void test_a_seal_proves_in_the_same_boot(void **unused)
+{
+    (void)unused;
+    for (int sealed = 0; sealed < 2; sealed++) {
+        struct rig rig;
+        rig_new(&rig, 43);
+        assert_int_equal(put(&rig, "k", "v"), 0);
+        rig_settle(&rig);
+        if (sealed)
+            rig_rest(&rig);
+        rig_kill(&rig);
+        memdisk_flip(rig.disk, "wal/0000000000000001.wal", WAL_BLOCK + 70, 1);
+        rig_open(&rig);
+        assert_int_equal(rig.report.doubtful, sealed);
+        rig_free(&rig);
+    }
+}
+
+static void test_what_was_replayed_is_sealed_too(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 44);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(put(&rig, "k", "v"), 0);
+    rig_kill(&rig);
+    memdisk_flip(rig.disk, "wal/0000000000000001.wal", 3 * WAL_BLOCK + 70, 1);
+    memindex_fail(rig.index, MEMINDEX_COMMIT, 2, GT_EIO, true); /* so that it stays in the log */
+    rig_open(&rig);
+    assert_true(rig.report.wal.tail); /* it was cut off, in the same boot */
+    rig_rest(&rig);
+    assert_int_equal(seals(&rig), 1);
+    rig_kill(&rig);
+    memindex_fail(rig.index, 0, 0, 0, false);
+    rig.boots++;
+    rig_open(&rig);
+    assert_false(rig.report.doubtful); /* and is not found once more, in another */
+    assert_value(&rig, "k", "v");
+    rig_free(&rig);
+}
+
+/* A power cut in the middle of a seal costs nothing that was written before. */
+static void test_a_seal_may_be_torn(void **unused)
+{
+    (void)unused;
+    for (uint64_t seed = 100; seed < 300; seed++) {
+        struct rig rig;
+        rig_new(&rig, seed);
+        assert_int_equal(put(&rig, "k", "v"), 0);
+        rig_settle(&rig);
+        engine_tick(rig.e, rig.now_us);
+        rig.now_us += 5000;
+        engine_tick(rig.e, rig.now_us);
+        memdisk_fail(rig.disk, MEMDISK_SYNC, 1, GT_EIO, true);
+        rig_settle(&rig);
+        assert_int_equal(engine_poisoned(rig.e), GT_EIO);
+        rig_power_cut(&rig);
+        rig_open(&rig);
+        assert_false(rig.report.wal.middle);
+        assert_value(&rig, "k", "v");
+        rig_free(&rig);
+    }
+}
+
+static void test_a_seal_goes_into_the_next_segment(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 45);
+    uint8_t value[8000] = {1};
+    /* Until the segment has no block left. */
+    while (!rig.e->current.file || rig.e->current_offset + WAL_BLOCK <= rig.e->current.bytes) {
+        uint64_t left = rig.e->current.file ? rig.e->current.bytes - rig.e->current_offset : 99999;
+        size_t bytes = left <= 3 * WAL_BLOCK ? 10 : sizeof(value);
+        assert_int_equal(call_code(&rig, put_of("k", slice_of(value, bytes))), 0);
+        rig_settle(&rig);
+    }
+    uint64_t number = rig.e->current.number;
+    rig_rest(&rig);
+    assert_int_equal(seals(&rig), 1);
+    assert_int_equal(rig.e->current.number, number + 1);
+    assert_int_equal(put(&rig, "k", "v"), 0);
+    rig_kill(&rig);
+    rig_open(&rig);
+    assert_false(rig.report.doubtful);
     assert_value(&rig, "k", "v");
     rig_free(&rig);
 }
@@ -2319,6 +2509,13 @@ int main(void)
         cmocka_unit_test(test_a_full_index_refuses_beyond_the_overlay),
         cmocka_unit_test(test_waiting_requests_end_at_their_deadline),
         cmocka_unit_test(test_restarts_without_writes_do_not_grow_the_log),
+        cmocka_unit_test(test_an_idle_log_is_sealed_once),
+        cmocka_unit_test(test_batches_that_follow_one_another_are_not_sealed),
+        cmocka_unit_test(test_a_seal_tells_damage_from_an_unproven_end),
+        cmocka_unit_test(test_a_seal_proves_in_the_same_boot),
+        cmocka_unit_test(test_what_was_replayed_is_sealed_too),
+        cmocka_unit_test(test_a_seal_may_be_torn),
+        cmocka_unit_test(test_a_seal_goes_into_the_next_segment),
         cmocka_unit_test(test_a_bad_record_is_unknown),
         cmocka_unit_test(test_damage_in_the_middle_is_reported_and_counted),
         cmocka_unit_test(test_a_damaged_log_is_marked_until_it_is_cleared),

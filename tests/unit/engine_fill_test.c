@@ -437,6 +437,241 @@ static void test_no_dot_is_minted_twice_when_the_clock_was_given_up(void **state
     replica_free(&a);
 }
 
+/* ---- counts ---------------------------------------------------------------------------------- */
+
+/* Walks on through the partition, so many bytes at a time; whether its counts are wrong. */
+static bool walk_to_end(struct replica *r, uint32_t bytes_max)
+{
+    struct store_result result = {.more = true};
+    while (result.more) {
+        result = call(r, (struct store_request){.kind = STORE_SCRUB, .bytes_max = bytes_max});
+        assert_int_equal(result.result, 0);
+        assert_true(!result.miscounted || !result.more);
+    }
+    return result.miscounted;
+}
+
+static struct slice index_key_of(const char *key, uint8_t at[INDEX_KEY_BYTES_MAX])
+{
+    struct slice k = slice_text(key);
+    return index_data_key(at, PARTITION, hash_bytes(k), k);
+}
+
+static struct blob *index_record(struct replica *r, const char *key)
+{
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct blob *record = NULL;
+    struct slice k = index_key_of(key, at);
+    assert_int_equal(r->index->get(r->index, READ_LANE_LOOP, INDEX_DATA, k, &record), 0);
+    return record;
+}
+
+/* Into the index, behind the back of the engine. Takes the record over. */
+static void index_place(struct replica *r, const char *key, struct blob *record)
+{
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct index_write *w;
+    assert_int_equal(r->index->begin(r->index, &w), 0);
+    assert_int_equal(r->index->put(w, INDEX_DATA, index_key_of(key, at), slice_blob(record)), 0);
+    assert_int_equal(r->index->commit(w), 0);
+    blob_unref(record);
+}
+
+static void index_lose(struct replica *r, const char *key)
+{
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    assert_true(memindex_lose_key(r->index, index_key_of(key, at)));
+}
+
+static void keys_put(struct replica *r, int first, int last)
+{
+    for (int i = first; i <= last; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        put(r, key, "value");
+    }
+}
+
+static void test_a_walk_finds_what_was_counted_otherwise(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    replica_new(&a, 21);
+    replica_new(&b, 22);
+    assert_false(walk_to_end(&a, 100)); /* of nothing */
+    keys_put(&a, 0, 30);
+    assert_false(walk_to_end(&a, 100)); /* nothing is in the index yet */
+    replica_rest(&a);
+    for (uint32_t bytes = 1; bytes < 5000; bytes = bytes * 2 + 1)
+        assert_false(walk_to_end(&a, bytes));
+    /* One is missing, */
+    struct blob *kept = index_record(&a, "k7");
+    index_lose(&a, "k7");
+    assert_true(walk_to_end(&a, 100));
+    assert_true(walk_to_end(&a, 1u << 20));
+    assert_int_equal(engine_metrics(a.e)->miscounts_count, 2);
+    assert_false(engine_filling(a.e, PARTITION)); /* the node says so */
+    index_place(&a, "k7", kept);
+    assert_false(walk_to_end(&a, 100));
+    /* or one too many, */
+    put(&b, "foreign", "value");
+    replica_rest(&b);
+    index_place(&a, "foreign", index_record(&b, "foreign"));
+    assert_true(walk_to_end(&a, 100));
+    index_lose(&a, "foreign");
+    assert_false(walk_to_end(&a, 100));
+    /* or as many, but one of them of an earlier moment. */
+    kept = index_record(&a, "k7");
+    put(&a, "k7", "newer");
+    replica_rest(&a);
+    assert_false(walk_to_end(&a, 100));
+    index_place(&a, "k7", kept);
+    assert_true(walk_to_end(&a, 100));
+    assert_int_equal(engine_metrics(a.e)->bad_records_count, 0); /* each of them reads well */
+    replica_free(&a);
+    replica_free(&b);
+}
+
+/* Where a key is written that was gone, the counts do not come right by that. */
+static void test_what_was_missing_is_missed_when_it_is_written_again(void **state)
+{
+    (void)state;
+    struct replica a;
+    replica_new(&a, 23);
+    keys_put(&a, 0, 10);
+    replica_rest(&a);
+    index_lose(&a, "k3");
+    put(&a, "k3", "anew");
+    assert_true(walk_to_end(&a, 100));
+    replica_free(&a);
+}
+
+static void confirm_all(struct replica *r)
+{
+    struct buf own, list;
+    buf_init(&own, 1u << 16);
+    buf_init(&list, 1u << 16);
+    clock_encode(partition(r).clock, &own);
+    buf_bytes(&list, buf_slice(&own));
+    call_code(r, (struct store_request){.kind = STORE_CONFIRM, .clock = buf_slice(&list)});
+    buf_close(&own);
+    buf_close(&list);
+}
+
+/* Puts, deletes, reaping and checkpoints between any two runs of a walk: no false alarm, and what
+ * is gone is found all the same. */
+static void test_writes_in_the_course_of_a_walk_count_on_both_sides(void **state)
+{
+    (void)state;
+    uint64_t reaped = 0, runs = 0;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        struct replica a;
+        struct prng random;
+        struct store_result result;
+        prng_init(&random, seed);
+        replica_new(&a, 100 + seed);
+        keys_put(&a, 0, 30);
+        put(&a, "at rest", "value");
+        replica_rest(&a);
+        for (int walk = 0; walk < 12; walk++) {
+            bool gone = walk == 11;
+            if (gone)
+                index_lose(&a, "at rest");
+            do {
+                for (uint64_t left = prng_below(&random, 6); left > 0; left--) {
+                    char key[16];
+                    snprintf(key, sizeof(key), "k%d", (int)prng_below(&random, 60));
+                    if (prng_below(&random, 3) > 0)
+                        put(&a, key, prng_below(&random, 2) ? "short" : "a longer value of a key");
+                    else
+                        call_ok(&a, (struct store_request){.kind = STORE_PUT,
+                                                           .key = slice_text(key),
+                                                           .tombstone = true,
+                                                           .plain = true});
+                }
+                if (prng_below(&random, 4) == 0)
+                    confirm_all(&a);
+                result = call(&a, (struct store_request){
+                                      .kind = STORE_SCRUB,
+                                      .bytes_max = 1 + (uint32_t)prng_below(&random, 600)});
+                assert_int_equal(result.result, 0);
+                runs++;
+            } while (result.more);
+            assert_int_equal(result.miscounted, gone);
+        }
+        reaped += engine_metrics(a.e)->reaped_count;
+        assert_true(engine_metrics(a.e)->checkpoints_count > 0);
+        replica_free(&a);
+    }
+    assert_true(reaped > 100 && runs > 3000);
+}
+
+static void test_a_walk_that_meets_a_bad_record_compares_nothing(void **state)
+{
+    (void)state;
+    struct replica a;
+    replica_new(&a, 24);
+    keys_put(&a, 0, 10);
+    replica_rest(&a);
+    rot(&a, "k3");
+    index_lose(&a, "k4");
+    struct store_result result = {.more = true};
+    int unknown = 0;
+    while (result.more) {
+        result = call(&a, (struct store_request){.kind = STORE_SCRUB, .bytes_max = 100});
+        unknown += result.unknown;
+        assert_false(result.miscounted);
+    }
+    assert_int_equal(unknown, 1);
+    replica_free(&a);
+}
+
+static void test_a_filling_counts_anew_and_ends_a_walk(void **state)
+{
+    (void)state;
+    struct replica a;
+    replica_new(&a, 25);
+    keys_put(&a, 0, 30);
+    replica_rest(&a);
+    struct store_request run = {.kind = STORE_SCRUB, .bytes_max = 300};
+    assert_true(call(&a, run).more);
+    index_lose(&a, "k7");
+    call_ok(&a, (struct store_request){.kind = STORE_FILL, .fill = FILL_ROT});
+    assert_false(walk_to_end(&a, 100)); /* it fills: what it counts is of no account */
+    assert_true(call(&a, run).more);
+    fill_end(&a);
+    assert_false(walk_to_end(&a, 100));
+    assert_int_equal(engine_metrics(a.e)->miscounts_count, 0);
+    /* In the middle of one partition another one is asked for. */
+    assert_true(call(&a, run).more);
+    struct store_result result;
+    struct store_request other = {.kind = STORE_SCRUB, .partition = PARTITION + 1};
+    engine_submit(a.e, &other, 1);
+    assert_true(engine_result(a.e, &result));
+    assert_false(result.more || result.miscounted);
+    assert_false(walk_to_end(&a, 100));
+    other.partition = PARTITIONS_MAX;
+    engine_submit(a.e, &other, 1);
+    assert_true(engine_result(a.e, &result));
+    assert_int_equal(result.result, GT_ELIMIT);
+    replica_free(&a);
+}
+
+static void test_an_index_that_cannot_be_read_ends_a_walk(void **state)
+{
+    (void)state;
+    struct replica a;
+    replica_new(&a, 26);
+    keys_put(&a, 0, 30);
+    replica_rest(&a);
+    struct store_request run = {.kind = STORE_SCRUB, .bytes_max = 300};
+    assert_true(call(&a, run).more);
+    memindex_fail(a.index, MEMINDEX_SCAN, 1, GT_EIO, false);
+    assert_int_equal(call_code(&a, run), GT_EIO);
+    assert_false(walk_to_end(&a, 300));
+    replica_free(&a);
+}
+
 /* ---- these are all --------------------------------------------------------------------------- */
 
 static void test_what_the_sender_has_seen_go_goes(void **state)
@@ -578,6 +813,12 @@ int main(void)
         cmocka_unit_test(test_a_bad_record_is_mended_and_its_dots_are_not_believed),
         cmocka_unit_test(test_a_bad_record_that_no_source_has_goes),
         cmocka_unit_test(test_no_dot_is_minted_twice_when_the_clock_was_given_up),
+        cmocka_unit_test(test_a_walk_finds_what_was_counted_otherwise),
+        cmocka_unit_test(test_what_was_missing_is_missed_when_it_is_written_again),
+        cmocka_unit_test(test_writes_in_the_course_of_a_walk_count_on_both_sides),
+        cmocka_unit_test(test_a_walk_that_meets_a_bad_record_compares_nothing),
+        cmocka_unit_test(test_a_filling_counts_anew_and_ends_a_walk),
+        cmocka_unit_test(test_an_index_that_cannot_be_read_ends_a_walk),
         cmocka_unit_test(test_what_the_sender_has_seen_go_goes),
         cmocka_unit_test(test_a_run_that_goes_on_says_nothing_of_what_lies_behind_it),
         cmocka_unit_test(test_bytes_of_filling_are_read_or_refused),

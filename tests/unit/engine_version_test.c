@@ -1009,6 +1009,40 @@ static void a_twin_that_nobody_saw_is_superseded_by_name(void **unused)
     history_close(&returned);
 }
 
+/* Two operations were tried again through two coordinators, which took them in opposite order: each
+ * is named where the other is live. The later one stays, whoever meets whom. */
+static void of_two_in_opposite_order_the_later_stays(void **unused)
+{
+    (void)unused;
+    struct state a = {0}, b = {0}, next = {0}, out = {0}, other = {0};
+    struct sibling one = write_of(A, 1, "one"), two = write_of(A, 2, "two");
+    memset(one.op, 7, OP_ID_BYTES);
+    memset(two.op, 8, OP_ID_BYTES);
+    one.flags |= SIBLING_RETRIED;
+    two.flags |= SIBLING_RETRIED;
+    one.stamp = 10;
+    two.stamp = 20;
+    put(&(struct state){0}, NULL, true, one, &next, NULL);
+    put(&next, NULL, true, two, &a, NULL);
+    one.dot.actor = two.dot.actor = B;
+    one.dot.seq = 2;
+    two.dot.seq = 1;
+    two.stamp = 12;
+    one.stamp = 14;
+    put(&(struct state){0}, NULL, true, two, &next, NULL);
+    put(&next, NULL, true, one, &b, NULL);
+    assert_int_equal(version_merge(&a, NULL, &b, NULL, &out), 0);
+    assert_int_equal(version_merge(&b, NULL, &a, NULL, &other), 0);
+    assert_true(state_equal(&out, &other));
+    assert_int_equal(out.sibling_count, 1);
+    assert_true(dot_compare(out.siblings[0].dot, (struct dot){A, 2}) == 0);
+    state_close(&a);
+    state_close(&b);
+    state_close(&next);
+    state_close(&out);
+    state_close(&other);
+}
+
 /* Two attempts were stored again, each above what outranked it. A later delete has seen the one: it
  * takes the other away too. What stands above the delete stays. */
 static void of_two_stored_again_the_later_delete_takes_both(void **unused)
@@ -1052,7 +1086,29 @@ static void of_two_stored_again_the_later_delete_takes_both(void **unused)
     history_close(&returned);
 }
 
-/* Joined in any order and grouping: the newest, however far apart their stamps are. */
+/* One put has seen more operations than are named: the newest are kept, whatever their ids. */
+static void the_newest_names_stay(void **unused)
+{
+    (void)unused;
+    struct history h = {0}, newest = {0};
+    for (uint8_t i = 1; i <= HISTORY_OPERATIONS_MAX; i++)
+        assert_int_equal(history_name(&h, (uint8_t[OP_ID_BYTES]){200, i}, i, 1000), 0);
+    assert_int_equal(history_name(&newest, (uint8_t[OP_ID_BYTES]){100}, 500, 1000), 0);
+    assert_int_equal(history_join(&h, &newest), 0);
+    assert_true(history_names(&h, (uint8_t[OP_ID_BYTES]){100}));
+    assert_false(history_names(&h, (uint8_t[OP_ID_BYTES]){200, 1}));
+    assert_int_equal(h.operation_count, HISTORY_OPERATIONS_MAX);
+    history_close(&h);
+    history_close(&newest);
+}
+
+static void join(struct history *to, const struct history *from)
+{
+    assert_int_equal(history_join(to, from), 0);
+}
+
+/* Joined in any order and grouping: the newest, however far apart their stamps are. What superseded
+ * one that was left out on one way and not on the other they learn when they meet. */
 static void names_are_bounded_whatever_the_order(void **unused)
 {
     (void)unused;
@@ -1064,15 +1120,22 @@ static void names_are_bounded_whatever_the_order(void **unused)
         for (int i = 0; i < 3; i++)
             for (uint64_t n = prng_below(&p, 60); n > 0; n--) {
                 uint8_t op[OP_ID_BYTES] = {(uint8_t)prng_below(&p, 90), 1};
-                assert_int_equal(history_name(&h[i], op, prng_below(&p, span)), 0);
+                uint64_t stamp = prng_below(&p, span);
+                assert_int_equal(history_name(&h[i], op, stamp, prng_below(&p, span)), 0);
             }
         assert_int_equal(history_copy(&left, &h[0]), 0);
-        assert_int_equal(history_join(&left, &h[1]), 0);
-        assert_int_equal(history_join(&left, &h[2]), 0);
+        join(&left, &h[1]);
+        join(&left, &h[2]);
         assert_int_equal(history_copy(&right, &h[2]), 0);
-        assert_int_equal(history_join(&right, &h[1]), 0);
-        assert_int_equal(history_join(&right, &h[0]), 0);
-        assert_int_equal(history_join(&right, &left), 0);
+        join(&right, &h[1]);
+        join(&right, &h[0]);
+        assert_int_equal(left.operation_count, right.operation_count);
+        for (uint32_t i = 0; i < left.operation_count; i++) {
+            assert_memory_equal(left.operations[i].op, right.operations[i].op, OP_ID_BYTES);
+            assert_int_equal(left.operations[i].stamp, right.operations[i].stamp);
+        }
+        join(&right, &left);
+        join(&left, &right);
         assert_true(
             state_equal(&(struct state){.history = left}, &(struct state){.history = right}));
         assert_true(left.operation_count <= HISTORY_OPERATIONS_MAX);
@@ -1096,7 +1159,7 @@ static bool is_named(const struct history *h, const struct sibling *s)
 {
     for (uint32_t i = 0; i < h->operation_count; i++)
         if (memcmp(h->operations[i].op, s->op, OP_ID_BYTES) == 0)
-            return !(s->flags & SIBLING_AGAIN) || s->stamp < h->operations[i].stamp;
+            return s->stamp < h->operations[i].superseded;
     return false;
 }
 
@@ -1800,7 +1863,9 @@ int main(void)
         cmocka_unit_test(a_delete_is_a_sibling_like_any_other),
         cmocka_unit_test(one_operation_minted_twice_counts_as_one),
         cmocka_unit_test(a_twin_that_nobody_saw_is_superseded_by_name),
+        cmocka_unit_test(of_two_in_opposite_order_the_later_stays),
         cmocka_unit_test(of_two_stored_again_the_later_delete_takes_both),
+        cmocka_unit_test(the_newest_names_stay),
         cmocka_unit_test(names_are_bounded_whatever_the_order),
         cmocka_unit_test(twins_converge_whatever_meets_first),
         cmocka_unit_test(writes_without_an_operation_id_are_each_their_own),

@@ -536,6 +536,97 @@ static void the_close_mark_proves_what_was_lost_before_it(void **state)
     story_end(s);
 }
 
+/* Three batches of an engine that was idle then. */
+static struct story *story_that_is_sealed(void)
+{
+    struct story *s = story_of_three_batches();
+    assert_int_equal(try_batch(s, WAL_SEAL, 0, 0), 0);
+    return s;
+}
+#define SEAL (4 * WAL_BLOCK)
+
+static void a_seal_proves_the_batch_before_it(void **state)
+{
+    (void)state;
+    struct story *s = story_that_is_sealed();
+    for (size_t i = 0; i < WAL_BATCH_HEADER + body_bytes(1, 20); i++) {
+        memdisk_flip(s->disk, FIRST, BATCH_3 + i, 0x01);
+        story_recover(s, 1, 0);
+        assert_got(s, 1, 5);
+        assert_true(s->report.middle);
+        assert_false(s->report.tail);
+        assert_int_equal(s->report.lost_first_lsn, 6);
+        assert_int_equal(s->report.lost_last_lsn, 6);
+        assert_int_equal(s->report.last_lsn, 6); /* it is not given out again */
+        memdisk_flip(s->disk, FIRST, BATCH_3 + i, 0x01);
+    }
+    story_recover(s, 1, 0);
+    assert_got(s, 1, 6);
+    assert_sound(s);
+    assert_false(s->report.clean);
+    story_end(s);
+}
+
+static void the_log_goes_on_behind_a_seal(void **state)
+{
+    (void)state;
+    struct story *s = story_that_is_sealed();
+    story_batch(s, 2, 30);
+    assert_int_equal(try_batch(s, WAL_SEAL, 0, 0), 0);
+    story_segment(s, 0);
+    assert_int_equal(try_batch(s, WAL_SEAL, 0, 0), 0); /* one alone in its segment */
+    story_restart(s, 1, 0);
+    assert_got(s, 1, 8);
+    assert_sound(s);
+    assert_int_equal(s->report.last_lsn, 8);
+    story_segment(s, 0);
+    story_batch(s, 1, 30);
+    story_restart(s, 1, 0);
+    assert_got(s, 1, 9);
+    assert_sound(s);
+    story_end(s);
+}
+
+/* Nothing that was acknowledged is behind the batch before it. But that a bad one is a seal, and
+ * not a batch of records, nobody can say. */
+static void a_bad_seal_is_a_tail(void **state)
+{
+    (void)state;
+    struct story *s = story_that_is_sealed();
+    for (size_t i = 0; i < WAL_BATCH_HEADER; i++) {
+        memdisk_flip(s->disk, FIRST, SEAL + i, 0x40);
+        story_recover(s, 1, 0);
+        assert_got(s, 1, 6);
+        assert_true(s->report.tail);
+        assert_false(s->report.middle);
+        assert_int_equal(s->report.tail_offset, SEAL);
+        memdisk_flip(s->disk, FIRST, SEAL + i, 0x40);
+    }
+    story_end(s);
+}
+
+static void a_bad_seal_before_a_valid_batch_is_no_loss(void **state)
+{
+    (void)state;
+    struct story *s = story_that_is_sealed();
+    story_batch(s, 1, 10);
+    for (size_t i = 0; i < WAL_BATCH_HEADER; i++) {
+        memdisk_flip(s->disk, FIRST, SEAL + i, 0x40);
+        story_recover(s, 1, 0);
+        assert_got(s, 1, 7);
+        assert_sound(s);
+        memdisk_flip(s->disk, FIRST, SEAL + i, 0x40);
+    }
+    /* But the batch before it is not proved by that. */
+    memdisk_flip(s->disk, FIRST, BATCH_3 + 70, 0x40);
+    memdisk_flip(s->disk, FIRST, SEAL + 20, 0x40);
+    story_recover(s, 1, 0);
+    assert_true(s->report.middle);
+    assert_int_equal(s->report.lost_first_lsn, 6);
+    assert_int_equal(s->report.lost_last_lsn, 6);
+    story_end(s);
+}
+
 static void a_loss_among_applied_records_is_none(void **state)
 {
     (void)state;
@@ -838,7 +929,7 @@ static int chronicle_batch(struct chronicle *c)
     uint64_t place = wal_batch_bytes(body_bytes(records, bytes));
     int error = s->offset + place > s->segment.bytes ? chronicle_segment(c) : 0;
     if (error == 0)
-        error = try_batch(s, 0, records, bytes);
+        error = try_batch(s, records > 0 ? 0 : WAL_SEAL, records, bytes);
     if (error == 0) {
         c->synced_lsn = s->next_lsn - 1;
         c->segment_last_lsn[s->segment.number] = c->synced_lsn;
@@ -923,6 +1014,10 @@ int main(void)
         cmocka_unit_test(damage_is_seen_across_segments),
         cmocka_unit_test(a_lost_first_batch_is_damage_in_the_middle),
         cmocka_unit_test(the_close_mark_proves_what_was_lost_before_it),
+        cmocka_unit_test(a_seal_proves_the_batch_before_it),
+        cmocka_unit_test(the_log_goes_on_behind_a_seal),
+        cmocka_unit_test(a_bad_seal_is_a_tail),
+        cmocka_unit_test(a_bad_seal_before_a_valid_batch_is_no_loss),
         cmocka_unit_test(a_loss_among_applied_records_is_none),
         cmocka_unit_test(a_tail_that_was_cut_is_no_damage_when_the_log_goes_on),
         cmocka_unit_test(a_missing_segment_is_damage),

@@ -170,7 +170,15 @@ static void server_stop(struct server *s)
 
 /* ---- the client loop ------------------------------------------------------------------------- */
 
-enum plan { PLAN_PINGS, PLAN_RESTART, PLAN_LARGE, PLAN_NOBODY, PLAN_DISCONNECT, PLAN_STORE, PLAN_REFUSED };
+enum plan {
+    PLAN_PINGS,
+    PLAN_RESTART,
+    PLAN_LARGE,
+    PLAN_NOBODY,
+    PLAN_DISCONNECT,
+    PLAN_STORE,
+    PLAN_REFUSED
+};
 
 #define PINGS       5000u
 #define LARGE_BYTES (12u << 20)

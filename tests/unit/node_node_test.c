@@ -12,7 +12,9 @@
 #include <cmocka.h>
 
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/base/prng.h"
+#include "engine/values.h"
 #include "net/frame.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
@@ -82,6 +84,9 @@ struct world {
     uint32_t head, tail;
     bool cut[HOSTS][HOSTS]; /* packets from a to b vanish */
     bool mute;              /* nobody is asked for its clock: no pull repairs what a read shall */
+    enum msg_type held;     /* messages of that type are kept back, 0 = of none */
+    struct packet kept[16];
+    uint32_t kept_count;
     bool doubles; /* the reply to a PULL comes once more when the second one after it is asked */
     struct blob *doubled[2];
     struct msg_decoder *decoder;
@@ -359,6 +364,9 @@ static void packet_deliver(struct world *w)
             answer_take(w, &m, p.body);
         } else if (w->mute && m.type == MSG_CLOCKS) {
             /* lost */
+        } else if (w->held && m.type == w->held) {
+            assert_true(w->kept_count < 16);
+            w->kept[w->kept_count++] = (struct packet){p.conn, p.back, blob_ref(p.body)};
         } else if (to == TEST) {
             assert_true(w->manager_count < 256);
             w->to_manager[w->manager_count++] = blob_ref(p.body);
@@ -954,6 +962,28 @@ static void test_silent_replicas_leave_a_put_in_doubt_before_its_deadline(void *
     world_free(w);
 }
 
+/* Its sender was told that nothing was applied. A copy of the message that comes when the put would
+ * be possible changes nothing; the same operation, asked for anew, does. */
+static void test_a_copy_of_a_put_that_was_refused_is_passed_over(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    host_kill(w, 1);
+    host_kill(w, 2);
+    struct msg m = put_of(w, "k", "v");
+    assert_int_equal(call(w, 0, m)->outcome, OUTCOME_NOT_APPLIED);
+    host_restart(w, 1);
+    host_restart(w, 2);
+    pass(w, 3000000);
+    ask(w, 0, m);
+    pass(w, 3000000);
+    assert_int_equal(get(w, 0, "k")->error, GT_ENOTFOUND);
+    m.id = ++w->next_id;
+    assert_int_equal(call(w, 0, m)->error, 0);
+    assert_value(get(w, 0, "k"), "v");
+    world_free(w);
+}
+
 /* Given up by its sender and overtaken by a newer put, an attempt that arrives late is void. */
 static void test_a_put_that_arrives_too_late_is_not_applied(void **state)
 {
@@ -1282,6 +1312,52 @@ static void test_a_returning_owner_is_not_flooded(void **state)
     w->hosts[2].log_held = false;
     pass(w, 8000000);
     assert_int_equal(node_metrics(w->hosts[2].n)->pulled_states_count, 200);
+    world_free(w);
+}
+
+static struct node_report report_of(struct world *w, int host)
+{
+    struct msg m = {.type = MSG_STATUS, .id = ++w->next_id}, reply;
+    const struct answer *a = call(w, host, m);
+    assert_int_equal(msg_decode(w->decoder, slice_blob(a->body), &reply), 0);
+    return reply.status_reply.status->nodes[host].report;
+}
+
+static void test_an_owner_that_catches_up_says_how_long_it_will_take(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 64});
+    world_start(w);
+    pass(w, 3000000);
+    host_kill(w, 2);
+    for (int i = 0; i < 200; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(put(w, i % 2, key, "v")->error, 0);
+    }
+    w->hosts[2].log_held = true;
+    host_restart(w, 2);
+    pass(w, 2500000);
+    struct node_report r = report_of(w, 2);
+    assert_true(r.lag_known);
+    assert_int_equal(r.lag_writes, 200);
+    assert_int_equal(r.lag_eta_s, 0); /* nothing has come yet, so nothing tells when it will */
+    uint64_t before = 200;
+    for (int batch = 0; batch < 3; batch++) {
+        w->hosts[2].log_held = false;
+        engine_turn(w, 2);
+        w->hosts[2].log_held = true;
+        pass(w, 4000000);
+        r = report_of(w, 2);
+        assert_in_range(r.lag_writes, 1, before - 1);
+        assert_in_range(r.lag_eta_s, 1, 600);
+        before = r.lag_writes;
+    }
+    w->hosts[2].log_held = false;
+    pass(w, 8000000);
+    r = report_of(w, 2);
+    assert_int_equal(r.lag_writes, 0);
+    assert_int_equal(r.lag_eta_s, 0);
     world_free(w);
 }
 
@@ -3060,6 +3136,33 @@ static void test_a_guest_keeps_a_large_state_in_pieces(void **state)
     world_free(w);
 }
 
+/* Host 2 had the tombstone and may have lost it with an earlier life: what that told does not count
+ * once the map shows another one, before anybody is linked with it. */
+static void test_what_an_earlier_life_told_confirms_nothing(void **state)
+{
+    (void)state;
+    for (int reborn = 0; reborn < 2; reborn++) {
+        struct world *w = cluster(3, 3, 2, 2);
+        put(w, 0, "k", "v");
+        pass(w, 3000000);
+        cut(w, 0, 1);
+        cut(w, 2, 1);
+        assert_int_equal(put(w, 0, "k", NULL)->error, 0);
+        pass(w, 6000000);
+        assert_int_equal(records_of(w, 0, "k"), 1);
+        w->cut[0][1] = w->cut[1][0] = false;
+        cut(w, 0, 2);
+        struct ring *r = ring_copy(w->ring, w->ring->member_count);
+        r->epoch.counter++;
+        r->members[2].incarnation += reborn ? 1u << 24 : 0;
+        map_give_to(w, 0, r);
+        pass(w, 12000000);
+        assert_int_equal(records_of(w, 0, "k"), reborn ? 1 : 0);
+        ring_unref(r);
+        world_free(w);
+    }
+}
+
 /* Whom it was for does not own the key any more: those get it who do. */
 static void test_a_parcel_for_a_former_owner_goes_to_the_present_ones(void **state)
 {
@@ -3805,6 +3908,120 @@ static void test_a_scan_below_quorum_fails_and_of_no_partition_too(void **state)
     world_free(w);
 }
 
+/* What was kept back arrives. */
+static void held_arrive(struct world *w)
+{
+    w->held = 0;
+    for (uint32_t i = 0; i < w->kept_count; i++)
+        w->packets[w->tail++ % PACKETS_MAX] = w->kept[i];
+    w->kept_count = 0;
+    run(w);
+}
+
+/* What a host has of a partition, as if all owners had told it just now. */
+static void reap_now(struct world *w, int host, const char *key)
+{
+    uint32_t p = ring_partition(w->ring, slice_text(key));
+    struct buf list, one;
+    buf_init(&list, 1u << 16);
+    buf_init(&one, 1u << 16);
+    for (int i = 0; i < 3; i++) {
+        struct engine_partition part;
+        if (i == host)
+            continue;
+        engine_partition(w->hosts[i].e, p, &part);
+        buf_clear(&one);
+        clock_encode(part.clock, &one);
+        buf_bytes(&list, buf_slice(&one));
+    }
+    struct store_request r = {.kind = STORE_CONFIRM, .partition = p, .clock = buf_slice(&list)};
+    engine_submit(w->hosts[host].e, &r, w->now_us);
+    run(w);
+    buf_close(&list);
+    buf_close(&one);
+}
+
+/* Whether the scan of the key's partition shows a value of it, in the answer that is the newest. */
+static bool scan_shows(struct world *w, const struct answer *a, const char *key)
+{
+    struct msg reply;
+    struct state st;
+    bool shown = false;
+    assert_int_equal(a->type, MSG_SCAN_REPLY);
+    assert_int_equal(a->error, 0);
+    assert_int_equal(msg_decode(w->decoder, slice_blob(a->body), &reply), 0);
+    struct reader r = reader_of(reply.scan_reply.entries);
+    state_init(&st);
+    while (reader_left(&r) > 0) {
+        struct slice at = read_bytes(&r), record = read_bytes(&r);
+        if (!slice_equal(at, slice_text(key)))
+            continue;
+        state_clear(&st);
+        uint32_t p = ring_partition(w->ring, at);
+        assert_int_equal(record_decode(record, p, at, &st), 0);
+        const struct sibling *s = state_winner(&st);
+        shown = s && !(s->flags & SIBLING_TOMBSTONE);
+    }
+    state_close(&st);
+    return shown;
+}
+
+static struct msg scan_of(struct world *w, const char *key)
+{
+    struct msg m = {.type = MSG_SCAN, .id = ++w->next_id};
+    m.scan.partition = ring_partition(w->ring, slice_text(key));
+    m.scan.from_start = true;
+    return m;
+}
+
+/* One owner is asked before the delete comes to it, the other when it has reaped the tombstone. */
+static void test_a_scan_shows_nothing_that_was_reaped_while_it_asked(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    put(w, 0, "l", "v");
+    pass(w, 3000000);
+    assert_true(scan_shows(w, call(w, 0, scan_of(w, "k")), "k"));
+    w->held = MSG_RANGE;
+    struct msg m = scan_of(w, "k");
+    send_to(w, w->hosts[0].client, &m);
+    run(w);
+    assert_true(w->kept_count > 0);
+    assert_int_equal(put(w, 2, "k", NULL)->error, 0);
+    reap_now(w, 1, "k");
+    reap_now(w, 2, "k");
+    assert_int_equal(records_of(w, 0, "k"), 1);
+    assert_int_equal(records_of(w, 1, "k") + records_of(w, 2, "k"), 0);
+    held_arrive(w);
+    assert_false(scan_shows(w, answer_of(w, m.id), "k"));
+    assert_true(scan_shows(w, call(w, 0, scan_of(w, "l")), "l"));
+    world_free(w);
+}
+
+/* Where the others have the value still it counts, however often they are asked: one has lost it,
+ * and its clock says nothing of that. */
+static void test_a_scan_shows_what_one_owner_has_lost(void **state)
+{
+    (void)state;
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct world *w = cluster(3, 3, 2, 2);
+    struct slice key = slice_text("k");
+    uint32_t p = ring_partition(w->ring, key);
+    put(w, 0, "k", "v");
+    pass(w, 3000000);
+    for (int i = 1; i < 3; i++) {
+        host_kill(w, i);
+        host_restart(w, i); /* what was replayed goes into the index */
+    }
+    pass(w, 600000);
+    for (int i = 1; i < 3; i++)
+        assert_true(
+            memindex_lose_key(w->hosts[i].index, index_data_key(at, p, hash_bytes(key), key)));
+    assert_true(scan_shows(w, call(w, 0, scan_of(w, "k")), "k"));
+    world_free(w);
+}
+
 /* ---- faces ----------------------------------------------------------------------------------- */
 
 /* Decodes an answer anew; what it says borrows from it until the next message. */
@@ -3961,6 +4178,7 @@ int main(void)
         cmocka_unit_test(test_a_blocking_read_of_few_owners_settles_among_more),
         cmocka_unit_test(test_repairs_keep_to_their_rate),
         cmocka_unit_test(test_a_put_that_arrives_too_late_is_not_applied),
+        cmocka_unit_test(test_a_copy_of_a_put_that_was_refused_is_passed_over),
         cmocka_unit_test(test_a_late_put_is_known_where_stamps_stand_still),
         cmocka_unit_test(test_a_put_that_is_passed_on_keeps_its_time),
         cmocka_unit_test(test_a_plain_put_that_is_outranked_is_stored_again_above),
@@ -3977,9 +4195,11 @@ int main(void)
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
         cmocka_unit_test(test_an_owner_that_was_away_pulls_what_it_missed),
         cmocka_unit_test(test_a_returning_owner_is_not_flooded),
+        cmocka_unit_test(test_an_owner_that_catches_up_says_how_long_it_will_take),
         cmocka_unit_test(test_a_tombstone_that_all_owners_have_is_reaped),
         cmocka_unit_test(test_no_tombstone_goes_while_an_owner_lacks_it),
         cmocka_unit_test(test_an_only_owner_reaps_by_itself),
+        cmocka_unit_test(test_what_an_earlier_life_told_confirms_nothing),
         cmocka_unit_test(test_lives_that_are_over_leave_the_clocks),
         cmocka_unit_test(test_lives_leave_the_clock_of_the_one_owner),
         cmocka_unit_test(test_a_member_that_is_away_delays_closing),
@@ -4051,6 +4271,8 @@ int main(void)
         cmocka_unit_test(test_a_stored_map_serves_without_a_manager),
         cmocka_unit_test(test_an_export_equals_the_model_though_replicas_differ),
         cmocka_unit_test(test_a_scan_below_quorum_fails_and_of_no_partition_too),
+        cmocka_unit_test(test_a_scan_shows_nothing_that_was_reaped_while_it_asked),
+        cmocka_unit_test(test_a_scan_shows_what_one_owner_has_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -240,6 +240,31 @@ static void test_durability_a_delete_ends_a_chain(void **state)
     sound();
 }
 
+/* The context of a read has what its session had been told before, shown or not: who writes with it
+ * may supersede that. */
+static void test_durability_a_session_supersedes_what_it_was_told(void **state)
+{
+    (void)state;
+    uint64_t a = put(10), told = read_all(12, OPS(a), OPS());
+    uint64_t b = over(OP_PUT, 15, OPS());
+    uint64_t from = read_all(20, OPS(b), OPS(a));
+    op(from)->strict = false; /* it need not have met an owner that has a */
+    op(from)->degraded = true;
+    uint64_t c = over(OP_PUT, 30, OPS(a, b));
+    op(c)->basis = from;
+    final(OPS(c), OPS(a, b));
+    sound();
+    op(told)->session = 5;
+    verdict("durability", "is lost", false);
+    op(told)->session = 2;
+    op(told)->end_us = 22; /* after the other was answered */
+    verdict("durability", "is lost", false);
+    op(told)->end_us = 13;
+    history_clear(&op(c)->context); /* of b alone */
+    see(&op(c)->context, OPS(b));
+    verdict("durability", "is lost", false);
+}
+
 static void test_durability_weak_writes_are_owed_nothing(void **state)
 {
     (void)state;
@@ -756,6 +781,35 @@ static void test_settled_reads_are_found_again(void **state)
     only("settled_reads", "which one of all owners held");
     op(first)->strict = false;
     sound();
+}
+
+/* What the session of a read had been told before is in its context whether the state names it or
+ * not; what the read showed is the state's. */
+static void test_settled_reads_what_the_session_knew_is_not_the_states(void **state)
+{
+    (void)state;
+    other_key_is_written();
+    uint64_t x = put(5), a = put(10);
+    uint64_t told = read_all(15, OPS(), OPS(x)), first = read_all(20, OPS(a), OPS(x));
+    uint64_t second = read_all(30, OPS(a), OPS());
+    op(second)->session = 4;
+    final(OPS(a), OPS());
+    op(first)->blocking = true;
+    doubt(x);
+    doubt(a);
+    sound();
+    op(told)->session = 5;
+    only("settled_reads", "does not include read 6");
+    op(told)->session = 2;
+    op(told)->end_us = 22; /* not told when the other was answered */
+    only("settled_reads", "does not include read 6");
+    op(told)->end_us = 16;
+    op(told)->unsettled = true; /* the session does not rely on it */
+    assert_int_equal(history_add(&op(told)->returned, dot_of(a)), 0);
+    sound();
+    history_clear(&op(second)->returned);
+    op(second)->shown_count = op(second)->shown_total = 0;
+    only("settled_reads", "read 7 of key 0 (session 4, 30..31 us, done) does not include read 6");
 }
 
 /* A delete may have taken what a read showed, and been reaped: of one owner only one that was not
@@ -1384,6 +1438,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_durability_shown_or_superseded_is_kept, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_durability_a_delete_ends_a_chain, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_durability_a_session_supersedes_what_it_was_told,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_durability_weak_writes_are_owed_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_durability_what_guests_kept_is_not_lost, set_up,
@@ -1442,6 +1498,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_sessions_of_a_key_that_was_reaped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_settled_reads_are_found_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settled_reads_what_the_session_knew_is_not_the_states,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_settled_reads_of_a_key_that_was_reaped, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_quorums_a_read_includes_what_was_acked, set_up,
