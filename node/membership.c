@@ -309,6 +309,7 @@ void renewal_begin(struct node *n, struct gt_effects *fx)
     r->wanted = false;
     if (!lives_know(&n->identity.lives, r->above)) {
         r->drawing = true;
+        n->life_told = r->above > n->life_told ? r->above : n->life_told;
         effects_add(fx, GT_IDENTITY)->identity.above = r->above;
     } else {
         n->rehello = true;

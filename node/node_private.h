@@ -107,7 +107,7 @@ struct watch {
     uint64_t rot_us, rot_again_us; /* the pause before another bad record counts, and its end */
     bool unheard; /* it may have lost what a parcel still holds: it confirms no deletion (keepers.c)
                    */
-    bool closable;                 /* its clock holds lives that are over (closing.c) */
+    bool closable;           /* its clock holds lives that are over (closing.c) */
     bool closing;            /* they are being closed: every other owner is pulled from first */
     uint32_t closing_number; /* of this closing, or the last one */
     bool unsure;             /* something was written since the last confirmation */
@@ -380,7 +380,9 @@ struct node {
     bool registered; /* a manager has accepted us, in this life */
     bool rehello;    /* the identity changed: say hello again */
     struct renewal renewal;
-    bool joining; /* the cluster id was asked to be stored */
+    uint64_t
+        life_told; /* the highest life of ours that we were told of, in this process; 0: none */
+    bool joining;  /* the cluster id was asked to be stored */
     bool cluster_wanted;
     uint8_t cluster_id[CLUSTER_ID_BYTES]; /* to be joined, with cluster_wanted */
     bool label_known;                     /* our label is stored, or its storing is wanted */
