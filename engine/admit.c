@@ -329,7 +329,8 @@ static bool history_unminted(const struct engine *e, const struct partition *p,
     for (uint32_t i = 0; i < h->exact_count; i++)
         if (engine_dot_unminted(e, p, h->exact[i]))
             return true;
-    return false;
+    /* Our present life is not over. */
+    return history_closed(h, e->identity.node_id) >= e->identity.incarnation;
 }
 
 static int key_check(const struct store_request *r)
@@ -506,6 +507,8 @@ static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
     bool plain = r->plain && r->first_stamp == 0;
     error = version_put(&e->local, &e->context, plain, sibling, &e->merged, e->dots, &replaced,
                         &e->returned);
+    if (!error)
+        error = version_close_lives(&e->merged, &w->partition->clock);
     if (error)
         return error;
     if (e->merged.sibling_count > SIBLINGS_MAX ||
@@ -733,10 +736,11 @@ static int merge_operations(struct engine *e, struct write *w)
 }
 
 /*
- * A message that would finish the dot of a life that is closed here, and the dot never came before:
- * it cannot any more, and nobody must count us for it (RULES 8b). Only a parcel counts for nothing:
- * a life is closed when no member keeps any of the partition, so what one brings that comes all the
- * same was here before and is dead, or was promised to nobody. Refused it would be kept for ever.
+ * A message that would finish the dot of a life that is closed here, by the clock or for this key
+ * alone by its history, and the dot never came before: it cannot any more, and nobody must count us
+ * for it (RULES 8b). Only a parcel counts for nothing: a life is closed when no member keeps any of
+ * the partition, so what one brings that comes all the same was here before and is dead, or was
+ * promised to nobody. Refused it would be kept for ever.
  */
 static bool merge_closed(const struct engine *e, const struct write *w)
 {
@@ -744,8 +748,10 @@ static bool merge_closed(const struct engine *e, const struct write *w)
     if (r->pulled || (r->kept && !MUTANT(refuse_closed_parcel)) || dots_count(r->dots) == 0)
         return false;
     struct dot d = dots_at(r->dots, 0);
-    return clock_closes(&w->partition->clock, d.actor) && state_find(&e->incoming, d) &&
-           !state_find(&e->merged, d) && !history_covers(&e->local.history, d);
+    bool closed =
+        clock_closes(&w->partition->clock, d.actor) || history_closes(&e->local.history, d.actor);
+    return closed && state_find(&e->incoming, d) && !state_find(&e->merged, d) &&
+           !history_lists(&e->local.history, d);
 }
 
 static int merge_write(struct engine *e, struct write *w, bool parked)

@@ -130,6 +130,14 @@ static uint32_t closed_place(const struct clock *c, uint64_t node)
     return low;
 }
 
+uint64_t clock_closed(const struct clock *c, uint64_t node)
+{
+    if (c->closed_count == 0)
+        return 0;
+    uint32_t at = closed_place(c, node);
+    return at < c->closed_count && c->closed[at].node == node ? c->closed[at].incarnation : 0;
+}
+
 bool clock_closes(const struct clock *c, struct actor actor)
 {
     if (c->closed_count == 0)
@@ -396,6 +404,9 @@ bool clock_covers_history(const struct clock *c, const struct history *h)
     }
     for (uint32_t i = 0; i < h->exact_count; i++)
         if (!clock_covers(c, h->exact[i]))
+            return false;
+    for (uint32_t i = 0; i < h->closed_count; i++)
+        if (!clock_closes(c, h->closed[i]))
             return false;
     return true;
 }

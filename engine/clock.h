@@ -56,6 +56,8 @@ int clock_merge(struct clock *c, const struct clock *from);
 int clock_set_closed(struct clock *c, uint64_t node, uint64_t incarnation);
 /* The actor is closed: all of its dots are covered. */
 bool clock_closes(const struct clock *c, struct actor actor);
+/* The highest life of the node that is closed, 0 when none is. */
+uint64_t clock_closed(const struct clock *c, uint64_t node);
 bool clock_covers(const struct clock *c, struct dot d);
 /* Every dot that the history may name is in the clock. A vector entry speaks of the dots of one key
  * up to its seq, and which those are is not known: all up to it are asked for. */

@@ -56,9 +56,23 @@ static bool over(const struct reaping *g, struct dot d)
     return true;
 }
 
+/* Every owner has closed the life. */
+static bool life_over(const struct reaping *g, struct actor life)
+{
+    if (!clock_closes(&g->partition->clock, life))
+        return false;
+    for (uint32_t i = 0; i < g->clock_count && !MUTANT(reap_unconfirmed); i++)
+        if (!clock_closes(&g->clocks[i], life))
+            return false;
+    return true;
+}
+
 /* All that the state's history includes and that lives no more. */
 static bool history_over(const struct reaping *g, const struct state *s)
 {
+    for (uint32_t i = 0; i < s->history.closed_count; i++)
+        if (!life_over(g, s->history.closed[i]))
+            return false;
     for (uint32_t i = 0; i < s->history.vector_count; i++) {
         struct dot d = s->history.vector[i];
         while (d.seq > 0 && state_find(s, d))

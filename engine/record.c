@@ -269,10 +269,20 @@ INLINE void sink_flagged(struct sink *s, const struct state *state, uint8_t flag
             sink_varint(s, i);
 }
 
-/* Nothing for the many states to which no retry has come. */
-INLINE void sink_retried(struct sink *s, const struct state *state)
+INLINE void sink_closed(struct sink *s, const struct history *h)
 {
-    bool later = superseded_later(&state->history);
+    sink_varint(s, h->closed_count);
+    for (uint32_t i = 0; i < h->closed_count; i++) {
+        sink_u64(s, h->closed[i].node);
+        sink_u64(s, h->closed[i].incarnation);
+    }
+}
+
+/* Nothing for the many states to which no retry has come and no life was closed. */
+INLINE void sink_rest(struct sink *s, const struct state *state)
+{
+    bool closed = state->history.closed_count > 0;
+    bool later = superseded_later(&state->history) || closed;
     bool again = flagged_count(state, SIBLING_AGAIN) > 0 || later;
     if (!again && flagged_count(state, SIBLING_RETRIED) == 0 && state->history.operation_count == 0)
         return;
@@ -282,6 +292,8 @@ INLINE void sink_retried(struct sink *s, const struct state *state)
         sink_flagged(s, state, SIBLING_AGAIN);
     if (later)
         sink_superseded(s, &state->history);
+    if (closed)
+        sink_closed(s, &state->history);
 }
 
 INLINE void sink_record(struct sink *s, const struct table *t, const struct state *state)
@@ -290,7 +302,7 @@ INLINE void sink_record(struct sink *s, const struct table *t, const struct stat
     sink_u8(s, RECORD_FORMAT);
     sink_history(s, t, &state->history, state->siblings, state->sibling_count);
     sink_siblings(s, t, state);
-    sink_retried(s, state);
+    sink_rest(s, state);
 }
 
 static uint32_t record_crc(struct slice bytes, uint32_t partition, struct slice key)
@@ -362,12 +374,15 @@ int record_encode_blob(const struct state *s, uint32_t partition, struct slice k
     return error;
 }
 
-INLINE void sink_names(struct sink *s, const struct history *h)
+INLINE void sink_history_rest(struct sink *s, const struct history *h)
 {
-    if (h->operation_count > 0)
+    bool closed = h->closed_count > 0, later = superseded_later(h) || closed;
+    if (h->operation_count > 0 || closed)
         sink_operations(s, h);
-    if (superseded_later(h))
+    if (later)
         sink_superseded(s, h);
+    if (closed)
+        sink_closed(s, h);
 }
 
 void history_encode(const struct history *h, struct buf *out)
@@ -376,11 +391,11 @@ void history_encode(const struct history *h, struct buf *out)
     if (table_open(&t, h, NULL, 0) == 0) {
         struct sink counting = {0};
         sink_history(&counting, &t, h, NULL, 0);
-        sink_names(&counting, h);
+        sink_history_rest(&counting, h);
         if (buf_reserve(out, counting.bytes) == 0) {
             struct sink writing = {.at = out->data + out->bytes};
             sink_history(&writing, &t, h, NULL, 0);
-            sink_names(&writing, h);
+            sink_history_rest(&writing, h);
             out->bytes += writing.bytes;
         }
     } else {
@@ -562,6 +577,41 @@ static int decode_superseded(struct decoder *d, struct history *out)
     return 0;
 }
 
+/* What is closed is told by no dot. */
+static bool closed_told_twice(const struct history *h)
+{
+    for (uint32_t i = 0; i < h->vector_count; i++)
+        if (history_closes(h, h->vector[i].actor))
+            return true;
+    for (uint32_t i = 0; i < h->exact_count; i++)
+        if (history_closes(h, h->exact[i].actor))
+            return true;
+    return false;
+}
+
+static int decode_closed(struct decoder *d, struct history *out)
+{
+    uint32_t count;
+    if (!next_count(&d->r, ACTOR_BYTES, RECORD_ACTORS_MAX, &count))
+        return GT_ECORRUPT;
+    struct actor *closed =
+        count > out->closed_capacity ? realloc(out->closed, count * sizeof(*closed)) : out->closed;
+    if (count > 0 && !closed)
+        return GT_ENOMEM;
+    out->closed = closed;
+    if (count > out->closed_capacity)
+        out->closed_capacity = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct slice raw = read_raw(&d->r, ACTOR_BYTES);
+        struct actor life = {le64_get(raw.data), le64_get(raw.data + 8)};
+        if (life.incarnation == 0 || (i > 0 && closed[i - 1].node >= life.node))
+            return GT_ECORRUPT;
+        closed[i] = life;
+        out->closed_count++;
+    }
+    return closed_told_twice(out) ? GT_ECORRUPT : 0;
+}
+
 int history_decode(struct reader *r, struct history *out)
 {
     struct decoder d = {.r = *r};
@@ -570,6 +620,8 @@ int history_decode(struct reader *r, struct history *out)
         error = decode_operations(&d, out);
     if (!error && reader_left(&d.r) > 0)
         error = decode_superseded(&d, out);
+    if (!error && reader_left(&d.r) > 0)
+        error = decode_closed(&d, out);
     if (error)
         history_clear(out);
     *r = d.r;
@@ -652,7 +704,16 @@ static int decode_flagged(struct decoder *d, struct state *out, uint8_t flag)
     return 0;
 }
 
-static int decode_retried(struct decoder *d, struct state *out)
+/* Live siblings are of lives that are not closed in their state (version_close_lives). */
+static bool sibling_closed(const struct state *s)
+{
+    for (uint32_t i = 0; i < s->sibling_count && s->history.closed_count > 0; i++)
+        if (history_closes(&s->history, s->siblings[i].dot.actor))
+            return true;
+    return false;
+}
+
+static int decode_rest(struct decoder *d, struct state *out)
 {
     int error = decode_flagged(d, out, SIBLING_RETRIED);
     if (!error)
@@ -661,6 +722,10 @@ static int decode_retried(struct decoder *d, struct state *out)
         error = decode_flagged(d, out, SIBLING_AGAIN);
     if (!error && reader_left(&d->r) > 0)
         error = decode_superseded(d, &out->history);
+    if (!error && reader_left(&d->r) > 0)
+        error = decode_closed(d, &out->history);
+    if (!error && sibling_closed(out))
+        return GT_ECORRUPT;
     /* What has no dot includes no operation: it would be encoded as absent. */
     return !error && state_absent(out) ? GT_ECORRUPT : error;
 }
@@ -724,7 +789,7 @@ int record_decode(struct slice bytes, uint32_t partition, struct slice key, stru
     if (!error)
         error = decode_siblings(&d, out);
     if (!error && reader_left(&d.r) > 0)
-        error = decode_retried(&d, out);
+        error = decode_rest(&d, out);
     if (!error)
         error = live_dots_add(out);
     if (error)

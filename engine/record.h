@@ -18,8 +18,12 @@
  *        varint operations; each { 16 B operation id, u64 stamp }, ascending by id
  *      when a sibling was stored again, or something below follows, behind those two:
  *        varint siblings stored again; each varint its place, ascending
- *      when an operation was superseded by what is later than itself, behind those three:
+ *      when an operation was superseded by what is later than itself, or lives are closed in the
+ *      history, behind those three:
  *        u64 for each operation above: the highest stamp of what superseded it
+ *      when lives are closed in the history, behind those four:
+ *        varint nodes; each { u64 node, u64 its lives up to this one }, ascending by node; no
+ *        dot above is of such a life
  *      ...     unknown trailing bytes are ignored (and covered by the checksum)
  *
  * The bytes are canonical: equal states encode to equal bytes. A plain 100-byte value written once
@@ -49,8 +53,8 @@ int record_verify(struct slice bytes, uint32_t partition, struct slice key);
 /* What partitions count and sum (RULES 16): XXH64 of the record's bytes. */
 uint64_t record_digest(struct slice bytes);
 
-/* A history alone, in the layout above (actor table, vector, exact dots, and the operations when it
- * names any): contexts use it. */
+/* A history alone, in the layout above (actor table, vector, exact dots; the operations when it
+ * names any or closes lives; those): contexts use it. */
 void history_encode(const struct history *h, struct buf *out);
 int history_decode(struct reader *r, struct history *out); /* 0, GT_ECORRUPT, GT_ENOMEM */
 

@@ -77,6 +77,7 @@ void history_close(struct history *h)
     free(h->vector);
     free(h->exact);
     free(h->operations);
+    free(h->closed);
     *h = (struct history){0};
 }
 
@@ -85,11 +86,12 @@ void history_clear(struct history *h)
     h->vector_count = 0;
     h->exact_count = 0;
     h->operation_count = 0;
+    h->closed_count = 0;
 }
 
 bool history_empty(const struct history *h)
 {
-    return h->vector_count == 0 && h->exact_count == 0;
+    return h->vector_count == 0 && h->exact_count == 0 && h->closed_count == 0;
 }
 
 /* The first vector entry whose actor is not below this one. */
@@ -138,9 +140,91 @@ static bool exact_has(const struct history *h, struct dot d)
     return at < h->exact_count && dot_equal(h->exact[at], d);
 }
 
-bool history_covers(const struct history *h, struct dot d)
+/* The first closed row whose node is not below this one. */
+static uint32_t closed_place(const struct history *h, uint64_t node)
+{
+    uint32_t at = 0;
+    while (at < h->closed_count && h->closed[at].node < node)
+        at++;
+    return at;
+}
+
+uint64_t history_closed(const struct history *h, uint64_t node)
+{
+    if (h->closed_count == 0)
+        return 0;
+    uint32_t at = closed_place(h, node);
+    return at < h->closed_count && h->closed[at].node == node ? h->closed[at].incarnation : 0;
+}
+
+bool history_closes(const struct history *h, struct actor actor)
+{
+    uint64_t closed = history_closed(h, actor.node);
+    return closed > 0 && actor.incarnation <= closed;
+}
+
+bool history_lists(const struct history *h, struct dot d)
 {
     return d.seq <= vector_seq(h, d.actor) || exact_has(h, d);
+}
+
+bool history_covers(const struct history *h, struct dot d)
+{
+    return history_closes(h, d.actor) || history_lists(h, d);
+}
+
+static int closed_reserve(struct history *h, size_t wanted)
+{
+    if (wanted <= h->closed_capacity)
+        return 0;
+    uint32_t grown = capacity_for(h->closed_capacity, wanted);
+    struct actor *moved = grown ? realloc(h->closed, grown * sizeof(*moved)) : NULL;
+    if (!moved)
+        return GT_ENOMEM;
+    h->closed = moved;
+    h->closed_capacity = grown;
+    return 0;
+}
+
+/* There is room. */
+static void closed_raise(struct history *h, struct actor life)
+{
+    uint32_t at = closed_place(h, life.node);
+    if (at < h->closed_count && h->closed[at].node == life.node) {
+        if (life.incarnation > h->closed[at].incarnation)
+            h->closed[at].incarnation = life.incarnation;
+        return;
+    }
+    memmove(h->closed + at + 1, h->closed + at, (h->closed_count - at) * sizeof(*h->closed));
+    h->closed[at] = life;
+    h->closed_count++;
+}
+
+/* Drops what is said one by one of lives that are closed. */
+static void closed_prune(struct history *h)
+{
+    uint32_t vectors = 0, exacts = 0;
+    if (h->closed_count == 0)
+        return;
+    for (uint32_t i = 0; i < h->vector_count; i++)
+        if (!history_closes(h, h->vector[i].actor))
+            h->vector[vectors++] = h->vector[i];
+    for (uint32_t i = 0; i < h->exact_count; i++)
+        if (!history_closes(h, h->exact[i].actor))
+            h->exact[exacts++] = h->exact[i];
+    h->vector_count = vectors;
+    h->exact_count = exacts;
+}
+
+int history_close_lives(struct history *h, uint64_t node, uint64_t incarnation)
+{
+    gt_assert(incarnation > 0);
+    int error = closed_reserve(h, (size_t)h->closed_count + 1);
+    if (error)
+        return error;
+    closed_raise(h, (struct actor){node, incarnation});
+    closed_prune(h);
+    return 0;
 }
 
 static int operations_reserve(struct history *h, size_t wanted)
@@ -248,8 +332,13 @@ int history_copy(struct history *to, const struct history *from)
         error = dots_reserve(&to->exact, &to->exact_capacity, from->exact_count);
     if (!error)
         error = operations_reserve(to, from->operation_count);
+    if (!error)
+        error = closed_reserve(to, from->closed_count);
     if (error)
         return error;
+    if (from->closed_count)
+        memcpy(to->closed, from->closed, from->closed_count * sizeof(*to->closed));
+    to->closed_count = from->closed_count;
     if (from->operation_count)
         memcpy(to->operations, from->operations, from->operation_count * sizeof(*to->operations));
     to->operation_count = from->operation_count;
@@ -279,7 +368,7 @@ static void dots_remove(struct dot *dots, uint32_t *count, uint32_t from, uint32
 
 int history_add(struct history *h, struct dot d)
 {
-    if (d.seq <= vector_seq(h, d.actor))
+    if (d.seq <= vector_seq(h, d.actor) || history_closes(h, d.actor))
         return 0;
     uint32_t at = exact_place(h, d);
     if (at < h->exact_count && dot_equal(h->exact[at], d))
@@ -292,7 +381,7 @@ int history_add(struct history *h, struct dot d)
 
 int history_raise(struct history *h, struct actor actor, uint64_t seq)
 {
-    if (seq == 0)
+    if (seq == 0 || history_closes(h, actor))
         return 0;
     uint32_t at = vector_place(h, actor);
     if (at < h->vector_count && actor_equal(h->vector[at].actor, actor)) {
@@ -356,7 +445,8 @@ static void exact_prune(struct history *h)
 }
 
 /* Entry by entry the higher, and all exact dots not covered then: commutative and associative in
- * the bytes too, since both unions are and covering depends on the joined vector alone. */
+ * the bytes too, since the unions are and covering depends on the joined vector and the joined
+ * closed lives alone. */
 int history_join(struct history *h, const struct history *from)
 {
     size_t vectors = (size_t)h->vector_count + from->vector_count;
@@ -367,8 +457,12 @@ int history_join(struct history *h, const struct history *from)
         error = dots_reserve(&h->exact, &h->exact_capacity, exacts);
     if (!error && from->operation_count)
         error = operations_reserve(h, operations);
+    if (!error && from->closed_count)
+        error = closed_reserve(h, (size_t)h->closed_count + from->closed_count);
     if (error)
         return error;
+    for (uint32_t i = 0; i < from->closed_count; i++)
+        closed_raise(h, from->closed[i]);
     for (uint32_t i = 0, at = 0; i < from->operation_count; i++) {
         const struct history_operation *o = &from->operations[i];
         while (at < h->operation_count && memcmp(h->operations[at].op, o->op, OP_ID_BYTES) < 0)
@@ -381,13 +475,18 @@ int history_join(struct history *h, const struct history *from)
         dots_union(h->vector, h->vector_count, from->vector, from->vector_count, true);
     h->exact_count = dots_union(h->exact, h->exact_count, from->exact, from->exact_count, false);
     exact_prune(h);
+    closed_prune(h);
     return 0;
 }
 
 bool history_includes(const struct history *a, const struct history *b)
 {
+    for (uint32_t i = 0; i < b->closed_count; i++)
+        if (!history_closes(a, b->closed[i]))
+            return false;
     for (uint32_t i = 0; i < b->vector_count; i++)
-        if (b->vector[i].seq > vector_seq(a, b->vector[i].actor))
+        if (b->vector[i].seq > vector_seq(a, b->vector[i].actor) &&
+            !history_closes(a, b->vector[i].actor))
             return false;
     for (uint32_t i = 0; i < b->exact_count; i++)
         if (!history_covers(a, b->exact[i]))
@@ -403,6 +502,16 @@ static bool operations_equal(const struct history *a, const struct history *b)
         if (memcmp(a->operations[i].op, b->operations[i].op, OP_ID_BYTES) != 0 ||
             a->operations[i].stamp != b->operations[i].stamp ||
             a->operations[i].superseded != b->operations[i].superseded)
+            return false;
+    return true;
+}
+
+static bool closed_equal(const struct history *a, const struct history *b)
+{
+    if (a->closed_count != b->closed_count)
+        return false;
+    for (uint32_t i = 0; i < a->closed_count; i++)
+        if (!actor_equal(a->closed[i], b->closed[i]))
             return false;
     return true;
 }
@@ -591,7 +700,7 @@ bool state_equal(const struct state *a, const struct state *b)
     if (a->unknown != b->unknown || a->sibling_count != b->sibling_count ||
         !dots_equal(ha->vector, ha->vector_count, hb->vector, hb->vector_count) ||
         !dots_equal(ha->exact, ha->exact_count, hb->exact, hb->exact_count) ||
-        !operations_equal(ha, hb))
+        !operations_equal(ha, hb) || !closed_equal(ha, hb))
         return false;
     for (uint32_t i = 0; i < a->sibling_count; i++)
         if (!sibling_equal(&a->siblings[i], &b->siblings[i]))
@@ -836,6 +945,53 @@ int version_put(const struct state *local, const struct history *context, bool p
     return error;
 }
 
+/* The highest life of the node that may be closed in the state: below the first of which a sibling
+ * lives. */
+static uint64_t closed_bound(const struct state *s, uint64_t node, uint64_t bound)
+{
+    for (uint32_t i = 0; i < s->sibling_count && !MUTANT(close_what_lives); i++) {
+        struct actor actor = s->siblings[i].dot.actor;
+        if (actor.node == node && actor.incarnation <= bound)
+            bound = actor.incarnation - 1;
+    }
+    return bound;
+}
+
+/* What the state may say of the actor's node, when the clock closes the actor; 0: nothing. */
+static uint64_t closed_for(const struct state *s, const struct clock *clock, struct actor actor)
+{
+    uint64_t bound = clock_closes(clock, actor)
+                         ? closed_bound(s, actor.node, clock_closed(clock, actor.node))
+                         : 0;
+    return bound >= actor.incarnation ? bound : 0;
+}
+
+int version_close_lives(struct state *s, const struct clock *clock)
+{
+    struct history *h = &s->history;
+    int error = 0;
+    if (clock->closed_count == 0)
+        return 0;
+    /* What is closed leaves the list, so the place is looked at again. */
+    for (uint32_t i = 0; i < h->vector_count && !error;) {
+        struct actor actor = h->vector[i].actor;
+        uint64_t bound = closed_for(s, clock, actor);
+        if (bound > 0)
+            error = history_close_lives(h, actor.node, bound);
+        else
+            i++;
+    }
+    for (uint32_t i = 0; i < h->exact_count && !error;) {
+        struct actor actor = h->exact[i].actor;
+        uint64_t bound = closed_for(s, clock, actor);
+        if (bound > 0)
+            error = history_close_lives(h, actor.node, bound);
+        else
+            i++;
+    }
+    return error;
+}
+
 /*
  * Leaves out of the context one dot that was not shown. A vector entry that covers it falls to just
  * below it, which claims less than before and so is as true; dots that this uncovers are added back
@@ -855,10 +1011,15 @@ static void history_hide(struct history *h, struct dot d)
         dots_remove(h->exact, &h->exact_count, at, at + 1);
 }
 
-/* What of the other are dots, and not the names of operations. */
-static int dots_join(struct history *h, const struct history *from)
+/* What of the other are dots, and not the names of operations. What it says of closed lives is
+ * taken below the first of which a sibling is live here: one that came late was shown to nobody. */
+static int dots_join(struct history *h, const struct history *from, const struct state *s)
 {
     int error = 0;
+    for (uint32_t i = 0; !error && i < from->closed_count; i++) {
+        uint64_t bound = closed_bound(s, from->closed[i].node, from->closed[i].incarnation);
+        error = bound > 0 ? history_close_lives(h, from->closed[i].node, bound) : 0;
+    }
     for (uint32_t i = 0; !error && i < from->vector_count; i++)
         error = history_raise(h, from->vector[i].actor, from->vector[i].seq);
     for (uint32_t i = 0; !error && i < from->exact_count; i++)
@@ -871,7 +1032,7 @@ int version_read_context(const struct state *s, const struct sibling *winner_onl
 {
     int error = history_copy(out, &s->history);
     if (!error && seen)
-        error = dots_join(out, seen);
+        error = dots_join(out, seen, s);
     for (uint32_t i = 0; i < s->sibling_count && !error; i++) {
         const struct sibling *sibling = &s->siblings[i];
         bool shown = !winner_only || sibling == winner_only || same_operation(sibling, winner_only);

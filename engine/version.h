@@ -5,14 +5,16 @@
  *   dot      (actor, seq): one write. seq counts up per (actor, partition), from 1, never per key.
  *   history  all dots that a state includes, live or superseded: a version vector (for an actor,
  *            "all its dots of this key up to seq") plus exact dots. Dotted version vector sets,
- *            Almeida and others 2014, with the vector and the dots kept apart.
+ *            Almeida and others 2014, with the vector and the dots kept apart. Of lives that are
+ *            over and closed one number for each node instead: "all dots of its lives up to this".
  *   sibling  one value or tombstone with its dot. Live = present in a state.
  *   state    one key's history and siblings. No siblings and an empty history = the key is absent.
  *   context  a history handed to a client: what it has been shown.
  *
  * In memory a history holds the dots of live siblings too, so that "is d in H(S)" is one question.
- * Normal form, which makes equal states equal bytes: vector entries and exact dots ascending, no
- * exact dot covered by the vector, siblings ascending by dot.
+ * Normal form, which makes equal states equal bytes: vector entries, exact dots and closed lives
+ * ascending, no exact dot covered by the vector, neither of a life that is closed, siblings
+ * ascending by dot.
  *
  * Memory: the structs own their arrays, which grow and are used again after a clear; values and
  * labels are borrowed from the bytes that they were decoded from. All functions are pure.
@@ -67,6 +69,8 @@ struct history {
     uint32_t exact_count, exact_capacity;
     struct history_operation *operations; /* ascending by op */
     uint32_t operation_count, operation_capacity;
+    struct actor *closed; /* one a node, ascending: all dots of its lives up to this one */
+    uint32_t closed_count, closed_capacity;
 };
 
 void history_init(struct history *h);
@@ -79,7 +83,16 @@ int history_add(struct history *h, struct dot d);
  * holder of all that actor's dots of this key up to seq may do this (RULES 11). */
 int history_raise(struct history *h, struct actor actor, uint64_t seq);
 int history_join(struct history *h, const struct history *from);
+/* Includes all dots of the node's lives up to this one (> 0), which are named no more one by one.
+ * Only who has closed them may say so (RULES 8b): what it does not hold live of them is dead, or
+ * was promised to nobody. */
+int history_close_lives(struct history *h, uint64_t node, uint64_t incarnation);
 bool history_covers(const struct history *h, struct dot d);
+/* The same by the vector and the exact dots alone: the dot was here, and not only its life. */
+bool history_lists(const struct history *h, struct dot d);
+/* The highest life of the node that is closed in it, 0 when none is. */
+uint64_t history_closed(const struct history *h, uint64_t node);
+bool history_closes(const struct history *h, struct actor actor);
 /* Every dot of b is in a. An entry of b's vector is covered only by an entry of a's vector. */
 bool history_includes(const struct history *a, const struct history *b);
 bool history_empty(const struct history *h);
@@ -176,6 +189,19 @@ int version_merge(const struct state *local, const struct clock *local_clock,
 int version_put(const struct state *local, const struct history *context, bool plain,
                 const struct sibling *sibling, struct state *out, struct dot *replaced,
                 uint32_t *replaced_count, struct history *returned);
+
+/*
+ * What the history says of lives that the clock closes becomes one number for each node: a history
+ * grows with the nodes that wrote to its key, and not with their starts. The clock must be that of
+ * the state's holder. A life of which a sibling lives is left, and those of its node after it, so
+ * that no sibling is ever covered so: a context of a read may always say it whole.
+ *
+ * Why it may go into a record, and is merged like any other history: it says of the lives what the
+ * clock says, and says it of this key alone. Who closed a life had pulled from every owner all that
+ * the others had of it, so what the state does not hold live is dead (closing.c); and a clock that
+ * is given up closes nothing. 0 or GT_ENOMEM.
+ */
+int version_close_lives(struct state *s, const struct clock *clock);
 
 /*
  * The context of a read (RULES 11): all of H(s) when every sibling was shown; otherwise, when only

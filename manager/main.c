@@ -10,11 +10,12 @@
 
 #define SEGMENT_BYTES   (1u << 20)
 #define INDEX_MAP_BYTES (1ull << 30)
+#define REAP_WAIT_US    (7ull * 24 * 3600 * 1000000)
 
 struct options {
     struct settings settings;
     uint32_t given;
-    uint64_t form_after_us, heartbeat_us;
+    uint64_t form_after_us, heartbeat_us, reap_wait_us;
 };
 
 struct program {
@@ -35,6 +36,7 @@ enum {
     KEY_FORM_AFTER,
     KEY_HEARTBEAT,
     KEY_REPLACE,
+    KEY_REAP_WAIT,
     KEY_REBALANCE,
     KEY_VALUE_MAX
 };
@@ -59,6 +61,10 @@ static const struct argp_option flags[] = {
     {"replace-after", KEY_REPLACE, "TIME", 0,
      "0: a node that is down keeps its tokens (the only "
      "choice of this version)",
+     0},
+    {"reap-wait", KEY_REAP_WAIT, "TIME", 0,
+     "how long a node that is away is waited for before deletes are reaped and ended lives are "
+     "closed without it (7d); it fills anew when it comes back; 0: without end",
      0},
     {"rebalance", KEY_REBALANCE, "HOW", 0, "manual (the only choice of this version)", 0},
     {0},
@@ -119,6 +125,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (daemon_duration_us("replace-after", arg) != 0)
             program_usage("--replace-after %s: not supported in this version; 0 is", arg);
         return 0;
+    case KEY_REAP_WAIT:
+        o->reap_wait_us = daemon_duration_us("reap-wait", arg);
+        return 0;
     case KEY_REBALANCE:
         if (strcmp(arg, "manual") != 0)
             program_usage("--rebalance %s: not supported in this version; manual is", arg);
@@ -173,7 +182,8 @@ static void options_parse(struct program *p, int argc, char **argv)
     p->options = (struct options){
         .settings = {.replicas = 3, .partitions = 1024, .value_bytes_max = VALUE_BYTES_DEFAULT},
         .form_after_us = 2000000,
-        .heartbeat_us = 500000};
+        .heartbeat_us = 500000,
+        .reap_wait_us = REAP_WAIT_US};
     daemon_options_parse(&argp, argc, argv, p);
     settings_complete(&p->options);
     daemon_options_check(&p->daemon);
@@ -214,7 +224,8 @@ static int manager_open(struct program *p)
                                     .settings = o->settings,
                                     .given = o->given,
                                     .form_after_us = o->form_after_us,
-                                    .heartbeat_us = o->heartbeat_us};
+                                    .heartbeat_us = o->heartbeat_us,
+                                    .reap_wait_us = o->reap_wait_us};
     error = manager_new(&config, &p->manager, why);
     if (error == GT_ESETTINGS) /* a flag says other than the map: usage */
         return daemon_fail(d, GT_EARG, "%s", why);

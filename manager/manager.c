@@ -6,6 +6,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 #include "engine/base/prng.h"
 #include "manager/catalog.h"
 #include "manager/placement.h"
@@ -42,7 +43,7 @@ struct manager {
     struct settings settings;
     uint8_t cluster_id[CLUSTER_ID_BYTES];
     bool cluster_id_durable;
-    uint64_t form_after_us, heartbeat_us;
+    uint64_t form_after_us, heartbeat_us, reap_wait_us;
     uint16_t port_to_store; /* 0: none */
     uint64_t start_us;      /* silence is counted from here */
     uint64_t last_join_us, retry_us;
@@ -156,6 +157,7 @@ int manager_new(const struct manager_config *c, struct manager **out, char why[M
     hlc_init(&m->clock, c->stamp_max);
     m->form_after_us = c->form_after_us;
     m->heartbeat_us = c->heartbeat_us ? c->heartbeat_us : HEARTBEAT_US_DEFAULT;
+    m->reap_wait_us = c->reap_wait_us;
     m->greeted = calloc(MANAGER_LINKS_MAX, sizeof(*m->greeted));
     int error = m->greeted ? catalog_init(&m->catalog, c->map) : GT_ENOMEM;
     if (error) {
@@ -362,10 +364,10 @@ static int rival_check(struct manager *m, int member, uint64_t link, const struc
     if (member < 0 || !linked)
         return 0;
     struct rival *r = &m->rivals[member];
-    uint64_t heard_us = m->sightings[member].heard_us;
+    uint64_t heard = m->sightings[member].heard_us;
     if (r->incarnation != hello->hello.incarnation)
         *r = (struct rival){hello->hello.incarnation, now_us};
-    if (heard_us != UINT64_MAX && heard_us > r->since_us) {
+    if (heard != UINT64_MAX && heard > r->since_us) {
         say(why, "another process of this node is alive; is its folder a copy?");
         return GT_ELOCKED;
     }
@@ -620,12 +622,13 @@ static struct member member_renewed(const struct ring *r, uint32_t index,
     memcpy(renewed.zone, asked->zone, sizeof(renewed.zone));
     renewed.capacity = asked->capacity;
     renewed.state = state_when_heard(r, index);
+    renewed.refill = false; /* its folder knows of the mark now, and fills */
     return renewed;
 }
 
 static bool member_equal(const struct member *a, const struct member *b)
 {
-    return a->incarnation == b->incarnation && a->state == b->state &&
+    return a->incarnation == b->incarnation && a->state == b->state && a->refill == b->refill &&
            strcmp(a->address.host, b->address.host) == 0 && a->address.port == b->address.port &&
            strcmp(a->zone, b->zone) == 0 && !(a->capacity < b->capacity) &&
            !(a->capacity > b->capacity);
@@ -690,6 +693,7 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
                      : place >= 0 ? (uint32_t)place
                                   : newest->member_count;
     struct member now = *asked;
+    now.refill = false;
     if (known >= 0) {
         now = member_renewed(newest, index, asked);
     } else {
@@ -773,13 +777,70 @@ static bool watched(const struct member *member)
     return member->state != MEMBER_DOWN && member->state != MEMBER_REMOVED;
 }
 
+/* Since when it is silent, from our own start at the earliest. */
+static uint64_t heard_us(const struct manager *m, uint32_t member)
+{
+    uint64_t heard = m->sightings[member].heard_us;
+    return heard == UINT64_MAX || heard < m->start_us ? m->start_us : heard;
+}
+
 /* When a member is down unless it is heard before. */
 static uint64_t silence_us(const struct manager *m, uint32_t member)
 {
-    uint64_t heard = m->sightings[member].heard_us;
-    if (heard == UINT64_MAX || heard < m->start_us)
-        heard = m->start_us;
-    return heard + MANAGER_MISSES_MAX * m->heartbeat_us;
+    return heard_us(m, member) + MANAGER_MISSES_MAX * m->heartbeat_us;
+}
+
+/* When one that is down is marked to refill; UINT64_MAX: never, or it is. */
+static uint64_t refill_us(const struct manager *m, const struct ring *r, uint32_t member)
+{
+    bool may = m->reap_wait_us > 0 && r->formed && r->members[member].state == MEMBER_DOWN &&
+               !r->members[member].refill;
+    return may ? heard_us(m, member) + m->reap_wait_us : UINT64_MAX;
+}
+
+/* Enough owners of the arc are left unmarked when this one is: every w has one of them. */
+static bool arc_spares(const struct ring *r, uint32_t partition, uint32_t member)
+{
+    const struct arc *arc = &r->arcs[partition];
+    uint32_t total, write, read, left = 0;
+    ring_quorums(r, partition, &total, &write, &read);
+    for (uint32_t i = 0; i < arc->owner_count; i++)
+        left += arc->owners[i] != member && !r->members[arc->owners[i]].refill;
+    return left >= total - write + 1;
+}
+
+static bool refill_allowed(const struct ring *r, uint32_t member)
+{
+    uint32_t members = 0, down = 0;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        members += r->members[i].state != MEMBER_REMOVED;
+        down += r->members[i].state == MEMBER_DOWN;
+    }
+    if (down * 3 > members)
+        return false;
+    for (uint32_t p = 0; p < r->settings.partitions; p++)
+        if (ring_slot(r, p, member) >= 0 && !arc_spares(r, p, member))
+            return false;
+    return true;
+}
+
+static void mark_away(struct manager *m, uint64_t now_us)
+{
+    const struct ring *newest = catalog_newest(&m->catalog);
+    for (uint32_t i = 0; newest && i < newest->member_count; i++) {
+        if (now_us < refill_us(m, newest, i) || !refill_allowed(newest, i))
+            continue;
+        struct ring *draft = catalog_edit(&m->catalog, newest->member_count);
+        if (!draft)
+            return;
+        draft->members[i].refill = true;
+        draft->members[i].incarnation += !MUTANT(return_unfilled);
+        newest = draft;
+        log_warn(m->log, "away for too long %s: it is waited for no more, and fills on its return",
+                 draft->members[i].label);
+        events_add(m->events, EVENT_NODE_AWAY, "%s: it fills on its return",
+                   draft->members[i].label);
+    }
 }
 
 static void mark_silent(struct manager *m, uint64_t now_us)
@@ -847,6 +908,17 @@ static void commit(struct manager *m, uint64_t now_us, struct gt_effects *fx)
         m->retry_us = now_us + RETRY_US;
 }
 
+/* One that may not be marked now may be when another comes back, which is a step of its own. */
+static uint64_t away_deadline_us(const struct manager *m, const struct ring *r, uint64_t deadline)
+{
+    for (uint32_t i = 0; r && i < r->member_count; i++) {
+        uint64_t at = refill_us(m, r, i);
+        if (at < deadline && refill_allowed(r, i))
+            deadline = at;
+    }
+    return deadline;
+}
+
 uint64_t manager_deadline_us(const struct manager *m)
 {
     const struct ring *newest = catalog_newest(&m->catalog);
@@ -854,6 +926,7 @@ uint64_t manager_deadline_us(const struct manager *m)
     for (uint32_t i = 0; newest && i < newest->member_count; i++)
         if (watched(&newest->members[i]) && silence_us(m, i) < deadline)
             deadline = silence_us(m, i);
+    deadline = away_deadline_us(m, newest, deadline);
     if (m->catalog.draft && !m->catalog.writing && m->retry_us < deadline)
         deadline = m->retry_us;
     return deadline;
@@ -989,6 +1062,7 @@ void manager_step(struct manager *m, const struct gt_event *ev, struct gt_effect
         break;
     }
     mark_silent(m, ev->now_us);
+    mark_away(m, ev->now_us);
     form(m, ev->now_us);
     commit(m, ev->now_us, out);
 }

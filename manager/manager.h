@@ -15,6 +15,11 @@
  *                                        v
  *                                      DOWN ---- heard again ----> UP, or JOINING without tokens
  *
+ * A member that is down for reap_wait is marked in the map (member.refill): nobody waits for it any
+ * more to close lives and to reap tombstones, and when it comes back it fills (RULES 8b). That is
+ * done only while no more than a third of the members are away, and while of every arc that it
+ * owns n-w+1 owners are not marked: then each write that was acknowledged is at one that is not.
+ *
  * A member that is down keeps its tokens. Each arrow is a change of the map: it gets a new epoch,
  * is made durable, and only then told: as a pushed MAP to every registered link, and as the answer
  * to the REGISTER that caused it. Silence is counted from the manager's own start at the earliest.
@@ -48,6 +53,7 @@ struct manager_config {
     uint32_t given;           /* enum manager_given */
     uint64_t form_after_us;
     uint64_t heartbeat_us; /* 0 = 500 ms */
+    uint64_t reap_wait_us; /* a member away for longer is marked to refill; 0 = never */
 };
 
 #define MANAGER_LINKS_MAX 4096 /* greeted at a time; a hello above it is answered GT_EBUSY */

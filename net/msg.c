@@ -152,7 +152,7 @@ static void put_settings(struct writer *w, const struct settings *s)
 
 static void put_member(struct writer *w, const struct member *m)
 {
-    put_array(w, 8);
+    put_array(w, 9);
     put_u(w, m->id);
     put_u(w, m->incarnation);
     put_text(w, m->label);
@@ -161,6 +161,7 @@ static void put_member(struct writer *w, const struct member *m)
     put_text(w, m->zone);
     put_real(w, m->capacity);
     put_u(w, m->state);
+    put_u(w, m->refill);
 }
 
 static void put_owners(struct writer *w, const uint16_t *owners, uint32_t count)
@@ -985,6 +986,7 @@ static void get_member(struct fields *f, struct member *m)
     get_text(&in, m->zone, sizeof(m->zone));
     m->capacity = get_real(&in, MEMBER_CAPACITY_MAX);
     m->state = (enum member_state)get_u(&in, MEMBER_REMOVED);
+    m->refill = fields_left(&in) > 0 && get_u(&in, 1) == 1;
     end_array(f, &in);
 }
 

@@ -99,7 +99,7 @@ enum reply_flag {
     REPLY_ABSENT = 64,   /* FETCH: the key is absent here */
     REPLY_MORE = 128,    /* SCAN, RANGE, VERIFY: keys remain; PULL: more is lacking */
     REPLY_WHOLE = 256,   /* PULL: the entries are all keys of their range, not those lacking */
-    REPLY_FILLING = 512, /* FETCH, RANGE: no vote: it is catching up */
+    REPLY_FILLING = 512, /* FETCH, RANGE, PULL: no vote: it is catching up */
     REPLY_DIGEST = 1024  /* FETCH: the digest of the record instead of it */
 };
 

@@ -38,6 +38,10 @@ struct member {
     char zone[UNITS_LABEL_BYTES]; /* may be empty */
     double capacity;              /* weight, > 0 and at most MEMBER_CAPACITY_MAX */
     enum member_state state;
+    /* It was away for longer than --reap-wait: the others close lives and reap without it, and when
+     * it comes back it fills. Its incarnation is then one that nobody ever had, so that its folder
+     * does not know it, and whoever it says hello to tells it so (RULES 8a, 8b). */
+    bool refill;
 };
 
 enum arc_phase { ARC_STABLE = 0, ARC_PREPARE = 1, ARC_READ_NEW = 2, ARC_CLEANUP = 3 };

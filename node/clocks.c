@@ -246,12 +246,38 @@ static void compare_begin(struct node *n, struct peer *p, uint32_t from, struct 
 
 static void confirm(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx);
 
-/* What has no other owner has nobody to be compared with. */
+/* What has no other owner has nobody to be compared with: our clock alone is read, for the lives in
+ * it that are over. */
 static void confirm_alone(struct node *n, struct gt_effects *fx)
 {
-    for (uint32_t p = 0; p < n->watch_count; p++)
+    uint8_t numbers[CLOCKS_AT_ONCE * 2];
+    uint32_t count = 0;
+    uint64_t id;
+    for (uint32_t p = 0; p < n->watch_count && count < CLOCKS_AT_ONCE; p++)
         if (n->watches[p] && n->watches[p]->count == 0 && n->watches[p]->unsure)
-            confirm(n, p, n->watches[p], fx);
+            le16_put(&numbers[2 * count++], (uint16_t)p);
+    if (count == 0 || !slot_take(n, SLOT_CLOCKS_ALONE, 0, &id))
+        return;
+    clocks_read(id, numbers, count, fx);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t p = le16_get(&numbers[2 * i]);
+        n->watches[p]->unsure = false;
+        confirm(n, p, n->watches[p], fx);
+    }
+}
+
+void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r)
+{
+    struct reader entries = reader_of(slice_blob(r->entries));
+    struct told ours;
+    while (!r->result && told_next(&entries, &ours)) {
+        struct watch *w = watch_of(n, ours.partition);
+        struct reader bytes = reader_of(ours.clock);
+        clock_clear(&n->clock_ours);
+        if (w && clock_decode(&bytes, &n->clock_ours) == 0)
+            closing_note(n, w, &n->clock_ours);
+    }
+    coord_end(n, id, slots_find(n->slots, id));
 }
 
 void clocks_exchange(struct node *n, struct gt_effects *fx)
@@ -353,12 +379,15 @@ void clocks_timeout(struct node *n, uint64_t id, struct slot *s)
  * Whether what the owner told last is a confirmation: it holds still what it held then. In a later
  * life it may have lost that. Such a life we need not have met: the owner may have filled from
  * others, who lacked a tombstone then, and have got that since. They have met it, and say so with
- * the very clocks that confirm the tombstone.
+ * the very clocks that confirm the tombstone. One that is marked to refill needs to give none: what
+ * goes without it goes there too when it fills.
  */
 static bool confirms(const struct node *n, const struct watch_other *o)
 {
     const struct peer *p = node_peer(n, o->node);
     uint64_t seen = node_seen(n, o->node), heard = p ? p->life_heard : 0;
+    if (node_refills(n, o->node))
+        return true;
     bool present = o->clock_life >= seen && o->clock_life >= heard;
     return (o->clock && (present || MUTANT(confirmed_by_the_dead))) || MUTANT(confirm_unheard);
 }
@@ -382,6 +411,8 @@ static void confirm(struct node *n, uint32_t partition, struct watch *w, struct 
     bool unheard = w->unheard;
     buf_init(&list, CLOCKS_BYTES_MAX);
     for (uint32_t i = 0; i < w->count; i++) {
+        if (node_refills(n, w->others[i].node))
+            continue;
         unheard = unheard || w->others[i].unheard;
         if (w->others[i].clock)
             buf_bytes(&list, slice_blob(w->others[i].clock));

@@ -1,8 +1,8 @@
 /*
  * Closing (RULES 8b): a life of a node is over when a later one was seen, or when the node has lost
- * its place to another. What it minted and no
- * owner holds will not come any more, so its dots need not be told one by one: the clock says that
- * all of them are covered, and its gaps block no reaping.
+ * its place to another. What it minted and no owner holds will not come any more, so its dots need
+ * not be told one by one: the clock says that all of them are covered, and its gaps block no
+ * reaping.
  *
  *   closable --all members up--> asking --each knows, durably--> agreed
  *      ^                           |                               | some partitions a round
@@ -18,8 +18,17 @@
  * with all that its sender holds, and the sender had all. The commit is a CLOCK record of the log,
  * whose clock has nothing but the closed lives.
  *
- * A member that is away delays it. Histories keep the dots of closed lives: taken out at one
- * owner and not yet at another they would make records differ.
+ * A pull from an owner that is filling does not count: what it lost may come back to it later,
+ * from another that was asked before.
+ *
+ * A partition with one owner is closed in the same way, with nobody to be pulled from.
+ *
+ * A member that is away delays it, until it is marked to refill (member.refill): from then on it is
+ * not asked, and its partitions are closed without it. Whoever closes has that map durably, and so
+ * have all who are asked, so nobody listens to the member before it has begun to fill. What was
+ * acknowledged is at an owner that is not marked (manager.h); what is with it alone goes into its
+ * quarantine file. Histories say the same of the lives with the next put of their
+ * key (version_close_lives).
  */
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
@@ -72,10 +81,18 @@ static struct blob *lives_bytes(const struct node *n)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-/* Whether the member has a say. Who lost its place has none: nobody listens to it. */
+bool node_refills(const struct node *n, uint64_t id)
+{
+    int i = n->ring ? ring_member_by_id(n->ring, id) : -1;
+    return i >= 0 && n->ring->members[i].refill;
+}
+
+/* Whether the member has a say. Who lost its place has none: nobody listens to it. Nor has one that
+ * fills on its return. */
 static bool asked(const struct node *n, uint32_t member)
 {
-    return (int)member != n->member && n->ring->members[member].state != MEMBER_REMOVED;
+    const struct member *m = &n->ring->members[member];
+    return (int)member != n->member && m->state != MEMBER_REMOVED && !m->refill;
 }
 
 static bool members_up(const struct node *n)
@@ -96,18 +113,32 @@ static bool members_know(const struct node *n)
     return true;
 }
 
+/* We are the only member. */
+static bool nobody_asked(const struct node *n)
+{
+    for (uint32_t i = 0; i < n->ring->member_count; i++)
+        if (asked(n, i))
+            return false;
+    return true;
+}
+
 static void lives_ask(struct node *n, struct gt_effects *fx)
 {
     uint64_t id, peers[MEMBERS_MAX];
     uint32_t count = 0;
     if (n->replicating >= n->inflight_max || !members_up(n) || !lives_collect(n))
         return;
+    if (nobody_asked(n)) {
+        n->closing.agreed = true;
+        return;
+    }
     struct blob *lives = lives_bytes(n);
     struct slot *s = lives ? slots_take(n->slots, n->now_us + SILENCE_US, &id) : NULL;
     if (s) {
         n->replicating++;
         s->kind = SLOT_RETIRED;
         n->closing.asking = true;
+        n->closing.stale = false;
         for (uint32_t i = 0; i < n->peer_count; i++) {
             n->peers[i].knows_lives = false;
             if (!n->peers[i].manager)
@@ -159,7 +190,7 @@ void closing_replied(struct node *n, const struct gt_event *ev)
     if (!members_know(n))
         return;
     n->closing.asking = false;
-    n->closing.agreed = true;
+    n->closing.agreed = !n->closing.stale;
     coord_end(n, m->id, s);
 }
 
@@ -182,6 +213,7 @@ void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effect
     s->origin = origin_of(ev);
     s->body = blob_ref(ev->message.body);
     s->key = ev->message.msg->retired.lives;
+    s->origin_epoch = ev->message.msg->epoch;
     parcels_ask(id, 0, fx);
 }
 
@@ -197,8 +229,10 @@ void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const str
             buf_put(&known, s->key.data + at, LIFE_BYTES);
     }
     bool stored = known.bytes == 0 || n->seen_version <= n->seen_stored;
-    if (r->result || !stored || known.failed)
-        reply.retired.head.error = GT_EBUSY; /* what was seen is not durable yet */
+    bool apart = s->key.bytes > 0 && n->ring && epoch_compare(n->ring->epoch, s->origin_epoch) != 0;
+    if (r->result || !stored || known.failed || apart)
+        reply.retired.head.error = GT_EBUSY; /* what was seen is not durable yet, or the two of us
+                                                do not leave out the same members */
     else
         reply.retired.lives = buf_slice(&known);
     reply.retired.parcels = slice_blob(r->partitions);
@@ -238,23 +272,24 @@ static void close_store(struct node *n, uint32_t partition, struct gt_effects *f
     effects_store(fx, &r);
 }
 
-static bool all_swept(const struct watch *w)
+static bool all_swept(const struct node *n, const struct watch *w)
 {
     for (uint32_t i = 0; i < w->count; i++)
-        if (!w->others[i].swept && !MUTANT(close_early))
+        if (!w->others[i].swept && !node_refills(n, w->others[i].node) && !MUTANT(close_early))
             return false;
     return true;
 }
 
-void closing_swept(struct node *n, uint32_t partition, uint64_t source, struct gt_effects *fx)
+void closing_swept(struct node *n, uint32_t partition, uint64_t source, uint32_t number,
+                   struct gt_effects *fx)
 {
     struct watch *w = watch_of(n, partition);
-    if (!w || !w->closing)
+    if (!w || !w->closing || number != w->closing_number)
         return;
     for (uint32_t i = 0; i < w->count; i++)
         if (w->others[i].node == source)
             w->others[i].swept = true;
-    if (all_swept(w))
+    if (all_swept(n, w))
         close_store(n, partition, fx);
     else
         pull_want(n, partition);
@@ -273,14 +308,28 @@ void closing_stored(struct node *n, uint64_t id, struct slot *s, const struct st
 
 static void close_begin(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx)
 {
-    if (!w->closing)
-        for (uint32_t i = 0; i < w->count; i++)
-            w->others[i].swept = false;
+    for (uint32_t i = 0; i < w->count && !w->closing; i++)
+        w->others[i].swept = false;
+    w->closing_number += !w->closing;
     w->closing = true;
-    if (all_swept(w))
+    if (all_swept(n, w))
         close_store(n, partition, fx);
     else
         pull_want(n, partition);
+}
+
+void closing_restart(struct node *n)
+{
+    n->closing.agreed = false;
+    n->closing.stale = true;
+    for (uint32_t p = 0; p < n->watch_count; p++)
+        if (n->watches[p] && n->watches[p]->closing) {
+            n->watches[p]->closing = false;
+            n->watches[p]->closable = true;
+        }
+    /* What waited for a confirmation of it alone is compared once more. */
+    for (uint32_t p = 0; p < n->watch_count; p++)
+        watch_changed(n, p);
 }
 
 void closing_round(struct node *n, struct gt_effects *fx)
@@ -292,7 +341,7 @@ void closing_round(struct node *n, struct gt_effects *fx)
         n->closing.agreed = lives_collect(n);
     for (uint32_t p = 0; p < n->watch_count; p++) {
         struct watch *w = n->watches[p];
-        if (!w || w->count == 0 || !(w->closable || w->closing || MUTANT(close_early)))
+        if (!w || !(w->closable || w->closing || MUTANT(close_early)))
             continue;
         left++;
         if (n->closing.agreed && begun < CLOSINGS_A_ROUND) {

@@ -430,6 +430,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
         n->replicating--;
         break;
     case SLOT_CLOCKS_ASKED:
+    case SLOT_CLOCKS_ALONE:
     case SLOT_CONFIRM:
     case SLOT_VERIFY:
     case SLOT_FILL:
@@ -567,6 +568,7 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     case SLOT_REPLICA:
     case SLOT_META:
     case SLOT_CLOCKS_ASKED:
+    case SLOT_CLOCKS_ALONE:
     case SLOT_CONFIRM:
     case SLOT_FILL:
     case SLOT_SCRUB:

@@ -34,6 +34,8 @@ static void refuse(struct node *n, const struct gt_event *ev, int error, const c
 
 static bool actor_known(const struct node *n, struct actor a)
 {
+    if (node_removed(n, a.node))
+        return true; /* it has no life any more that could be unknown (closing.c) */
     if (a.node == n->identity.node_id)
         return a.incarnation <= n->identity.incarnation;
     return a.incarnation <= node_seen(n, a.node);
@@ -52,9 +54,11 @@ static bool context_bad(struct node *n, const struct gt_event *ev, struct gt_eff
         error = actor_known(n, n->history.vector[i].actor) ? 0 : GT_ECONTEXT;
     for (uint32_t i = 0; !error && i < n->history.exact_count; i++)
         error = actor_known(n, n->history.exact[i].actor) ? 0 : GT_ECONTEXT;
+    for (uint32_t i = 0; !error && i < n->history.closed_count; i++)
+        error = actor_known(n, n->history.closed[i]) ? 0 : GT_ECONTEXT;
     if (!error)
         return false;
-    if (n->history.vector_count + n->history.exact_count > 0)
+    if (!history_empty(&n->history))
         text = "the context names a writer unknown to this node; not applied";
     refuse(n, ev, error == GT_ENOMEM ? error : GT_ECONTEXT, text, fx);
     return true;

@@ -188,8 +188,13 @@ static void fill_end(struct node *n, uint32_t partition, struct watch *w, struct
         w->ending = true;
 }
 
+/* While our own map says that nobody waits for us, others reap without us: what is pulled then may
+ * be out of date when we vote. Our registration ends that; and whoever we pull from must know. */
 struct watch_other *fill_source(const struct node *n, struct watch *w)
 {
+    uint64_t mapped = n->member >= 0 ? n->ring->members[n->member].incarnation : 0;
+    if (node_refills(n, n->identity.node_id) || mapped < n->life_told)
+        return NULL; /* or our map is older than what we were told, which may be such a mark */
     for (uint32_t i = 0; (w->filling || w->owed) && i < w->count; i++)
         if (!w->others[i].settled && node_linked(n, w->others[i].node))
             return &w->others[i];

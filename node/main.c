@@ -9,6 +9,7 @@
 #include "engine/base/error.h"
 #include "net/daemon_uv.h"
 #include "node/node.h"
+#include "node/quarantine_posix.h"
 
 #define MAP_BYTES_DEFAULT (1ull << 40)
 #define MAP_BYTES_MIN     (1ull << 20)
@@ -246,6 +247,21 @@ static bool filling_ask(void *arg, uint32_t partition, struct slice *sources)
     return engine_filling(p->daemon.engine, partition);
 }
 
+/* Before what is here fills, which may drop it. */
+static int quarantine(struct program *p)
+{
+    char path[QUARANTINE_PATH_BYTES];
+    uint64_t count;
+    int error = quarantine_write(p->daemon.engine, p->daemon.options.data_dir, path, &count);
+    if (!error && count > 0) {
+        log_warn(&p->daemon.log, "what others have not confirmed was written to=%s siblings=%llu",
+                 path, (unsigned long long)count);
+        events_add(&p->daemon.events, EVENT_QUARANTINED, "%llu siblings in %.100s",
+                   (unsigned long long)count, path);
+    }
+    return error;
+}
+
 static void identity_change(struct program *p, const struct gt_effect *e)
 {
     static const uint8_t none[CLUSTER_ID_BYTES];
@@ -253,6 +269,8 @@ static void identity_change(struct program *p, const struct gt_effect *e)
     int error = 0;
     if (memcmp(e->identity.cluster_id, none, CLUSTER_ID_BYTES) != 0)
         error = engine_set_cluster(engine, e->identity.cluster_id);
+    if (!error && e->identity.above != 0)
+        error = quarantine(p);
     if (!error && e->identity.above != 0)
         error = engine_renew_incarnation(engine, e->identity.above, loop_wall_us());
     if (!error && e->identity.whole)

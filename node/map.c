@@ -104,7 +104,7 @@ void map_store(struct node *n, struct gt_effects *fx)
 /* Takes over one reference. */
 void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
 {
-    ring_unref(n->ring);
+    struct ring *before = n->ring;
     n->ring = r;
     n->member = ring_member_by_id(r, n->identity.node_id);
     if (n->member >= 0 && !n->self.label[0])
@@ -118,6 +118,8 @@ void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
     watches_rebuild(n);
     peers_rebuild(n, fx);
     members_changed(n, fx);
+    refills_heed(n, before, fx);
+    ring_unref(before);
 }
 
 int map_restore(struct node *n, const struct blob *bytes)

@@ -309,6 +309,7 @@ void renewal_begin(struct node *n, struct gt_effects *fx)
     r->wanted = false;
     if (!lives_know(&n->identity.lives, r->above)) {
         r->drawing = true;
+        n->life_told = r->above > n->life_told ? r->above : n->life_told;
         effects_add(fx, GT_IDENTITY)->identity.above = r->above;
     } else {
         n->rehello = true;
@@ -360,6 +361,7 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
             events_add(n->events, EVENT_LINK_UP, "%s", who);
         p->up = p->fresh = true;
         p->life = m->hello.incarnation;
+        p->lives = told;
         p->told++;
         if (!p->manager) {
             watch_greeted(n, p->id);
@@ -561,6 +563,37 @@ void hellos_answer(struct node *n, struct gt_effects *fx)
         l->hello_waits = 0;
         if (!hello_older(n, l, fx))
             hello_accept(n, l, fx);
+    }
+}
+
+static void link_end(struct node *n, const struct member *m, struct gt_effects *fx)
+{
+    struct peer *p = node_peer(n, m->id);
+    /* Its life may be above the mark, drawn before it heard of that. */
+    if (p && p->up && !lives_know(&p->lives, m->incarnation)) {
+        p->up = false;
+        coord_link_down(n, m->id, fx);
+    }
+    for (uint32_t i = 0; i < n->link_count; i++) {
+        struct inbound *l = &n->links[i];
+        if (l->role == ROLE_NODE && l->node == m->id && !lives_know(&l->lives, m->incarnation)) {
+            l->role = 0;
+            effects_close_link(fx, l->link);
+        }
+    }
+}
+
+void refills_heed(struct node *n, const struct ring *before, struct gt_effects *fx)
+{
+    for (uint32_t i = 0; i < n->ring->member_count; i++) {
+        const struct member *m = &n->ring->members[i];
+        int was = before ? ring_member_by_id(before, m->id) : -1;
+        if (m->refill != (was >= 0 && before->members[was].refill))
+            closing_restart(n);
+        if (m->refill && (int)i == n->member)
+            renewal_want(n, "the map", m->incarnation);
+        else if (m->refill)
+            link_end(n, m, fx);
     }
 }
 

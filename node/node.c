@@ -166,6 +166,9 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     case SLOT_META:
         meta_stored(n, r->tag, s, r, fx);
         break;
+    case SLOT_CLOCKS_ALONE:
+        clocks_alone_read(n, r->tag, r);
+        break;
     case SLOT_CLOCKS:
         clocks_stored(n, r->tag, s, r, fx);
         break;

@@ -66,6 +66,7 @@ struct peer {
                                   since we were linked; NULL: not yet */
     bool comparing;            /* a comparison of clocks is under way */
     uint64_t life, told;       /* a member's incarnation, as its last hello reply said; how many */
+    struct lives lives;        /* of its folder, as that said */
     uint64_t life_heard;       /* the highest of it of which another member has told (clocks.c) */
     uint64_t rival, rival_us;  /* another life of it that says hello to us, and since when */
     uint64_t rival_told;       /* replies until then */
@@ -106,9 +107,10 @@ struct watch {
     uint64_t rot_us, rot_again_us; /* the pause before another bad record counts, and its end */
     bool unheard; /* it may have lost what a parcel still holds: it confirms no deletion (keepers.c)
                    */
-    bool closable; /* its clock holds lives that are over (closing.c) */
-    bool closing;  /* they are being closed: every other owner is pulled from first */
-    bool unsure;   /* something was written since the last confirmation */
+    bool closable;           /* its clock holds lives that are over (closing.c) */
+    bool closing;            /* they are being closed: every other owner is pulled from first */
+    uint32_t closing_number; /* of this closing, or the last one */
+    bool unsure;             /* something was written since the last confirmation */
     bool confirming, confirm_again; /* storage is told what the others have; and then once more */
     uint32_t count;
     struct watch_other others[];
@@ -174,6 +176,7 @@ enum slot_kind {
     SLOT_REPLICA, /* a peer's STATE, FETCH or RANGE in our storage */
     SLOT_META,
     SLOT_CLOCKS,        /* our clocks are read, and compared with a peer's */
+    SLOT_CLOCKS_ALONE,  /* our clocks of partitions that nobody else owns */
     SLOT_CLOCKS_ASKED,  /* a peer's CLOCKS: ours are read for the answer */
     SLOT_CONFIRM,       /* the dot log is told what all have */
     SLOT_RETIRED,       /* all members are asked whether they know that lives are over */
@@ -225,7 +228,8 @@ struct slot {
     bool weak;     /* a quorum below the cluster's was asked for */
     uint8_t self;  /* our place among the owners */
     struct origin origin;
-    struct blob *body; /* of the request: key and the rest borrow from it */
+    struct epoch origin_epoch; /* RETIRED: of the asker's map */
+    struct blob *body;         /* of the request: key and the rest borrow from it */
     struct slice key;
     struct request_head head;
     struct slice min_context; /* of a get: what its client has seen; borrows from body */
@@ -300,10 +304,12 @@ struct slot {
             enum pull_stage stage;
             uint32_t outstanding; /* states, or the clock, in our storage */
             bool failed, more, whole;
-            uint32_t round;    /* of the partition's filling, when it began */
-            bool sweeps;       /* for closing */
-            bool uncut;        /* a record there is bad: no clock is to be merged */
-            bool unknown;      /* one that is not known here either */
+            uint32_t round;  /* of the partition's filling, when it began */
+            uint32_t sweeps; /* the closing that it is for; 0: none */
+            bool filling;    /* who gives has lost data, and does not know yet what it had */
+            bool foreign;    /* who gives goes by another map: it may leave out somebody, us too */
+            bool uncut;      /* a record there is bad: no clock is to be merged */
+            bool unknown;    /* one that is not known here either */
             struct blob *body; /* whole: the reply, whose entries are all of its run */
             struct slice entries, clock;
             struct blob *begin_key;  /* of that run; NULL: the start */
@@ -374,7 +380,9 @@ struct node {
     bool registered; /* a manager has accepted us, in this life */
     bool rehello;    /* the identity changed: say hello again */
     struct renewal renewal;
-    bool joining; /* the cluster id was asked to be stored */
+    uint64_t
+        life_told; /* the highest life of ours that we were told of, in this process; 0: none */
+    bool joining;  /* the cluster id was asked to be stored */
     bool cluster_wanted;
     uint8_t cluster_id[CLUSTER_ID_BYTES]; /* to be joined, with cluster_wanted */
     bool label_known;                     /* our label is stored, or its storing is wanted */
@@ -398,6 +406,7 @@ struct node {
     struct {
         struct clock lives;  /* those being closed: it has nothing else */
         bool asking, agreed; /* the members are asked; they know */
+        bool stale;          /* who is asked has changed meanwhile */
     } closing;
     uint32_t pulls, pulls_wanted, pull_next;
     struct catching_up catching_up;
@@ -473,6 +482,8 @@ void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void hellos_answer(struct node *n, struct gt_effects *fx);
 /* After another map was adopted: forgets the lives of who is no member now, and judges the hellos
  * of those who are since. */
+/* Who is marked to refill in the map is nobody until it has begun to: links with it end. We too. */
+void refills_heed(struct node *n, const struct ring *before, struct gt_effects *fx);
 void members_changed(struct node *n, struct gt_effects *fx);
 /* Takes a manager's answer to our registration, with the cluster and label that it gave. */
 void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
@@ -725,6 +736,7 @@ uint64_t watch_lag(const struct node *n, bool *known);
 void watch_lag_note(struct node *n);
 /* One round: compares what is unsure with every peer that can be asked. */
 void clocks_exchange(struct node *n, struct gt_effects *fx);
+void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r);
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx);
 void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
@@ -792,13 +804,19 @@ void verify_stored(struct node *n, uint64_t id, struct slot *s, const struct sto
 /* ---- closing.c ------------------------------------------------------------------------------- */
 
 /* Our clock of the partition, just read: whether it holds lives that are over. */
+/* The member was away for too long: it fills before it is anybody again, so nobody waits for it. */
+bool node_refills(const struct node *n, uint64_t id);
 void closing_note(const struct node *n, struct watch *w, const struct clock *ours);
 /* With every round of comparisons: asks, or closes some partitions more. */
 void closing_round(struct node *n, struct gt_effects *fx);
 void closing_replied(struct node *n, const struct gt_event *ev);
 void closing_timeout(struct node *n, uint64_t id, struct slot *s);
 /* A pull has ended with everything that the source had. */
-void closing_swept(struct node *n, uint32_t partition, uint64_t source, struct gt_effects *fx);
+/* A pull from that owner, begun for this closing (watch.closing_number), has ended. */
+void closing_swept(struct node *n, uint32_t partition, uint64_t source, uint32_t number,
+                   struct gt_effects *fx);
+/* Who is left out has changed: what was agreed and pulled so far counts no more. */
+void closing_restart(struct node *n);
 void closing_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r);
 /* A member asks. */
 void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,

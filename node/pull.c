@@ -117,7 +117,7 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     s->kind = SLOT_PULL;
     s->partition = partition;
     s->pull.source = source->node;
-    s->pull.sweeps = w->closing;
+    s->pull.sweeps = w->closing ? w->closing_number : 0;
     s->pull.whole = fills || (source->differs && source->lacking == 0);
     s->pull.round = w->round;
     source->differs = false;
@@ -151,7 +151,7 @@ static void pull_end(struct node *n, uint64_t id, struct slot *s, struct gt_effe
     bool current = w && w->round == s->pull.round;
     if (w)
         w->pulling = false;
-    if (current && s->pull.whole && !s->pull.failed && !s->pull.unknown)
+    if (current && s->pull.whole && !s->pull.failed && !s->pull.unknown && !s->pull.foreign)
         fill_pulled(n, s->partition, s->pull.source, fx);
     watch_changed(n, s->partition); /* what we have now is told, and compared anew */
     if (!s->pull.failed && !s->pull.uncut)
@@ -351,8 +351,8 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
                 w->others[i].lacking = 0;
                 w->others[i].current = true;
             }
-        if (s->pull.sweeps)
-            closing_swept(n, s->partition, s->pull.source, fx);
+        if (s->pull.sweeps && !s->pull.filling && !s->pull.foreign)
+            closing_swept(n, s->partition, s->pull.source, s->pull.sweeps, fx);
     }
     pull_end(n, id, s, fx);
 }
@@ -447,6 +447,8 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
     s->pull.stage = PULL_STORING;
     s->pull.whole = s->pull.whole || m->pull_reply.head.flags & REPLY_WHOLE;
     s->pull.more = m->pull_reply.head.flags & REPLY_MORE && !MUTANT(merge_clock_early);
+    s->pull.filling = s->pull.filling || m->pull_reply.head.flags & REPLY_FILLING;
+    s->pull.foreign = s->pull.foreign || epoch_compare(m->epoch, n->ring->epoch) != 0;
     cut_keep(s, m->pull_reply.clock, m->pull_reply.head.flags & REPLY_UNKNOWN);
     if (!s->pull.more)
         operations_keep(s, m->pull_reply.operations, m->pull_reply.operations_floor);
@@ -494,7 +496,8 @@ void pull_give(struct node *n, const struct slot *s, const struct store_result *
     struct msg m = node_message(n, MSG_PULL_REPLY, s->origin.id);
     m.pull_reply.head.error = r->result;
     m.pull_reply.head.flags = (r->more ? REPLY_MORE : 0) | (r->whole ? REPLY_WHOLE : 0) |
-                              (r->unknown ? REPLY_UNKNOWN : 0);
+                              (r->unknown ? REPLY_UNKNOWN : 0) |
+                              (fill_has_no_vote(n, s->partition) ? REPLY_FILLING : 0);
     m.pull_reply.entries = slice_blob(r->entries);
     m.pull_reply.entry_count = r->entry_count;
     m.pull_reply.clock = slice_blob(r->clock);

@@ -24,12 +24,15 @@
     X(EVENT_BAD_RECORD, "bad_record", "a record failed its checksum")                              \
     X(EVENT_MISCOUNT, "miscount", "a partition holds other records than it has counted")           \
     X(EVENT_FILLING, "filling", "writes may be missing here: it has no vote until it caught up")   \
+    X(EVENT_QUARANTINED, "quarantined", "what others had not confirmed was written to a file")     \
     X(EVENT_WHOLE, "whole", "what was lost is pulled from others: it votes again")                 \
     X(EVENT_LINK_UP, "link_up", "a peer can be asked")                                             \
     X(EVENT_LINK_LOST, "link_lost", "a peer can be asked no more")                                 \
     X(EVENT_NODE_JOINED, "node_joined", "the manager registered a new member")                     \
     X(EVENT_NODE_UP, "node_up", "the manager hears a member again")                                \
     X(EVENT_NODE_DOWN, "node_down", "the manager heard a member no more")                          \
+    X(EVENT_NODE_AWAY, "node_away",                                                                \
+      "it was away for longer than --reap-wait: nobody waits for it")                              \
     X(EVENT_NODE_REFUSED, "node_refused", "the manager refused a registration")                    \
     X(EVENT_FORMED, "cluster_formed", "tokens were handed out")                                    \
     X(EVENT_MAP, "map_adopted", "a newer cluster map is durable and acted upon")                   \

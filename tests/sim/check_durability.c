@@ -16,7 +16,8 @@
  * supersession has an end, since each write of the chain was minted after the one before. What was
  * dropped stays in the history that `all` returns whole. Writes in doubt count as links of a chain,
  * and plain ones as covering all that was minted before they were over. A chain in a circle (two
- * plain puts that overlap) leads nowhere and excuses nobody.
+ * plain puts that overlap) leads nowhere and excuses nobody. Of a life that is closed the context
+ * says one number, which includes whatever was returned of it: then the chain alone tells.
  */
 #include <stdlib.h>
 

@@ -11,6 +11,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/engine_private.h"
+#include "engine/quarantine.h"
 #include "tests/sim/world.h"
 
 #define POLL_US          60u
@@ -113,6 +114,29 @@ static void store_one(struct sim *s, uint32_t host, struct store_request *r)
     store_request_release(&kept);
 }
 
+static int line_count(void *arg, struct slice line)
+{
+    (void)line;
+    ++*(uint64_t *)arg;
+    return 0;
+}
+
+/* As the program does, but into no file. */
+static void quarantine_say(struct sim *s, uint32_t host)
+{
+    uint64_t count = 0;
+    int error = engine_quarantine(s->hosts[host].engine, line_count, &count);
+    gt_assert(!error);
+    s->hosts[host].quarantined = count;
+    if (count > 0)
+        sim_say(s, (int)host, "quarantined %llu siblings", (unsigned long long)count);
+}
+
+uint64_t sim_quarantined(const struct sim *s, uint32_t host)
+{
+    return s->hosts[host].quarantined;
+}
+
 static int identity_change(struct sim *s, uint32_t host, const struct gt_effect *e)
 {
     static const uint8_t none[CLUSTER_ID_BYTES];
@@ -120,6 +144,8 @@ static int identity_change(struct sim *s, uint32_t host, const struct gt_effect 
     int error = 0;
     if (memcmp(e->identity.cluster_id, none, CLUSTER_ID_BYTES) != 0)
         error = engine_set_cluster(h->engine, e->identity.cluster_id);
+    if (!error && e->identity.above != 0)
+        quarantine_say(s, host);
     if (!error && e->identity.above != 0)
         error = engine_renew_incarnation(h->engine, e->identity.above, sim_wall_us(s, host));
     if (!error && e->identity.whole)
@@ -506,7 +532,8 @@ static int manager_make(struct sim *s, uint32_t host)
                                     .map = engine_meta(h->engine, "map"),
                                     .stamp_max = engine_stamp_max(h->engine),
                                     .settings = s->config.settings,
-                                    .form_after_us = 100000};
+                                    .form_after_us = 100000,
+                                    .reap_wait_us = s->config.reap_wait_us};
     int error = manager_new(&config, &h->manager, why);
     if (error)
         sim_say(s, (int)host, "refuses: %s", why);

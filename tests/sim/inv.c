@@ -232,7 +232,8 @@ static bool walk_covers(struct walk *w, struct dot d)
     bool listed = w->vector < h->vector_count &&
                   actor_compare(h->vector[w->vector].actor, d.actor) == 0 &&
                   d.seq <= h->vector[w->vector].seq;
-    return listed || (w->exact < h->exact_count && dot_compare(h->exact[w->exact], d) == 0);
+    return listed || (w->exact < h->exact_count && dot_compare(h->exact[w->exact], d) == 0) ||
+           history_closes(h, d.actor);
 }
 
 static void state_learn(struct sim *s, struct inv_keys *k, const struct state *state, uint32_t key)
@@ -304,6 +305,14 @@ static void not_held(struct sim *s, uint32_t host, uint32_t partition, const str
               (int)key->bytes, (const char *)key->data, why);
 }
 
+/* It was away for too long, and has not heard of it yet: it fills when it does (RULES 8b). */
+static bool refills(const struct ring *ring, const struct engine *e)
+{
+    int i = ring_member_by_id(ring, engine_identity(e)->node_id);
+    return i >= 0 && ring->members[i].refill &&
+           !lives_know(&engine_identity(e)->lives, ring->members[i].incarnation);
+}
+
 /* Every owner that runs has all of the dot's actor up to it. What the others have their owners'
  * confirmations said; they are asked when they run again. So it is with one that fills, which had
  * it when it confirmed, and votes no more until it has pulled from those that reaped (RULES 7). */
@@ -316,7 +325,7 @@ static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
         if (s->hosts[host].role != SIM_NODE || !e)
             continue;
         int member = ring_member_by_id(ring, engine_identity(e)->node_id);
-        if (member < 0 || ring_slot(ring, partition, (uint32_t)member) < 0)
+        if (member < 0 || ring_slot(ring, partition, (uint32_t)member) < 0 || refills(ring, e))
             continue;
         engine_partition(e, partition, &p);
         if (!engine_filling(e, partition) && !clock_base_covers(p.clock, d))
@@ -325,7 +334,9 @@ static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
     return true;
 }
 
-/* No owner that runs has the dot live. */
+/* No owner that runs has the dot live, but for who fills: it was away while the life was closed,
+ * and drops the dot when its pull has passed the key. (What was acknowledged is at one that does
+ * not fill; the checker of durability asks for it.) */
 static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *d)
 {
     const struct ring *ring = sim_ring(s);
@@ -335,7 +346,8 @@ static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *
         struct engine *e = s->hosts[host].engine;
         struct state state;
         struct view view;
-        if (s->hosts[host].role != SIM_NODE || !e)
+        if (s->hosts[host].role != SIM_NODE || !e || refills(ring, e) ||
+            engine_filling(e, partition))
             continue;
         state_init(&state);
         if (view_read(e, partition, hash_bytes(name), name, &state, &view) == 0) {

@@ -376,6 +376,16 @@ static void guests_make(struct plan *p, struct prng *d)
     p->sloppy = 100;
 }
 
+/* How long who is away is waited for: in some plans not for long. Of dice of its own, so that the
+ * rest of a plan stays as it was. */
+static void waits_make(struct plan *p)
+{
+    struct prng d;
+    prng_init(&d, p->seed ^ 0x7761697400000000);
+    if (chance(&d, 25))
+        p->reap_wait_us = 2 * SECOND + prng_below(&d, 4 * SECOND);
+}
+
 void plan_make(struct plan *p, uint64_t seed)
 {
     struct prng d;
@@ -389,6 +399,7 @@ void plan_make(struct plan *p, uint64_t seed)
             p->clock_offset_us[i] = clock_offset(&d);
     faults_make(p, &d);
     guests_make(p, &d);
+    waits_make(p);
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */

@@ -59,6 +59,7 @@ struct plan {
     struct settings settings;
     struct sim_network network;
     struct sim_storage storage;
+    uint64_t reap_wait_us; /* 0: nobody is marked to refill */
     uint32_t inflight_max;
     uint32_t digest_above;
     size_t piece_bytes_max;

@@ -82,6 +82,7 @@ static const struct sentence {
     {"{who}'s map", VERB_MAP},
     {"status", VERB_STATUS},
     {"verify", VERB_VERIFY},
+    {"what is in quarantine", VERB_QUARANTINE},
 };
 
 /* ---- matching -------------------------------------------------------------------------------- */

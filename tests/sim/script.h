@@ -67,6 +67,7 @@ enum verb {
     VERB_PARCELS,
     VERB_MAP,
     VERB_STATUS,
+    VERB_QUARANTINE,
     VERB_VERIFY
 };
 

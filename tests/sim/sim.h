@@ -56,6 +56,7 @@ struct sim_config {
     struct settings settings;
     struct sim_network network;
     struct sim_storage storage;
+    uint64_t reap_wait_us;  /* of the manager; 0 = never */
     uint32_t inflight_max;  /* of a node; 0 = 64 */
     uint32_t digest_above;  /* of a node's reads; 0 = the usual */
     size_t piece_bytes_max; /* of a node's states; 0 = what a frame takes */
@@ -111,6 +112,8 @@ bool sim_ready(const struct sim *s, uint32_t host);       /* and has said so */
 const struct node *sim_node(const struct sim *s, uint32_t host);
 const struct session *sim_session(const struct sim *s, uint32_t host);
 const struct ring *sim_ring(const struct sim *s); /* the newest map a running manager holds */
+/* Siblings that the node wrote down when it was told last that it must fill. */
+uint64_t sim_quarantined(const struct sim *s, uint32_t host);
 struct engine *sim_engine(const struct sim *s, uint32_t host); /* NULL when it is down */
 /* A host's clocks now. */
 uint64_t sim_wall_us(const struct sim *s, uint32_t host);

@@ -14,13 +14,14 @@
 #include "tests/sim/script.h"
 #include "tests/sim/sim.h"
 
-#define MILLISECOND 1000ull
-#define SECOND      1000000ull
-#define PATIENCE_US (60 * SECOND) /* of a command that waits for something */
-#define LINKS_US    SECOND        /* from "ready" until the nodes are linked with one another */
-#define QUIET_US    (10 * SECOND) /* links are made again, the manager has seen who is there */
-#define SEED        1
-#define WORDS_BYTES 700
+#define MILLISECOND  1000ull
+#define SECOND       1000000ull
+#define PATIENCE_US  (60 * SECOND) /* of a command that waits for something */
+#define REAP_WAIT_US (60 * SECOND)
+#define LINKS_US     SECOND        /* from "ready" until the nodes are linked with one another */
+#define QUIET_US     (10 * SECOND) /* links are made again, the manager has seen who is there */
+#define SEED         1
+#define WORDS_BYTES  700
 
 /* What a client read all of, to be seen by its next write. */
 struct seen {
@@ -356,6 +357,15 @@ static void put_times(struct player *p, const struct command *k)
     tell(p, "%" PRIu64 " times: %s", times, last);
 }
 
+/* What each node wrote down when it was told last that it must fill. */
+static void quarantines_tell(struct player *p)
+{
+    for (uint32_t i = 0; i < p->nodes; i++) {
+        uint32_t host = sim_node_host(p->sim, i);
+        tell(p, "%s: %" PRIu64 " siblings", sim_name(p->sim, host), sim_quarantined(p->sim, host));
+    }
+}
+
 /* ---- the cluster ----------------------------------------------------------------------------- */
 
 static bool nodes_ready(void *arg)
@@ -385,6 +395,7 @@ static void cluster_make(struct player *p, const struct command *k)
                                             .segment_bytes = 64u << 10,
                                             .overlay_bytes = 1u << 20,
                                             .chunk_records = 1000},
+                                .reap_wait_us = REAP_WAIT_US,
                                 .arg = p,
                                 .done = done,
                                 .ended = ended,
@@ -802,6 +813,9 @@ static void perform(struct player *p, const struct command *k)
         break;
     case VERB_VERIFY:
         verify_tell(p);
+        break;
+    case VERB_QUARANTINE:
+        quarantines_tell(p);
         break;
     case VERB_STATUS:
         call(p, SCRIPT_CLIENTS_MAX, &(struct msg){.type = MSG_STATUS});

@@ -609,6 +609,10 @@ static void replica_say(struct swarm *w, const struct replica *r, const struct h
                                (unsigned long long)h->exact[i].actor.node >> 48,
                                (unsigned long long)h->exact[i].actor.incarnation & 0xffffff,
                                (unsigned long long)h->exact[i].seq);
+    for (uint32_t i = 0; i < h->closed_count && at < sizeof(text); i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, " %04llx up to %06llx",
+                               (unsigned long long)h->closed[i].node >> 48,
+                               (unsigned long long)h->closed[i].incarnation & 0xffffff);
     sim_say(w->sim, (int)sim_node_host(w->sim, r->node), "key%u%s siblings=%u history:%s", r->key,
             r->owner ? "" : " (no owner)", r->sibling_count, at > 0 ? text : " none");
 }
@@ -778,6 +782,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
                                 .digest_above = p->digest_above,
                                 .piece_bytes_max = p->piece_bytes_max,
                                 .pull_bytes = (uint32_t)p->piece_bytes_max, /* small with small */
+                                .reap_wait_us = p->reap_wait_us,
                                 .restarts = true,
                                 .arg = &w,
                                 .done = done,

@@ -116,6 +116,7 @@ struct host {
     struct manager *manager;
     struct node *node;
     struct session *session;
+    uint64_t quarantined; /* siblings, when it was told last to fill */
     struct verifier *verifier; /* in place of a session; borrowed */
     const struct ring *ring;   /* whose value limit the engine has */
     struct disk *disk;

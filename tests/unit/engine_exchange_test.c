@@ -14,6 +14,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/prng.h"
+#include "engine/quarantine.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
 
@@ -887,6 +888,100 @@ static void test_a_life_that_is_closed_brings_nothing_more(void **state)
     pair_free(&a, &b);
 }
 
+static int line_take(void *arg, struct slice line)
+{
+    struct buf *lines = arg;
+    buf_put(lines, line.data, line.bytes);
+    return lines->failed ? GT_ENOMEM : 0;
+}
+
+/* What others have not confirmed, values and deletes, is told line by line; the rest is not. */
+static void test_what_is_not_confirmed_is_told_for_the_quarantine(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    struct buf lines;
+    bool whole;
+    char wanted[400];
+    pair_new(&a, &b);
+    buf_init(&lines, 10000);
+    put(&a, "known", "v");
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b);
+    put(&a, "k", "alone");
+    erase(&a, "gone");
+    assert_int_equal(engine_quarantine(a.e, line_take, &lines), 0);
+    const struct engine_identity *id = engine_identity(a.e);
+    unsigned long long node = id->node_id, life = id->incarnation;
+    snprintf(wanted, sizeof(wanted),
+             "{\"key64\": \"aw==\", \"value64\": \"YWxvbmU=\", \"dot\": \"%016llx.%016llx.2\", "
+             "\"stamp\": 0}\n"
+             "{\"key64\": \"Z29uZQ==\", \"siblings\": [{\"deleted\": true}], "
+             "\"dot\": \"%016llx.%016llx.3\", \"stamp\": 0}\n",
+             node, life, node, life);
+    assert_int_equal(lines.bytes, strlen(wanted));
+    assert_memory_equal(lines.data, wanted, lines.bytes);
+    buf_clear(&lines);
+    pull(&b, &a, 0, &whole);
+    confirm(&a, &b);
+    assert_int_equal(engine_quarantine(a.e, line_take, &lines), 0);
+    assert_int_equal(lines.bytes, 0);
+    buf_close(&lines);
+    pair_free(&a, &b);
+}
+
+/* RULES 8b: a key that is written in many lives of its nodes keeps one number of each node, once
+ * they are closed where the next put is made; who gets that put has it too. */
+static void test_a_history_does_not_grow_with_the_starts_of_a_node(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    struct clock lives;
+    bool whole;
+    pair_new(&a, &b);
+    clock_init(&lives);
+    for (uint32_t start = 0; start < 20; start++) {
+        struct buf bytes;
+        const struct engine_identity *id = engine_identity(a.e);
+        struct actor over = {id->node_id, id->incarnation};
+        put(&a, "k", "v");
+        erase(&a, "k");
+        pull(&b, &a, 0, &whole);
+        replica_restart(&a);
+        buf_init(&bytes, 1000);
+        assert_int_equal(clock_set_closed(&lives, over.node, over.incarnation), 0);
+        clock_encode(&lives, &bytes);
+        struct store_request close = {.kind = STORE_CLOCK, .clock = buf_slice(&bytes)};
+        call_ok(&a, close);
+        call_ok(&b, close);
+        buf_close(&bytes);
+    }
+    put(&a, "k", "last");
+    pull(&b, &a, 0, &whole);
+    assert_same(&a, &b);
+    struct blob *record = record_of(&b, "k");
+    struct state s;
+    state_init(&s);
+    assert_int_equal(record_decode(slice_blob(record), PARTITION, slice_text("k"), &s), 0);
+    assert_int_equal(s.history.vector_count, 1);
+    assert_int_equal(s.history.exact_count, 0);
+    assert_int_equal(s.history.closed_count, 1);
+    /* No history may say of the present life of a node that it is over: the node refuses it. */
+    const struct engine_identity *id = engine_identity(a.e);
+    struct blob *wrong;
+    assert_int_equal(history_close_lives(&s.history, id->node_id, id->incarnation), 0);
+    s.sibling_count = 0;
+    assert_int_equal(record_encode_blob(&s, PARTITION, slice_text("k"), &wrong), 0);
+    struct store_result refused = arrive(&a, "k", slice_blob(wrong));
+    assert_int_equal(refused.result, GT_ECORRUPT);
+    store_result_release(&refused);
+    state_close(&s);
+    blob_unref(wrong);
+    blob_unref(record);
+    clock_close(&lives);
+    pair_free(&a, &b);
+}
+
 /* Puts and deletes on both sides, exchanges that break anywhere, crashes, copies of old states: in
  * the end both are the same, no tombstone waits, and each key is what its last writer left. */
 static void test_random_deletes_go_and_stay_away(void **state)
@@ -1007,6 +1102,8 @@ int main(void)
         cmocka_unit_test(test_what_was_written_beside_is_waited_for),
         cmocka_unit_test(test_what_went_is_not_demanded),
         cmocka_unit_test(test_a_life_that_is_closed_brings_nothing_more),
+        cmocka_unit_test(test_a_history_does_not_grow_with_the_starts_of_a_node),
+        cmocka_unit_test(test_what_is_not_confirmed_is_told_for_the_quarantine),
         cmocka_unit_test(test_random_deletes_go_and_stay_away),
         cmocka_unit_test(test_what_was_missed_crosses_and_nothing_else),
         cmocka_unit_test(test_a_long_list_comes_in_pieces_and_a_break_keeps_what_came),

@@ -16,6 +16,7 @@
 #include "engine/base/prng.h"
 #include "engine/operations.h"
 #include "engine/parcels.h"
+#include "engine/quarantine.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
 
@@ -432,6 +433,34 @@ static void test_a_parcel_is_no_state_of_its_keeper(void **state)
     rig_free(&owner);
 }
 
+static int line_take(void *arg, struct slice line)
+{
+    struct buf *lines = arg;
+    buf_put(lines, line.data, line.bytes);
+    return lines->failed ? GT_ENOMEM : 0;
+}
+
+static void test_what_is_kept_is_told_for_the_quarantine(void **state)
+{
+    (void)state;
+    struct rig guest, owner;
+    struct buf lines;
+    rig_init(&guest, 10);
+    rig_init(&owner, 11);
+    buf_init(&lines, 10000);
+    struct sent a = write_at(&owner, "apple", "green", true);
+    assert_int_equal(keep(&guest, 5, "apple", &a), 0);
+    assert_int_equal(engine_quarantine(guest.e, line_take, &lines), 0);
+    buf_u8(&lines, 0);
+    assert_non_null(strstr((const char *)lines.data, "{\"key64\": \"YXBwbGU=\", \"value64\": "
+                                                     "\"Z3JlZW4=\", \"dot\": \""));
+    assert_non_null(strstr((const char *)lines.data, "\"for\": \"0000000000000005\"}\n"));
+    buf_close(&lines);
+    sent_free(&a);
+    rig_free(&guest);
+    rig_free(&owner);
+}
+
 static void test_for_whom_the_most_is_kept_is_told_first(void **state)
 {
     (void)state;
@@ -733,6 +762,7 @@ int main(void)
         cmocka_unit_test(test_the_dots_of_a_hot_key_are_bounded),
         cmocka_unit_test(test_no_more_is_taken_than_the_bounds_allow),
         cmocka_unit_test(test_a_parcel_is_no_state_of_its_keeper),
+        cmocka_unit_test(test_what_is_kept_is_told_for_the_quarantine),
         cmocka_unit_test(test_for_whom_the_most_is_kept_is_told_first),
         cmocka_unit_test(test_those_of_a_partition_can_be_counted),
         cmocka_unit_test(test_one_that_is_bad_at_rest),

@@ -114,6 +114,8 @@ static void assert_history_normal(const struct history *h)
         if (i > 0)
             assert_true(actor_compare(h->vector[i - 1].actor, h->vector[i].actor) < 0);
     }
+    for (uint32_t i = 1; i < h->closed_count; i++)
+        assert_true(h->closed[i - 1].node < h->closed[i].node);
     for (uint32_t i = 0; i < h->exact_count; i++) {
         if (i > 0)
             assert_true(dot_compare(h->exact[i - 1], h->exact[i]) < 0);
@@ -1406,6 +1408,341 @@ static void a_join_of_long_histories_is_the_union(void **unused)
     }
 }
 
+/* ---- lives that are closed --------------------------------------------------------------------
+ */
+
+/* Dots of three nodes with lives 1 to 4, each told in a random way, some lives closed. */
+static void history_random(struct prng *p, struct history *h)
+{
+    for (uint32_t n = 0; n < 12; n++) {
+        struct actor actor = {1 + prng_below(p, 3), 1 + prng_below(p, 4)};
+        uint64_t seq = 1 + prng_below(p, 5), how = prng_below(p, 6);
+        int error = how == 0   ? history_close_lives(h, actor.node, actor.incarnation)
+                    : how <= 2 ? history_raise(h, actor, seq)
+                               : history_add(h, (struct dot){actor, seq});
+        assert_int_equal(error, 0);
+    }
+}
+
+static bool histories_equal(const struct history *a, const struct history *b)
+{
+    struct buf x, y;
+    buf_init(&x, CONTEXT_BYTES_MAX);
+    buf_init(&y, CONTEXT_BYTES_MAX);
+    history_encode(a, &x);
+    history_encode(b, &y);
+    bool equal = slice_equal(buf_slice(&x), buf_slice(&y));
+    buf_close(&x);
+    buf_close(&y);
+    return equal;
+}
+
+/* A join is one in the bytes too, whoever has closed what: so records that met in any order are
+ * equal. */
+static void a_join_with_closed_lives_is_the_union_in_any_order(void **unused)
+{
+    (void)unused;
+    struct prng p;
+    prng_init(&p, 8);
+    for (uint32_t round = 0; round < 5000; round++) {
+        struct history h[3] = {0}, ab = {0}, ba = {0}, bc = {0};
+        for (uint32_t i = 0; i < 3; i++)
+            history_random(&p, &h[i]);
+        assert_int_equal(history_copy(&ab, &h[0]), 0);
+        assert_int_equal(history_join(&ab, &h[1]), 0);
+        assert_int_equal(history_copy(&ba, &h[1]), 0);
+        assert_int_equal(history_join(&ba, &h[0]), 0);
+        assert_true(histories_equal(&ab, &ba));
+        for (uint64_t node = 1; node <= 3; node++)
+            for (uint64_t life = 1; life <= 4; life++)
+                for (uint64_t seq = 1; seq <= 5; seq++) {
+                    struct dot d = {{node, life}, seq};
+                    assert_true(history_covers(&ab, d) ==
+                                (history_covers(&h[0], d) || history_covers(&h[1], d)));
+                }
+        assert_true(history_includes(&ab, &h[0]) && history_includes(&ab, &h[1]));
+        /* (a b) c = a (b c), and once more changes nothing. */
+        assert_int_equal(history_copy(&bc, &h[1]), 0);
+        assert_int_equal(history_join(&bc, &h[2]), 0);
+        assert_int_equal(history_join(&bc, &h[0]), 0);
+        assert_int_equal(history_join(&ab, &h[2]), 0);
+        assert_true(histories_equal(&ab, &bc));
+        assert_int_equal(history_join(&ab, &h[1]), 0);
+        assert_true(histories_equal(&ab, &bc));
+        struct buf bytes;
+        buf_init(&bytes, CONTEXT_BYTES_MAX);
+        history_encode(&ab, &bytes);
+        struct reader r = reader_of(buf_slice(&bytes));
+        assert_int_equal(history_decode(&r, &ba), 0);
+        assert_true(histories_equal(&ab, &ba));
+        buf_close(&bytes);
+        for (uint32_t i = 0; i < 3; i++)
+            history_close(&h[i]);
+        history_close(&ab);
+        history_close(&ba);
+        history_close(&bc);
+    }
+}
+
+/* However often a node started, one number is left of what its lives wrote; of the life of which a
+ * sibling is live, and of later ones, each is still told. */
+static void lives_that_the_clock_closes_are_one_number_for_each_node(void **unused)
+{
+    (void)unused;
+    struct state s, back;
+    struct clock clock;
+    struct buf bytes;
+    state_init(&s);
+    state_init(&back);
+    clock_init(&clock);
+    buf_init(&bytes, CONTEXT_BYTES_MAX);
+    struct slice key = slice_text("k");
+    for (uint64_t life = 1; life <= 50; life++) {
+        assert_int_equal(history_raise(&s.history, (struct actor){1, life}, 3), 0);
+        assert_int_equal(history_add(&s.history, (struct dot){{2, life}, 9}), 0);
+    }
+    struct sibling live = {.dot = {{2, 40}, 10}, .stamp = 1};
+    assert_int_equal(state_add(&s, &live), 0);
+    assert_int_equal(version_close_lives(&s, &clock), 0);
+    assert_int_equal(s.history.closed_count, 0);
+    assert_int_equal(clock_set_closed(&clock, 1, 49), 0);
+    assert_int_equal(clock_set_closed(&clock, 2, 45), 0);
+    assert_int_equal(version_close_lives(&s, &clock), 0);
+    assert_int_equal(history_closed(&s.history, 1), 49);
+    assert_int_equal(history_closed(&s.history, 2), 39);
+    assert_int_equal(s.history.vector_count, 1);
+    assert_int_equal(s.history.exact_count, 12);
+    assert_true(history_covers(&s.history, (struct dot){{1, 7}, 1000}));
+    assert_false(history_lists(&s.history, (struct dot){{1, 7}, 1}));
+    assert_false(history_covers(&s.history, (struct dot){{2, 41}, 1}));
+    assert_int_equal(record_encode(&s, 3, key, &bytes), 0);
+    assert_int_equal(record_decode(buf_slice(&bytes), 3, key, &back), 0);
+    assert_true(state_equal(&s, &back));
+    /* A record that closes the life of what it shows is none. */
+    uint8_t partition[2] = {3, 0};
+    le64_put(bytes.data + bytes.bytes - 8, 40);
+    uint32_t crc = crc_update(crc_update(0, partition, 2), key.data, key.bytes);
+    le32_put(bytes.data, crc_update(crc, bytes.data + 4, bytes.bytes - 4));
+    assert_int_equal(record_decode(buf_slice(&bytes), 3, key, &back), GT_ECORRUPT);
+    buf_close(&bytes);
+    clock_close(&clock);
+    state_close(&s);
+    state_close(&back);
+}
+
+/* Whoever lags behind and holds what was replaced in a life that is closed elsewhere drops it; and
+ * a client who has seen that replaces it, by whatever name. */
+static void what_a_closed_life_left_dead_is_dropped_by_its_number(void **unused)
+{
+    (void)unused;
+    struct state behind, ahead, merged;
+    struct clock clock;
+    struct history returned = {0}, seen = {0};
+    struct dot replaced[2];
+    uint32_t count;
+    state_init(&behind);
+    state_init(&ahead);
+    state_init(&merged);
+    clock_init(&clock);
+    struct sibling old = {.dot = {{1, 5}, 4}, .stamp = 1, .op = {1}};
+    struct sibling new = {.dot = {{2, 9}, 1}, .stamp = 2, .op = {2}};
+    assert_int_equal(state_add(&behind, &old), 0);
+    assert_int_equal(version_put(&behind, NULL, true, &new, &ahead, replaced, &count, &returned),
+                     0);
+    assert_int_equal(clock_set_closed(&clock, 1, 6), 0);
+    assert_int_equal(version_close_lives(&ahead, &clock), 0);
+    assert_int_equal(ahead.history.exact_count, 0);
+    assert_int_equal(version_merge(&behind, NULL, &ahead, NULL, &merged), 0);
+    assert_true(state_equal(&merged, &ahead));
+    assert_int_equal(version_merge(&ahead, NULL, &behind, NULL, &merged), 0);
+    assert_true(state_equal(&merged, &ahead));
+    assert_int_equal(version_read_context(&ahead, state_winner(&ahead), NULL, &seen), 0);
+    struct sibling third = {.dot = {{3, 1}, 1}, .stamp = 3, .op = {3}};
+    assert_int_equal(
+        version_put(&behind, &seen, false, &third, &merged, replaced, &count, &returned), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(merged.sibling_count, 1);
+    history_close(&returned);
+    history_close(&seen);
+    clock_close(&clock);
+    state_close(&behind);
+    state_close(&ahead);
+    state_close(&merged);
+}
+
+/*
+ * Two owners, and everything that may happen to a key of which a life that is over wrote the first
+ * sibling, step by step in every order, once with histories that are stripped and once with
+ * histories that keep all. What lives is the same at both, always: the number says of no sibling
+ * that it is dead but of those that are. And in the end both owners have the same bytes.
+ */
+enum { TWIN_STEPS = 4, TWIN_KINDS = 14 };
+
+struct twin {
+    struct state of[2][2];     /* [stripped][owner] */
+    struct history context[2]; /* of the client */
+    struct clock clocks[2];
+    uint64_t minted[2];
+};
+
+static void twin_close(struct twin *t)
+{
+    for (uint32_t i = 0; i < 4; i++)
+        state_close(&t->of[i / 2][i % 2]);
+    for (uint32_t i = 0; i < 2; i++) {
+        history_close(&t->context[i]);
+        clock_close(&t->clocks[i]);
+    }
+}
+
+static void twin_copy(struct twin *to, const struct twin *from)
+{
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(state_copy(&to->of[i / 2][i % 2], &from->of[i / 2][i % 2]), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(history_copy(&to->context[i], &from->context[i]), 0);
+        assert_int_equal(clock_copy(&to->clocks[i], &from->clocks[i]), 0);
+        to->minted[i] = from->minted[i];
+    }
+}
+
+static void twin_put(struct twin *t, uint32_t owner, bool plain)
+{
+    struct dot d = {{owner + 1, 2}, ++t->minted[owner]}, replaced[8];
+    struct sibling sibling = {.dot = d, .stamp = d.seq * 2 + owner, .op = {1, owner, d.seq}};
+    for (uint32_t stripped = 0; stripped < 2; stripped++) {
+        struct state out = {0}, *s = &t->of[stripped][owner];
+        struct history returned = {0};
+        uint32_t count;
+        assert_int_equal(version_put(s, &t->context[stripped], plain, &sibling, &out, replaced,
+                                     &count, &returned),
+                         0);
+        if (stripped)
+            assert_int_equal(version_close_lives(&out, &t->clocks[owner]), 0);
+        assert_int_equal(history_copy(&t->context[stripped], &returned), 0);
+        assert_int_equal(state_copy(s, &out), 0);
+        state_close(&out);
+        history_close(&returned);
+    }
+    assert_int_equal(clock_add(&t->clocks[owner], d), 0);
+}
+
+/* A message (no clock goes with it), or a pull. */
+static void twin_merge(struct twin *t, uint32_t owner, const struct state *from[2],
+                       const struct clock *cut)
+{
+    for (uint32_t stripped = 0; stripped < 2; stripped++) {
+        struct state out = {0}, *s = &t->of[stripped][owner];
+        assert_int_equal(version_merge(s, &t->clocks[owner], from[stripped], cut, &out), 0);
+        assert_int_equal(state_copy(s, &out), 0);
+        state_close(&out);
+    }
+    for (uint32_t i = 0; i < from[0]->sibling_count; i++)
+        assert_int_equal(clock_add(&t->clocks[owner], from[0]->siblings[i].dot), 0);
+    if (cut)
+        assert_int_equal(clock_merge(&t->clocks[owner], cut), 0);
+}
+
+static void twin_hear(struct twin *t, uint32_t owner, bool pull)
+{
+    const struct state *from[2] = {&t->of[0][!owner], &t->of[1][!owner]};
+    twin_merge(t, owner, from, pull ? &t->clocks[!owner] : NULL);
+}
+
+static void twin_step(struct twin *t, uint32_t kind, const struct state *late)
+{
+    const struct state *from[2] = {late, late};
+    uint32_t owner = kind % 2;
+    switch (kind / 2) {
+    case 0:
+        twin_put(t, owner, true);
+        break;
+    case 1:
+        twin_put(t, owner, false);
+        break;
+    case 2:
+        twin_hear(t, owner, false);
+        break;
+    case 3:
+        twin_hear(t, owner, true);
+        break;
+    case 4: /* a life is closed after a pull */
+        twin_hear(t, owner, true);
+        assert_int_equal(clock_set_closed(&t->clocks[owner], 1, 1), 0);
+        break;
+    case 5: /* a repair, as late as it may be */
+        twin_merge(t, owner, from, NULL);
+        break;
+    default: /* the client reads one value, and has seen what it had seen */
+        for (uint32_t stripped = 0; stripped < 2; stripped++) {
+            const struct state *s = &t->of[stripped][owner];
+            struct history read = {0};
+            assert_int_equal(version_read_context(s, state_winner(s), &t->context[stripped], &read),
+                             0);
+            assert_int_equal(history_copy(&t->context[stripped], &read), 0);
+            history_close(&read);
+        }
+    }
+}
+
+static void assert_twins_live_alike(const struct twin *t)
+{
+    for (uint32_t owner = 0; owner < 2; owner++) {
+        const struct state *kept = &t->of[0][owner], *stripped = &t->of[1][owner];
+        assert_int_equal(kept->sibling_count, stripped->sibling_count);
+        for (uint32_t i = 0; i < kept->sibling_count; i++) {
+            struct dot d = kept->siblings[i].dot;
+            assert_int_equal(dot_compare(d, stripped->siblings[i].dot), 0);
+            assert_false(history_closes(&stripped->history, d.actor));
+        }
+    }
+}
+
+/* One after the other pulls; then they are the same. */
+static void assert_twins_converge(const struct twin *t, struct twin *scratch)
+{
+    twin_copy(scratch, t);
+    for (uint32_t i = 0; i < 3; i++)
+        twin_hear(scratch, i % 2, true);
+    assert_twins_live_alike(scratch);
+    for (uint32_t stripped = 0; stripped < 2; stripped++)
+        assert_true(state_equal(&scratch->of[stripped][0], &scratch->of[stripped][1]));
+}
+
+static uint32_t twins_from(struct twin *at, uint32_t steps, const struct state *late)
+{
+    uint32_t closed = 0;
+    assert_twins_converge(at, at + 1);
+    for (uint32_t kind = 0; steps > 0 && kind < TWIN_KINDS; kind++) {
+        twin_copy(at + 1, at);
+        twin_step(at + 1, kind, late);
+        assert_twins_live_alike(at + 1);
+        closed += twins_from(at + 1, steps - 1, late);
+    }
+    return closed + (at->of[1][0].history.closed_count > 0) +
+           (at->of[1][1].history.closed_count > 0);
+}
+
+static void what_lives_is_the_same_with_and_without_closed_lives(void **unused)
+{
+    (void)unused;
+    struct sibling first = {.dot = {{1, 1}, 1}, .stamp = 1, .op = {9}};
+    struct state late = {0};
+    assert_int_equal(state_add(&late, &first), 0);
+    /* The first owner, the second, or both have it: a life that is over left it somewhere. */
+    for (uint32_t holders = 1; holders <= 3; holders++) {
+        struct twin at[TWIN_STEPS + 2] = {0};
+        const struct state *from[2] = {&late, &late};
+        for (uint32_t owner = 0; owner < 2; owner++)
+            if (holders >> owner & 1)
+                twin_merge(&at[0], owner, from, NULL);
+        assert_true(twins_from(at, TWIN_STEPS, &late) > 1000);
+        for (uint32_t i = 0; i < TWIN_STEPS + 2; i++)
+            twin_close(&at[i]);
+    }
+    state_close(&late);
+}
+
 /* ---- contexts as bytes ----------------------------------------------------------------------- */
 
 static void context_example(struct history *h)
@@ -1539,6 +1876,10 @@ int main(void)
         cmocka_unit_test(a_vector_entry_is_included_only_by_a_vector_entry),
         cmocka_unit_test(raising_drops_the_exact_dots_that_it_covers_and_no_others),
         cmocka_unit_test(a_join_of_long_histories_is_the_union),
+        cmocka_unit_test(a_join_with_closed_lives_is_the_union_in_any_order),
+        cmocka_unit_test(lives_that_the_clock_closes_are_one_number_for_each_node),
+        cmocka_unit_test(what_a_closed_life_left_dead_is_dropped_by_its_number),
+        cmocka_unit_test(what_lives_is_the_same_with_and_without_closed_lives),
         cmocka_unit_test(a_context_comes_back_as_it_went),
         cmocka_unit_test(a_damaged_context_is_refused),
         cmocka_unit_test(a_context_of_another_key_or_a_newer_format_is_refused),

@@ -382,6 +382,75 @@ static void a_late_node_is_joining_without_tokens(void **state)
     assert_int_equal(state_told(w, 4), MEMBER_JOINING);
 }
 
+/* ---- away for too long ----------------------------------------------------------------------- */
+
+#define REAP_WAIT_US (20 * HEARTBEAT_US)
+
+static const struct member *member_told(const struct world *w, uint64_t node)
+{
+    const struct ring *r = manager_ring(w->manager);
+    int i = ring_member_by_id(r, 100 + node);
+    assert_true(i >= 0);
+    return &r->members[i];
+}
+
+/* The mark is a life that the folder of the member cannot know of; it goes when the member comes
+ * with one above, which it draws when it is told. */
+static void who_is_away_for_too_long_is_marked_to_refill(void **state)
+{
+    struct world *w = *state;
+    w->config.reap_wait_us = REAP_WAIT_US;
+    restart(w);
+    cluster_form(w);
+    uint64_t life = member_told(w, 3)->incarnation;
+    beats_for(w, 1, 2, REAP_WAIT_US - 2 * HEARTBEAT_US);
+    assert_int_equal(state_told(w, 3), MEMBER_DOWN);
+    assert_false(member_told(w, 3)->refill);
+    beats_for(w, 1, 2, 4 * HEARTBEAT_US);
+    assert_true(member_told(w, 3)->refill);
+    assert_int_equal(member_told(w, 3)->incarnation, life + 1);
+    /* A manager that starts again reads it, and counts anew for others. */
+    restart(w);
+    map_store_all(w);
+    assert_true(member_told(w, 3)->refill);
+    greet(w, 3, life);
+    const struct msg *told = last_heard(w, 3, MSG_HELLO_REPLY);
+    assert_int_equal(told->hello.error, GT_EINCARNATION);
+    assert_int_equal(told->hello.seen_incarnation, life + 1);
+    greet(w, 3, life + 2);
+    enlist(w, 3, "", life + 2, 6003);
+    map_store_all(w);
+    assert_int_equal(state_told(w, 3), MEMBER_UP);
+    assert_false(member_told(w, 3)->refill);
+    assert_int_equal(member_told(w, 3)->incarnation, life + 2);
+}
+
+/* Of every arc n-w+1 owners stay unmarked: here two of three, so that one alone may be marked; and
+ * with two of three away nobody is. */
+static void nobody_is_marked_whom_the_others_need(void **state)
+{
+    struct world *w = *state;
+    w->config.reap_wait_us = REAP_WAIT_US;
+    restart(w);
+    cluster_form(w);
+    beats_for(w, 1, 1, 2 * REAP_WAIT_US);
+    assert_false(member_told(w, 2)->refill || member_told(w, 3)->refill);
+    beats_for(w, 1, 2, 2 * REAP_WAIT_US);
+    assert_true(member_told(w, 3)->refill);
+    assert_false(member_told(w, 2)->refill);
+    beats_for(w, 1, 1, 2 * REAP_WAIT_US);
+    assert_false(member_told(w, 2)->refill);
+}
+
+static void without_a_limit_nobody_is_marked(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    beats_for(w, 1, 2, 5 * REAP_WAIT_US);
+    assert_int_equal(state_told(w, 3), MEMBER_DOWN);
+    assert_false(member_told(w, 3)->refill);
+}
+
 /* ---- durable before told --------------------------------------------------------------------- */
 
 static void nothing_is_told_before_it_is_durable(void **state)
@@ -915,6 +984,9 @@ int main(void)
         STORY(the_managers_own_label_is_refused),
         STORY(a_label_in_use_is_refused),
         STORY(a_late_node_is_joining_without_tokens),
+        STORY(who_is_away_for_too_long_is_marked_to_refill),
+        STORY(nobody_is_marked_whom_the_others_need),
+        STORY(without_a_limit_nobody_is_marked),
         STORY(nothing_is_told_before_it_is_durable),
         STORY(what_changes_during_a_write_goes_into_the_next),
         STORY(a_doubled_registration_waits_for_the_same_write),

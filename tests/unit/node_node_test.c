@@ -1427,6 +1427,19 @@ static void test_an_only_owner_reaps_by_itself(void **state)
 
 /* ---- closing (RULES 8b) ---- */
 
+static void map_give_to(struct world *w, int host, struct ring *r)
+{
+    struct msg m = {.type = MSG_MAP, .epoch = r->epoch};
+    m.map.ring = r;
+    struct blob *frame = msg_frame(&m);
+    int from = host == 0 ? 1 : 0;
+    uint32_t conn = conn_find(w, host, id_of(w, from));
+    assert_int_not_equal(conn, UINT32_MAX);
+    packet_push(w, conn, true, frame);
+    blob_unref(frame);
+    run(w);
+}
+
 static bool clock_has_life(struct world *w, int host, struct actor life)
 {
     struct engine_partition part;
@@ -1462,6 +1475,35 @@ static void test_lives_that_are_over_leave_the_clocks(void **state)
     world_free(w);
 }
 
+/* A partition that one node owns: nobody is pulled from, but every member is asked all the same. */
+static void test_lives_leave_the_clock_of_the_one_owner(void **state)
+{
+    (void)state;
+    for (uint32_t nodes = 1; nodes <= 3; nodes += 2) {
+        struct world *w = cluster(nodes, 1, 1, 1);
+        int host = owner(w, "k", 0);
+        put(w, host, "k", "v");
+        struct actor over = actor_of(w, host);
+        host_kill(w, host);
+        if (nodes > 1)
+            host_kill(w, (host + 1) % 3);
+        host_restart(w, host);
+        pass(w, 20000000);
+        assert_true(clock_has_life(w, host, over) == (nodes > 1));
+        if (nodes > 1)
+            host_restart(w, (host + 1) % 3);
+        pass(w, 12000000);
+        assert_false(clock_has_life(w, host, over));
+        assert_true(node_metrics(w->hosts[host].n)->lives_closed_count > 0);
+        assert_value(get(w, host, "k"), "v");
+        put(w, host, "k", "w");
+        put(w, host, "k", NULL);
+        pass(w, 5000000);
+        assert_int_equal(records_of(w, host, "k"), 0);
+        world_free(w);
+    }
+}
+
 static void test_a_member_that_is_away_delays_closing(void **state)
 {
     (void)state;
@@ -1477,6 +1519,96 @@ static void test_a_member_that_is_away_delays_closing(void **state)
     pass(w, 12000000);
     for (int i = 0; i < 3; i++)
         assert_false(clock_has_life(w, i, over));
+    world_free(w);
+}
+
+/* The manager says that the host was away for too long; who is alive hears it. Returns the life
+ * that nobody ever had. */
+static uint64_t refill_mark(struct world *w, int host)
+{
+    struct ring *next = ring_copy(w->ring, w->ring->member_count);
+    struct member *m = &next->members[ring_member_by_id(next, id_of(w, host))];
+    uint64_t mark = actor_of(w, host).incarnation + 1;
+    next->epoch.counter++;
+    m->refill = true;
+    m->incarnation = mark;
+    ring_unref(w->ring);
+    w->ring = next;
+    for (int i = 0; i < (int)w->count; i++) { /* that one first: the others end their links */
+        int to = (host + i) % (int)w->count;
+        if (w->hosts[to].alive)
+            map_give_to(w, to, next);
+    }
+    return mark;
+}
+
+/* It has registered with a life above. */
+static void refill_clear(struct world *w, int host)
+{
+    struct ring *next = ring_copy(w->ring, w->ring->member_count);
+    struct member *m = &next->members[ring_member_by_id(next, id_of(w, host))];
+    next->epoch.counter++;
+    m->refill = false;
+    m->incarnation = actor_of(w, host).incarnation;
+    ring_unref(w->ring);
+    w->ring = next;
+    for (int i = 0; i < (int)w->count; i++)
+        map_give_to(w, i, next);
+}
+
+/* Lives are closed and tombstones go without who is marked; when it comes back with what was
+ * deleted it fills before anybody listens to it. */
+static void test_who_is_marked_to_refill_is_waited_for_no_more(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    pass(w, 3000000);
+    struct actor over = actor_of(w, 0);
+    host_kill(w, 2);
+    host_restart(w, 0);
+    pass(w, 3000000);
+    put(w, 0, "k", NULL);
+    pass(w, 12000000);
+    assert_int_equal(records_of(w, 1, "k"), 1);
+    assert_true(clock_has_life(w, 1, over));
+    uint64_t mark = refill_mark(w, 2);
+    pass(w, 12000000);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(records_of(w, i, "k"), 0);
+        assert_false(clock_has_life(w, i, over));
+    }
+    host_restart(w, 2);
+    pass(w, 6000000);
+    assert_true(actor_of(w, 2).incarnation > mark);
+    /* The others still leave it out: what it pulls now is no ground to vote on. */
+    assert_int_equal(node_metrics(w->hosts[2].n)->pulls_count, 0);
+    refill_clear(w, 2);
+    pass(w, 12000000);
+    assert_true(node_metrics(w->hosts[2].n)->pulls_count > 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(records_of(w, i, "k"), 0);
+        assert_int_equal(get(w, i, "k")->error, GT_ENOTFOUND);
+    }
+    world_free(w);
+}
+
+/* It was cut off from the manager alone, or from everybody, and never ended. */
+static void test_a_node_that_runs_and_is_marked_draws_a_life_and_fills(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    put(w, 0, "k", "v");
+    uint64_t mark = refill_mark(w, 2);
+    pass(w, 100000);
+    assert_true(actor_of(w, 2).incarnation > mark);
+    pass(w, 5000000);
+    refill_clear(w, 2);
+    pass(w, 12000000);
+    host_kill(w, 0);
+    assert_value(get(w, 2, "k"), "v");
+    put(w, 2, "k", "w");
+    assert_value(get(w, 1, "k"), "w");
     world_free(w);
 }
 
@@ -3004,19 +3136,6 @@ static void test_a_guest_keeps_a_large_state_in_pieces(void **state)
     world_free(w);
 }
 
-static void map_give_to(struct world *w, int host, struct ring *r)
-{
-    struct msg m = {.type = MSG_MAP, .epoch = r->epoch};
-    m.map.ring = r;
-    struct blob *frame = msg_frame(&m);
-    int from = host == 0 ? 1 : 0;
-    uint32_t conn = conn_find(w, host, id_of(w, from));
-    assert_int_not_equal(conn, UINT32_MAX);
-    packet_push(w, conn, true, frame);
-    blob_unref(frame);
-    run(w);
-}
-
 /* Host 2 had the tombstone and may have lost it with an earlier life: what that told does not count
  * once the map shows another one, before anybody is linked with it. */
 static void test_what_an_earlier_life_told_confirms_nothing(void **state)
@@ -4082,7 +4201,10 @@ int main(void)
         cmocka_unit_test(test_an_only_owner_reaps_by_itself),
         cmocka_unit_test(test_what_an_earlier_life_told_confirms_nothing),
         cmocka_unit_test(test_lives_that_are_over_leave_the_clocks),
+        cmocka_unit_test(test_lives_leave_the_clock_of_the_one_owner),
         cmocka_unit_test(test_a_member_that_is_away_delays_closing),
+        cmocka_unit_test(test_who_is_marked_to_refill_is_waited_for_no_more),
+        cmocka_unit_test(test_a_node_that_runs_and_is_marked_draws_a_life_and_fills),
         cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
         cmocka_unit_test(test_an_answer_knows_what_its_session_has_seen_before),
