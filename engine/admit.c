@@ -817,14 +817,19 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
     return 0;
 }
 
-/* Of a key whose record here is bad nothing is known: in a partition that fills, what others know
- * of it takes its place (RULES 16). */
+/* Of a key whose record here is bad nothing is known: in a partition that fills because of rot,
+ * what others know of it takes its place (RULES 16). Where it fills because of its folder the clock
+ * still speaks of what was in that record: then it is refused until the node has begun to fill it
+ * for this reason too, and the clock has been given up. */
 static int merge_view(struct engine *e, const struct store_request *r, uint64_t hash,
                       struct view *view)
 {
     int error = view_read(e, r->partition, hash, r->key, &e->local, view);
     bool told = r->record.bytes > 0 || r->kind == STORE_REST;
-    if (error != GT_EUNKNOWN || !r->pulled || !told || !engine_filling(e, r->partition))
+    const struct partition *p =
+        r->partition < e->partition_count ? e->partitions[r->partition] : NULL;
+    bool given_up = p && p->fill.reason == FILL_ROT;
+    if (error != GT_EUNKNOWN || !r->pulled || !told || !given_up)
         return error;
     e->metrics.records_mended_count++;
     state_clear(&e->local);

@@ -392,6 +392,46 @@ static void test_a_bad_record_is_mended_and_its_dots_are_not_believed(void **sta
     replica_free(&b);
 }
 
+/* A folder that lost data keeps its clock while it fills. A bad record in it is replaced only when
+ * the clock was given up, or it would speak of what was in there and is not in what others have. */
+static void test_a_bad_record_in_a_folder_that_fills_waits_for_the_clock(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    replica_new(&a, 17);
+    replica_new(&b, 18);
+    put(&a, "bad", "one");
+    pull_whole(&b, &a);
+    put(&a, "bad", "two"); /* which nobody else has */
+    replica_rest(&a);
+    assert_int_equal(engine_renew_incarnation(a.e, engine_identity(a.e)->incarnation + 1, 0), 0);
+    assert_true(engine_filling(a.e, PARTITION));
+    rot(&a, "bad");
+    struct store_request load = {
+        .kind = STORE_LOAD, .partition = PARTITION, .key = slice_text("bad")};
+    struct store_result theirs = call(&b, load);
+    struct buf clock;
+    buf_init(&clock, 1000);
+    clock_encode(partition(&b).clock, &clock);
+    struct store_request merge = {.kind = STORE_MERGE,
+                                  .partition = PARTITION,
+                                  .key = slice_text("bad"),
+                                  .record = slice_blob(theirs.record),
+                                  .clock = buf_slice(&clock),
+                                  .pulled = true};
+    assert_int_equal(call_code(&a, merge), GT_EUNKNOWN);
+    assert_value(&a, "bad", "?");
+    call_ok(&a, (struct store_request){.kind = STORE_FILL, .fill = FILL_ROT});
+    assert_int_equal(partition(&a).clock->entry_count, 0);
+    call_ok(&a, merge);
+    assert_value(&a, "bad", "one");
+    assert_int_equal(clock_highest(partition(&a).clock, partition(&b).clock->entries[0].actor), 1);
+    buf_close(&clock);
+    store_result_release(&theirs);
+    replica_free(&a);
+    replica_free(&b);
+}
+
 /* Its tombstone was reaped at the others, or nobody else ever had it: nothing can be brought for
  * it. */
 static void test_a_bad_record_that_no_source_has_goes(void **state)
@@ -811,6 +851,7 @@ int main(void)
         cmocka_unit_test(test_a_folder_may_be_born_filling_once),
         cmocka_unit_test(test_the_owners_pulled_from_are_remembered),
         cmocka_unit_test(test_a_bad_record_is_mended_and_its_dots_are_not_believed),
+        cmocka_unit_test(test_a_bad_record_in_a_folder_that_fills_waits_for_the_clock),
         cmocka_unit_test(test_a_bad_record_that_no_source_has_goes),
         cmocka_unit_test(test_no_dot_is_minted_twice_when_the_clock_was_given_up),
         cmocka_unit_test(test_a_walk_finds_what_was_counted_otherwise),
