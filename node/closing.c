@@ -139,6 +139,9 @@ static void lives_ask(struct node *n, struct gt_effects *fx)
         s->kind = SLOT_RETIRED;
         n->closing.asking = true;
         n->closing.stale = false;
+        for (uint32_t p = 0; p < n->watch_count; p++)
+            if (n->watches[p])
+                n->watches[p]->kept = false;
         for (uint32_t i = 0; i < n->peer_count; i++) {
             n->peers[i].knows_lives = false;
             if (!n->peers[i].manager)
@@ -185,7 +188,7 @@ void closing_replied(struct node *n, const struct gt_event *ev)
     for (size_t at = 0; at < m->retired.parcels.bytes; at += 2) {
         struct watch *w = watch_of(n, le16_get(m->retired.parcels.data + at));
         if (w)
-            w->closable = false; /* until the next comparison finds it again */
+            w->kept = true; /* until the members are asked again */
     }
     if (!members_know(n))
         return;
@@ -334,7 +337,7 @@ void closing_restart(struct node *n)
 
 void closing_round(struct node *n, struct gt_effects *fx)
 {
-    uint32_t begun = 0, left = 0;
+    uint32_t begun = 0, left = 0, kept = 0;
     if (!n->ring || !n->ring->formed || n->member < 0 || n->closing.asking)
         return;
     if (MUTANT(close_early))
@@ -342,6 +345,9 @@ void closing_round(struct node *n, struct gt_effects *fx)
     for (uint32_t p = 0; p < n->watch_count; p++) {
         struct watch *w = n->watches[p];
         if (!w || !(w->closable || w->closing || MUTANT(close_early)))
+            continue;
+        kept += w->kept;
+        if (w->kept && !MUTANT(close_beside_parcels))
             continue;
         left++;
         if (n->closing.agreed && begun < CLOSINGS_A_ROUND) {
@@ -351,6 +357,6 @@ void closing_round(struct node *n, struct gt_effects *fx)
     }
     if (left == 0)
         n->closing.agreed = false; /* of those that end later the members are asked anew */
-    else if (!n->closing.agreed)
+    if (left + kept > 0 && !n->closing.agreed)
         lives_ask(n, fx);
 }
