@@ -90,7 +90,10 @@ static void grid_show(struct grid *g, bool headings)
     char *text = NULL;
     if (scols_print_table_to_string(table, &text) != 0)
         program_die(1, "out of memory");
-    program_print(text, strlen(text));
+    size_t bytes = strlen(text);
+    program_print(text, bytes);
+    if (bytes > 0 && text[bytes - 1] != '\n') /* the library leaves out the last one */
+        program_print("\n", 1);
     free(text);
     scols_unref_table(table);
     grid_close(g);

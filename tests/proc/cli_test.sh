@@ -109,6 +109,7 @@ same "$(admin -o json -m "${daemon_address[node2]}" status | jq -r .manager)" re
 same "$(admin -o json nodes | jq '[.nodes[].tokens] | add')" 3072
 same "$(admin -o json ring | jq '.ring | length')" 1024
 same "$(admin -o json locate plain | jq '.owners | length')" 3
+same "$(admin locate plain | wc -l)" 4 # each line ends, the last one too
 expect_exit 0 gt ping
 expect_exit 0 admin version
 for program in gtstore gtstore-admin gtstore-node gtstore-manager gtstore-bench gtstore-check; do
