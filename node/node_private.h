@@ -106,9 +106,10 @@ struct watch {
     uint64_t rot_us, rot_again_us; /* the pause before another bad record counts, and its end */
     bool unheard; /* it may have lost what a parcel still holds: it confirms no deletion (keepers.c)
                    */
-    bool closable; /* its clock holds lives that are over (closing.c) */
-    bool closing;  /* they are being closed: every other owner is pulled from first */
-    bool unsure;   /* something was written since the last confirmation */
+    bool closable;    /* its clock holds lives that are over (closing.c) */
+    bool parcel_free; /* when all members were last asked none of them kept parcels of it */
+    bool closing;     /* they are being closed: every other owner is pulled from first */
+    bool unsure;      /* something was written since the last confirmation */
     bool confirming, confirm_again; /* storage is told what the others have; and then once more */
     uint32_t count;
     struct watch_other others[];
