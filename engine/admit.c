@@ -341,21 +341,51 @@ static int key_check(const struct store_request *r)
 
 /* ---- put ------------------------------------------------------------------------------------- */
 
-/* What a get answers rather than the sibling d of the state, into the result (RULES 12). */
-static int outranking_tell(const struct state *s, struct dot d, struct store_result *result)
+static bool dots_have(const struct dot *dots, uint32_t count, struct dot d)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (dot_compare(dots[i], d) == 0)
+            return true;
+    return false;
+}
+
+/* The sibling is here with its whole state, now or by this write. Of a large state the first pieces
+ * are merged before the history comes: what the put had seen is live beside it until then. */
+static bool sibling_whole(const struct engine *e, const struct write *w, struct dot d)
+{
+    return clock_covers(&w->partition->clock, d) || dots_have(e->dots, w->dot_count, d) ||
+           clock_covers(&w->partition->fill.doubt, d);
+}
+
+/*
+ * What a get answers rather than the sibling d of the state, into the result (RULES 12). A piece
+ * outranks nothing: what we acknowledged is here whole, and what came in part may have superseded
+ * d. Stored again above it, d's operation would be back after it was done and overwritten.
+ */
+static int outranking_tell(const struct engine *e, const struct write *w, const struct state *s,
+                           struct dot d, struct store_result *result)
 {
     if (s->sibling_count < 2)
         return 0;
     struct dot *dots = malloc(s->sibling_count * sizeof(*dots));
     if (!dots)
         return GT_ENOMEM;
-    uint32_t count = state_outranking(s, d, dots, &result->outranking_stamp);
-    if (count > 0)
-        result->outranking = blob_new((size_t)count * DOT_BYTES);
-    for (uint32_t i = 0; result->outranking && i < count; i++)
+    uint64_t stamp;
+    uint32_t kept = 0, count = state_outranking(s, d, dots, &stamp);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!sibling_whole(e, w, dots[i]))
+            continue;
+        stamp = state_find(s, dots[i])->stamp;
+        if (stamp > result->outranking_stamp)
+            result->outranking_stamp = stamp;
+        dots[kept++] = dots[i];
+    }
+    if (kept > 0)
+        result->outranking = blob_new((size_t)kept * DOT_BYTES);
+    for (uint32_t i = 0; result->outranking && i < kept; i++)
         dots_put(result->outranking->data + (size_t)i * DOT_BYTES, dots[i]);
     free(dots);
-    return count > 0 && !result->outranking ? GT_ENOMEM : 0;
+    return kept > 0 && !result->outranking ? GT_ENOMEM : 0;
 }
 
 /* And the operations of those: who stores the put again lists their dots without having had them.
@@ -428,7 +458,7 @@ static int put_known(struct engine *e, const struct write *w, const struct known
                                   .known_op = true};
     error = result.dots && result.context && result.operations ? 0 : GT_ENOMEM;
     if (!error && r->plain)
-        error = outranking_tell(&e->local, known->dot, &result);
+        error = outranking_tell(e, w, &e->local, known->dot, &result);
     if (error) {
         store_result_release(&result);
         return error;
@@ -457,14 +487,6 @@ static uint64_t stamp_to_mint(const struct engine *e, const struct store_request
             stamp = stamp_raised(stamp, s->stamp);
     }
     return stamp;
-}
-
-static bool dots_have(const struct dot *dots, uint32_t count, struct dot d)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (dot_compare(dots[i], d) == 0)
-            return true;
-    return false;
 }
 
 /*
@@ -562,7 +584,7 @@ static int put_write(struct engine *e, struct write *w, bool parked)
     uint64_t lsn = 0;
     error = result.dots && result.context && result.operations ? 0 : GT_ENOMEM;
     if (!error && r->plain)
-        error = outranking_tell(&e->merged, sibling.dot, &result);
+        error = outranking_tell(e, w, &e->merged, sibling.dot, &result);
     if (!error)
         error = state_write(e, w, parked, &lsn);
     if (error) {
@@ -768,7 +790,7 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
     if (!error && !BARE)
         error = merge_dots(e, w);
     if (!error && r->plain && dots_count(r->dots) > 0 && !BARE)
-        error = outranking_tell(&e->merged, dots_at(r->dots, 0), &result);
+        error = outranking_tell(e, w, &e->merged, dots_at(r->dots, 0), &result);
     if (!error)
         error = outranking_operations(e, w, &result);
     if (error) {

@@ -5,14 +5,19 @@
  * reaping.
  *
  *   closable --all members up--> asking --each knows, durably--> agreed
- *      ^                           |                               | some partitions a round
- *      '---- silence, a refusal ---'                               v
+ *      ^ ^                         |                             | | some partitions a round
+ *      | '---- silence, a refusal -'     somebody keeps parcels  | v
+ *      '---- the others are closed <-----------------------------' |
  *                    closed <-- one commit <-- every other owner pulled from, to the end
  *
  * Why in this order. Who knows that a life is over acknowledges no put of it any more (replica.c).
  * So what was acknowledged had reached its owners before the last member knew; the pulls that begin
  * after that bring it, whatever they find live, and what they do not find is dead or was never
  * promised to anybody. A message that still comes is not counted (merge_closed in admit.c).
+ *
+ * But a guest was an owner's place, and that owner's disk may be lost: then the put is in a parcel
+ * alone. So a partition of which a member keeps parcels waits, for as long as it does, until all
+ * members are asked once more.
  *
  * What is closed is told with the clock, and merged with it: a cut clock that closes a life comes
  * with all that its sender holds, and the sender had all. The commit is a CLOCK record of the log,
@@ -128,6 +133,9 @@ static void lives_ask(struct node *n, struct gt_effects *fx)
     uint32_t count = 0;
     if (n->replicating >= n->inflight_max || !members_up(n) || !lives_collect(n))
         return;
+    for (uint32_t p = 0; p < n->watch_count; p++)
+        if (n->watches[p])
+            n->watches[p]->parcel_free = true; /* until a member says that it keeps some */
     if (nobody_asked(n)) {
         n->closing.agreed = true;
         return;
@@ -139,9 +147,6 @@ static void lives_ask(struct node *n, struct gt_effects *fx)
         s->kind = SLOT_RETIRED;
         n->closing.asking = true;
         n->closing.stale = false;
-        for (uint32_t p = 0; p < n->watch_count; p++)
-            if (n->watches[p])
-                n->watches[p]->kept = false;
         for (uint32_t i = 0; i < n->peer_count; i++) {
             n->peers[i].knows_lives = false;
             if (!n->peers[i].manager)
@@ -187,8 +192,8 @@ void closing_replied(struct node *n, const struct gt_event *ev)
     p->knows_lives = true;
     for (size_t at = 0; at < m->retired.parcels.bytes; at += 2) {
         struct watch *w = watch_of(n, le16_get(m->retired.parcels.data + at));
-        if (w)
-            w->kept = true; /* until the members are asked again */
+        if (w && !MUTANT(close_beside_parcels))
+            w->parcel_free = false; /* the members are asked anew when the others are closed */
     }
     if (!members_know(n))
         return;
@@ -346,9 +351,10 @@ void closing_round(struct node *n, struct gt_effects *fx)
         struct watch *w = n->watches[p];
         if (!w || !(w->closable || w->closing || MUTANT(close_early)))
             continue;
-        kept += w->kept;
-        if (w->kept && !MUTANT(close_beside_parcels))
+        if (n->closing.agreed && !w->parcel_free && !MUTANT(close_early)) {
+            kept++;
             continue;
+        }
         left++;
         if (n->closing.agreed && begun < CLOSINGS_A_ROUND) {
             begun++;

@@ -109,7 +109,7 @@ struct watch {
                    */
     bool closable;           /* its clock holds lives that are over (closing.c) */
     bool closing;            /* they are being closed: every other owner is pulled from first */
-    bool kept;               /* a member has said that it keeps parcels of it */
+    bool parcel_free;        /* when all members were last asked none of them kept parcels of it */
     uint32_t closing_number; /* of this closing, or the last one */
     bool unsure;             /* something was written since the last confirmation */
     bool confirming, confirm_again; /* storage is told what the others have; and then once more */

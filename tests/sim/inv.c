@@ -636,7 +636,8 @@ void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
         parcel_note(s, host, r);
     if (r->kind == STORE_PUT) {
         h->puts = sim_grown(h->puts, h->put_count, &h->put_capacity, sizeof(*h->puts));
-        h->puts[h->put_count++] = (struct put_under_way){r->tag, r->partition, key};
+        h->puts[h->put_count++] = (struct put_under_way){
+            r->tag, engine_metrics(h->engine)->reaped_count, r->partition, key};
     }
     for (uint32_t i = 0; i < dots_count(r->dots); i++)
         dot_learn(s, k, dots_at(r->dots, i), key);
@@ -659,6 +660,10 @@ void inv_result(struct sim *s, uint32_t host, const struct store_result *r)
         h->puts[i] = h->puts[--h->put_count];
         for (uint32_t d = 0; r->dots && d < dots_count(slice_blob(r->dots)); d++)
             dot_learn(s, keys_of(s, put.partition), dots_at(slice_blob(r->dots), d), put.key);
+        /* A delete that waited for room in the log may have been minted and reaped before anybody
+         * was told of its dot. */
+        if (engine_metrics(h->engine)->reaped_count != put.reaped)
+            key_check(s, host, put.partition, put.key, true);
         return;
     }
 }

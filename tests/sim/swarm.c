@@ -47,6 +47,7 @@ static bool chance(struct swarm *w, uint32_t in_100)
     return prng_below(&w->dice, 100) < in_100;
 }
 
+/* With a zero behind it, for the trace: what lay on the stack would be in its hash. */
 static struct slice key_name(uint32_t key, char name[KEY_BYTES_ALL])
 {
     char digits[10];
@@ -57,6 +58,7 @@ static struct slice key_name(uint32_t key, char name[KEY_BYTES_ALL])
     memcpy(name, "key", 3);
     while (count > 0)
         name[at++] = digits[--count];
+    name[at] = 0;
     return slice_of(name, at);
 }
 

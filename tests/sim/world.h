@@ -95,7 +95,7 @@ struct dialing {
 
 /* A PUT in the engine: which key the dots of its result are of. */
 struct put_under_way {
-    uint64_t tag;
+    uint64_t tag, reaped; /* as many tombstones when storage was asked */
     uint32_t partition, key;
 };
 

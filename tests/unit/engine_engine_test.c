@@ -1124,6 +1124,49 @@ static void test_what_a_piece_does_not_say_was_seen_is_said_again(void **unused)
     rig_free(&rig);
 }
 
+/* Of a large state a first piece came, and not yet the history that says what its put had seen: it
+ * may have superseded the operation, which would be back if it were stored again above. */
+static void test_a_piece_outranks_nothing(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 11);
+    struct store_request r = put_op("k", "mine", 5, 5);
+    r.plain = true;
+    struct store_result first = call(&rig, r);
+    struct blob *record = foreign_record("k", 3, "theirs"); /* of stamp 10 */
+    struct store_request piece = {
+        .kind = STORE_MERGE, .partition = r.partition, .key = r.key, .record = slice_blob(record)};
+    assert_int_equal(call_code(&rig, piece), 0);
+    assert_int_equal(sibling_count(&rig, "k"), 2);
+
+    struct store_request merge = piece;
+    uint8_t own[DOT_BYTES], dot[DOT_BYTES];
+    memcpy(own, first.dots->data, sizeof(own));
+    merge.record = slice_blob(first.record);
+    merge.dots = slice_of(own, sizeof(own));
+    merge.plain = true;
+    struct store_result merged = call(&rig, merge);
+    assert_null(merged.outranking);
+    store_result_release(&merged);
+    struct store_result known = call(&rig, r);
+    assert_true(known.known_op);
+    assert_null(known.outranking);
+    store_result_release(&known);
+
+    /* It is here whole, and had not seen the operation. */
+    dots_put(dot, (struct dot){{77, 1 << 24}, 3});
+    piece.dots = slice_of(dot, sizeof(dot));
+    assert_int_equal(call_code(&rig, piece), 0);
+    merged = call(&rig, merge);
+    assert_true(slice_equal(slice_blob(merged.outranking), slice_of(dot, sizeof(dot))));
+    assert_int_equal(merged.outranking_stamp, 10);
+    store_result_release(&merged);
+    store_result_release(&first);
+    blob_unref(record);
+    rig_free(&rig);
+}
+
 static void test_merge_keeps_bytes_and_raises_the_clock(void **unused)
 {
     (void)unused;
@@ -2535,6 +2578,7 @@ int main(void)
         cmocka_unit_test(test_an_outranked_operation_that_is_superseded_is_finished),
         cmocka_unit_test(test_an_operation_of_which_a_piece_arrived_is_minted_again),
         cmocka_unit_test(test_what_a_piece_does_not_say_was_seen_is_said_again),
+        cmocka_unit_test(test_a_piece_outranks_nothing),
         cmocka_unit_test(test_a_superseded_operation_is_known_through_every_restart),
         cmocka_unit_test(test_a_merge_notes_what_it_supersedes_on_either_side),
         cmocka_unit_test(test_rows_of_a_partition_are_listed_and_taken),
