@@ -365,7 +365,7 @@ static bool sibling_whole(const struct engine *e, const struct write *w, struct 
 static int outranking_tell(const struct engine *e, const struct write *w, const struct state *s,
                            struct dot d, struct store_result *result)
 {
-    if (s->sibling_count < 2)
+    if (s->sibling_count < 2 || result->unsettled)
         return 0;
     struct dot *dots = malloc(s->sibling_count * sizeof(*dots));
     if (!dots)
@@ -431,12 +431,39 @@ static bool piece_alone(const struct engine *e, const uint8_t op[OP_ID_BYTES])
     return false;
 }
 
+/*
+ * The live sibling of the operation into the log with its mark: whoever asks for it a second time
+ * may have had a twin of it minted, by owners that did not know it (version.h). What a retry
+ * acknowledges is marked where it is, whoever minted it; so what supersedes it names it.
+ */
+static int known_mark(struct engine *e, struct write *w, const struct known_operation *known,
+                      bool parked, uint64_t *lsn)
+{
+    int error = state_copy(&e->merged, &e->local);
+    for (uint32_t i = 0; !error && i < e->merged.sibling_count; i++)
+        if (dot_compare(e->merged.siblings[i].dot, known->dot) == 0)
+            e->merged.siblings[i].flags |= SIBLING_RETRIED;
+    if (!error)
+        error = record_encode_blob(&e->merged, w->request->partition, w->request->key, &w->record);
+    if (error)
+        return error;
+    w->now = presence_of(&e->merged, w->record);
+    w->dot_count = w->fresh_dots = w->fresh_operations = 0;
+    error = state_write(e, w, parked, lsn);
+    if (error)
+        blob_unref(w->record);
+    return error;
+}
+
 /* The operation is known here: its dot is finished, nothing is minted (RULES 10). It may have been
  * superseded meanwhile; then the state that goes to the others includes it, and a row of the table
  * goes along. */
-static int put_known(struct engine *e, const struct write *w, const struct known_operation *known)
+static int put_known(struct engine *e, struct write *w, const struct known_operation *known,
+                     bool parked)
 {
     const struct store_request *r = w->request;
+    bool marks = known->live && !known->mark;
+    uint64_t lsn = w->view->lsn;
     int error = history_copy(&e->returned, &e->context);
     if (!error && known->dot.seq > 0)
         error = history_add(&e->returned, known->dot);
@@ -450,20 +477,23 @@ static int put_known(struct engine *e, const struct write *w, const struct known
         return error;
     struct store_result result = {.kind = STORE_PUT,
                                   .tag = r->tag,
-                                  .record = blob_ref(w->view->record),
                                   .dots = known_dots(&e->local, known->dot),
                                   .context = context_blob(e, &e->returned, w->hash),
                                   .operations = buf_blob(&e->noted),
                                   .stamp = known->stamp,
                                   .known_op = true};
     error = result.dots && result.context && result.operations ? 0 : GT_ENOMEM;
+    result.unsettled = r->plain && !known->live && !state_settled(&e->local, r->op, known->stamp);
     if (!error && r->plain)
         error = outranking_tell(e, w, &e->local, known->dot, &result);
+    if (!error && marks)
+        error = known_mark(e, w, known, parked, &lsn);
     if (error) {
         store_result_release(&result);
         return error;
     }
-    engine_answer_at(e, &result, w->view->lsn);
+    result.record = blob_ref(marks ? w->record : w->view->record);
+    engine_answer_at(e, &result, lsn);
     return 0;
 }
 
@@ -639,12 +669,13 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     bool once_more = found && known.live && (r->again || piece_alone(e, r->op));
     w.marks = r->first_stamp ? SIBLING_RETRIED : 0;
     if (once_more)
-        w.marks = known.mark | (r->again ? SIBLING_AGAIN : 0);
+        w.marks = r->again ? known.mark | SIBLING_AGAIN : SIBLING_RETRIED;
     if (found && !once_more) {
-        error = put_known(e, &w, &known);
-        if (error)
+        error = put_known(e, &w, &known, parked);
+        if (error && error != NO_ROOM) {
             answer_known(e, r, error);
-        error = 0;
+            error = 0;
+        }
     } else if (!found && (r->known_only || r->again)) {
         answer_known(e, r, GT_EINDOUBT);
     } else {
@@ -776,6 +807,38 @@ static bool merge_closed(const struct engine *e, const struct write *w)
            !history_lists(&e->local.history, d);
 }
 
+/* The stamp of the operation's sibling, live on one of the sides or told of by a row. */
+static uint64_t merge_stamp(const struct engine *e, const struct write *w)
+{
+    const struct store_request *r = w->request;
+    const struct state *sides[] = {&e->incoming, &e->local};
+    for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t j = 0; j < sides[i]->sibling_count; j++)
+            if (memcmp(sides[i]->siblings[j].op, r->op, OP_ID_BYTES) == 0)
+                return sides[i]->siblings[j].stamp;
+    for (uint32_t i = 0; i < operations_count(r->operations); i++) {
+        struct operation o = operations_at(r->operations, i);
+        if (memcmp(o.op, r->op, OP_ID_BYTES) == 0)
+            return o.stamp;
+    }
+    const struct operation *o = operations_find(&e->operations, r->partition, w->hash, r->op);
+    return o ? o->stamp : 0;
+}
+
+/* Of a plain put: what outranks it here; superseded, whether that is settled. */
+static int merge_rank(const struct engine *e, const struct write *w, struct store_result *result)
+{
+    const struct store_request *r = w->request;
+    if (!r->plain || dots_count(r->dots) == 0)
+        return 0;
+    struct dot d = dots_at(r->dots, 0);
+    const struct sibling *s = state_find(&e->merged, d);
+    bool live = s && (operation_none(r->op) || memcmp(s->op, r->op, OP_ID_BYTES) == 0);
+    result->unsettled =
+        !live && !operation_none(r->op) && !state_settled(&e->merged, r->op, merge_stamp(e, w));
+    return live ? outranking_tell(e, w, &e->merged, d, result) : 0;
+}
+
 static int merge_write(struct engine *e, struct write *w, bool parked)
 {
     const struct store_request *r = w->request;
@@ -789,8 +852,8 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         error = GT_EINCARNATION;
     if (!error && !BARE)
         error = merge_dots(e, w);
-    if (!error && r->plain && dots_count(r->dots) > 0 && !BARE)
-        error = outranking_tell(e, w, &e->merged, dots_at(r->dots, 0), &result);
+    if (!error && !BARE)
+        error = merge_rank(e, w, &result);
     if (!error)
         error = outranking_operations(e, w, &result);
     if (error) {

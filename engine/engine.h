@@ -154,8 +154,9 @@ struct store_request {
     /* As clients hold it (version.h), or empty. LOAD: what the asker demands to find in the state.
      */
     struct slice context;
-    /* PUT, OPERATION. A put whose operation is known here, live or superseded, mints nothing: its
-     * dot is returned. */
+    /* PUT, OPERATION; MERGE: of the first of `dots`, or 0. A put whose operation is known here,
+     * live or superseded, mints nothing: its dot is returned, and marked when it is live
+     * (version.h). */
     uint8_t op[OP_ID_BYTES];
     bool tombstone, plain;
     /* PUT, MERGE, META: the machine's hybrid clock, which has followed every stamp that it trusts;
@@ -172,7 +173,8 @@ struct store_request {
     bool again;
     uint64_t above;
     struct slice outranking; /* a run of dots of this key */
-    /* MERGE: with `plain` the result says what outranks the first of `dots`. With `kept` it is a
+    /* MERGE: with `plain` the result says what outranks the first of `dots`, or, when the operation
+     * `op` is superseded here, whether that is settled. With `kept` it is a
      * parcel: what is dead here, of lives that are closed, has arrived with that. */
     bool kept;
     struct slice record;
@@ -248,6 +250,9 @@ struct store_result {
      * and the highest of their stamps; NULL: none. */
     struct blob *outranking;
     uint64_t outranking_stamp;
+    /* PUT, MERGE, plain: the operation is superseded here, and what a get answers may be older than
+     * it all the same. It is not to be acknowledged by this state (RULES 10, 12). */
+    bool unsettled;
     /* Rows of operations.h. PUT, OPERATION: of the superseded ones among the dots. MERGE: of
      * `outranking`. PULL, with the last entries: of dots that the asker lacks. */
     struct blob *operations;
@@ -272,8 +277,8 @@ struct store_result {
     bool unknown; /* MERGE: it took the place of a bad record. SCAN, SCRUB, PULL: a record here is
                      bad. The clock of a PULL claims more than is sent then, and must not be merged
                      whole */
-    bool miscounted; /* SCRUB: the records are not those that were counted (RULES 16) */
-    bool whole;      /* PULL: these are all keys of the range, not those that were lacking */
+    bool miscounted;  /* SCRUB: the records are not those that were counted (RULES 16) */
+    bool whole;       /* PULL: these are all keys of the range, not those that were lacking */
     uint64_t lacking; /* PULL: how many logged dots the asker lacked, those sent included */
     uint32_t reaped;  /* CONFIRM: tombstones that went; with `more` others may be ready to go */
     /* PARCELS of a target: entries are repeated u64 number; varint partition; varint length, key;

@@ -686,6 +686,27 @@ uint32_t state_outranking(const struct state *s, struct dot d, struct dot *out, 
     return count;
 }
 
+bool state_settled(const struct state *s, const uint8_t op[OP_ID_BYTES], uint64_t stamp)
+{
+    const struct history_operation *named = operation_named(&s->history, op);
+    const struct sibling *own = NULL, *above = NULL, *winner = state_winner(s);
+    for (uint32_t i = 0; i < s->sibling_count; i++)
+        if (memcmp(s->siblings[i].op, op, OP_ID_BYTES) == 0)
+            own = &s->siblings[i];
+    if (own)
+        return same_operation(own, winner);
+    for (uint32_t i = 0; i < s->sibling_count; i++) {
+        const struct sibling *other = &s->siblings[i];
+        bool may_have_seen = named ? other->stamp >= named->superseded : other->stamp > stamp;
+        if (!may_have_seen)
+            continue;
+        if (above && !same_operation(above, other))
+            return false;
+        above = other;
+    }
+    return true;
+}
+
 static bool sibling_equal(const struct sibling *a, const struct sibling *b)
 {
     return dot_equal(a->dot, b->dot) && a->stamp == b->stamp &&
@@ -795,6 +816,7 @@ int version_merge(const struct state *local, const struct clock *local_clock,
     while (a < a_end || b < b_end) {
         int order = a == a_end ? 1 : b == b_end ? -1 : dot_compare(a->dot, b->dot);
         const struct sibling *kept = NULL;
+        uint8_t retried = 0;
         if (order < 0) {
             if (keep_of_local(incoming, incoming_clock, a))
                 kept = a;
@@ -804,15 +826,18 @@ int version_merge(const struct state *local, const struct clock *local_clock,
                 kept = b;
             b++;
         } else {
-            /* One dot is one write, so both are the same, but one may have left its value out. */
+            /* One dot is one write, so both are the same, but one may have left its value out, and
+             * of one it is known, perhaps, that it was tried again. */
             kept = a->flags & SIBLING_ELIDED ? b : a;
+            retried = (a->flags | b->flags) & SIBLING_RETRIED;
             a++, b++;
         }
         if (!kept)
             continue;
         if (kept->flags & SIBLING_ELIDED)
             return GT_EMISSING;
-        out->siblings[out->sibling_count++] = *kept;
+        out->siblings[out->sibling_count] = *kept;
+        out->siblings[out->sibling_count++].flags |= retried;
     }
     return 0;
 }
@@ -836,7 +861,7 @@ static bool context_replaces(const struct state *local, const struct history *co
     return false;
 }
 
-/* Names the operations of those siblings of local that a retry minted and that out has not; at
+/* Names the operations of those siblings of local that were tried again and that out has not; at
  * least with the stamp of the put that superseded them. */
 static int superseded_name(const struct state *local, const struct state *out, uint64_t stamp,
                            struct history *h)

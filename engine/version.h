@@ -43,11 +43,12 @@ int dot_compare(struct dot a, struct dot b);
 #define OP_ID_BYTES 16
 
 /*
- * An operation that was minted when it was tried again has a twin, perhaps: the dot of an earlier
- * attempt, on the disk of an owner that was down when the others were asked (RULES 10). Who
- * supersedes the one cannot have seen the other. So a history names, beside its dots, the
- * operations that it includes of those that were minted so; whichever of their dots turns up is
- * superseded.
+ * An operation that was tried again has twins, perhaps: what was minted when it was, and the dot of
+ * an earlier attempt, on the disk of an owner that was down when the others were asked (RULES 10).
+ * Who supersedes the one cannot have seen the other. So the siblings of such operations are marked,
+ * and a history names, beside its dots, the operations that it includes of those; whichever of
+ * their dots turns up is superseded. Marked is what a retry mints, and what it finds and finishes:
+ * the dot of the first attempt then, of which others may know nothing and have minted a twin.
  *
  * Named are the HISTORY_OPERATIONS_MAX whose siblings have the highest stamps: a function of what
  * was ever named, so that joins in any order keep the same. (Not of what superseded them: that
@@ -108,7 +109,7 @@ enum sibling_flag {
                               in an earlier piece */
     /* Bytes tell these elsewhere than in their flags (record.h); clients are not shown them. */
     SIBLING_AGAIN = 64,    /* stored once more above what outranked it (RULES 12) */
-    SIBLING_RETRIED = 128, /* minted when its operation was tried again */
+    SIBLING_RETRIED = 128, /* its operation was tried again: when it was minted, or since */
 };
 
 struct sibling {
@@ -149,6 +150,12 @@ bool state_shown(const struct state *s, uint32_t i);
  * live sibling d (RULES 12): their dots into out, which has room for sibling_count, and the highest
  * of their stamps. Returns how many; 0 when d is not live. */
 uint32_t state_outranking(const struct state *s, struct dot d, struct dot *out, uint64_t *stamp);
+/* Of an operation that is superseded in s, whose sibling had this stamp: whether a plain get surely
+ * answers what superseded it, or something after that. Siblings do not tell which of them has seen
+ * which, but whoever supersedes stands above: of those above it one has, and where it is the only
+ * one nothing older is answered. (No sibling above: that one was reaped.) Live, it is settled when
+ * nothing outranks it. */
+bool state_settled(const struct state *s, const uint8_t op[OP_ID_BYTES], uint64_t stamp);
 bool state_equal(const struct state *a, const struct state *b);
 
 /*
@@ -160,7 +167,7 @@ bool state_equal(const struct state *a, const struct state *b);
  *                                      incoming_clock unless live in incoming.
  * A sibling that is live on one side alone is not kept either when the other side's history names
  * its operation, and what superseded that is later than the sibling. The history of the result is
- * the join.
+ * the join. One that is live on both sides and marked (SIBLING_RETRIED) on one is marked.
  * A clock may be NULL: then it covers nothing. local_clock is not used when local->unknown.
  *
  * An ELIDED sibling of incoming must be live with its value in local, or not be kept: otherwise
@@ -176,8 +183,8 @@ int version_merge(const struct state *local, const struct clock *local_clock,
  *   plain       replaces every sibling of local;
  *   otherwise   replaces the siblings of local that the context covers, and those that share an
  *               operation id with one it covers, or whose operation it names.
- * Replaced siblings that were minted by a retry are named in out and in returned; so is the new one
- * in returned.
+ * Replaced siblings whose operation was tried again are named in out and in returned; so is the new
+ * one in returned.
  * out: history = H(local) + context + the new dot, where the entry of the minting actor is raised
  * to the new seq (the coordinator holds all its own dots of this key). replaced: the dots of the
  * replaced siblings. returned: the context given, plus what was replaced, plus the new dot, as

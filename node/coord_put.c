@@ -362,7 +362,7 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
     /* Others may be linked again since they were counted as failed. */
     quorum_init(&s->quorum, s->quorum.total, s->quorum.need);
     /* A later attempt asked here while this one waited for storage. */
-    if (retry_promised(n, s->partition, s->key, &s->head))
+    if (retry_promised(n, s->partition, s->key, &s->head) || r->unsettled)
         quorum_fail(&s->quorum, s->self);
     else
         quorum_answer(&s->quorum, s->self);

@@ -123,6 +123,7 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
                               .kept = m->state.head.flags & REQUEST_KEPT,
                               .operations = m->state.operations,
                               .stamp = n->hlc.last};
+    memcpy(r.op, m->state.head.op, OP_ID_BYTES);
     effects_store(fx, &r);
 }
 
@@ -267,6 +268,8 @@ static void state_done(struct node *n, const struct slot *s, const struct store_
     int error = r->result;
     if (!error && retry_promised(n, s->partition, s->key, &s->head))
         error = GT_ESTALE;
+    else if (!error && r->unsettled)
+        error = GT_EINDOUBT;
     struct msg m = node_message(n, s->origin.type + 1, s->origin.id);
     m.state_reply.head.error = error;
     m.state_reply.head.outcome = error ? OUTCOME_NOT_APPLIED : OUTCOME_DONE;

@@ -1009,6 +1009,76 @@ static void a_twin_that_nobody_saw_is_superseded_by_name(void **unused)
     history_close(&returned);
 }
 
+/* The dot of a first attempt is marked where a retry has found it. Who has it unmarked learns that,
+ * and what supersedes it takes a twin along that was minted elsewhere. */
+static void a_mark_is_joined_and_what_supersedes_it_takes_the_twin(void **unused)
+{
+    (void)unused;
+    struct state first = {0}, marked = {0}, twin = {0}, over = {0}, out = {0}, other = {0};
+    struct history seen = {0};
+    struct sibling one = write_of(A, 1, "x"), two = write_of(B, 1, "x");
+    memset(one.op, 7, OP_ID_BYTES);
+    memset(two.op, 7, OP_ID_BYTES);
+    assert_int_equal(state_add(&first, &one), 0);
+    one.flags |= SIBLING_RETRIED;
+    two.flags |= SIBLING_RETRIED;
+    assert_int_equal(state_add(&marked, &one), 0);
+    assert_int_equal(state_add(&twin, &two), 0);
+    assert_int_equal(version_merge(&first, NULL, &marked, NULL, &out), 0);
+    assert_int_equal(version_merge(&marked, NULL, &first, NULL, &other), 0);
+    assert_true(state_equal(&out, &marked) && state_equal(&other, &marked));
+    /* The put is over a read of before the mark. */
+    assert_int_equal(version_read_context(&first, NULL, NULL, &seen), 0);
+    put(&out, &seen, false, write_of(A, 2, "over"), &over, NULL);
+    assert_int_equal(version_merge(&over, NULL, &twin, NULL, &out), 0);
+    assert_int_equal(version_merge(&twin, NULL, &over, NULL, &other), 0);
+    assert_true(state_equal(&out, &other));
+    assert_int_equal(out.sibling_count, 1);
+    assert_true(dot_compare(out.siblings[0].dot, (struct dot){A, 2}) == 0);
+    state_close(&first);
+    state_close(&marked);
+    state_close(&twin);
+    state_close(&over);
+    state_close(&out);
+    state_close(&other);
+    history_close(&seen);
+}
+
+/* Which of several siblings has superseded an operation is not known, unless only one stands above
+ * it, or above what its name says. */
+static void superseded_is_settled_when_one_sibling_alone_can_have_done_it(void **unused)
+{
+    (void)unused;
+    struct state s = {0};
+    uint8_t op[OP_ID_BYTES] = {7};
+    struct sibling low = write_of(A, 1, "low"), high = write_of(B, 1, "high");
+    memset(low.op, 8, OP_ID_BYTES);
+    memset(high.op, 9, OP_ID_BYTES);
+    low.stamp = 10;
+    high.stamp = 20;
+    assert_true(state_settled(&s, op, 5)); /* it was reaped */
+    assert_int_equal(state_add(&s, &low), 0);
+    assert_true(state_settled(&s, op, 5));
+    assert_int_equal(state_add(&s, &high), 0);
+    assert_false(state_settled(&s, op, 5));
+    assert_true(state_settled(&s, op, 10));
+    /* Two dots of one operation are one. */
+    struct sibling twin = high;
+    twin.dot.actor = C;
+    twin.stamp = 30;
+    assert_int_equal(state_add(&s, &twin), 0);
+    assert_true(state_settled(&s, op, 10));
+    /* Live it is settled when it is answered itself. */
+    assert_false(state_settled(&s, low.op, 5));
+    assert_true(state_settled(&s, high.op, 5));
+    /* Its name has the stamp of what superseded it: nothing lower has. */
+    assert_int_equal(history_name(&s.history, op, 5, 10), 0);
+    assert_false(state_settled(&s, op, 5));
+    assert_int_equal(history_name(&s.history, op, 5, 11), 0);
+    assert_true(state_settled(&s, op, 5));
+    state_close(&s);
+}
+
 /* Two operations were tried again through two coordinators, which took them in opposite order: each
  * is named where the other is live. The later one stays, whoever meets whom. */
 static void of_two_in_opposite_order_the_later_stays(void **unused)
@@ -1863,6 +1933,8 @@ int main(void)
         cmocka_unit_test(a_delete_is_a_sibling_like_any_other),
         cmocka_unit_test(one_operation_minted_twice_counts_as_one),
         cmocka_unit_test(a_twin_that_nobody_saw_is_superseded_by_name),
+        cmocka_unit_test(a_mark_is_joined_and_what_supersedes_it_takes_the_twin),
+        cmocka_unit_test(superseded_is_settled_when_one_sibling_alone_can_have_done_it),
         cmocka_unit_test(of_two_in_opposite_order_the_later_stays),
         cmocka_unit_test(of_two_stored_again_the_later_delete_takes_both),
         cmocka_unit_test(the_newest_names_stay),

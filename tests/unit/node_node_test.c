@@ -2244,6 +2244,63 @@ static void test_a_twin_that_returns_is_superseded_too(void **state)
     world_free(w);
 }
 
+/* With R=1 a retry asks its coordinator alone, which mints a twin; another one finds the first
+ * attempt and finishes it. What is put over a read of that takes the twin along (seed 30966). */
+static void test_what_a_retry_finishes_may_have_a_twin(void **state)
+{
+    (void)state;
+    struct world *w = cluster(2, 2, 1, 2);
+    cut(w, 0, 1);
+    struct msg m = put_of(w, "k", "twice");
+    m.put.head.flags |= REQUEST_PLAIN;
+    ask(w, 0, m);
+    ask(w, 1, again_of(w, m, 100));
+    mend(w);
+    struct answer seen = *get_all(w, 0, "k");
+    assert_string_equal(seen.values, "twice");
+    struct answer again = *call(w, 0, again_of(w, m, 200));
+    assert_int_equal(again.error, 0);
+    assert_true(again.flags & REPLY_KNOWN);
+    assert_int_equal(put_context(w, 0, "k", "over", context_of(&seen))->error, 0);
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(get_all(w, i, "k")->values, "over");
+    world_free(w);
+}
+
+/* Two puts, both tried before, both below an older one. The second supersedes the first where both
+ * are coordinated, and is on its way to be stored again above the old one: until it is, the old one
+ * is answered, and the first is not done (seed 805). */
+static void test_superseded_by_what_is_outranked_is_not_done(void **state)
+{
+    (void)state;
+    struct world *w = cluster(2, 2, 1, 2);
+    w->hosts[1].clock_us = 30000000;
+    assert_int_equal(put(w, 1, "k", "old")->error, 0);
+    struct msg one = put_of(w, "k", "one"), two = put_of(w, "k", "two");
+    one.put.head.flags |= REQUEST_PLAIN;
+    two.put.head.flags |= REQUEST_PLAIN;
+    w->held = MSG_STATE_REPLY;
+    uint64_t first = ask(w, 0, again_of(w, one, 200)), second = ask(w, 0, again_of(w, two, 100));
+    assert_int_equal(w->kept_count, 2);
+    /* That the first is outranked is heard, that the second is not yet. */
+    w->held = 0;
+    w->packets[w->tail++ % PACKETS_MAX] = w->kept[0];
+    run(w);
+    assert_value(get(w, 1, "k"), "old");
+    assert_int_equal(answer_of(w, first)->outcome, OUTCOME_IN_DOUBT);
+    /* Tried again likewise, whoever coordinates it. */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(call(w, i, again_of(w, one, 300))->outcome, OUTCOME_IN_DOUBT);
+    w->packets[w->tail++ % PACKETS_MAX] = w->kept[1];
+    w->kept_count = 0;
+    run(w);
+    assert_int_equal(answer_of(w, second)->error, 0);
+    assert_value(get(w, 1, "k"), "two");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(call(w, i, again_of(w, one, 400))->error, 0);
+    world_free(w);
+}
+
 static void test_an_owner_that_was_asked_does_not_count_for_an_earlier_attempt(void **state)
 {
     (void)state;
@@ -4218,6 +4275,8 @@ int main(void)
         cmocka_unit_test(test_an_unknown_operation_is_minted_while_it_is_young),
         cmocka_unit_test(test_a_retry_is_refused_that_is_older_than_the_tables_reach),
         cmocka_unit_test(test_a_twin_that_returns_is_superseded_too),
+        cmocka_unit_test(test_what_a_retry_finishes_may_have_a_twin),
+        cmocka_unit_test(test_superseded_by_what_is_outranked_is_not_done),
         cmocka_unit_test(test_an_owner_that_was_asked_does_not_count_for_an_earlier_attempt),
         cmocka_unit_test(
             test_a_slow_disk_ends_in_doubt_at_the_deadline_and_the_write_spreads_later),
