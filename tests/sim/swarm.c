@@ -57,6 +57,7 @@ static struct slice key_name(uint32_t key, char name[KEY_BYTES_ALL])
     memcpy(name, "key", 3);
     while (count > 0)
         name[at++] = digits[--count];
+    name[at] = 0;
     return slice_of(name, at);
 }
 
