@@ -244,7 +244,7 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
         m.fetch_reply.head.flags = REPLY_UNKNOWN;
     else
         m.fetch_reply.head.error = r->result;
-    if ((!r->result && !r->record) || (MUTANT(unknown_as_absent) && r->result == GT_EUNKNOWN))
+    if (!r->result && !r->record)
         m.fetch_reply.head.flags = REPLY_ABSENT;
     m.fetch_reply.record = slice_blob(r->record);
     uint32_t above = s->replica.digest_above, bytes = (uint32_t)m.fetch_reply.record.bytes;
@@ -257,6 +257,8 @@ static void fetch_done(struct node *n, const struct slot *s, const struct store_
         m.fetch_reply.record_bytes = bytes;
         m.fetch_reply.record = slice_of(NULL, 0);
     }
+    if (MUTANT(unknown_as_absent) && r->result == GT_EUNKNOWN)
+        m.fetch_reply.head = (struct reply_head){.flags = REPLY_ABSENT};
     if (!vote_alone(n, s->partition))
         m.fetch_reply.head.flags |= REPLY_DEGRADED;
     effects_reply(fx, s->origin.link, &m);

@@ -35,3 +35,28 @@ what is where: apple
   node1: nothing
   node2: nothing
   node3: nothing
+
+# The same, and the owner with the tombstone alone is killed before it hears more. When it is back it hears
+# from both others at once what they have: the value that it lacks, and that all have the tombstone.
+node1 and node2 are cut off from one another
+anna puts apple = of anna
+  done, coordinated by node1, 2 owners
+ben and node1 are cut off from one another
+ben deletes apple
+  done, coordinated by node2, 2 owners
+node2 is killed
+wait 10 s
+the network heals
+what is where: apple
+  node1: of anna | (deleted)
+  node2: does not run
+  node3: of anna | (deleted)
+node2 starts
+  node2 is ready
+wait until all is quiet
+what is where: apple
+  node1: of anna | (deleted)
+  node2: of anna | (deleted)
+  node3: of anna | (deleted)
+cora gets apple
+  not found, one of 2 siblings

@@ -15,7 +15,8 @@ for name in "${names[@]}"; do
     printf '%-24s pending: %s\n' "$name" "$(sed -E 's/^mutant +[a-z_]+ +//' <<<"$reason")"
     continue
   fi
-  # What no random run shows, since it is a word of the answer and not a lost write, a story tells.
+  # A story tells what no random run shows within thousands: a fault that spoils a word of an answer and not a write,
+  # or one that harms only where mishaps meet in the moment before the cluster has mended the first of them.
   if story=$(grep -oE "^$name .*\(([a-z_]+\.story)\)$" "$list" | grep -oE '[a-z_]+\.story'); then
     if "$sim" --mutant "$name" --story "$source_dir/tests/scenario/$story" >/dev/null 2>&1; then
       printf '%-24s SURVIVED %s\n' "$name" "$story"

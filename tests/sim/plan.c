@@ -207,6 +207,9 @@ enum theme {
     THEME_DELETES,
     THEME_LOSSES,
     THEME_EARLY,
+    THEME_RUNS,
+    THEME_STILL,
+    THEME_COPIES,
     THEMES
 };
 
@@ -224,7 +227,10 @@ static const uint32_t theme_kinds[THEMES] = {
                      1u << FAULT_POWER | 1u << FAULT_POWER_ALL | 1u << FAULT_CUT |
                      1u << FAULT_PAUSE,
     [THEME_DELETES] = 1u << FAULT_CUT,
-    [THEME_EARLY] = 1u << FAULT_POWER | 1u << FAULT_POWER_ALL | 1u << FAULT_SYNC_FAILS};
+    [THEME_EARLY] = 1u << FAULT_POWER | 1u << FAULT_POWER_ALL | 1u << FAULT_SYNC_FAILS,
+    [THEME_RUNS] = 1u << FAULT_WIPE | 1u << FAULT_ROLLBACK,
+    [THEME_STILL] = 1u << FAULT_PAUSE,
+    [THEME_COPIES] = 1u << FAULT_KILL | 1u << FAULT_CUT};
 
 /* Clocks near enough to mint, and too far for the slowest to follow the fastest. Nodes that hear
  * one another through others alone, and clients that do not all go to the same coordinator. */
@@ -263,6 +269,85 @@ static void early_make(struct plan *p, struct prng *d)
     p->deletes = p->deletes < 5 ? p->deletes : 5; /* a key that was reaped excuses much */
 }
 
+/* What was lost is pulled in many small runs, and replies come twice, the second time when the pull
+ * asks for a later run. */
+static void runs_make(struct plan *p, struct prng *d)
+{
+    p->settings.partitions = 1u << prng_below(d, 2);
+    p->keys = PLAN_KEYS_MAX;
+    p->piece_bytes_max = 400;
+    p->digest_above = 100;
+    p->network.latency_us = 50u << prng_below(d, 4);
+    p->network.doubled = 2000;
+    p->network.reorder = 2000;
+}
+
+/* Owners stand still, with puts in their sockets that are done elsewhere meanwhile, and others
+ * after them. */
+static void still_make(struct plan *p, struct prng *d)
+{
+    struct settings *s = &p->settings;
+    p->nodes = s->form_nodes = s->replicas = 3;
+    s->write_quorum = s->read_quorum = 2;
+    p->keys = 1 + (uint32_t)prng_below(d, 6);
+    p->clients = 2 + p->clients % 3;
+    p->workers = 4;
+    p->think_us = (uint32_t)(p->safety_us / 1800 * p->workers * p->clients);
+    p->gets = 50;
+    /* Whole states: of one in pieces an owner that has stood still shows what the last piece will
+     * supersede, also to a session that has superseded it with guests. */
+    p->piece_bytes_max = 0;
+    for (uint32_t i = 0; i < PLAN_KEYS_MAX; i++)
+        p->key_mode[i] = KEY_PLAIN;
+}
+
+/* Puts are refused since an owner is away, and come once more, through another cut of some moments,
+ * when it is back. */
+static void copies_make(struct plan *p, struct prng *d)
+{
+    struct settings *s = &p->settings;
+    p->nodes = s->form_nodes = s->replicas = s->write_quorum = 2 + (uint32_t)prng_below(d, 2);
+    s->read_quorum = 1 + (uint32_t)prng_below(d, 2);
+    p->keys = 4 + (uint32_t)prng_below(d, 16);
+    p->clients = 2 + p->clients % 3;
+    p->workers = 4;
+    p->think_us = (uint32_t)(p->safety_us / 2000 * p->workers * p->clients);
+    p->gets = 40;
+    p->network.doubled = 3000;
+    p->network.reorder = 3000;
+    p->network.holds = true;
+}
+
+/* What other plans meet less than once in thousands. */
+static enum theme rare_make(struct plan *p, struct prng *d, uint32_t *count)
+{
+    enum theme theme = THEME_RUNS + (enum theme)prng_below(d, 3);
+    *count = 8 + (uint32_t)prng_below(d, 16);
+    if (theme == THEME_RUNS)
+        runs_make(p, d);
+    else if (theme == THEME_STILL)
+        still_make(p, d);
+    else
+        copies_make(p, d);
+    if (theme == THEME_COPIES)
+        *count += 32;
+    return theme;
+}
+
+/* Of a node: it stands still until others have written, or is away for a moment; or a client is cut
+ * off from it for less than an attempt lasts. */
+static void fault_short(const struct plan *p, struct prng *d, struct fault *f)
+{
+    f->a = 1 + (uint32_t)prng_below(d, p->nodes);
+    f->b = 1 + p->nodes + (uint32_t)prng_below(d, p->clients);
+    f->value = 0;
+    f->for_us = f->kind == FAULT_PAUSE  ? 1500000 + prng_below(d, 4 * SECOND)
+                : f->kind == FAULT_KILL ? 50000 + prng_below(d, SECOND)
+                                        : 50000 + prng_below(d, 350000);
+    if (f->at_us + f->for_us > p->safety_us)
+        f->for_us = p->safety_us - f->at_us;
+}
+
 /* Syncs get slow some time before a power cut, so that it falls into one. */
 static void slow_before(struct plan *p, struct prng *d, const struct fault *cut)
 {
@@ -295,6 +380,10 @@ static void faults_make(struct plan *p, struct prng *d)
     prng_init(&early, p->seed ^ 0x6561726c79000000);
     if (chance(&early, 4))
         theme = THEME_EARLY;
+    struct prng more;
+    prng_init(&more, p->seed ^ 0x6d6f726500000000);
+    if (chance(&more, 6))
+        theme = rare_make(p, &more, &count);
     if (theme == THEME_EARLY) {
         early_make(p, &early);
         from_us = 3 * SECOND;
@@ -355,6 +444,8 @@ static void faults_make(struct plan *p, struct prng *d)
         /* Where all nodes are to reap clients alone are cut off, so that another coordinates. */
         if (theme == THEME_CLOCKS || theme == THEME_DELETES)
             fault_apart(p, d, f, theme == THEME_CLOCKS ? 50 : 15);
+        if (theme == THEME_STILL || theme == THEME_COPIES)
+            fault_short(p, &more, f);
         if (theme == THEME_EARLY && f->kind != FAULT_SYNC_FAILS)
             slow_before(p, &early, f);
     }
