@@ -18,6 +18,10 @@
  * with all that its sender holds, and the sender had all. The commit is a CLOCK record of the log,
  * whose clock has nothing but the closed lives.
  *
+ * What a member keeps as a parcel is acknowledged and at no owner, perhaps. So a partition of which
+ * any said that it keeps something is left out until the members are asked anew, which is when the
+ * others are closed.
+ *
  * A member that is away delays it. Histories keep the dots of closed lives: taken out at one
  * owner and not yet at another they would make records differ.
  */
@@ -108,6 +112,9 @@ static void lives_ask(struct node *n, struct gt_effects *fx)
         n->replicating++;
         s->kind = SLOT_RETIRED;
         n->closing.asking = true;
+        for (uint32_t p = 0; p < n->watch_count; p++)
+            if (n->watches[p])
+                n->watches[p]->kept = false;
         for (uint32_t i = 0; i < n->peer_count; i++) {
             n->peers[i].knows_lives = false;
             if (!n->peers[i].manager)
@@ -153,8 +160,10 @@ void closing_replied(struct node *n, const struct gt_event *ev)
     p->knows_lives = true;
     for (size_t at = 0; at < m->retired.parcels.bytes; at += 2) {
         struct watch *w = watch_of(n, le16_get(m->retired.parcels.data + at));
-        if (w)
-            w->closable = false; /* until the next comparison finds it again */
+        if (w) {
+            w->kept = true;
+            w->closing = false;
+        }
     }
     if (!members_know(n))
         return;
@@ -293,6 +302,8 @@ void closing_round(struct node *n, struct gt_effects *fx)
     for (uint32_t p = 0; p < n->watch_count; p++) {
         struct watch *w = n->watches[p];
         if (!w || w->count == 0 || !(w->closable || w->closing || MUTANT(close_early)))
+            continue;
+        if (n->closing.agreed && w->kept)
             continue;
         left++;
         if (n->closing.agreed && begun < CLOSINGS_A_ROUND) {

@@ -108,6 +108,7 @@ struct watch {
                    */
     bool closable; /* its clock holds lives that are over (closing.c) */
     bool closing;  /* they are being closed: every other owner is pulled from first */
+    bool kept;     /* when the members were asked last, one kept something for its owners */
     bool unsure;   /* something was written since the last confirmation */
     bool confirming, confirm_again; /* storage is told what the others have; and then once more */
     uint32_t count;
