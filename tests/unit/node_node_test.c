@@ -3220,6 +3220,41 @@ static void test_what_an_earlier_life_told_confirms_nothing(void **state)
     }
 }
 
+/* A put was acknowledged by one owner and a guest, and the life that minted it is over. While the
+ * guest keeps it nobody says of that life that all is here, however often clocks are compared
+ * (seed 31662). */
+static void test_no_life_is_closed_of_which_a_guest_keeps_something(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 2, 1, 2);
+    int first = owner(w, "k", 0), away = owner(w, "k", 1), keeper = guest(w, "k", 0);
+    struct actor over = actor_of(w, first);
+    uint32_t partition = ring_partition(w->ring, slice_text("k"));
+    struct engine_partition part;
+    host_kill(w, away);
+    assert_int_equal(call(w, first, sloppy_of(w, "k", "kept"))->guests, 1);
+    for (char name[] = "a"; name[0] <= 'z'; name[0]++) /* of others it can be closed at once */
+        if (ring_slot(w->ring, ring_partition(w->ring, slice_text(name)), (uint32_t)away) < 0)
+            assert_int_equal(put(w, first, name, "v")->error, 0);
+    host_restart(w, first);
+    w->cut[keeper][away] = true; /* it hears of the new life, and delivers nothing */
+    host_restart(w, away);
+    for (int i = 0; i < 30; i++) {
+        pass(w, 1000000);
+        put(w, first, "k", "more");
+        assert_int_equal(kept_for(w, keeper, id_of(w, away)), 1);
+        engine_partition(w->hosts[first].e, partition, &part);
+        assert_false(clock_closes(part.clock, over));
+    }
+    assert_true(node_metrics(w->hosts[first].n)->lives_closed_count > 0);
+    mend(w);
+    pass(w, 20000000);
+    assert_int_equal(kept_for(w, keeper, id_of(w, away)), 0);
+    engine_partition(w->hosts[first].e, partition, &part);
+    assert_true(clock_closes(part.clock, over));
+    world_free(w);
+}
+
 /* Whom it was for does not own the key any more: those get it who do. */
 static void test_a_parcel_for_a_former_owner_goes_to_the_present_ones(void **state)
 {
@@ -4310,6 +4345,7 @@ int main(void)
         cmocka_unit_test(test_an_owner_that_answers_after_all_counts_as_itself),
         cmocka_unit_test(test_a_guest_keeps_a_large_state_in_pieces),
         cmocka_unit_test(test_a_parcel_for_a_former_owner_goes_to_the_present_ones),
+        cmocka_unit_test(test_no_life_is_closed_of_which_a_guest_keeps_something),
         cmocka_unit_test(test_a_parcel_for_who_was_replaced_goes_to_who_has_its_place),
         cmocka_unit_test(test_parcels_are_delivered_a_few_at_a_time),
         cmocka_unit_test(test_a_parcel_that_cannot_be_kept_is_refused),
