@@ -875,6 +875,9 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         store_result_release(&result);
         return error;
     }
+    bool part = false;
+    for (uint32_t i = 0; i < e->merged.sibling_count && !BARE; i++)
+        part |= !sibling_whole(e, w, e->merged.siblings[i].dot);
     bool as_local = state_equal(&e->merged, &e->local);
     uint64_t lsn = w->view->lsn;
     /* Where nothing is held of the key there is no state for the rows to be logged with. */
@@ -894,6 +897,8 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
         }
         result.record = blob_ref(w->record);
     }
+    if (part || e->pieces.count > 0)
+        pieces_note(e, r->partition, w->hash, part);
     e->metrics.merges_count++;
     if (r->kind == STORE_REST)
         store_result_release(&result);

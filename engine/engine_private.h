@@ -188,6 +188,17 @@ struct engine_job {
     uint32_t number_count;
 };
 
+#define PIECES_MAX 256u
+
+/* Keys of which a part arrived, the history of a state lacking (pieces.c). */
+struct pieces {
+    struct {
+        uint64_t hash;
+        uint32_t partition;
+    } keys[PIECES_MAX];
+    uint32_t count, next;
+};
+
 struct engine {
     struct disk *disk;
     struct index *index;
@@ -217,6 +228,7 @@ struct engine {
     struct overlay *active, *spare;
     struct checkpoint checkpoint;
     struct scrub scrub;
+    struct pieces pieces;
     bool checkpoint_wanted;             /* after a recovery that replayed something */
     bool fill_raised, fill_raised_lost; /* the fill generation is of this process */
 
@@ -400,6 +412,10 @@ void scrub_forget(struct engine *e, uint32_t partition);
 
 /* Reaps what these clocks, of all other owners, allow. Fills result->reaped and more; *lsn is when
  * it is durable, 0 when nothing was reaped. */
+/* A write of the key has left a sibling of which the clock knows nothing, or none. */
+void pieces_note(struct engine *e, uint32_t partition, uint64_t hash, bool part);
+/* Of a record that is to be lent, what is here whole; *record may become NULL. 0 or GT_ENOMEM. */
+int pieces_hide(struct engine *e, uint32_t partition, struct slice key, struct blob **record);
 void engine_reap(struct engine *e, const struct store_request *r, struct partition *p,
                  const struct clock *clocks, uint32_t count, struct store_result *result,
                  uint64_t *lsn);

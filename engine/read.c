@@ -146,6 +146,8 @@ void engine_load(struct engine *e, const struct store_request *r)
         result.result = view_read(e, r->partition, hash_bytes(r->key), r->key, NULL, &view);
     if (!result.result)
         result.result = load_context(e, r, &result.context);
+    if (!result.result)
+        result.result = pieces_hide(e, r->partition, r->key, &view.record);
     result.record = view.record;
     engine_answer_at(e, &result, view.lsn);
 }

@@ -2467,7 +2467,7 @@ static void test_a_stamp_of_the_far_future_moves_no_clock(void **state)
 {
     (void)state;
     struct world *w = cluster(1, 1, 1, 1);
-    struct sibling s = {.dot = {{id_of(w, 0), 50}, 1},
+    struct sibling s = {.dot = {{77, 1 << 24}, 1},
                         .stamp = (wall_us(w) / 1000 + (1ull << 40)) << 16,
                         .value = slice_text("future")};
     struct state st;
@@ -2484,8 +2484,12 @@ static void test_a_stamp_of_the_far_future_moves_no_clock(void **state)
     send_to(w, conn, &m);
     run(w);
     struct msg put_state = {.type = MSG_STATE, .id = ++w->next_id, .stamp = s.stamp};
+    put_state.state.head.flags = REQUEST_RETRY; /* a dot of whomever */
     put_state.state.partition = p;
     put_state.state.key = slice_text("k");
+    uint8_t dot[DOT_BYTES];
+    dots_put(dot, s.dot);
+    put_state.state.dots = slice_of(dot, sizeof(dot));
     put_state.state.record = slice_blob(record);
     send_to(w, conn, &put_state);
     run(w);
