@@ -359,6 +359,27 @@ static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *
     return !found;
 }
 
+/* What the nodes hold of the key now, where no write was looked at: a disk may have refused that.
+ */
+static void key_learn(struct sim *s, uint32_t partition, uint32_t key)
+{
+    struct inv_keys *k = keys_of(s, partition);
+    struct slice name = slice_blob(k->keys[key].key);
+    for (uint32_t host = 0; host < s->host_count; host++) {
+        struct state state;
+        struct view view;
+        if (s->hosts[host].role != SIM_NODE || !s->hosts[host].engine)
+            continue;
+        state_init(&state);
+        if (view_read(s->hosts[host].engine, partition, hash_bytes(name), name, &state, &view) ==
+            0) {
+            state_learn(s, k, &state, key);
+            view_close(&view);
+        }
+        state_close(&state);
+    }
+}
+
 /* A dot that is in the clock and not in the history of its key's state. */
 static void missing_check(struct sim *s, uint32_t host, uint32_t partition, struct inv_dot *d,
                           const struct state *state)
@@ -367,6 +388,9 @@ static void missing_check(struct sim *s, uint32_t host, uint32_t partition, stru
     struct engine_partition p;
     engine_partition(s->hosts[host].engine, partition, &p);
     if (d->reaped || descends(k, state, d))
+        return;
+    key_learn(s, partition, d->key);
+    if (descends(k, state, d))
         return;
     d->reaped = clock_closes(p.clock, d->dot.actor) && nobody_has(s, partition, d);
     if (!d->reaped)
