@@ -756,7 +756,7 @@ static bool twin_taken(const struct state *by, const struct state *of, const str
     const struct history_operation *named = operation_named(&by->history, s->op);
     if (!named || MUTANT(keep_twin))
         return false;
-    return s->stamp < named->superseded || !answers_back(by, of);
+    return s->stamp < named->superseded || MUTANT(names_take_all) || !answers_back(by, of);
 }
 
 /*
