@@ -731,32 +731,19 @@ bool state_equal(const struct state *a, const struct state *b)
 
 /* ---- the one merge (RULES 2) ----------------------------------------------------------------- */
 
-/* Something that lives in `by` goes when the two states meet: `of` has superseded it, under its dot
- * or under another one of its operation. */
-static bool answers_back(const struct state *by, const struct state *of)
-{
-    for (uint32_t i = 0; i < by->sibling_count; i++) {
-        const struct sibling *y = &by->siblings[i];
-        if (!state_find(of, y->dot) &&
-            (history_covers(&of->history, y->dot) || history_names(&of->history, y->op)))
-            return true;
-    }
-    return false;
-}
-
 /*
- * The sibling of `of` is another attempt at a write of which `by` says that it was superseded: it
- * goes, however late its stamp is, since clocks differ. But for two operations of which each was
- * tried again through two coordinators that took them in opposite order, or that were stored again
- * above one another: each is named where the other lives, and they would take each other away. Then
- * a name takes only what is earlier than what superseded the operation, so the latest is left.
+ * The sibling is another attempt at a write that was superseded. It goes only where the name came
+ * with a later put: a name has the stamp of what superseded the operation, so names take away
+ * upwards in time and never in a circle. Two operations of which each was tried again through two
+ * coordinators, that took them in opposite order, would take each other away otherwise, and so
+ * would two that were stored again above one another; with the latest of all always one is left.
  */
-static bool twin_taken(const struct state *by, const struct state *of, const struct sibling *s)
+static bool twin_named(const struct history *h, const struct sibling *s)
 {
-    const struct history_operation *named = operation_named(&by->history, s->op);
-    if (!named || MUTANT(keep_twin))
-        return false;
-    return s->stamp < named->superseded || MUTANT(names_take_all) || !answers_back(by, of);
+    const struct history_operation *named = operation_named(h, s->op);
+    bool later = s->stamp >= (named ? named->superseded : 0) ||
+                 (s->flags & SIBLING_AGAIN && MUTANT(keep_again));
+    return named && !later && !MUTANT(keep_twin);
 }
 
 /*
@@ -783,10 +770,10 @@ static bool twin_taken(const struct state *by, const struct state *of, const str
  * all who hold both the put and the twin drop it.
  */
 static bool keep_of_incoming(const struct state *local, const struct clock *local_clock,
-                             const struct state *incoming, const struct sibling *s)
+                             const struct sibling *s)
 {
     struct dot d = s->dot;
-    if (twin_taken(local, incoming, s))
+    if (twin_named(&local->history, s))
         return false;
     if (history_covers(&local->history, d) && !MUTANT(keep_superseded))
         return false;
@@ -797,11 +784,11 @@ static bool keep_of_incoming(const struct state *local, const struct clock *loca
     return !local_clock || local->unknown || !clock_covers(local_clock, d);
 }
 
-static bool keep_of_local(const struct state *local, const struct state *incoming,
-                          const struct clock *incoming_clock, const struct sibling *s)
+static bool keep_of_local(const struct state *incoming, const struct clock *incoming_clock,
+                          const struct sibling *s)
 {
     struct dot d = s->dot;
-    if (twin_taken(incoming, local, s))
+    if (twin_named(&incoming->history, s))
         return false;
     if (history_covers(&incoming->history, d))
         return false;
@@ -831,11 +818,11 @@ int version_merge(const struct state *local, const struct clock *local_clock,
         const struct sibling *kept = NULL;
         uint8_t retried = 0;
         if (order < 0) {
-            if (keep_of_local(local, incoming, incoming_clock, a))
+            if (keep_of_local(incoming, incoming_clock, a))
                 kept = a;
             a++;
         } else if (order > 0) {
-            if (keep_of_incoming(local, local_clock, incoming, b))
+            if (keep_of_incoming(local, local_clock, b))
                 kept = b;
             b++;
         } else {
