@@ -586,7 +586,12 @@ static void boot_failed(struct sim *s, uint32_t host, int error)
 /* What only rot can explain must not follow from crashes. */
 static void report_judge(struct sim *s, uint32_t host, const struct engine_report *report)
 {
-    const struct host *h = &s->hosts[host];
+    struct host *h = &s->hosts[host];
+    if (h->put_back) {
+        h->put_back = false;
+        h->untold = true;
+        h->fill_generation = engine_identity(h->engine)->fill_generation;
+    }
     sim_say(s, (int)host, "recovered: %llu records replayed%s%s",
             (unsigned long long)report->replayed, report->wal.middle ? ", damaged" : "",
             report->wal.tail ? ", unproven tail" : "");
@@ -854,7 +859,7 @@ void sim_disk_put_back(struct sim *s, uint32_t host)
     gt_assert(!h->engine);
     if (!h->disk_kept)
         return;
-    h->lost = true;
+    h->lost = h->put_back = true;
     memdisk_restore(h->disk, h->disk_kept);
     memindex_restore(h->index, h->index_kept);
     sim_say(s, (int)host, "an old copy of the disk is put back");

@@ -315,7 +315,9 @@ static bool refills(const struct ring *ring, const struct engine *e)
 
 /* Every owner that runs has all of the dot's actor up to it. What the others have their owners'
  * confirmations said; they are asked when they run again. So it is with one that fills, which had
- * it when it confirmed, and votes no more until it has pulled from those that reaped (RULES 7). */
+ * it when it confirmed, and votes no more until it has pulled from those that reaped (RULES 7); and
+ * with one that was rolled back and is about to be told: what it confirmed may still be under way.
+ */
 static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
 {
     const struct ring *ring = sim_ring(s);
@@ -328,7 +330,9 @@ static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
         if (member < 0 || ring_slot(ring, partition, (uint32_t)member) < 0 || refills(ring, e))
             continue;
         engine_partition(e, partition, &p);
-        if (!engine_filling(e, partition) && !clock_base_covers(p.clock, d))
+        const struct host *h = &s->hosts[host];
+        bool untold = h->untold && engine_identity(e)->fill_generation == h->fill_generation;
+        if (!untold && !engine_filling(e, partition) && !clock_base_covers(p.clock, d))
             return false;
     }
     return true;

@@ -116,7 +116,7 @@ struct host {
     struct manager *manager;
     struct node *node;
     struct session *session;
-    uint64_t quarantined; /* siblings, when it was told last to fill */
+    uint64_t quarantined;      /* siblings, when it was told last to fill */
     struct verifier *verifier; /* in place of a session; borrowed */
     const struct ring *ring;   /* whose value limit the engine has */
     struct disk *disk;
@@ -140,7 +140,10 @@ struct host {
     bool rotten;        /* a bit of its log was flipped */
     bool record_rotten; /* of its index one was flipped, or taken away */
     bool wiped;         /* its next process takes the place of the one that was */
-    bool lost; /* its disk was wiped or put back: what it confirmed it may not have any more */
+    bool lost;     /* its disk was wiped or put back: what it confirmed it may not have any more */
+    bool put_back; /* an old copy of it, and not started since */
+    bool untold;   /* it runs on that, and had not been told so when it started */
+    uint64_t fill_generation; /* of its folder then: another one when it is told */
     bool error_armed; /* one call of its disk or index will fail, or has failed since it started */
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */
