@@ -176,5 +176,7 @@ void keepers_replied(struct node *n, const struct gt_event *ev)
     blob_unref(p->keeps);
     p->keeps = keeps;
     p->keeps_none |= !names(m->retired.targets, n->identity.node_id);
+    if (!p->keeps_none && n->ring && n->ring->settings.read_quorum == 1)
+        watch_soon(n); /* it is on its way: whoever reads meanwhile is told "degraded" */
     partitions_hear(n);
 }

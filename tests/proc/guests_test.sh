@@ -41,6 +41,11 @@ echo "with the other owners dead it answers alone"
 for label in $(admin -o json locate fruit | jq -r '.owners[].label'); do
   [ "$label" = "$victim" ] || daemon_kill "$label"
 done
+# It has asked the others once more whether they keep something for it, or does within moments.
+for ((i = 0; i < 100; i++)); do
+  [[ $(gt -v get fruit 2>&1) == *degraded* ]] || break
+  sleep 0.05 # polls a condition with a bound
+done
 expect "fruit, red, $victim" gt -v get fruit
 
 echo "no owner is within reach: nothing is stored"
