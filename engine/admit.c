@@ -353,8 +353,7 @@ static bool dots_have(const struct dot *dots, uint32_t count, struct dot d)
  * are merged before the history comes: what the put had seen is live beside it until then. */
 static bool sibling_whole(const struct engine *e, const struct write *w, struct dot d)
 {
-    return clock_covers(&w->partition->clock, d) || dots_have(e->dots, w->dot_count, d) ||
-           clock_covers(&w->partition->fill.doubt, d);
+    return dots_have(e->dots, w->dot_count, d) || pieces_whole(w->partition, d);
 }
 
 /*

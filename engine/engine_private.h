@@ -414,6 +414,9 @@ void scrub_forget(struct engine *e, uint32_t partition);
  * it is durable, 0 when nothing was reaped. */
 /* A write of the key has left a sibling of which the clock knows nothing, or none. */
 void pieces_note(struct engine *e, uint32_t partition, uint64_t hash, bool part);
+/* The dot came with its whole state: the clock has it, or the one that was given up to a bad record
+ * had it. */
+bool pieces_whole(const struct partition *p, struct dot d);
 /* Of a record that is to be lent, what is here whole; *record may become NULL. 0 or GT_ENOMEM. */
 int pieces_hide(struct engine *e, uint32_t partition, struct slice key, struct blob **record);
 void engine_reap(struct engine *e, const struct store_request *r, struct partition *p,

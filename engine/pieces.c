@@ -34,13 +34,18 @@ void pieces_note(struct engine *e, uint32_t partition, uint64_t hash, bool part)
     p->keys[at].hash = hash;
 }
 
+bool pieces_whole(const struct partition *p, struct dot d)
+{
+    return clock_covers(&p->clock, d) || clock_covers(&p->fill.doubt, d);
+}
+
 static bool whole(const struct partition *p, const struct history *h, struct dot d)
 {
     bool listed = false; /* by the vector: whoever raised that had all of the actor's */
     for (uint32_t i = 0; i < h->vector_count; i++)
         listed |= dot_compare((struct dot){h->vector[i].actor, d.seq}, d) == 0 &&
                   d.seq <= h->vector[i].seq;
-    return listed || clock_covers(&p->clock, d) || clock_covers(&p->fill.doubt, d);
+    return listed || pieces_whole(p, d);
 }
 
 int pieces_hide(struct engine *e, uint32_t partition, struct slice key, struct blob **record)

@@ -47,14 +47,6 @@ bool fill_has_no_vote(const struct node *n, uint32_t partition)
 
 /* ---- what storage knows ---------------------------------------------------------------------- */
 
-static bool listed(struct slice ids, uint64_t id)
-{
-    for (size_t at = 0; at + 8 <= ids.bytes; at += 8)
-        if (le64_get(ids.data + at) == id)
-            return true;
-    return false;
-}
-
 void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w)
 {
     struct slice sources = {NULL, 0};
@@ -63,7 +55,7 @@ void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w)
     if (w->filling || n->identity.fill_generation > 0)
         keepers_lost(w);
     for (uint32_t i = 0; i < w->count; i++)
-        w->others[i].settled = w->owed && listed(sources, w->others[i].node);
+        w->others[i].settled = w->owed && ids_have(sources, w->others[i].node);
 }
 
 void fills_reread(struct node *n)

@@ -27,7 +27,7 @@ static bool is_member(const struct node *n, const struct peer *p)
     return !p->manager && ring_member_by_id(n->ring, p->id) >= 0 && !node_removed(n, p->id);
 }
 
-static void keeps_forget(struct peer *p)
+void keepers_greeted(struct peer *p)
 {
     blob_unref(p->keeps);
     p->keeps = NULL;
@@ -37,12 +37,7 @@ static void keeps_forget(struct peer *p)
 void keepers_free(struct node *n)
 {
     for (uint32_t i = 0; i < n->peer_count; i++)
-        keeps_forget(&n->peers[i]);
-}
-
-void keepers_greeted(struct peer *p)
-{
-    keeps_forget(p);
+        keepers_greeted(&n->peers[i]);
 }
 
 void keepers_lost(struct watch *w)
@@ -152,14 +147,6 @@ void keepers_timeout(struct node *n, uint64_t id, struct slot *s)
     coord_end(n, id, s);
 }
 
-static bool names(struct slice targets, uint64_t id)
-{
-    for (size_t at = 0; at + 8 <= targets.bytes; at += 8)
-        if (le64_get(targets.data + at) == id)
-            return true;
-    return false;
-}
-
 void keepers_replied(struct node *n, const struct gt_event *ev)
 {
     const struct msg *m = ev->message.msg;
@@ -175,7 +162,7 @@ void keepers_replied(struct node *n, const struct gt_event *ev)
         return;
     blob_unref(p->keeps);
     p->keeps = keeps;
-    p->keeps_none |= !names(m->retired.targets, n->identity.node_id);
+    p->keeps_none |= !ids_have(m->retired.targets, n->identity.node_id);
     if (!p->keeps_none && n->ring && n->ring->settings.read_quorum == 1)
         watch_soon(n); /* it is on its way: whoever reads meanwhile is told "degraded" */
     partitions_hear(n);

@@ -445,6 +445,15 @@ static inline bool cluster_same(const uint8_t a[CLUSTER_ID_BYTES],
 
 /* A message of this node with its epoch and a fresh stamp. */
 struct msg node_message(struct node *n, enum msg_type type, uint64_t id);
+/* Whether a run of u64 has the id. */
+static inline bool ids_have(struct slice ids, uint64_t id)
+{
+    for (size_t at = 0; at + 8 <= ids.bytes; at += 8)
+        if (le64_get(ids.data + at) == id)
+            return true;
+    return false;
+}
+
 /* The peer with the number, NULL when neither managers nor map name it. */
 struct peer *node_peer(const struct node *n, uint64_t id);
 bool node_linked(const struct node *n, uint64_t id); /* can be asked now */
@@ -481,10 +490,10 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
 void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 /* Answers the hellos that waited for the incarnations that are durable now. */
 void hellos_answer(struct node *n, struct gt_effects *fx);
-/* After another map was adopted: forgets the lives of who is no member now, and judges the hellos
- * of those who are since. */
 /* Who is marked to refill in the map is nobody until it has begun to: links with it end. We too. */
 void refills_heed(struct node *n, const struct ring *before, struct gt_effects *fx);
+/* After another map was adopted: forgets the lives of who is no member now, and judges the hellos
+ * of those who are since. */
 void members_changed(struct node *n, struct gt_effects *fx);
 /* Takes a manager's answer to our registration, with the cluster and label that it gave. */
 void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
@@ -804,16 +813,16 @@ void verify_stored(struct node *n, uint64_t id, struct slot *s, const struct sto
 
 /* ---- closing.c ------------------------------------------------------------------------------- */
 
-/* Our clock of the partition, just read: whether it holds lives that are over. */
 /* The member was away for too long: it fills before it is anybody again, so nobody waits for it. */
 bool node_refills(const struct node *n, uint64_t id);
+/* Our clock of the partition, just read: whether it holds lives that are over. */
 void closing_note(const struct node *n, struct watch *w, const struct clock *ours);
 /* With every round of comparisons: asks, or closes some partitions more. */
 void closing_round(struct node *n, struct gt_effects *fx);
 void closing_replied(struct node *n, const struct gt_event *ev);
 void closing_timeout(struct node *n, uint64_t id, struct slot *s);
-/* A pull has ended with everything that the source had. */
-/* A pull from that owner, begun for this closing (watch.closing_number), has ended. */
+/* A pull from that owner, begun for this closing (watch.closing_number), has ended with everything
+ * that the source had. */
 void closing_swept(struct node *n, uint32_t partition, uint64_t source, uint32_t number,
                    struct gt_effects *fx);
 /* Who is left out has changed: what was agreed and pulled so far counts no more. */
