@@ -72,6 +72,7 @@ struct call {
     bool doubt;           /* a put whose attempt was lost with its link */
     struct blob *refusal; /* body of the last reply that was an error */
     int refusal_error;
+    bool refusal_doubt;    /* and it said "in doubt", and why */
     struct key_entry *key; /* puts, gets */
     uint64_t next_waiter;  /* behind this put */
     struct blob *context;  /* a plain put's, or what a get must be as new as; in every attempt */
@@ -704,7 +705,9 @@ static void call_expire(struct session *s, struct call *c)
     unsigned waited_ms = (unsigned)((s->now_us - c->begin_us) / 1000);
     bool put = c->request.type == MSG_PUT;
     const char *not_applied = put ? "; not applied" : "";
-    if (put && (c->doubt || c->attempt_count)) {
+    if (put && c->refusal_doubt) {
+        call_answer(s, c, c->refusal);
+    } else if (put && (c->doubt || c->attempt_count)) {
         call_fail(s, c, GT_EINDOUBT,
                   "no answer from an owner (%s) within %u ms; in doubt: the write may exist",
                   targets_text(s, c, names), waited_ms);
@@ -912,7 +915,7 @@ static void attempts_lose(struct session *s, uint64_t peer)
         gt_assert(c); /* a call takes its attempts along */
         call_forget_attempt(s, c, s->ids[i]);
         c->doubt = c->doubt || (c->request.type == MSG_PUT && !MUTANT(lost_link_as_refusal));
-        if (c->state == CALL_SENT)
+        if (c->state == CALL_SENT && c->newest_attempt == s->ids[i])
             call_route(s, c);
     }
 }
@@ -1027,6 +1030,15 @@ static void call_refuse(struct session *s, struct call *c, const struct msg *m, 
         call_answer(s, c, body);
 }
 
+static void call_note_refusal(struct call *c, struct blob *body, int error, bool in_doubt)
+{
+    c->doubt = c->doubt || (in_doubt && !MUTANT(session_forgets_doubt));
+    blob_unref(c->refusal);
+    c->refusal = blob_ref(body);
+    c->refusal_error = error;
+    c->refusal_doubt = in_doubt;
+}
+
 static void on_reply(struct session *s, const struct msg *m, struct blob *body, uint64_t peer)
 {
     struct attempt *a = slots_find(s->attempts, m->id);
@@ -1046,6 +1058,11 @@ static void on_reply(struct session *s, const struct msg *m, struct blob *body, 
     }
     bool in_doubt = c->request.type == MSG_PUT && head->outcome != OUTCOME_NOT_APPLIED;
     enum advice advice = advice_of(error);
+    /* Of an earlier attempt: the newest may do better, and is not left alone with what it does. */
+    if (c->state == CALL_SENT && c->newest_attempt != m->id) {
+        call_note_refusal(c, body, error, in_doubt);
+        return;
+    }
     /* The coordinator has stored it and could not reach its quorum: it knows best. One whose log
      * failed does not, nor one that took too long: the same operation through another owner is the
      * same write. */
@@ -1057,10 +1074,7 @@ static void on_reply(struct session *s, const struct msg *m, struct blob *body, 
             call_refuse(s, c, m, body);
         return;
     }
-    c->doubt = c->doubt || (in_doubt && !MUTANT(session_forgets_doubt));
-    blob_unref(c->refusal);
-    c->refusal = blob_ref(body);
-    c->refusal_error = error;
+    call_note_refusal(c, body, error, in_doubt);
     if (advice == ADVICE_MOVED) {
         s->map_wanted = true;
         map_ask(s);

@@ -26,6 +26,7 @@ struct write {
     uint32_t dot_count;  /* of engine.dots: what the state sets in the clock; the minted one last */
     uint32_t fresh_dots; /* of these, not yet in the clock */
     uint32_t fresh_operations; /* of engine.noted, not yet in the table */
+    bool found;                /* a piece of the operation stood here before */
     uint8_t marks;             /* of a put's sibling: SIBLING_RETRIED, SIBLING_AGAIN */
 };
 
@@ -606,7 +607,8 @@ static int put_write(struct engine *e, struct write *w, bool parked)
     error = put_state(e, w, &sibling);
     if (error)
         return error;
-    struct store_result result = {.kind = STORE_PUT, .tag = r->tag, .stamp = sibling.stamp};
+    struct store_result result = {
+        .kind = STORE_PUT, .tag = r->tag, .stamp = sibling.stamp, .known_op = w->found};
     result.dots = blob_new((size_t)(BARE ? 1 : w->dot_count) * DOT_BYTES);
     result.context = context_blob(e, &e->returned, w->hash);
     result.operations = buf_blob(&e->noted);
@@ -665,7 +667,8 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
      * after the second one was done through another coordinator. */
     struct known_operation known;
     bool found = !BARE && operation_known(e, r->partition, w.hash, &e->local, r->op, &known);
-    bool once_more = found && known.live && (r->again || piece_alone(e, r->op));
+    bool piece = found && known.live && !r->again && piece_alone(e, r->op);
+    bool once_more = found && known.live && (r->again || piece);
     w.marks = r->first_stamp ? SIBLING_RETRIED : 0;
     if (once_more)
         w.marks = r->again ? known.mark | SIBLING_AGAIN : SIBLING_RETRIED;
@@ -678,6 +681,14 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     } else if (!found && (r->known_only || r->again)) {
         answer_known(e, r, GT_EINDOUBT);
     } else {
+        struct store_request placed = *r;
+        if (piece && r->plain) {
+            /* Another attempt may have been done since: of what is here it has seen what is older.
+             */
+            placed.first_stamp = known.stamp + 1;
+            w.request = &placed;
+        }
+        w.found = piece;
         error = put_write(e, &w, parked);
     }
     view_close(&view);

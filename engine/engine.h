@@ -245,7 +245,8 @@ struct store_result {
      * have been seen and gone, so that it must be in a state; NULL: nothing. */
     struct blob *context;
     uint64_t stamp; /* PUT: of the new sibling; OPERATION: of the known one */
-    bool known_op;  /* PUT: the operation was found, nothing minted; OPERATION: it is known */
+    bool known_op;  /* PUT: the operation was found, so nothing was minted (but where a piece of it
+                       was all that is here); OPERATION: it is known */
     /* PUT, MERGE, plain: the siblings that a get answers rather than the one written, a run of dots
      * and the highest of their stamps; NULL: none. */
     struct blob *outranking;

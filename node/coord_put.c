@@ -111,7 +111,8 @@ static bool overtaken(struct node *n, const struct gt_event *ev, uint32_t partit
                       struct gt_effects *fx)
 {
     const struct msg *m = ev->message.msg;
-    if (!retry_promised(n, partition, m->put.key, &m->put.head))
+    bool first = !(m->put.head.flags & REQUEST_RETRY);
+    if (!retry_promised(n, partition, m->put.key, &m->put.head, first))
         return false;
     refuse(n, ev, GT_ESTALE, "a later attempt of it is under way; not applied", fx);
     return true;
@@ -308,9 +309,18 @@ static bool put_outranked(struct node *n, uint64_t id, struct slot *s, uint64_t 
     if (outranking.bytes == 0 || s->answered || !(s->head.flags & REQUEST_PLAIN) ||
         MUTANT(stay_outranked))
         return false;
-    if (n->now_us > s->put.valid_until_us) {
+    if (n->now_us > s->put.valid_until_us || retry_overtaken(n, s)) {
         /* Its sender has gone on, and what outranks it may be newer. */
         put_doubt(n, s, GT_ESTALE, "the attempt took too long; in doubt", fx);
+        return false;
+    }
+    if (s->put.known && !MUTANT(restore_found)) {
+        /* So may it be here: the dot was found, and may have been acknowledged long ago. */
+        put_doubt(
+            n, s, GT_ESTALE,
+            "it was tried before, and something is ranked above it that may be older or newer; "
+            "in doubt",
+            fx);
         return false;
     }
     put_again(n, id, s, above, outranking, operations, fx);
@@ -362,7 +372,7 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
     /* Others may be linked again since they were counted as failed. */
     quorum_init(&s->quorum, s->quorum.total, s->quorum.need);
     /* A later attempt asked here while this one waited for storage. */
-    if (retry_promised(n, s->partition, s->key, &s->head) || r->unsettled)
+    if ((!r->known_op && retry_overtaken(n, s)) || r->unsettled)
         quorum_fail(&s->quorum, s->self);
     else
         quorum_answer(&s->quorum, s->self);

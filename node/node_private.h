@@ -632,12 +632,15 @@ void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
 /* Finds out whether the put was written by an earlier attempt, then goes on by put_store. */
 void retry_begin(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 void retry_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
-/* Another owner asks for the operation: earlier attempts do not count here any more. */
+/* An attempt that was not the first asks for its operation, or has been written: earlier ones do not
+ * count here any more. */
 void retry_promise(struct node *n, uint32_t partition, struct slice key,
-                   const uint8_t op[OP_ID_BYTES]);
-/* The put or state is of an earlier attempt than one that was asked for here. */
+                   const struct request_head *head);
+/* This attempt, the first or a later one, is earlier than one to which that was promised. */
 bool retry_promised(const struct node *n, uint32_t partition, struct slice key,
-                    const struct request_head *head);
+                    const struct request_head *head, bool first);
+/* The same of a put that is coordinated here. */
+bool retry_overtaken(const struct node *n, const struct slot *s);
 /* What our storage, and what another owner, says of it. */
 void retry_told_here(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                      struct gt_effects *fx);

@@ -108,6 +108,8 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
         return;
     }
     n->metrics.replica_writes_count++;
+    if (m->state.head.flags & REQUEST_ASKED)
+        retry_promise(n, m->state.partition, m->state.key, &m->state.head);
     s->body = blob_ref(ev->message.body);
     s->key = m->state.key;
     s->head = m->state.head;
@@ -205,7 +207,7 @@ void replica_operation(struct node *n, const struct gt_event *ev, struct gt_effe
         return;
     }
     n->metrics.replica_reads_count++;
-    retry_promise(n, m->operation.partition, m->operation.key, m->operation.head.op);
+    retry_promise(n, m->operation.partition, m->operation.key, &m->operation.head);
     struct store_request r = {.kind = STORE_OPERATION,
                               .tag = id,
                               .deadline_us = deadline_us(n, &m->operation.head),
@@ -268,7 +270,8 @@ static void state_done(struct node *n, const struct slot *s, const struct store_
                        struct gt_effects *fx)
 {
     int error = r->result;
-    if (!error && retry_promised(n, s->partition, s->key, &s->head))
+    bool first = !(s->head.flags & REQUEST_ASKED), found = s->head.flags & REQUEST_RETRY;
+    if (!error && !found && retry_promised(n, s->partition, s->key, &s->head, first))
         error = GT_ESTALE;
     else if (!error && r->unsettled)
         error = GT_EINDOUBT;

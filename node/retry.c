@@ -13,12 +13,15 @@
  * What was acknowledged is at w owners, and every one of them that can tell knows it, live or
  * superseded; w + r > n, so one of the r that could tell would have known it.
  *
- * An owner that was asked promises not to count for an earlier attempt any more: it takes the
- * state, and does not acknowledge it. So an earlier attempt that is slow, and would be minted or
- * sent after the questions, cannot reach w beside the later one. What is acknowledged is one dot
- * that nobody minted again, or one that was minted by a retry, whose operation the history names
- * (version.h). Promises are in memory alone: with a restart of their owner the link of the earlier
- * attempt breaks.
+ * An owner that was asked, or has taken the state of a later attempt, promises not to count for an
+ * earlier one any more: it takes the state, and does not acknowledge it. So an earlier attempt that
+ * is slow, and would be minted or sent after the questions, cannot reach w beside the later one.
+ * What is acknowledged is one dot that nobody minted again, or one that was minted by a retry,
+ * whose operation the history names (version.h). Promises are in memory alone: with a restart of
+ * their owner the link of the earlier attempt breaks.
+ *
+ * Nor is an earlier attempt stored again above what outranks it, nor a dot that was found: another
+ * attempt may have been acknowledged, and what outranks it begun after that (seed 1795655911368).
  */
 #include <stdio.h>
 
@@ -51,28 +54,41 @@ static void ask_peer(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
 {
     struct msg m = node_message(n, MSG_OPERATION, id);
     m.operation.head.deadline_ms = coord_left_ms(n, s);
+    m.operation.head.age_ms = s->head.age_ms;
     memcpy(m.operation.head.op, s->head.op, OP_ID_BYTES);
     m.operation.partition = s->partition;
     m.operation.key = s->key;
     effects_send(fx, peer, &m);
 }
 
+/* Of two attempts of an operation the later one has the higher rank. Those that were sent within
+ * one millisecond have the same, but for the first. */
+static uint64_t attempt_rank(const struct request_head *head)
+{
+    return (uint64_t)head->age_ms + 1;
+}
+
 void retry_promise(struct node *n, uint32_t partition, struct slice key,
-                   const uint8_t op[OP_ID_BYTES])
+                   const struct request_head *head)
 {
     uint64_t now = n->now_us / 1000 << 16;
-    struct operation o = {.key_hash = hash_bytes(key), .noted = now};
-    memcpy(o.op, op, OP_ID_BYTES);
+    struct operation o = {.key_hash = hash_bytes(key), .noted = now, .stamp = attempt_rank(head)};
+    memcpy(o.op, head->op, OP_ID_BYTES);
     operations_age(&n->promises, now);
-    if (!operation_none(op))
-        operations_note(&n->promises, partition, &o);
+    if (!operation_none(o.op))
+        operations_raise(&n->promises, partition, &o);
 }
 
 bool retry_promised(const struct node *n, uint32_t partition, struct slice key,
-                    const struct request_head *head)
+                    const struct request_head *head, bool first)
 {
-    return !(head->flags & (REQUEST_RETRY | REQUEST_ASKED)) && !MUTANT(break_promise) &&
-           operations_find(&n->promises, partition, hash_bytes(key), head->op) != NULL;
+    const struct operation *o = operations_find(&n->promises, partition, hash_bytes(key), head->op);
+    return o && o->stamp > (first ? 0 : attempt_rank(head)) && !MUTANT(break_promise);
+}
+
+bool retry_overtaken(const struct node *n, const struct slot *s)
+{
+    return retry_promised(n, s->partition, s->key, &s->head, !(s->head.flags & REQUEST_RETRY));
 }
 
 void retry_begin(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
@@ -83,7 +99,7 @@ void retry_begin(struct node *n, uint64_t id, struct slot *s, struct gt_effects 
     s->put.write_need = s->quorum.need;
     s->put.length_ms = OPERATIONS_KEEP_MS;
     coord_quorum(n, s, read);
-    retry_promise(n, s->partition, s->key, s->head.op);
+    retry_promise(n, s->partition, s->key, &s->head);
     retry_progress(n, id, s, fx);
 }
 
@@ -127,7 +143,7 @@ static void refuse_old(struct node *n, uint64_t id, struct slot *s, struct gt_ef
 /* Nobody knows it: it takes its place where its first attempt stood. */
 static void mint(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
-    if (n->now_us > s->put.valid_until_us) {
+    if (n->now_us > s->put.valid_until_us || retry_overtaken(n, s)) {
         answer(n, &s->origin, GT_ESTALE, OUTCOME_NOT_APPLIED,
                "the attempt took too long; not applied", fx);
         coord_end(n, id, s);

@@ -22,6 +22,7 @@ static struct msg state_message(struct node *n, uint64_t id, const struct slot *
     struct msg m = node_message(n, target ? MSG_PARCEL : MSG_STATE, id);
     m.state.target = target;
     m.state.head = (struct request_head){.deadline_ms = coord_left_ms(n, s),
+                                         .age_ms = s->head.age_ms,
                                          .flags = s->spread.flags,
                                          .priority = s->spread.priority};
     memcpy(m.state.head.op, s->head.op, OP_ID_BYTES);
