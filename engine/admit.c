@@ -519,6 +519,17 @@ static uint64_t stamp_to_mint(const struct engine *e, const struct store_request
     return stamp;
 }
 
+/* The client has seen the operation under another dot, which this one has superseded since: it was
+ * minted once more (RULES 10: a context that covers one covers both). */
+static bool seen_before(const struct engine *e, const struct write *w, const struct sibling *s)
+{
+    if (!(s->flags & (SIBLING_RETRIED | SIBLING_AGAIN)) || operation_none(s->op))
+        return false;
+    const struct operation *o =
+        operations_find(&e->operations, w->request->partition, w->hash, s->op);
+    return o && history_covers(&e->context, o->dot);
+}
+
 /*
  * What the new sibling is to replace beside what its client has seen, wherever that is: the dots
  * that outrank what the operation wrote before. And an operation that is minted when it is tried
@@ -535,6 +546,9 @@ static int context_extend(struct engine *e, const struct write *w)
     }
     for (uint32_t i = 0; r->first_stamp && r->plain && i < e->local.sibling_count && !error; i++)
         if (e->local.siblings[i].stamp < r->first_stamp)
+            error = history_add(&e->context, e->local.siblings[i].dot);
+    for (uint32_t i = 0; i < e->local.sibling_count && !error; i++)
+        if (seen_before(e, w, &e->local.siblings[i]))
             error = history_add(&e->context, e->local.siblings[i].dot);
     return error;
 }
@@ -854,9 +868,11 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
     const struct store_request *r = w->request;
     struct store_result result = {.kind = STORE_MERGE, .tag = r->tag, .unknown = e->local.unknown};
     const struct clock *sender = r->pulled ? &e->incoming_clock : NULL;
-    int error =
-        BARE ? bare_merge(&e->local, &e->incoming, &e->merged)
-             : version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
+    int error = BARE ? 0 : twins_name(e, r, w->hash, &w->partition->clock);
+    if (!error)
+        error =
+            BARE ? bare_merge(&e->local, &e->incoming, &e->merged)
+                 : version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
     e->merged.unknown = false;
     if (!error && merge_closed(e, w))
         error = GT_EINCARNATION;

@@ -363,6 +363,11 @@ bool operation_known(const struct engine *e, uint32_t partition, uint64_t hash,
 /* What the message about a known operation lists: its dot, unless it was reaped, and those of the
  * other siblings. NULL when out of memory. */
 struct blob *known_dots(const struct state *s, struct dot known);
+/* Before e->incoming is merged into e->local: where a row, of the table here or of the request,
+ * says that an operation was superseded of which a further attempt is live on the other side, the
+ * history of its side names it (twins.c). clock: of the partition here. 0 or GT_ENOMEM. */
+int twins_name(struct engine *e, const struct store_request *r, uint64_t hash,
+               const struct clock *clock);
 /* Queues a result for when `lsn` is durable: at once when it is. */
 void engine_answer_at(struct engine *e, struct store_result *result, uint64_t lsn);
 

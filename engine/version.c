@@ -732,17 +732,19 @@ bool state_equal(const struct state *a, const struct state *b)
 /* ---- the one merge (RULES 2) ----------------------------------------------------------------- */
 
 /*
- * The sibling is another attempt at a write that was superseded. It goes only where the name came
- * with a later put: a name has the stamp of what superseded the operation, so names take away
- * upwards in time and never in a circle. Two operations of which each was tried again through two
- * coordinators, that took them in opposite order, would take each other away otherwise, and so
- * would two that were stored again above one another; with the latest of all always one is left.
+ * The sibling is another attempt at a write that was superseded. A first one, which no retry found,
+ * goes whatever its stamp is: nobody mints it having seen what names it, and the clock of its
+ * coordinator may have been ahead. A later one goes only where the name came with a later put: a
+ * name has the stamp of what superseded the operation, so that names take away upwards in time and
+ * never in a circle. Two operations of which each was tried again through two coordinators, that
+ * took them in opposite order, would take each other away otherwise, and so would two that were
+ * stored again above one another; with the latest of all always one is left.
  */
 static bool twin_named(const struct history *h, const struct sibling *s)
 {
     const struct history_operation *named = operation_named(h, s->op);
-    bool later = s->stamp >= (named ? named->superseded : 0) ||
-                 (s->flags & SIBLING_AGAIN && MUTANT(keep_again));
+    bool first = !(s->flags & (SIBLING_RETRIED | SIBLING_AGAIN));
+    bool later = named && !first && s->stamp >= named->superseded;
     return named && !later && !MUTANT(keep_twin);
 }
 

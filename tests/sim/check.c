@@ -274,9 +274,13 @@ static bool surely_superseded(const struct run *run, const struct op *d, const s
     /* A dot that its write was told of would have been covered with all the rest. (Of an attempt
      * that is known by name alone nothing is told: then that is what its session had seen before.)
      * Of a put that two coordinators minted which did not reach one another, and that reached w
-     * with guests, no owner can have promised anything to both. */
-    return write->end == OP_DONE && write->guests == 0 && !op_over_before(d, write) &&
-           !history_covers(&write->returned, s->dot) && includes_returned(&d->returned, write);
+     * with guests, no owner can have promised anything to both. And one that was found after it was
+     * superseded is told of one of its dots; another attempt may have stored it again since, above
+     * d, which had superseded that dot (seed 3524). */
+    bool found_above = write->known && write->plain && s->stamp > d->stamp;
+    return !found_above && write->end == OP_DONE && write->guests == 0 &&
+           !op_over_before(d, write) && !history_covers(&write->returned, s->dot) &&
+           includes_returned(&d->returned, write);
 }
 
 /* The write of this kind that has surely superseded the sibling; of those that were over before the

@@ -46,6 +46,7 @@ struct op {
     bool blocking;             /* read: it waits until w owners have what it shows */
     bool weak;                 /* a quorum below the cluster's was used */
     bool degraded, unsettled, outranked, known;
+    uint64_t stamp;         /* done write: of its dot */
     uint32_t guests;        /* that counted */
     uint64_t basis;         /* write: the op whose answer gave its context; 0 = none, or not told */
     struct history context; /* write: what the application gave, empty when plain */

@@ -773,6 +773,7 @@ void host_free(struct sim *s, uint32_t host)
     machine_free(h);
     free(h->dialings);
     free(h->puts);
+    free(h->merges);
     free(h->parcels);
     memdisk_snapshot_free(h->disk_kept);
     memindex_snapshot_free(h->index_kept);

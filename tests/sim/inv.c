@@ -650,6 +650,39 @@ static void parcel_result(struct sim *s, uint32_t host, const struct store_resul
     }
 }
 
+static bool is_parked(const struct engine *e, const struct store_request *r)
+{
+    const struct request_queue *q = &e->parked;
+    if (q->count == 0)
+        return false;
+    const struct store_request *last = &q->items[(q->head + q->count - 1) % q->capacity];
+    return last->kind == r->kind && last->tag == r->tag;
+}
+
+/* One that waits for room is merged later, and looked at when its result comes: what it leaves may
+ * be what somebody else's clock is about to speak of. */
+static void merge_note(struct sim *s, uint32_t host, const struct store_request *r, uint32_t key)
+{
+    struct host *h = &s->hosts[host];
+    if (!is_parked(h->engine, r))
+        return;
+    h->merges = sim_grown(h->merges, h->merge_count, &h->merge_capacity, sizeof(*h->merges));
+    h->merges[h->merge_count++] = (struct merge_under_way){r->tag, r->partition, key};
+}
+
+static void merge_result(struct sim *s, uint32_t host, const struct store_result *r)
+{
+    struct host *h = &s->hosts[host];
+    for (uint32_t i = 0; i < h->merge_count; i++) {
+        struct merge_under_way m = h->merges[i];
+        if (m.tag != r->tag)
+            continue;
+        h->merges[i] = h->merges[--h->merge_count];
+        key_check(s, host, m.partition, m.key, false);
+        return;
+    }
+}
+
 void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
 {
     if (r->kind == STORE_CONFIRM)
@@ -662,6 +695,8 @@ void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
     uint32_t key = key_number(k, r->key);
     if (r->kind == STORE_PARCEL && r->record.bytes > 0)
         parcel_note(s, host, r);
+    if (r->kind == STORE_MERGE)
+        merge_note(s, host, r, key);
     if (r->kind == STORE_PUT) {
         h->puts = sim_grown(h->puts, h->put_count, &h->put_capacity, sizeof(*h->puts));
         h->puts[h->put_count++] = (struct put_under_way){
@@ -681,6 +716,8 @@ void inv_result(struct sim *s, uint32_t host, const struct store_result *r)
     struct host *h = &s->hosts[host];
     if (r->kind == STORE_PARCEL)
         parcel_result(s, host, r);
+    if (r->kind == STORE_MERGE)
+        merge_result(s, host, r);
     for (uint32_t i = 0; r->kind == STORE_PUT && i < h->put_count; i++) {
         struct put_under_way put = h->puts[i];
         if (put.tag != r->tag)
@@ -699,7 +736,7 @@ void inv_result(struct sim *s, uint32_t host, const struct store_result *r)
 void inv_recovered(struct sim *s, uint32_t host)
 {
     s->hosts[host].puts_cut_off |= s->hosts[host].put_count > 0;
-    s->hosts[host].put_count = s->hosts[host].parcel_count = 0;
+    s->hosts[host].put_count = s->hosts[host].parcel_count = s->hosts[host].merge_count = 0;
     s->hosts[host].reaped_seen = 0;
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         struct inv_keys *k = &s->keys[p];

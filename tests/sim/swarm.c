@@ -196,6 +196,7 @@ static void write_done(struct swarm *w, struct op *op, int error, const struct m
     op->end = !head->error                           ? OP_DONE
               : head->outcome == OUTCOME_NOT_APPLIED ? OP_NOT_APPLIED
                                                      : OP_IN_DOUBT;
+    op->stamp = m->put_reply.stamp;
     if (op->end != OP_NOT_APPLIED)
         returned_take(w, op, m->put_reply.context);
 }

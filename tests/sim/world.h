@@ -99,6 +99,12 @@ struct put_under_way {
     uint32_t partition, key;
 };
 
+/* A MERGE that waits for room in the engine. */
+struct merge_under_way {
+    uint64_t tag;
+    uint32_t partition, key;
+};
+
 /* A parcel that is not yet acknowledged. */
 struct parcel_under_way {
     uint64_t tag, lsn;
@@ -148,6 +154,8 @@ struct host {
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */
     uint32_t put_count, put_capacity;
+    struct merge_under_way *merges; /* inv.c */
+    uint32_t merge_count, merge_capacity;
     bool puts_cut_off;    /* a life ended while puts were under way; inv.c */
     uint64_t reaped_seen; /* the engine's count; inv.c */
     struct parcel_under_way *parcels;

@@ -602,6 +602,117 @@ static struct store_request put_op(const char *key, const char *value, uint8_t o
     return r;
 }
 
+/* A further attempt of the operation, of another node, and what its state includes beside it. */
+static struct store_result merge_attempt(struct rig *rig, const char *key, uint8_t op, uint64_t seq,
+                                         uint64_t stamp, const struct dot *seen, struct slice rows)
+{
+    struct state s;
+    struct blob *record = NULL;
+    struct sibling attempt = {.dot = {{77, 1 << 24}, seq},
+                              .stamp = stamp,
+                              .flags = SIBLING_RETRIED,
+                              .value = slice_text("attempt")};
+    uint8_t dot[DOT_BYTES];
+    memset(attempt.op, op, OP_ID_BYTES);
+    dots_put(dot, attempt.dot);
+    state_init(&s);
+    assert_int_equal(state_add(&s, &attempt), 0);
+    if (seen)
+        assert_int_equal(history_add(&s.history, *seen), 0);
+    struct store_request r = put_op(key, "", op, 1);
+    assert_int_equal(record_encode_blob(&s, r.partition, r.key, &record), 0);
+    r.kind = STORE_MERGE;
+    r.record = slice_blob(record);
+    r.dots = slice_of(dot, sizeof(dot));
+    r.operations = rows;
+    struct store_result result = call(rig, r);
+    state_close(&s);
+    blob_unref(record);
+    return result;
+}
+
+/* The first attempt was superseded here while others, who knew neither, minted a further one: that
+ * is superseded as well, but where it is later than what superseded the first, or has seen that. */
+static void test_a_further_attempt_goes_by_the_row_of_the_first(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 51);
+    static const struct {
+        const char *key;
+        uint64_t stamp;
+        bool sees;
+        uint32_t left;
+        const char *value;
+    } cases[] = {{"earlier", 150, false, 1, "over"},
+                 {"as late", 200, false, 2, "over"},
+                 {"later", 250, false, 2, "attempt"},
+                 {"above", 150, true, 1, "attempt"}};
+    for (uint64_t i = 0; i < 4; i++) {
+        assert_int_equal(call_code(&rig, put_op(cases[i].key, "first", 1, 100)), 0);
+        struct store_result over = call(&rig, put_op(cases[i].key, "over", 2, 200));
+        struct dot seen = dots_at(slice_blob(over.dots), 0);
+        struct store_result r = merge_attempt(&rig, cases[i].key, 1, 3 + i, cases[i].stamp,
+                                              cases[i].sees ? &seen : NULL, slice_of(NULL, 0));
+        assert_int_equal(r.result, 0);
+        assert_false(r.unsettled); /* it is done, live or superseded */
+        assert_int_equal(sibling_count(&rig, cases[i].key), cases[i].left);
+        assert_value(&rig, cases[i].key, cases[i].value);
+        store_result_release(&over);
+        store_result_release(&r);
+    }
+    assert_counts(&rig);
+    rig_free(&rig);
+}
+
+/* The same where the attempt is here and the row comes with what superseded the first. */
+static void test_what_comes_with_the_row_of_the_first_takes_a_further_attempt(void **unused)
+{
+    (void)unused;
+    struct rig there, here;
+    rig_new(&there, 52);
+    assert_int_equal(call_code(&there, put_op("k", "first", 1, 100)), 0);
+    struct store_result over = call(&there, put_op("k", "over", 2, 200));
+    for (uint64_t stamp = 199; stamp <= 200; stamp++) {
+        rig_new(&here, 53 + stamp);
+        struct store_result r = merge_attempt(&here, "k", 1, 3, stamp, NULL, slice_of(NULL, 0));
+        store_result_release(&r);
+        struct store_request told = put_op("k", "", 2, 1);
+        told.kind = STORE_MERGE;
+        told.record = slice_blob(over.record);
+        told.dots = slice_blob(over.dots);
+        told.operations = slice_blob(over.operations);
+        assert_int_equal(call_code(&here, told), 0);
+        assert_int_equal(sibling_count(&here, "k"), stamp < 200 ? 1 : 2);
+        rig_free(&here);
+    }
+    store_result_release(&over);
+    rig_free(&there);
+}
+
+/* Its client has seen the operation under the dot that it had before it was stored again. */
+static void test_a_context_of_an_earlier_dot_replaces_what_the_operation_is_now(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 54);
+    struct store_request r = put_op("k", "mine", 1, 100);
+    struct store_result first = call(&rig, r);
+    r.again = true;
+    r.above = 200;
+    struct store_result again = call(&rig, r);
+    assert_int_equal(again.stamp, 201);
+    struct store_request next = put_op("k", "next", 2, 300);
+    next.plain = false;
+    next.context = slice_blob(first.context);
+    assert_int_equal(call_code(&rig, next), 0);
+    assert_int_equal(sibling_count(&rig, "k"), 1);
+    assert_value(&rig, "k", "next");
+    store_result_release(&first);
+    store_result_release(&again);
+    rig_free(&rig);
+}
+
 /* It was superseded here while others said what outranks it: it is not minted again, and its client
  * is not told to have seen what outranked it. */
 static void test_an_outranked_operation_that_is_superseded_is_finished(void **unused)
@@ -1082,7 +1193,7 @@ static void test_an_operation_of_which_a_piece_arrived_is_minted_again(void **un
     r.context = slice_blob(old.context);
     memset(r.op, 5, OP_ID_BYTES);
     struct store_result again = call(&rig, r);
-    assert_true(again.known_op); /* and yet minted, as something was */
+    assert_true(again.known_op);                             /* and yet minted, as something was */
     assert_int_equal(dots_count(slice_blob(again.dots)), 3); /* the new one, and both replaced */
     assert_int_equal(sibling_count(&rig, "k"), 1);
     rig_reopen(&rig);
@@ -2595,6 +2706,9 @@ int main(void)
         cmocka_unit_test(test_sibling_limits_bind_the_coordinator),
         cmocka_unit_test(test_a_retry_of_a_known_operation_mints_nothing),
         cmocka_unit_test(test_an_outranked_operation_is_minted_again_above),
+        cmocka_unit_test(test_a_context_of_an_earlier_dot_replaces_what_the_operation_is_now),
+        cmocka_unit_test(test_what_comes_with_the_row_of_the_first_takes_a_further_attempt),
+        cmocka_unit_test(test_a_further_attempt_goes_by_the_row_of_the_first),
         cmocka_unit_test(test_an_outranked_operation_that_is_superseded_is_finished),
         cmocka_unit_test(test_an_operation_of_which_a_piece_arrived_is_minted_again),
         cmocka_unit_test(test_what_a_piece_does_not_say_was_seen_is_said_again),
