@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/base64.h"
+#include "engine/base/base64.h"
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 #include "engine/base/printable.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "client/base64.h"
+#include "engine/base/base64.h"
 #include "client/json_lines.h"
 #include "client/library.h"
 #include "client/tool.h"

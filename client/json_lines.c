@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "client/base64.h"
+#include "engine/base/base64.h"
 #include "engine/base/error.h"
 
 #define LINE_BYTES_MAX (1u << 30)

@@ -15,14 +15,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/base64.h"
 #include "engine/base/stdio.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/parcels.h"
 #include "engine/values.h"
 
-#define MAP_BYTES (1ull << 40)
-#define LANE      0u
+#define MAP_BYTES      (1ull << 40)
+#define LANE           0u
+#define LINE_BYTES_MAX (4ull << 30) /* any record that memory holds */
 
 struct tally {
     struct counts expected, found;
@@ -37,6 +39,7 @@ struct check {
     struct disk *disk;
     struct index *index;
     struct tally *tallies; /* by partition */
+    struct buf text;       /* one line of what is salvaged */
     struct overlay *newer; /* records of the log that the index does not have */
     struct applied_value applied;
     bool identity_found, log_made;
@@ -266,58 +269,39 @@ static void tallies_print(struct check *c)
 
 /* ---- salvage --------------------------------------------------------------------------------- */
 
-static void base64_write(FILE *out, struct slice s)
+/* Into c->text. */
+static void field_write(struct check *c, const char *name, struct slice bytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < s.bytes; i += 3) {
-        size_t left = s.bytes - i;
-        uint32_t v = (uint32_t)s.data[i] << 16;
-        v |= left > 1 ? (uint32_t)s.data[i + 1] << 8 : 0;
-        v |= left > 2 ? s.data[i + 2] : 0;
-        fputc(digits[v >> 18], out);
-        fputc(digits[v >> 12 & 63], out);
-        fputc(left > 1 ? digits[v >> 6 & 63] : '=', out);
-        fputc(left > 2 ? digits[v & 63] : '=', out);
-    }
+    buf_printf(&c->text, "\"%s\": \"", name);
+    base64_encode(bytes, &c->text);
+    buf_u8(&c->text, '"');
 }
 
-static void field_write(FILE *out, const char *name, struct slice bytes)
+/* One line for a key that has a value; tombstones among siblings are left out. 0 or GT_ENOMEM. */
+static int key_write(struct check *c, struct slice key, const struct state *s)
 {
-    fprintf(out, "\"%s\": \"", name);
-    base64_write(out, bytes);
-    fputc('"', out);
-}
-
-/* One line for a key that has a value; tombstones among siblings are left out. */
-static void key_write(struct check *c, struct slice key, const struct state *s)
-{
-    const struct sibling *only = NULL;
     uint32_t values = 0;
     for (uint32_t i = 0; i < s->sibling_count; i++)
-        if (!(s->siblings[i].flags & SIBLING_TOMBSTONE) && state_shown(s, i)) {
-            only = &s->siblings[i];
-            values++;
-        }
+        values += !(s->siblings[i].flags & SIBLING_TOMBSTONE) && state_shown(s, i);
     if (values == 0)
-        return;
-    c->salvaged++;
-    fputc('{', c->out);
-    field_write(c->out, "key64", key);
-    if (values == 1) {
-        fputs(", ", c->out);
-        field_write(c->out, "value64", only->value);
-    } else {
-        const char *separator = ", \"siblings\": [{";
-        for (uint32_t i = 0; i < s->sibling_count; i++) {
-            if (s->siblings[i].flags & SIBLING_TOMBSTONE || !state_shown(s, i))
-                continue;
-            fputs(separator, c->out);
-            field_write(c->out, "value64", s->siblings[i].value);
-            separator = "}, {";
-        }
-        fputs("}]", c->out);
+        return 0;
+    buf_clear(&c->text);
+    buf_u8(&c->text, '{');
+    field_write(c, "key64", key);
+    buf_printf(&c->text, values == 1 ? ", " : ", \"siblings\": [");
+    for (uint32_t i = 0, written = 0; i < s->sibling_count; i++) {
+        if (s->siblings[i].flags & SIBLING_TOMBSTONE || !state_shown(s, i))
+            continue;
+        if (values > 1)
+            buf_printf(&c->text, written++ > 0 ? "}, {" : "{");
+        field_write(c, "value64", s->siblings[i].value);
     }
-    fputs("}\n", c->out);
+    buf_printf(&c->text, values == 1 ? "}\n" : "}]}\n");
+    if (c->text.failed)
+        return GT_ENOMEM;
+    c->salvaged++;
+    fwrite(c->text.data, 1, c->text.bytes, c->out);
+    return 0;
 }
 
 static int record_write(struct check *c, uint32_t partition, struct slice key, struct slice record)
@@ -326,7 +310,7 @@ static int record_write(struct check *c, uint32_t partition, struct slice key, s
     state_init(&s);
     int error = record_decode(record, partition, key, &s);
     if (!error)
-        key_write(c, key, &s);
+        error = key_write(c, key, &s);
     state_close(&s);
     return error == GT_ENOMEM ? error : 0;
 }
@@ -417,6 +401,7 @@ static int check_read(struct check *c)
 static int check_run(struct check *c, const char *folder, const char *salvage_path)
 {
     c->tallies = calloc(PARTITIONS_MAX, sizeof(*c->tallies));
+    buf_init(&c->text, LINE_BYTES_MAX);
     c->newer = overlay_new();
     int error = c->tallies && c->newer ? check_open(c, folder) : GT_ENOMEM;
     if (!error) {
@@ -434,6 +419,7 @@ static int check_run(struct check *c, const char *folder, const char *salvage_pa
         c->index->destroy(c->index);
     if (c->disk)
         c->disk->destroy(c->disk);
+    buf_close(&c->text);
     overlay_free(c->newer);
     free(c->tallies);
     return error || c->problems ? 1 : 0;

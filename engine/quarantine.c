@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "engine/base/base64.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/mutant.h"
@@ -23,20 +24,6 @@ static void put_text(struct buf *b, const char *text)
     buf_put(b, text, strlen(text));
 }
 
-static void put_base64(struct buf *b, struct slice s)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < s.bytes; i += 3) {
-        size_t left = s.bytes - i;
-        uint32_t v = (uint32_t)s.data[i] << 16;
-        v |= left > 1 ? (uint32_t)s.data[i + 1] << 8 : 0;
-        v |= left > 2 ? s.data[i + 2] : 0;
-        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], left > 1 ? digits[v >> 6 & 63] : '=',
-                        left > 2 ? digits[v & 63] : '='};
-        buf_put(b, four, sizeof(four));
-    }
-}
-
 static int line_write(struct quarantine *q, struct slice key, const struct sibling *s,
                       uint64_t target)
 {
@@ -44,12 +31,12 @@ static int line_write(struct quarantine *q, struct slice key, const struct sibli
     struct buf *b = &q->text;
     buf_clear(b);
     put_text(b, "{\"key64\": \"");
-    put_base64(b, key);
+    base64_encode(key, b);
     if (s->flags & SIBLING_TOMBSTONE) {
         put_text(b, "\", \"siblings\": [{\"deleted\": true}], ");
     } else {
         put_text(b, "\", \"value64\": \"");
-        put_base64(b, s->value);
+        base64_encode(s->value, b);
         put_text(b, "\", ");
     }
     if (target)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "client/base64.h"
+#include "engine/base/base64.h"
 #include "engine/base/error.h"
 #include "engine/base/prng.h"
 

@@ -3,8 +3,8 @@
  * for tokens. Decoding takes either alphabet, with or without padding, and nothing else: no white
  * space, and no bits set behind the last byte.
  */
-#ifndef GT_CLIENT_BASE64_H
-#define GT_CLIENT_BASE64_H
+#ifndef GT_ENGINE_BASE_BASE64_H
+#define GT_ENGINE_BASE_BASE64_H
 
 #include "engine/base/buf.h"
 

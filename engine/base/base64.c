@@ -1,4 +1,4 @@
-#include "client/base64.h"
+#include "engine/base/base64.h"
 
 #include "engine/base/error.h"
 
