@@ -1058,16 +1058,17 @@ static void on_reply(struct session *s, const struct msg *m, struct blob *body, 
     }
     bool in_doubt = c->request.type == MSG_PUT && head->outcome != OUTCOME_NOT_APPLIED;
     enum advice advice = advice_of(error);
-    /* Of an earlier attempt: the newest may do better, and is not left alone with what it does. */
-    if (c->state == CALL_SENT && c->newest_attempt != m->id) {
-        call_note_refusal(c, body, error, in_doubt);
-        return;
-    }
     /* The coordinator has stored it and could not reach its quorum: it knows best. One whose log
      * failed does not, nor one that took too long: the same operation through another owner is the
      * same write. */
-    if (advice == ADVICE_FINAL ||
-        (in_doubt && error != GT_EPOISONED && error != GT_ECLOSED && error != GT_ESTALE)) {
+    bool knows = in_doubt && error != GT_EPOISONED && error != GT_ECLOSED && error != GT_ESTALE;
+    /* Of an earlier attempt: the newest may do better, and another one beside it would not. */
+    if (c->state == CALL_SENT && c->newest_attempt != m->id &&
+        (advice != ADVICE_FINAL || in_doubt)) {
+        call_note_refusal(c, body, error, in_doubt);
+        return;
+    }
+    if (advice == ADVICE_FINAL || knows) {
         if (in_doubt)
             call_answer(s, c, body);
         else

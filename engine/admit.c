@@ -519,17 +519,6 @@ static uint64_t stamp_to_mint(const struct engine *e, const struct store_request
     return stamp;
 }
 
-/* The client has seen the operation under another dot, which this one has superseded since: it was
- * minted once more (RULES 10: a context that covers one covers both). */
-static bool seen_before(const struct engine *e, const struct write *w, const struct sibling *s)
-{
-    if (!(s->flags & (SIBLING_RETRIED | SIBLING_AGAIN)) || operation_none(s->op))
-        return false;
-    const struct operation *o =
-        operations_find(&e->operations, w->request->partition, w->hash, s->op);
-    return o && history_covers(&e->context, o->dot);
-}
-
 /*
  * What the new sibling is to replace beside what its client has seen, wherever that is: the dots
  * that outrank what the operation wrote before. And an operation that is minted when it is tried
@@ -546,9 +535,6 @@ static int context_extend(struct engine *e, const struct write *w)
     }
     for (uint32_t i = 0; r->first_stamp && r->plain && i < e->local.sibling_count && !error; i++)
         if (e->local.siblings[i].stamp < r->first_stamp)
-            error = history_add(&e->context, e->local.siblings[i].dot);
-    for (uint32_t i = 0; i < e->local.sibling_count && !error; i++)
-        if (seen_before(e, w, &e->local.siblings[i]))
             error = history_add(&e->context, e->local.siblings[i].dot);
     return error;
 }
@@ -698,8 +684,9 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
         struct store_request placed = *r;
         if (piece && r->plain) {
             /* Another attempt may have been done since: of what is here it has seen what is older.
-             */
-            placed.first_stamp = known.stamp + 1;
+             * Not the piece itself: whoever was shown that has a context that covers both while
+             * both live, and not where one has superseded the other (seed 3265). */
+            placed.first_stamp = known.stamp;
             w.request = &placed;
         }
         w.found = piece;
