@@ -740,7 +740,7 @@ bool state_equal(const struct state *a, const struct state *b)
  * took them in opposite order, would take each other away otherwise, and so would two that were
  * stored again above one another; with the latest of all always one is left.
  */
-static bool twin_named(const struct history *h, const struct sibling *s)
+bool history_takes(const struct history *h, const struct sibling *s)
 {
     const struct history_operation *named = operation_named(h, s->op);
     bool first = !(s->flags & (SIBLING_RETRIED | SIBLING_AGAIN));
@@ -775,7 +775,7 @@ static bool keep_of_incoming(const struct state *local, const struct clock *loca
                              const struct sibling *s)
 {
     struct dot d = s->dot;
-    if (twin_named(&local->history, s))
+    if (history_takes(&local->history, s))
         return false;
     if (history_covers(&local->history, d) && !MUTANT(keep_superseded))
         return false;
@@ -790,7 +790,7 @@ static bool keep_of_local(const struct state *incoming, const struct clock *inco
                           const struct sibling *s)
 {
     struct dot d = s->dot;
-    if (twin_named(&incoming->history, s))
+    if (history_takes(&incoming->history, s))
         return false;
     if (history_covers(&incoming->history, d))
         return false;

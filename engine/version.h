@@ -122,6 +122,10 @@ struct sibling {
     struct slice value;     /* borrowed */
 };
 
+/* Names the operation of the sibling, so that another attempt of it goes: a first attempt (not
+ * marked), or one that is earlier than what superseded the operation. */
+bool history_takes(const struct history *h, const struct sibling *s);
+
 struct state {
     struct history history;
     struct sibling *siblings; /* ascending by dot */

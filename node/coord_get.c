@@ -204,6 +204,35 @@ void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *f
 
 /* ---- merging and answering ------------------------------------------------------------------- */
 
+/*
+ * The session has been told by another owner that an operation was superseded, of which a further
+ * attempt is live here still: its context names that, and takes it from here too. What a put leaves
+ * dead takes a dot along that the session demands; a name does not (seed 8315).
+ */
+static int names_take(struct node *n, const struct slot *s)
+{
+    history_clear(&n->wanted);
+    if (s->min_context.bytes == 0 || MUTANT(answer_older))
+        return 0;
+    int error = context_decode(s->min_context, hash_bytes(s->key), &n->wanted);
+    state_clear(&n->incoming);
+    for (uint32_t i = 0; i < n->local.sibling_count && !error; i++) {
+        const struct sibling *sibling = &n->local.siblings[i];
+        for (uint32_t k = 0; k < n->wanted.operation_count && !error; k++) {
+            const struct history_operation *o = &n->wanted.operations[k];
+            if (memcmp(o->op, sibling->op, OP_ID_BYTES) == 0 && history_takes(&n->wanted, sibling))
+                error = history_name(&n->incoming.history, o->op, o->stamp, o->superseded);
+        }
+    }
+    if (error || n->incoming.history.operation_count == 0)
+        return error;
+    error = version_merge(&n->local, NULL, &n->incoming, NULL, &n->merged);
+    struct state swap = n->local;
+    n->local = n->merged;
+    n->merged = swap;
+    return error;
+}
+
 /* All shares into n->local. 0; 1 when one of them proved bad and no longer counts; GT_ENOMEM. */
 static int get_merge(struct node *n, struct slot *s)
 {
@@ -231,7 +260,7 @@ static int get_merge(struct node *n, struct slot *s)
         }
         last = share;
     }
-    return 0;
+    return names_take(n, s);
 }
 
 /* Whether the merged state is as new as the client demands. */

@@ -1664,6 +1664,43 @@ static void test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new
     world_free(w);
 }
 
+static struct msg again_of(struct world *w, struct msg m, uint32_t age_ms)
+{
+    m.id = ++w->next_id;
+    m.put.head.flags |= REQUEST_RETRY;
+    m.put.head.age_ms = age_ms;
+    return m;
+}
+
+/* A further attempt is live at the owner that is asked, and the reader's session has been told by
+ * another one that the operation was superseded. */
+static void test_a_session_is_not_shown_an_attempt_that_it_saw_superseded(void **state)
+{
+    (void)state;
+    struct world *w = cluster(1, 1, 1, 1);
+    struct msg m = put_of(w, "k", "tried again");
+    m.put.head.flags |= REQUEST_PLAIN;
+    struct answer a = *call(w, 0, again_of(w, m, 700));
+    assert_int_equal(a.error, 0);
+    for (uint64_t later = 0; later < 2; later++) {
+        struct history seen = {0};
+        struct buf bytes;
+        buf_init(&bytes, 1000);
+        assert_int_equal(context_decode(context_of(&a), hash_bytes(slice_text("k")), &seen), 0);
+        assert_int_equal(history_name(&seen, m.put.head.op, 1, a.stamp + later), 0);
+        assert_int_equal(context_encode(&seen, hash_bytes(slice_text("k")), &bytes), 0);
+        struct msg get = get_of(w, "k");
+        get.get.head.flags = REQUEST_ALL | REQUEST_SESSION;
+        get.get.min_context = buf_slice(&bytes);
+        assert_int_equal(call(w, 0, get)->error, later ? GT_ENOTFOUND : 0);
+        history_close(&seen);
+        buf_close(&bytes);
+    }
+    /* What it was told is kept here, too. */
+    assert_int_equal(get_all(w, 0, "k")->error, GT_ENOTFOUND);
+    world_free(w);
+}
+
 /* At one owner alone, whatever the cluster's W. */
 static struct answer put_alone(struct world *w, int host, const char *value, struct slice context)
 {
@@ -2020,14 +2057,6 @@ static void test_a_known_write_of_an_earlier_life_can_be_finished(void **state)
 }
 
 /* Tried again, first tried so long ago. */
-static struct msg again_of(struct world *w, struct msg m, uint32_t age_ms)
-{
-    m.id = ++w->next_id;
-    m.put.head.flags |= REQUEST_RETRY;
-    m.put.head.age_ms = age_ms;
-    return m;
-}
-
 static void test_a_superseded_write_that_is_tried_again_does_not_come_back(void **state)
 {
     (void)state;
@@ -4303,6 +4332,7 @@ int main(void)
         cmocka_unit_test(test_a_node_that_runs_and_is_marked_draws_a_life_and_fills),
         cmocka_unit_test(test_every_owner_has_the_dots_of_a_put_in_its_clock),
         cmocka_unit_test(test_a_least_context_asks_all_and_is_refused_when_nobody_is_that_new),
+        cmocka_unit_test(test_a_session_is_not_shown_an_attempt_that_it_saw_superseded),
         cmocka_unit_test(test_an_answer_knows_what_its_session_has_seen_before),
         cmocka_unit_test(test_a_retry_is_the_same_write),
         cmocka_unit_test(test_a_known_write_of_an_earlier_life_can_be_finished),
