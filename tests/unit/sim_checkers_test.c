@@ -506,6 +506,28 @@ static void test_causality_an_operation_is_superseded_under_all_its_dots(void **
     sound();
 }
 
+/* One that was found superseded is told of that dot; another attempt may have stored it again above
+ * what had superseded the dot, and not below. */
+static void test_causality_an_operation_may_have_been_stored_again(void **state)
+{
+    (void)state;
+    uint64_t a = put(10);
+    uint64_t b = over(OP_PUT, 20, OPS(a));
+    op(a)->end_us = 40;
+    op(a)->known = true;
+    op(b)->stamp = 50;
+    uint64_t read = read_all(30, OPS(a), OPS(b));
+    op(read)->shown[0].dot = dot_of(99);
+    op(read)->shown[0].stamp = 51;
+    final(OPS(b), OPS(a));
+    sound();
+    op(read)->shown[0].stamp = 50;
+    only("causality", "put 1 is back");
+    op(read)->shown[0].stamp = 51;
+    op(a)->known = false;
+    only("causality", "put 1 is back");
+}
+
 static void test_causality_a_dot_names_one_write(void **state)
 {
     (void)state;
@@ -1475,6 +1497,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             test_causality_an_operation_is_superseded_under_all_its_dots, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_causality_an_operation_may_have_been_stored_again,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_causality_a_dot_names_one_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_causality_a_dot_names_one_write_in_replicas, set_up,
                                         tear_down),
