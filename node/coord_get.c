@@ -207,7 +207,8 @@ void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *f
 /*
  * The session has been told by another owner that an operation was superseded, of which a further
  * attempt is live here still: its context names that, and takes it from here too. What a put leaves
- * dead takes a dot along that the session demands; a name does not (seed 8315).
+ * dead takes a dot along that the session demands; a name does not (seed 8315). (A context names
+ * what it was shown live as well, so that a put over that names it: nothing later superseded it.)
  */
 static int names_take(struct node *n, const struct slot *s)
 {
@@ -220,7 +221,8 @@ static int names_take(struct node *n, const struct slot *s)
         const struct sibling *sibling = &n->local.siblings[i];
         for (uint32_t k = 0; k < n->wanted.operation_count && !error; k++) {
             const struct history_operation *o = &n->wanted.operations[k];
-            if (memcmp(o->op, sibling->op, OP_ID_BYTES) == 0 && history_takes(&n->wanted, sibling))
+            if (memcmp(o->op, sibling->op, OP_ID_BYTES) == 0 && o->superseded > o->stamp &&
+                history_takes(&n->wanted, sibling))
                 error = history_name(&n->incoming.history, o->op, o->stamp, o->superseded);
         }
     }
