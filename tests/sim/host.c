@@ -109,8 +109,9 @@ static void store_one(struct sim *s, uint32_t host, struct store_request *r)
     struct store_request given = *r;
     r->hold = NULL;
     inv_parcel_drop(s, host, &kept);
+    uint64_t lsn = h->engine->next_lsn;
     engine_submit(h->engine, &given, mono_us(s, host));
-    inv_stored(s, host, &kept);
+    inv_stored(s, host, &kept, lsn);
     store_request_release(&kept);
 }
 
@@ -774,6 +775,7 @@ void host_free(struct sim *s, uint32_t host)
     free(h->dialings);
     free(h->puts);
     free(h->merges);
+    free(h->writes);
     free(h->parcels);
     memdisk_snapshot_free(h->disk_kept);
     memindex_snapshot_free(h->index_kept);

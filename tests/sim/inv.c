@@ -14,6 +14,8 @@
  * messages list. So a dot of two keys (one minted twice) is found here too. A dot that came into a
  * clock without any state or message that names it belongs to no key: it is found as foreign.
  *
+ * Answered is a write when its record is durable.
+ *
  * So for parcels: one is acknowledged when it is durable, and dropped when its target has taken it.
  *
  * What was seen to hold of a dot at one life of a host is not looked at again unless its key
@@ -683,7 +685,30 @@ static void merge_result(struct sim *s, uint32_t host, const struct store_result
     }
 }
 
-void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
+/* Whoever is answered may tell others, so it is in the log, and that synced. */
+static void write_note(struct sim *s, uint32_t host, const struct store_request *r, uint64_t lsn)
+{
+    struct host *h = &s->hosts[host];
+    if (h->engine->next_lsn != lsn + 1 || r->pulled)
+        return; /* nothing was written, or it waits for room; the states of a pull share a tag */
+    h->writes = sim_grown(h->writes, h->write_count, &h->write_capacity, sizeof(*h->writes));
+    h->writes[h->write_count++] = (struct write_under_way){r->tag, lsn};
+}
+
+static void write_result(struct sim *s, uint32_t host, const struct store_result *r)
+{
+    struct host *h = &s->hosts[host];
+    for (uint32_t i = 0; i < h->write_count; i++) {
+        if (h->writes[i].tag != r->tag)
+            continue;
+        if (!r->result && h->writes[i].lsn > h->engine->durable_lsn)
+            sim_break(s, "INV: %s answers for a record that is not durable", h->name);
+        h->writes[i] = h->writes[--h->write_count];
+        return;
+    }
+}
+
+void inv_stored(struct sim *s, uint32_t host, const struct store_request *r, uint64_t lsn)
 {
     if (r->kind == STORE_CONFIRM)
         reaping_check(s, host, r->partition);
@@ -695,6 +720,8 @@ void inv_stored(struct sim *s, uint32_t host, const struct store_request *r)
     uint32_t key = key_number(k, r->key);
     if (r->kind == STORE_PARCEL && r->record.bytes > 0)
         parcel_note(s, host, r);
+    if (r->kind != STORE_PARCEL)
+        write_note(s, host, r, lsn);
     if (r->kind == STORE_MERGE)
         merge_note(s, host, r, key);
     if (r->kind == STORE_PUT) {
@@ -718,6 +745,8 @@ void inv_result(struct sim *s, uint32_t host, const struct store_result *r)
         parcel_result(s, host, r);
     if (r->kind == STORE_MERGE)
         merge_result(s, host, r);
+    if (r->kind == STORE_MERGE || r->kind == STORE_PUT)
+        write_result(s, host, r);
     for (uint32_t i = 0; r->kind == STORE_PUT && i < h->put_count; i++) {
         struct put_under_way put = h->puts[i];
         if (put.tag != r->tag)
@@ -737,6 +766,7 @@ void inv_recovered(struct sim *s, uint32_t host)
 {
     s->hosts[host].puts_cut_off |= s->hosts[host].put_count > 0;
     s->hosts[host].put_count = s->hosts[host].parcel_count = s->hosts[host].merge_count = 0;
+    s->hosts[host].write_count = 0;
     s->hosts[host].reaped_seen = 0;
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         struct inv_keys *k = &s->keys[p];

@@ -21,6 +21,7 @@ static const struct sentence {
     enum verb verb;
 } sentences[] = {
     {"seed {n}", VERB_SEED},
+    {"states above {n} bytes go in pieces", VERB_PIECES},
     {"cluster of {n} node|nodes, {n} copy|copies, R={n}, W={n}", VERB_CLUSTER},
     {"cluster of {n} node|nodes, {n} copy|copies, R={n}, W={n}, {n} partition|partitions",
      VERB_CLUSTER},
@@ -365,6 +366,8 @@ static int command_check(struct reading *r, const struct match *m, struct comman
         return wrong(r, "a key of %zu bytes; the limit is %d", c->key.bytes, KEY_BYTES_MAX);
     if (c->verb == VERB_SEED)
         return r->nodes > 0 ? wrong(r, "the seed comes before the cluster") : 0;
+    if (c->verb == VERB_PIECES)
+        return r->nodes > 0 ? wrong(r, "how large pieces are comes before the cluster") : 0;
     if (c->verb == VERB_CLUSTER)
         return cluster_check(r, m, c);
     if (r->nodes == 0)

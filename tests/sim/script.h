@@ -19,6 +19,7 @@
 
 enum verb {
     VERB_SEED,
+    VERB_PIECES,
     VERB_CLUSTER,
     VERB_KILL,
     VERB_POWER,

@@ -41,7 +41,7 @@ struct client {
 struct player {
     struct sim *sim;
     FILE *out;
-    uint64_t seed;
+    uint64_t seed, piece_bytes_max;
     uint32_t nodes;
     struct client clients[SCRIPT_CLIENTS_MAX + 1]; /* the last one asks for the status */
     void (*trace)(void *arg, const char *line);
@@ -396,6 +396,7 @@ static void cluster_make(struct player *p, const struct command *k)
                                             .overlay_bytes = 1u << 20,
                                             .chunk_records = 1000},
                                 .reap_wait_us = REAP_WAIT_US,
+                                .piece_bytes_max = p->piece_bytes_max,
                                 .arg = p,
                                 .done = done,
                                 .ended = ended,
@@ -685,6 +686,9 @@ static void perform(struct player *p, const struct command *k)
     switch (k->verb) {
     case VERB_SEED:
         p->seed = k->number;
+        break;
+    case VERB_PIECES:
+        p->piece_bytes_max = k->number;
         break;
     case VERB_CLUSTER:
         cluster_make(p, k);

@@ -99,6 +99,11 @@ struct put_under_way {
     uint32_t partition, key;
 };
 
+/* A record in the log, of a PUT or MERGE that is not answered yet. */
+struct write_under_way {
+    uint64_t tag, lsn;
+};
+
 /* A MERGE that waits for room in the engine. */
 struct merge_under_way {
     uint64_t tag;
@@ -154,7 +159,9 @@ struct host {
     uint32_t boots_failed;
     struct put_under_way *puts; /* inv.c */
     uint32_t put_count, put_capacity;
-    struct merge_under_way *merges; /* inv.c */
+    struct write_under_way *writes; /* inv.c */
+    uint32_t write_count, write_capacity;
+    struct merge_under_way *merges;
     uint32_t merge_count, merge_capacity;
     bool puts_cut_off;    /* a life ended while puts were under way; inv.c */
     uint64_t reaped_seen; /* the engine's count; inv.c */
@@ -233,7 +240,7 @@ void inv_recovered(struct sim *s, uint32_t host);
 void inv_result(struct sim *s, uint32_t host, const struct store_result *r);
 /* A parcel is about to be dropped: who it was for has it. */
 void inv_parcel_drop(struct sim *s, uint32_t host, const struct store_request *r);
-/* A write was asked for. */
-void inv_stored(struct sim *s, uint32_t host, const struct store_request *r);
+/* A write was asked for, when the next record was to have this LSN. */
+void inv_stored(struct sim *s, uint32_t host, const struct store_request *r, uint64_t lsn);
 
 #endif
