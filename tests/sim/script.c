@@ -69,6 +69,7 @@ static const struct sentence {
     {"{who} begins to put {key} = {text}", VERB_BEGIN_PUT},
     {"{who} begins to delete {key}, having seen what she|he|they read", VERB_BEGIN_DELETE},
     {"{who} begins to delete {key}", VERB_BEGIN_DELETE},
+    {"{who} begins to get {key}", VERB_BEGIN_GET},
     {"{who} hears", VERB_HEAR},
     {"{who} gets all of {key}", VERB_GET_ALL},
     {"{who} gets {key} from whoever answers", VERB_GET_AVAILABLE},
@@ -356,7 +357,8 @@ static int call_check(struct reading *r, const struct command *c)
     if (c->seen && !has_read(r, client, c->key))
         return wrong(r, "%s has not read all of %.*s before", name, (int)c->key.bytes,
                      (const char *)c->key.data);
-    r->waits[client] = c->verb == VERB_BEGIN_PUT || c->verb == VERB_BEGIN_DELETE;
+    r->waits[client] = c->verb == VERB_BEGIN_PUT || c->verb == VERB_BEGIN_DELETE ||
+                       c->verb == VERB_BEGIN_GET;
     return c->verb == VERB_GET_ALL ? read_note(r, client, c->key) : 0;
 }
 

@@ -59,6 +59,7 @@ enum verb {
     VERB_GET_ONE,
     VERB_BEGIN_PUT,
     VERB_BEGIN_DELETE,
+    VERB_BEGIN_GET,
     VERB_HEAR,
     VERB_WAIT_S,
     VERB_WAIT_MS,

@@ -789,6 +789,9 @@ static void perform(struct player *p, const struct command *k)
     case VERB_HEAR:
         hear_and_tell(p, client);
         break;
+    case VERB_BEGIN_GET:
+        get_begin(p, k);
+        break;
     case VERB_GET:
     case VERB_GET_ALL:
     case VERB_GET_AVAILABLE:
