@@ -106,7 +106,8 @@ static bool freeze_partitions(struct engine *e, uint64_t cut)
         size_t at = cp->values.bytes;
         partition_value_encode(cut, &p->counts, &p->clock, &p->floor, &e->operations, o->dirty[i],
                                &p->fill, &cp->values);
-        cp->partitions[i] = (struct frozen_partition){o->dirty[i], at, cp->values.bytes - at, 0, 0};
+        cp->partitions[i] =
+            (struct frozen_partition){o->dirty[i], at, cp->values.bytes - at, 0, 0, p->strays};
         done = freeze_log(cp, &p->log, &cp->partitions[i]);
     }
     cp->partition_count = o->dirty_count;
@@ -151,8 +152,10 @@ bool checkpoint_freeze(struct engine *e)
         return false;
     }
     parcels_frozen(&e->parcels, cut);
-    for (uint32_t i = 0; i < cp->partition_count; i++)
+    for (uint32_t i = 0; i < cp->partition_count; i++) {
         log_frozen(&e->partitions[cp->partitions[i].partition]->log);
+        e->partitions[cp->partitions[i].partition]->strays = false;
+    }
     cp->overlay = e->active;
     e->active = e->spare;
     e->spare = NULL;
@@ -256,6 +259,10 @@ static int partition_write(struct engine_job *j, struct index_write *w,
     struct checkpoint *cp = j->checkpoint;
     cp->list.count = 0;
     int error = overlay_collect(cp->overlay, p->partition, NULL, &cp->list);
+    if (error)
+        return error;
+    if (p->strays)
+        error = strays_purge(j->index, w, p->partition);
     if (error)
         return error;
     overlay_list_sort(&cp->list);

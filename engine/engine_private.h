@@ -60,6 +60,8 @@ struct partition {
     /* The highest dot that this node minted here, of one life: the clock may have been given up. */
     uint64_t minted_incarnation, minted;
     struct dot reap_next; /* reaping goes on at this entry of the log */
+    bool strays; /* records lie in the index where no search finds them: the next checkpoint drops
+                    them (strays.c) */
 };
 
 struct meta {
@@ -112,6 +114,7 @@ struct frozen_partition {
     uint32_t partition;
     size_t value_at, value_bytes; /* its index value, in checkpoint.values */
     uint32_t log_at, log_count;   /* what changed in its dot log, in checkpoint.log */
+    bool strays;
 };
 
 /* A change of a dot log, on its way into the index. */
@@ -368,6 +371,26 @@ struct blob *known_dots(const struct state *s, struct dot known);
  * history of its side names it (twins.c). clock: of the partition here. 0 or GT_ENOMEM. */
 int twins_name(struct engine *e, const struct store_request *r, uint64_t hash,
                const struct clock *clock);
+/* ---- strays.c -------------------------------------------------------------------------------- */
+
+/* The key that was passed last, of one partition. */
+struct stray_walk {
+    uint32_t partition;
+    uint64_t hash; /* of the last */
+    uint32_t key_bytes;
+    uint8_t key[INDEX_KEY_BYTES_MAX];
+};
+
+enum stray { STRAY_NOT, STRAY, STRAY_END };
+/* Of a record of the index that a walk over the partition comes to: whether it lies where no search
+ * finds it; or the partition is over. */
+enum stray stray_judge(struct stray_walk *w, struct slice index_key, struct slice record);
+/* One was met: it is reported, goes with the next checkpoint, and what can be told of it is put
+ * where it belongs. */
+void stray_met(struct engine *e, uint32_t partition, struct slice index_key, struct slice record);
+/* Removes those of the partition. As index.h. */
+int strays_purge(struct index *x, struct index_write *w, uint32_t partition);
+
 /* Queues a result for when `lsn` is durable: at once when it is. */
 void engine_answer_at(struct engine *e, struct store_result *result, uint64_t lsn);
 

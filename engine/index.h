@@ -25,6 +25,10 @@ enum index_table { INDEX_META, INDEX_PARTITION, INDEX_DATA, INDEX_LOG, INDEX_PAR
 
 struct index_write;
 
+/* Of a record that is passed: whether it stays, and whether the walk goes on. */
+enum index_judgement { INDEX_KEEP, INDEX_DROP, INDEX_END };
+typedef enum index_judgement index_judge_fn(void *arg, struct slice key, struct slice value);
+
 struct index {
     /* A copy of the value: 0, or GT_ENOTFOUND. */
     int (*get)(struct index *x, unsigned lane, enum index_table table, struct slice key,
@@ -38,6 +42,11 @@ struct index {
     int (*put)(struct index_write *w, enum index_table table, struct slice key, struct slice value);
     int (*remove)(struct index_write *w, enum index_table table,
                   struct slice key); /* 0 if absent */
+    /* Walks over what was committed with keys >= from, in the order in which it lies, and removes
+     * what is judged so: a key of which a bit has flipped is found by no search, and leads other
+     * searches astray. */
+    int (*purge)(struct index_write *w, enum index_table table, struct slice from,
+                 index_judge_fn *judge, void *arg);
     /* Ends the write in every case; after 0 it is durable. */
     int (*commit)(struct index_write *w);
     void (*abort)(struct index_write *w);

@@ -131,6 +131,26 @@ static int lmdb_get(struct index *index, unsigned lane, enum index_table table, 
     return error;
 }
 
+/* To the first key >= from. Keys with flipped bits may have led the search too far: back over all
+ * that lies before and is not below. */
+static int cursor_seek(MDB_cursor *cursor, struct slice from, MDB_val *k, MDB_val *v)
+{
+    if (from.bytes == 0)
+        return mdb_cursor_get(cursor, k, v, MDB_FIRST);
+    MDB_val before, value, wanted = key_of(from);
+    *k = wanted;
+    int cause = mdb_cursor_get(cursor, k, v, MDB_SET_RANGE);
+    bool end = cause == MDB_NOTFOUND;
+    if (cause != 0 && !end)
+        return cause;
+    cause = mdb_cursor_get(cursor, &before, &value, end ? MDB_LAST : MDB_PREV);
+    while (cause == 0 && slice_compare(slice_of_val(&before), from) >= 0)
+        cause = mdb_cursor_get(cursor, &before, &value, MDB_PREV);
+    if (cause == MDB_NOTFOUND) /* all of them are */
+        return mdb_cursor_get(cursor, k, v, MDB_FIRST);
+    return cause ? cause : mdb_cursor_get(cursor, k, v, MDB_NEXT);
+}
+
 static int lmdb_scan(struct index *index, unsigned lane, enum index_table table, struct slice from,
                      int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
@@ -145,9 +165,7 @@ static int lmdb_scan(struct index *index, unsigned lane, enum index_table table,
         result = failed(x, "scan", cause);
         goto end;
     }
-    if (from.bytes > 0)
-        k = key_of(from);
-    cause = mdb_cursor_get(cursor, &k, &v, from.bytes > 0 ? MDB_SET_RANGE : MDB_FIRST);
+    cause = cursor_seek(cursor, from, &k, &v);
     while (cause == 0 && result == 0) {
         result = each(arg, slice_of_val(&k), slice_of_val(&v));
         if (result == 0)
@@ -196,6 +214,30 @@ static int lmdb_remove(struct index_write *w, enum index_table table, struct sli
     MDB_val k = key_of(key);
     int cause = mdb_del(w->txn, w->index->tables[table], &k, NULL);
     return cause == 0 || cause == MDB_NOTFOUND ? 0 : failed(w->index, "write", cause);
+}
+
+static int lmdb_purge(struct index_write *w, enum index_table table, struct slice from,
+                      index_judge_fn *judge, void *arg)
+{
+    struct index_lmdb *x = w->index;
+    MDB_cursor *cursor;
+    MDB_val k, v;
+    int cause = mdb_cursor_open(w->txn, x->tables[table], &cursor);
+    if (cause != 0)
+        return failed(x, "write", cause);
+    enum index_judgement judgement = INDEX_KEEP;
+    cause = cursor_seek(cursor, from, &k, &v);
+    while (cause == 0) {
+        judgement = judge(arg, slice_of_val(&k), slice_of_val(&v));
+        if (judgement == INDEX_END)
+            break;
+        if (judgement == INDEX_DROP)
+            cause = mdb_cursor_del(cursor, 0);
+        if (cause == 0)
+            cause = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return cause == 0 || cause == MDB_NOTFOUND ? 0 : failed(x, "write", cause);
 }
 
 static int lmdb_commit(struct index_write *w)
@@ -270,6 +312,7 @@ static const struct index lmdb_calls = {
     .begin = lmdb_begin,
     .put = lmdb_put,
     .remove = lmdb_remove,
+    .purge = lmdb_purge,
     .commit = lmdb_commit,
     .abort = lmdb_abort,
     .resident = lmdb_resident,

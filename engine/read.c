@@ -277,6 +277,7 @@ struct scan {
     bool unknown; /* a bad record was met */
     bool digests; /* in place of records */
     uint64_t bytes_read;
+    struct stray_walk walk;
 };
 
 #define SCAN_END 1 /* ends the walk over the index */
@@ -329,8 +330,14 @@ static int scan_each(void *arg, struct slice index_key, struct slice record)
     uint32_t partition;
     uint64_t hash;
     struct slice key;
-    if (index_data_key_split(index_key, &partition, &hash, &key) != 0 || partition != s->partition)
+    enum stray stray = stray_judge(&s->walk, index_key, record);
+    if (stray == STRAY_END || index_data_key_split(index_key, &partition, &hash, &key) != 0)
         return SCAN_END;
+    if (stray == STRAY) {
+        s->unknown = true;
+        stray_met(s->e, s->partition, index_key, record);
+        return 0;
+    }
     if (s->after && overlay_key_compare(hash, key, s->after->hash, s->after->key) <= 0)
         return 0;
     while (s->at < s->list->count) {
@@ -378,7 +385,8 @@ int engine_scan_run(struct engine *e, const struct store_request *r, struct stor
                      .bytes_max = r->bytes_max < SCAN_BYTES_MAX ? r->bytes_max : SCAN_BYTES_MAX,
                      .after = r->from_start ? NULL : &after,
                      .list = &e->scan_list,
-                     .digests = r->kind == STORE_VERIFY};
+                     .digests = r->kind == STORE_VERIFY,
+                     .walk = {.partition = r->partition}};
     int error = scan_run(&s);
     result->entry_count = s.count;
     result->more = s.more;

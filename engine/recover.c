@@ -23,7 +23,8 @@ struct loading {
     struct engine *e;
     struct applied_value applied;
     bool identity_found;
-    bool unnoted; /* a partition was written by a version without the table of operations */
+    bool unnoted;      /* a partition was written by a version without the table of operations */
+    uint32_t bad_rows; /* of the dot logs */
     struct engine_damage found; /* by the log's recovery */
 };
 
@@ -96,19 +97,43 @@ static int partition_load(void *arg, struct slice key, struct slice value)
     return 0;
 }
 
+/* A row that has rotted is one that may be missing: see log_rotted. */
 static int dot_load(void *arg, struct slice index_key, struct slice value)
 {
-    struct engine *e = ((struct loading *)arg)->e;
+    struct loading *l = arg;
+    struct engine *e = l->e;
     uint32_t number;
     struct dot d;
     struct slice key;
     int error = dotlog_index_key_split(index_key, &number, &d);
     if (!error)
         error = meta_value_decode(index_key, value, &key);
+    if (error == GT_ECORRUPT) {
+        l->bad_rows++;
+        return 0;
+    }
     struct partition *p = error ? NULL : engine_partition_get(e, number);
     if (!error && !p)
         error = GT_ENOMEM;
     return error ? error : engine_dot_keep(e, p, d, key, true, DOTLOG_UNKNOWN);
+}
+
+/*
+ * Rows of the dot logs cannot be read, and of which partitions they were is not known: entries may
+ * be missing below what each has in its clock (RULES 3). Who lacks more than that is given every
+ * key.
+ */
+static int log_rotted(struct loading *l)
+{
+    struct engine *e = l->e;
+    int error = 0;
+    log_error(e->log, "rows of the dot log unreadable count=%u", l->bad_rows);
+    events_add(e->events, EVENT_BAD_RECORD, "%u rows of the dot log", l->bad_rows);
+    e->metrics.bad_records_count += l->bad_rows;
+    for (uint32_t i = 0; i < e->partition_count && !error; i++)
+        if (e->partitions[i])
+            error = clock_merge(&e->partitions[i]->floor, &e->partitions[i]->clock);
+    return error;
 }
 
 static int parcel_each(void *arg, struct slice index_key, struct slice value)
@@ -125,6 +150,8 @@ static int index_load(struct loading *l)
         error = x->scan(x, READ_LANE_LOOP, INDEX_PARTITION, all, partition_load, l);
     if (!error)
         error = x->scan(x, READ_LANE_LOOP, INDEX_LOG, all, dot_load, l);
+    if (!error && l->bad_rows > 0)
+        error = log_rotted(l);
     operations_sort(&l->e->operations);
     if (!error)
         error = x->scan(x, READ_LANE_LOOP, INDEX_PARCEL, all, parcel_each, l);

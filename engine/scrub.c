@@ -101,6 +101,7 @@ void engine_scrub(struct engine *e, const struct store_request *r)
         result.result = GT_ENOMEM;
     if (!result.result) {
         run_add(s, buf_slice(&e->scan));
+        s->bad |= result.unknown;
         if (!result.more)
             result.miscounted = miscounted(e);
     }

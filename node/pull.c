@@ -273,10 +273,12 @@ static void mended(struct node *n, const struct slot *s)
         w->others[i].settled = false;
 }
 
-/* What the reply brought is stored. Of a run of all keys, what was not sent is settled as well. */
+/* What the reply brought is stored. Of a run of all keys, what was not sent is settled as well. But
+ * where the sender has a bad record: the key may be what is bad of it, and the right one be missed
+ * by that, which is no reason to take it away here. */
 static void states_stored(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
-    if (!s->pull.whole || s->pull.failed || MUTANT(keep_what_was_not_sent)) {
+    if (!s->pull.whole || s->pull.failed || s->pull.uncut || MUTANT(keep_what_was_not_sent)) {
         reply_over(n, id, s, fx);
         return;
     }

@@ -218,6 +218,22 @@ static int mem_remove(struct index_write *w, enum index_table table, struct slic
     return call_end(w->index, error);
 }
 
+static int mem_purge(struct index_write *w, enum index_table table, struct slice from,
+                     index_judge_fn *judge, void *arg)
+{
+    const struct table *t = &w->index->tables[table];
+    int error = call_begin(w->index, MEMINDEX_REMOVE);
+    enum index_judgement judgement = INDEX_KEEP;
+    for (size_t i = table_find(t, from); error == 0 && i < t->count && judgement != INDEX_END;
+         i++) {
+        struct slice key = slice_blob(t->items[i].key);
+        judgement = judge(arg, key, slice_blob(t->items[i].value));
+        if (judgement == INDEX_DROP)
+            write_add(w, table, key, NULL);
+    }
+    return call_end(w->index, error);
+}
+
 static void write_end(struct index_write *w)
 {
     for (unsigned t = 0; t < INDEX_TABLES; t++)
@@ -285,6 +301,7 @@ struct index *memindex_new(void)
         .begin = mem_begin,
         .put = mem_put,
         .remove = mem_remove,
+        .purge = mem_purge,
         .commit = mem_commit,
         .abort = mem_abort,
         .resident = mem_resident,

@@ -592,6 +592,78 @@ static void test_a_retry_of_a_known_operation_mints_nothing(void **unused)
     rig_free(&rig);
 }
 
+/* The record of a key in the index, under another name: a bit of it has flipped. */
+static void rename_at_rest(struct rig *rig, const char *key, size_t at)
+{
+    uint8_t name[INDEX_KEY_BYTES_MAX];
+    struct index *x = rig->index;
+    struct index_write *w;
+    struct blob *value = NULL;
+    struct slice text = slice_text(key),
+                 right = index_data_key(name, partition_of(text), hash_bytes(text), text);
+    assert_int_equal(x->get(x, 0, INDEX_DATA, right, &value), 0);
+    assert_int_equal(x->begin(x, &w), 0);
+    assert_int_equal(x->remove(w, INDEX_DATA, right), 0);
+    name[at < right.bytes ? at : right.bytes - 1] ^= 1;
+    assert_int_equal(x->put(w, INDEX_DATA, right, slice_blob(value)), 0);
+    assert_int_equal(x->commit(w), 0);
+    blob_unref(value);
+}
+
+static int count_each(void *arg, struct slice key, struct slice value)
+{
+    (void)key;
+    (void)value;
+    ++*(uint32_t *)arg;
+    return 0;
+}
+
+static uint32_t records_in_index(struct rig *rig)
+{
+    uint32_t count = 0;
+    struct index *x = rig->index;
+    assert_int_equal(x->scan(x, 0, INDEX_DATA, slice_of(NULL, 0), count_each, &count), 0);
+    return count;
+}
+
+/* A key of the index has rotted, in its hash or in its name: whoever walks over the partition is
+ * told that something is bad, and not that this is all; the next checkpoint removes the record from
+ * where no search finds it. One whose place alone is wrong comes back by itself, the other one from
+ * somebody else. */
+static void test_a_key_of_the_index_that_rotted(void **unused)
+{
+    (void)unused;
+    for (int name = 0; name < 2; name++) {
+        struct rig rig;
+        rig_new(&rig, 60);
+        assert_int_equal(put(&rig, "left", "1"), 0);
+        assert_int_equal(put(&rig, "right", "2"), 0);
+        rig_close(&rig);
+        rig_open(&rig);
+        rig_settle(&rig);
+        rig_close(&rig);
+        assert_int_equal(records_in_index(&rig), 2);
+        rename_at_rest(&rig, "left", name ? 12 : 5);
+        rig_open(&rig);
+        rig_settle(&rig);
+        struct store_request scrub = {
+            .kind = STORE_SCRUB, .partition = partition_of(slice_text("left")), .bytes_max = 1000};
+        struct store_result r = call(&rig, scrub);
+        assert_int_equal(r.result, 0);
+        assert_true(r.unknown);
+        store_result_release(&r);
+        rig_settle(&rig);
+        assert_int_equal(records_in_index(&rig), name ? 1 : 2);
+        assert_value(&rig, "left", name ? NULL : "1");
+        assert_value(&rig, "right", "2");
+        r = call(&rig, scrub);
+        assert_false(r.unknown);
+        assert_int_equal(r.miscounted, name); /* so it fills, and it comes from another owner */
+        store_result_release(&r);
+        rig_free(&rig);
+    }
+}
+
 /* ---- operations that are superseded ---------------------------------------------------------- */
 
 static struct store_request put_op(const char *key, const char *value, uint8_t op, uint64_t stamp)
@@ -2726,6 +2798,7 @@ int main(void)
         cmocka_unit_test(test_a_seal_may_be_torn),
         cmocka_unit_test(test_a_seal_goes_into_the_next_segment),
         cmocka_unit_test(test_a_bad_record_is_unknown),
+        cmocka_unit_test(test_a_key_of_the_index_that_rotted),
         cmocka_unit_test(test_damage_in_the_middle_is_reported_and_counted),
         cmocka_unit_test(test_a_damaged_log_is_marked_until_it_is_cleared),
         cmocka_unit_test(test_a_log_of_which_nothing_is_left_is_marked),

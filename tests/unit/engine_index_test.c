@@ -210,10 +210,43 @@ static void pair_scan_some(struct pair *p)
     pair_scan(p, some_table(p), slice_of(from, bytes), (unsigned)prng_below(&p->random, 8));
 }
 
-static void pair_begin(struct pair *p)
+/* Drops every so many, and ends after some. */
+struct purge {
+    unsigned every, end, seen;
+};
+
+static enum index_judgement purge_judge(void *arg, struct slice key, struct slice value)
+{
+    struct purge *u = arg;
+    (void)key;
+    (void)value;
+    if (u->seen == u->end)
+        return INDEX_END;
+    return ++u->seen % u->every == 0 ? INDEX_DROP : INDEX_KEEP;
+}
+
+/* Of what was committed: before anything is put. */
+static void pair_purge(struct pair *p)
+{
+    struct index *x = p->place->real, *y = p->place->model;
+    enum index_table t = some_table(p);
+    struct slice from = prng_below(&p->random, 4) ? some_key(p) : slice_of(NULL, 0);
+    struct purge a = {.every = 1 + (unsigned)prng_below(&p->random, 4),
+                      .end = (unsigned)prng_below(&p->random, 40)};
+    struct purge b = a;
+    same(p,
+         x->purge(p->real, t, from, purge_judge, &a) == 0 &&
+             y->purge(p->model, t, from, purge_judge, &b) == 0,
+         "what purge returns");
+    same(p, a.seen == b.seen, "what a purge passes");
+}
+
+static void pair_begin(struct pair *p, bool purges)
 {
     struct index *x = p->place->real, *y = p->place->model;
     same(p, x->begin(x, &p->real) == 0 && y->begin(y, &p->model) == 0, "what begin returns");
+    if (purges)
+        pair_purge(p);
 }
 
 static void pair_put(struct pair *p)
@@ -265,7 +298,7 @@ static void pair_step(struct pair *p)
     else if (what < 80)
         pair_get(p, some_table(p), some_key(p));
     else if (!p->real)
-        pair_begin(p);
+        pair_begin(p, what < 84);
     else if (what < 110)
         pair_remove(p);
     else if (what < 150)

@@ -1,0 +1,94 @@
+/*
+ * Records that lie in the index where no search finds them (RULES 16). LMDB keeps no checksums: a
+ * bit that flips in a key leaves a record under a name that is not its own, or out of order. Nobody
+ * asks for it by that name, other keys of its page may be missed by searches that it leads astray,
+ * and whoever walks over the partition and takes what he meets for all there is (fill.c) misses it.
+ *
+ *   a walk meets one -> it counts as a bad record: the partition fills from the others
+ *                    -> the next checkpoint walks over the partition, removes all of them, and
+ *                       writes what was pulled, in one commit
+ *
+ * A record names its partition and key by its checksum. Where that is right, and the place alone is
+ * wrong, it is put where it belongs, in the overlay, and need not come from others.
+ */
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/engine_private.h"
+
+enum stray stray_judge(struct stray_walk *w, struct slice index_key, struct slice record)
+{
+    uint32_t partition;
+    uint64_t hash;
+    struct slice key, last = slice_of(w->key, w->key_bytes);
+    if (index_data_key_split(index_key, &partition, &hash, &key) != 0)
+        return STRAY_END;
+    if (partition != w->partition) /* of the next one; or its partition is what has rotted */
+        return record_verify(record, w->partition, key) == 0 ? STRAY : STRAY_END;
+    bool behind = w->key_bytes == 0 || overlay_key_compare(w->hash, last, hash, key) < 0;
+    if (hash != hash_bytes(key) || !behind)
+        return STRAY;
+    memcpy(w->key, key.data, key.bytes);
+    w->key_bytes = (uint32_t)key.bytes;
+    w->hash = hash;
+    return STRAY_NOT;
+}
+
+/* Where nothing newer is. */
+static void rehome(struct engine *e, uint32_t partition, struct slice key, struct slice record)
+{
+    struct view view;
+    uint64_t hash = hash_bytes(key);
+    if (view_read(e, partition, hash, key, NULL, &view) != 0)
+        return;
+    bool found = view.entry || view.record;
+    view_close(&view);
+    struct state state;
+    state_init(&state);
+    struct blob *copy = found ? NULL : blob_copy(record.data, record.bytes);
+    if (copy && record_decode(record, partition, key, &state) == 0) {
+        struct presence now = presence_of(&state, copy);
+        struct overlay_entry *added =
+            overlay_entry_new(partition, hash, key, &(struct presence){0});
+        if (added && overlay_reserve(e->active, partition) == 0) {
+            overlay_insert(e->active, added, blob_ref(copy), &now, e->durable_lsn);
+            added = NULL;
+        }
+        if (added)
+            overlay_entry_free(added);
+    }
+    state_close(&state);
+    blob_unref(copy);
+}
+
+void stray_met(struct engine *e, uint32_t partition, struct slice index_key, struct slice record)
+{
+    struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    uint32_t named;
+    uint64_t hash;
+    struct slice key;
+    if (!p || index_data_key_split(index_key, &named, &hash, &key) != 0)
+        return;
+    e->metrics.bad_records_count++;
+    if (!p->strays && overlay_reserve(e->active, partition) == 0) {
+        log_error(e->log, "a key of the index has rotted partition=%u", partition);
+        events_add(e->events, EVENT_BAD_RECORD, "partition %u, a key of the index", partition);
+        p->strays = true;
+        overlay_touch(e->active, partition);
+        e->checkpoint_wanted = true;
+    }
+    if (record_verify(record, partition, key) == 0)
+        rehome(e, partition, key, record);
+}
+
+static enum index_judgement purge_judge(void *arg, struct slice index_key, struct slice record)
+{
+    enum stray stray = stray_judge(arg, index_key, record);
+    return stray == STRAY_END ? INDEX_END : stray == STRAY ? INDEX_DROP : INDEX_KEEP;
+}
+
+int strays_purge(struct index *x, struct index_write *w, uint32_t partition)
+{
+    struct stray_walk walk = {.partition = partition};
+    uint8_t at[2];
+    return x->purge(w, INDEX_DATA, index_partition_key(at, partition), purge_judge, &walk);
+}
