@@ -433,7 +433,8 @@ static void confirm(struct node *n, uint32_t partition, struct watch *w, struct 
                               .hold = hold,
                               .partition = partition,
                               .clock = slice_blob(hold),
-                              .keep_tombstones = unheard,
+                              .keep_tombstones =
+                                  unheard || n->deletes_under_way[partition % DELETES_ROWS] > 0,
                               .stamp = n->hlc.last};
     effects_store(fx, &r);
 }

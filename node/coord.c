@@ -398,6 +398,10 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     spread_drop(&s->spread);
     switch (s->kind) {
     case SLOT_PUT:
+        if (s->head.flags & REQUEST_TOMBSTONE) {
+            n->deletes_under_way[s->partition % DELETES_ROWS]--;
+            watch_changed(n, s->partition); /* it may be reaped now */
+        }
         blob_unref(s->put.context);
         n->put_bytes -= s->put.bytes;
         n->coordinated--;

@@ -334,6 +334,8 @@ struct slot {
     };
 };
 
+#define DELETES_ROWS 1024u
+
 struct node {
     struct log *log;
     struct events *events;
@@ -360,6 +362,9 @@ struct node {
     struct operations promises; /* not to count for earlier attempts of these (retry.c) */
     struct operations taken;    /* puts that came, to know copies of them (coord_put.c) */
     uint64_t put_bytes;         /* of puts not yet answered: bounds what waits for one peer */
+    /* Deletes that are coordinated here, by the lowest bits of their partition: what one of them
+     * has written may have to be stored again, and is not reaped meanwhile. */
+    uint32_t deletes_under_way[DELETES_ROWS];
 
     struct {
         uint64_t hashes[REPAIRS_MAX]; /* of the keys under repair, 0 = a free place */
@@ -632,8 +637,8 @@ void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
 /* Finds out whether the put was written by an earlier attempt, then goes on by put_store. */
 void retry_begin(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 void retry_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
-/* An attempt that was not the first asks for its operation, or has been written: earlier ones do not
- * count here any more. */
+/* An attempt that was not the first asks for its operation, or has been written: earlier ones do
+ * not count here any more. */
 void retry_promise(struct node *n, uint32_t partition, struct slice key,
                    const struct request_head *head);
 /* This attempt, the first or a later one, is earlier than one to which that was promised. */
