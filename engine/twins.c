@@ -10,8 +10,9 @@
  * The name has the lowest stamp of those that whoever superseded it may have: it stands above what
  * it superseded, so it, or what came of it, is one of the siblings above (see state_settled). So
  * names of both sides never take both away: of two that superseded first attempts of one another
- * the later one stays. What is itself superseded by the other side is no reason: an attempt that
- * was stored again above it has seen it.
+ * the later one stays. An attempt that was stored again above what superseded
+ * the operation has seen it, and is another matter; one that owners minted who did not know the
+ * operation has not, or they would have known it.
  */
 #include "engine/base/error.h"
 #include "engine/base/mutant.h"
@@ -21,29 +22,15 @@
 struct sides {
     const struct state *twin; /* has the sibling */
     struct state *told;       /* a row says that its operation was superseded there */
-    const struct clock *twin_clock;
 };
 
-/* It will not outlive the merge: the other side has seen it. */
-static bool is_seen(const struct sides *sides, const struct sibling *s)
-{
-    return !state_find(sides->twin, s->dot) &&
-           (history_covers(&sides->twin->history, s->dot) ||
-            (sides->twin_clock && clock_covers(sides->twin_clock, s->dot)));
-}
-
-/* What superseded the row, or came of that, has at least this stamp; 0: the other side has seen it,
- * or may have. */
+/* What superseded the row, or came of that, has at least this stamp. */
 static uint64_t superseded_at(const struct sides *sides, const struct operation *row)
 {
     uint64_t lowest = UINT64_MAX;
     for (uint32_t i = 0; i < sides->told->sibling_count; i++) {
         const struct sibling *s = &sides->told->siblings[i];
-        if (s->stamp <= row->stamp)
-            continue;
-        if (is_seen(sides, s))
-            return 0;
-        if (s->stamp < lowest)
+        if (s->stamp > row->stamp && s->stamp < lowest)
             lowest = s->stamp;
     }
     return lowest == UINT64_MAX ? row->noted : lowest; /* that one was reaped */
@@ -60,10 +47,10 @@ static int row_name(const struct sides *sides, const struct sibling *s, const st
     return history_name(&sides->told->history, s->op, row->stamp, superseded);
 }
 
-/* Marked, and live on its side alone. */
+/* Minted by owners that did not know the operation, and live on its side alone. */
 static bool may_be_twin(const struct sides *sides, const struct sibling *s)
 {
-    if (!(s->flags & SIBLING_RETRIED) || operation_none(s->op))
+    if (!(s->flags & SIBLING_RETRIED) || s->flags & SIBLING_AGAIN || operation_none(s->op))
         return false;
     for (uint32_t i = 0; i < sides->told->sibling_count; i++)
         if (memcmp(sides->told->siblings[i].op, s->op, OP_ID_BYTES) == 0)
@@ -74,8 +61,7 @@ static bool may_be_twin(const struct sides *sides, const struct sibling *s)
 int twins_name(struct engine *e, const struct store_request *r, uint64_t hash,
                const struct clock *clock)
 {
-    struct sides incoming = {&e->incoming, &e->local, r->pulled ? &e->incoming_clock : NULL};
-    struct sides local = {&e->local, &e->incoming, NULL};
+    struct sides incoming = {&e->incoming, &e->local}, local = {&e->local, &e->incoming};
     int error = 0;
     if (MUTANT(rows_name_nothing) || e->local.unknown)
         return 0;

@@ -262,7 +262,9 @@ bool may_be_reaped(const struct story *story, uint32_t key, uint64_t from_us, co
 
 /* ---- superseded, and back -------------------------------------------------------------------- */
 
-static bool surely_superseded(const struct run *run, const struct op *d, const struct shown *s)
+/* read: that shows it; NULL: it is live in the end. */
+static bool surely_superseded(const struct run *run, const struct op *d, const struct shown *s,
+                              const struct op *read)
 {
     if (s->tombstone)
         return d->kind == OP_PUT && history_covers(&d->returned, s->dot);
@@ -276,9 +278,11 @@ static bool surely_superseded(const struct run *run, const struct op *d, const s
      * Of a put that two coordinators minted which did not reach one another, and that reached w
      * with guests, no owner can have promised anything to both. And one that was found after it was
      * superseded is told of one of its dots; another attempt may have stored it again since, above
-     * d, which had superseded that dot (seed 3524). */
+     * d, which had superseded that dot (seed 3524). While it is under way its attempts are at
+     * owners that may not have heard of one another (seed 50554). */
     bool found_above = write->known && write->plain && s->stamp > d->stamp;
-    return !found_above && write->end == OP_DONE && write->guests == 0 &&
+    bool over = !read || op_over_before(write, read);
+    return over && !found_above && write->end == OP_DONE && write->guests == 0 &&
            !op_over_before(d, write) && !history_covers(&write->returned, s->dot) &&
            includes_returned(&d->returned, write);
 }
@@ -292,7 +296,7 @@ static const struct op *superseder(const struct run *run, const struct key_ops *
         const struct op *d = k->acked[i];
         if (read && !op_over_before(d, read))
             break; /* they ascend by end */
-        if (d->kind == kind && surely_superseded(run, d, s))
+        if (d->kind == kind && surely_superseded(run, d, s, read))
             return d;
     }
     return NULL;

@@ -675,6 +675,7 @@ static struct store_request put_op(const char *key, const char *value, uint8_t o
 }
 
 /* A further attempt of the operation, of another node, and what its state includes beside it. */
+/* seen: what it was stored again above. */
 static struct store_result merge_attempt(struct rig *rig, const char *key, uint8_t op, uint64_t seq,
                                          uint64_t stamp, const struct dot *seen, struct slice rows)
 {
@@ -682,7 +683,7 @@ static struct store_result merge_attempt(struct rig *rig, const char *key, uint8
     struct blob *record = NULL;
     struct sibling attempt = {.dot = {{77, 1 << 24}, seq},
                               .stamp = stamp,
-                              .flags = SIBLING_RETRIED,
+                              .flags = SIBLING_RETRIED | (seen ? SIBLING_AGAIN : 0),
                               .value = slice_text("attempt")};
     uint8_t dot[DOT_BYTES];
     memset(attempt.op, op, OP_ID_BYTES);

@@ -516,7 +516,7 @@ static void test_causality_an_operation_may_have_been_stored_again(void **state)
     op(a)->end_us = 40;
     op(a)->known = true;
     op(b)->stamp = 50;
-    uint64_t read = read_all(30, OPS(a), OPS(b));
+    uint64_t read = read_all(50, OPS(a), OPS(b));
     op(read)->shown[0].dot = dot_of(99);
     op(read)->shown[0].stamp = 51;
     final(OPS(b), OPS(a));
@@ -526,6 +526,8 @@ static void test_causality_an_operation_may_have_been_stored_again(void **state)
     op(read)->shown[0].stamp = 51;
     op(a)->known = false;
     only("causality", "put 1 is back");
+    op(read)->begin_us = 39; /* the put is under way */
+    sound();
 }
 
 static void test_causality_a_dot_names_one_write(void **state)
