@@ -968,7 +968,8 @@ int admit_merge(struct engine *e, const struct store_request *r, bool parked)
     if (error)
         return error;
     w.view = &view;
-    error = merge_write(e, &w, parked);
+    error = w.partition->rotten && !view.record && !e->local.unknown ? GT_EUNKNOWN
+                                                                     : merge_write(e, &w, parked);
     view_close(&view);
     return error;
 }

@@ -62,6 +62,8 @@ struct partition {
     struct dot reap_next; /* reaping goes on at this entry of the log */
     bool strays; /* records lie in the index where no search finds them: the next checkpoint drops
                     them (strays.c) */
+    bool rotten; /* one was met, and the partition does not fill for that yet: what the clock says
+                    of a key that is not found is not to be trusted */
 };
 
 struct meta {

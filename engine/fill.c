@@ -148,6 +148,7 @@ static void fill_install(struct engine *e, struct partition *p, struct fill *nex
     fill_close(&p->fill);
     p->fill = *next;
     if (cleared) {
+        p->rotten = false;
         e->metrics.fills_count++;
         p->minted = engine_minted(e, p);
         p->minted_incarnation = e->identity.incarnation;
@@ -187,6 +188,11 @@ static int fill_write(struct engine *e, const struct store_request *r, struct pa
     record.cleared = r->fill != 0;
     record.counted = r->fill == 0;
     int error = record.counted ? recount(e, r->partition, &record.counts) : 0;
+    if (!error && record.counted && p->rotten) {
+        p->rotten = false; /* whoever is told fills for this reason, too, if there is anybody to
+                              fill from */
+        error = GT_EUNKNOWN;
+    }
     fill_record_encode(&record, &payload);
     if (!error)
         error = bytes.failed || payload.failed ? GT_ENOMEM : 0;

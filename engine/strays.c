@@ -8,6 +8,11 @@
  *                    -> the next checkpoint walks over the partition, removes all of them, and
  *                       writes what was pulled, in one commit
  *
+ * The key of the record that has gone astray is not known, so it may be any that is not found.
+ * Until the partition fills because of rot, and its clock has been given up, nothing is merged
+ * where there is nothing: the clock would say of the right record, brought by another owner, that
+ * it was dropped here by right. Nor does filling for another reason end before that has begun.
+ *
  * A record names its partition and key by its checksum. Where that is right, and the place alone is
  * wrong, it is put where it belongs, in the overlay, and need not come from others.
  */
@@ -69,6 +74,7 @@ void stray_met(struct engine *e, uint32_t partition, struct slice index_key, str
     if (!p || index_data_key_split(index_key, &named, &hash, &key) != 0)
         return;
     e->metrics.bad_records_count++;
+    p->rotten |= p->fill.reason != FILL_ROT;
     if (!p->strays && overlay_reserve(e->active, partition) == 0) {
         log_error(e->log, "a key of the index has rotted partition=%u", partition);
         events_add(e->events, EVENT_BAD_RECORD, "partition %u, a key of the index", partition);
