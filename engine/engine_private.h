@@ -387,9 +387,9 @@ enum stray { STRAY_NOT, STRAY, STRAY_END };
 /* Of a record of the index that a walk over the partition comes to: whether it lies where no search
  * finds it; or the partition is over. */
 enum stray stray_judge(struct stray_walk *w, struct slice index_key, struct slice record);
-/* One was met: it is reported, goes with the next checkpoint, and what can be told of it is put
- * where it belongs. */
-void stray_met(struct engine *e, uint32_t partition, struct slice index_key, struct slice record);
+/* One was met: it is reported, and while the partition fills because of rot it goes with the next
+ * checkpoint. */
+void stray_met(struct engine *e, uint32_t partition);
 /* Removes those of the partition. As index.h. */
 int strays_purge(struct index *x, struct index_write *w, uint32_t partition);
 

@@ -335,7 +335,7 @@ static int scan_each(void *arg, struct slice index_key, struct slice record)
         return SCAN_END;
     if (stray == STRAY) {
         s->unknown = true;
-        stray_met(s->e, s->partition, index_key, record);
+        stray_met(s->e, s->partition);
         return 0;
     }
     if (s->after && overlay_key_compare(hash, key, s->after->hash, s->after->key) <= 0)

@@ -5,16 +5,15 @@
  * and whoever walks over the partition and takes what he meets for all there is (fill.c) misses it.
  *
  *   a walk meets one -> it counts as a bad record: the partition fills from the others
- *                    -> the next checkpoint walks over the partition, removes all of them, and
- *                       writes what was pulled, in one commit
+ *   the next one does, while it fills -> the next checkpoint walks over the partition, removes all
+ *                       of them, and writes what was pulled, in one commit
+ *
+ * Where there is nobody to fill from it stays, and `gtstore-check --salvage` may read it.
  *
  * The key of the record that has gone astray is not known, so it may be any that is not found.
  * Until the partition fills because of rot, and its clock has been given up, nothing is merged
  * where there is nothing: the clock would say of the right record, brought by another owner, that
  * it was dropped here by right. Nor does filling for another reason end before that has begun.
- *
- * A record names its partition and key by its checksum. Where that is right, and the place alone is
- * wrong, it is put where it belongs, in the overlay, and need not come from others.
  */
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
@@ -38,52 +37,23 @@ enum stray stray_judge(struct stray_walk *w, struct slice index_key, struct slic
     return STRAY_NOT;
 }
 
-/* Where nothing newer is. */
-static void rehome(struct engine *e, uint32_t partition, struct slice key, struct slice record)
-{
-    struct view view;
-    uint64_t hash = hash_bytes(key);
-    if (view_read(e, partition, hash, key, NULL, &view) != 0)
-        return;
-    bool found = view.entry || view.record;
-    view_close(&view);
-    struct state state;
-    state_init(&state);
-    struct blob *copy = found ? NULL : blob_copy(record.data, record.bytes);
-    if (copy && record_decode(record, partition, key, &state) == 0) {
-        struct presence now = presence_of(&state, copy);
-        struct overlay_entry *added =
-            overlay_entry_new(partition, hash, key, &(struct presence){0});
-        if (added && overlay_reserve(e->active, partition) == 0) {
-            overlay_insert(e->active, added, blob_ref(copy), &now, e->durable_lsn);
-            added = NULL;
-        }
-        if (added)
-            overlay_entry_free(added);
-    }
-    state_close(&state);
-    blob_unref(copy);
-}
-
-void stray_met(struct engine *e, uint32_t partition, struct slice index_key, struct slice record)
+void stray_met(struct engine *e, uint32_t partition)
 {
     struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
-    uint32_t named;
-    uint64_t hash;
-    struct slice key;
-    if (!p || index_data_key_split(index_key, &named, &hash, &key) != 0)
+    if (!p)
         return;
     e->metrics.bad_records_count++;
-    p->rotten |= p->fill.reason != FILL_ROT;
-    if (!p->strays && overlay_reserve(e->active, partition) == 0) {
-        log_error(e->log, "a key of the index has rotted partition=%u", partition);
-        events_add(e->events, EVENT_BAD_RECORD, "partition %u, a key of the index", partition);
+    if (p->fill.reason != FILL_ROT) {
+        if (!p->rotten) {
+            log_error(e->log, "a key of the index has rotted partition=%u", partition);
+            events_add(e->events, EVENT_BAD_RECORD, "partition %u, a key of the index", partition);
+        }
+        p->rotten = true;
+    } else if (!p->strays && overlay_reserve(e->active, partition) == 0) {
         p->strays = true;
         overlay_touch(e->active, partition);
         e->checkpoint_wanted = true;
     }
-    if (record_verify(record, partition, key) == 0)
-        rehome(e, partition, key, record);
 }
 
 static enum index_judgement purge_judge(void *arg, struct slice index_key, struct slice record)
