@@ -341,6 +341,7 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
         s->put.sloppy = guests_allowed(n, head);
         s->put.bytes = s->body->bytes;
         n->put_bytes += s->put.bytes;
+        n->deletes_under_way[partition % DELETES_ROWS] += (head->flags & REQUEST_TOMBSTONE) != 0;
     }
     if (usual > 1 && (MUTANT(write_quorum_minus_one) && write))
         usual--;

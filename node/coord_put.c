@@ -154,8 +154,6 @@ void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     struct slot *s = coord_begin(n, ev, SLOT_PUT, &m->put.head, partition, &id, fx);
     if (!s)
         return;
-    if (m->put.head.flags & REQUEST_TOMBSTONE)
-        n->deletes_under_way[partition % DELETES_ROWS]++;
     if (context_bad(n, ev, fx) || clock_bad(n, ev, s, fx)) {
         coord_end(n, id, s);
         return;
