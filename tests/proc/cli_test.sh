@@ -161,6 +161,7 @@ case $(admin verify 2>/dev/null) in
 esac
 same "$(admin -o json verify 2>/dev/null | jq -c '[.equal, .not_compared]')" '[false,[{"label":"node3","partitions":1024,"cause":"unreachable"}]]'
 same "$(admin events 2>&1 >/dev/null)" "gtstore-admin: node3 did not answer: unreachable"
+same "$(admin -o json events 2>/dev/null | jq -c .not_answered)" '[{"label":"node3","cause":"unreachable"}]'
 node_start node3 && cluster_wait || fail "node3 did not come back"
 
 echo "the bench writes the CSV that scripts read"

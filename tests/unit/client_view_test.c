@@ -151,7 +151,11 @@ static void events_of_all_are_shown_by_time(void **state)
     assert_string_equal(grid.cells[10 + 4], "k\\x1b");
     assert_string_equal(grid.cells[15 + 2], "link_lost");
     grid_close(&grid);
-    json_t *answer = view_events_json(all, 4);
+    const struct view_silent silent = {slice_text("node7"), "unreachable"};
+    json_t *answer = view_events_json(all, 4, &silent, 1);
+    json_t *row7 = json_array_get(json_object_get(answer, "not_answered"), 0);
+    assert_string_equal(json_string_value(json_object_get(row7, "label")), "node7");
+    assert_string_equal(json_string_value(json_object_get(row7, "cause")), "unreachable");
     json_t *row = json_array_get(json_object_get(answer, "events"), 1);
     assert_string_equal(json_string_value(json_object_get(row, "event")), "link_up");
     assert_string_equal(json_string_value(json_object_get(row, "node")), "node2");
@@ -171,8 +175,13 @@ static void hints_are_told_by_holder_and_target(void **state)
     nodes[0].report.parcels_count = 2;
     nodes[0].report.parcels[0] = (struct parcels_kept){6, 4, 2048, 17};
     nodes[0].report.parcels[1] = (struct parcels_kept){7, 2, 100, 3};
-    json_t *answer = view_hints_json(&snapshot), *hints = json_object_get(answer, "hints");
+    const struct view_silent silent = {slice_text("node3"), "timed out"};
+    json_t *answer = view_hints_json(&snapshot, &silent, 1),
+           *hints = json_object_get(answer, "hints");
     assert_int_equal(json_array_size(hints), 3);
+    json_t *away = json_array_get(json_object_get(answer, "not_answered"), 0);
+    assert_string_equal(json_string_value(json_object_get(away, "label")), "node3");
+    assert_string_equal(json_string_value(json_object_get(away, "cause")), "timed out");
     json_t *first = json_array_get(hints, 0), *log = json_array_get(hints, 2);
     assert_string_equal(json_string_value(json_object_get(first, "holder")), "node1");
     assert_string_equal(json_string_value(json_object_get(first, "kind")), "parcels");
