@@ -315,7 +315,9 @@ struct engine_config {
     uint64_t operations_bytes_max; /* 0 = 32 MiB: the table of recent operations */
     uint32_t parcels_max;          /* 0 = 250,000: kept for other owners */
     uint64_t parcels_bytes_max;    /* 0 = 1 GiB, likewise */
-    bool born_filling; /* an empty folder that takes the place of a lost one: it fills */
+    /* A folder that is empty, or was never of any cluster, takes the place of a lost one: it fills.
+     */
+    bool born_filling;
 };
 
 /* Of an incarnation: 40 bits of seconds since 1970 above as many random ones (RULES 8a). */
@@ -421,11 +423,11 @@ uint64_t engine_stamp_max(const struct engine *e);
 /* Blocking, durable when it returns 0; only while no request is in flight for set_cluster. */
 int engine_set_cluster(struct engine *e, const uint8_t cluster_id[16]);
 /* A peer has seen a life of this node that its folder does not know of: the folder was rolled back,
- * or is a copy (RULES 8a), or the node was away for so long that nobody waits for it (8b). That life
- * is known from now on as the one before, every partition fills, also when it has filled before, and
- * when that life is above the present one a new one is drawn above it. All of it is durable then,
- * and minting goes on. 0, GT_ELIMIT: there is none above; nothing has changed. Or an error of the
- * index. */
+ * or is a copy (RULES 8a), or the node was away for so long that nobody waits for it (8b). That
+ * life is known from now on as the one before, every partition fills, also when it has filled
+ * before, and when that life is above the present one a new one is drawn above it. All of it is
+ * durable then, and minting goes on. 0, GT_ELIMIT: there is none above; nothing has changed. Or an
+ * error of the index. */
 int engine_renew_incarnation(struct engine *e, uint64_t seen, uint64_t wall_us);
 void engine_set_value_bytes_max(struct engine *e, uint64_t bytes);
 

@@ -661,6 +661,19 @@ static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16
     return 0;
 }
 
+/* Nothing but this folder's own names is in it: an earlier start was refused before it was of any
+ * cluster. A cluster id is durable before anything of the cluster is (node.c). */
+static bool folder_unused(const struct engine *e)
+{
+    static const uint8_t none[16];
+    if (memcmp(e->identity_value.cluster_id, none, sizeof(none)) != 0 || e->parcels.count > 0)
+        return false;
+    for (uint32_t i = 0; i < e->partition_count; i++)
+        if (e->partitions[i])
+            return false;
+    return true;
+}
+
 /* The new life's identity; with nothing replayed also a new floor, so that what was written by
  * earlier lives is behind it and its files can be used again. */
 static int identity_renew(struct engine *e, const struct engine_config *config,
@@ -678,7 +691,7 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     memcpy(identity.role, config->role, strlen(config->role) + 1);
     damage_mark(e, &identity.damage, found, config->wall_us);
     bool never = identity.fill_generation == 0;
-    bool born = config->born_filling && report->fresh;
+    bool born = config->born_filling && (report->fresh || folder_unused(e));
     bool marked = identity.damage.kinds && never; /* by an earlier version, and not filled since */
     if (found->kinds || born || marked)
         fill_raise(e, &identity, born || identity.damage.kinds != DAMAGE_TAIL);
