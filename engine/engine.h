@@ -356,6 +356,7 @@ struct engine_report {
     bool fresh;        /* the folder was empty */
     bool doubtful; /* this start found that acknowledged writes may be missing: corruption in the
                       middle, or an unproven tail after the machine restarted. Already logged */
+    const char *where; /* of an error: what was being read, as the head of a sentence */
 };
 
 /*

@@ -643,6 +643,7 @@ static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16
         l->applied.floor_segment = 1;
     if (!l->identity_found && e->file_count > 0) {
         log_error(e->log, "wal/ holds a log but index/ is empty: the index was lost");
+        report->where = "index lost, wal/ holds a log: ";
         return GT_ECORRUPT;
     }
     int error = wal_recover(e->disk, e->log, l->applied.floor_segment, l->applied.lsn, deliver,
@@ -750,11 +751,14 @@ int engine_open(const struct engine_config *config, struct engine **out,
     if (!e)
         return GT_ENOMEM;
     struct loading loading = {.e = e};
+    report->where = "index: ";
     int error = index_load(&loading);
     if (!error && loading.identity_found)
         error = role_check(e, config->role);
-    if (!error)
+    if (!error) {
+        report->where = "log: ";
         error = segments_list(e);
+    }
     if (!error)
         error = recover(e, &loading, config->boot_id, report);
     /* What was replayed stands in the last batch of an old segment until it is in the index. */
@@ -762,8 +766,10 @@ int engine_open(const struct engine_config *config, struct engine **out,
         e->seal = SEAL_UNSET;
     if (!error && !report->wal.middle)
         segments_release(e, loading.applied.floor_segment);
-    if (!error)
+    if (!error) {
+        report->where = "index: ";
         error = identity_renew(e, config, &loading.found, report);
+    }
     if (!error)
         error = segment_first(e);
     if (!error)
