@@ -216,6 +216,9 @@ struct store_request {
     uint32_t bytes_max; /* of what is read, at least one key; the engine caps it at 1 MiB */
 };
 
+/* What a put with GT_ELIMIT was too much of. */
+enum store_limit { LIMIT_OTHER, LIMIT_SIBLINGS, LIMIT_SIBLING_BYTES };
+
 /* Blobs belong to the result; whoever keeps one takes a reference. */
 struct store_result {
     enum store_kind kind;
@@ -237,6 +240,8 @@ struct store_result {
      *   SCAN, PULL: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
      * LOAD of an absent key is 0 with no record. */
     int result;
+    enum store_limit limit; /* PUT, GT_ELIMIT */
+
     struct blob *record; /* PUT, MERGE: resulting state; LOAD, OPERATION: the state, NULL when
                             absent */
     struct blob *dots;   /* PUT: the new dot first, then the replaced ones. OPERATION, known: its

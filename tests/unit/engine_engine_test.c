@@ -528,13 +528,17 @@ static void test_sibling_limits_bind_the_coordinator(void **unused)
     r.plain = false;
     for (int i = 0; i < SIBLINGS_MAX; i++)
         assert_int_equal(call_code(&rig, r), 0);
-    assert_int_equal(call_code(&rig, r), GT_ELIMIT);
+    struct store_result over = call(&rig, r);
+    assert_true(over.result == GT_ELIMIT && over.limit == LIMIT_SIBLINGS);
+    store_result_release(&over);
     uint8_t value[100] = {0};
     r = put_of("large", slice_of(value, sizeof(value)));
     r.plain = false;
     for (int i = 0; i < STATE_VALUE_LIMITS; i++)
         assert_int_equal(call_code(&rig, r), 0);
-    assert_int_equal(call_code(&rig, r), GT_ELIMIT);
+    over = call(&rig, r);
+    assert_true(over.result == GT_ELIMIT && over.limit == LIMIT_SIBLING_BYTES);
+    store_result_release(&over);
     /* A plain put replaces them all, so it fits. */
     r.plain = true;
     assert_int_equal(call_code(&rig, r), 0);

@@ -2434,6 +2434,9 @@ static void test_a_put_refused_by_the_engine_is_not_applied(void **state)
     struct answer a = *put_context(w, 0, "k", "one too many", slice_of(NULL, 0));
     assert_int_equal(a.error, GT_ELIMIT);
     assert_int_equal(a.outcome, OUTCOME_NOT_APPLIED);
+    assert_string_equal(a.text,
+                        "node1: over the limit of 64 siblings: gtstore get --all --context KEY, "
+                        "then put with that context; not applied");
     world_free(w);
 }
 
