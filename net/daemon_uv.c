@@ -136,6 +136,7 @@ void daemon_options_parse(const struct argp *table, int argc, char **argv, void 
 {
     if (argp_parse(table, argc, argv, 0, NULL, input) != 0)
         exit(EXIT_USAGE); /* getopt has said why */
+    program_parsed();
 }
 
 static bool host_wildcard(const char *host)

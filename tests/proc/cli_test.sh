@@ -203,3 +203,9 @@ for verb in ring "-o json ring" status "-o json status" "locate half" verify "-o
   says 1 'gtstore-admin: stdout: Bad file descriptor' "\$b/gtstore-admin $verb >&-"
   says 1 'gtstore-admin: stdout: No space left on device' "\$b/gtstore-admin $verb >/dev/full"
 done
+for program in gtstore gtstore-admin gtstore-node gtstore-manager gtstore-bench gtstore-check; do
+  for flag in --help --version; do
+    says 1 "$program: stdout: Bad file descriptor" "\$b/$program $flag >&-"
+    says 1 "$program: stdout: No space left on device" "\$b/$program $flag >/dev/full"
+  done
+done
