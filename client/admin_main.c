@@ -490,23 +490,47 @@ static int run_events(const struct options *o)
 
 /* ---- accept-loss ----------------------------------------------------------------------------- */
 
-/* "all", "7" or "3..9". */
-static void range_read(const char *text, uint32_t *first, uint32_t *last)
+/* "all", "7" or "3..9", below so many partitions. */
+static bool range_read(const char *text, uint32_t partitions, uint32_t *first, uint32_t *last)
 {
     char low[16];
     const char *dots = strstr(text, "..");
-    uint64_t a = 0, b = PARTITIONS_MAX - 1;
+    uint64_t a = 0, b = partitions - 1;
     size_t bytes = dots ? (size_t)(dots - text) : strlen(text);
     snprintf(low, sizeof(low), "%.*s", (int)(bytes < sizeof(low) ? bytes : sizeof(low) - 1), text);
     bool good = strcmp(text, "all") == 0 ||
-                (bytes < sizeof(low) && units_number(low, 0, PARTITIONS_MAX - 1, &a) == 0 &&
-                 units_number(dots ? dots + 2 : low, a, PARTITIONS_MAX - 1, &b) == 0);
-    if (!good)
-        program_usage("accept-loss %s: all, or partitions like 7 or 3..9 with commas between them, "
-                      "are needed",
-                      text);
+                (bytes < sizeof(low) && units_number(low, 0, partitions - 1, &a) == 0 &&
+                 units_number(dots ? dots + 2 : low, a, partitions - 1, &b) == 0);
     *first = (uint32_t)a;
     *last = (uint32_t)b;
+    return good;
+}
+
+/* The range at the head of the list; NULL when it is none. The list ends with an empty text. */
+static const char *range_next(const char *list, uint32_t partitions, uint32_t *first,
+                              uint32_t *last)
+{
+    char part[64];
+    size_t bytes = strcspn(list, ",");
+    bool ends = list[bytes] == '\0', more = !ends && list[bytes + 1] != '\0';
+    if (bytes >= sizeof(part) || (!ends && !more))
+        return NULL;
+    snprintf(part, sizeof(part), "%.*s", (int)bytes, list);
+    return range_read(part, partitions, first, last) ? list + bytes + !ends : NULL;
+}
+
+/* All of them are looked at before anybody is asked: with --yes what was asked is done. */
+static void ranges_check(const char *list, uint32_t partitions)
+{
+    uint32_t first, last;
+    const char *rest = list;
+    do
+        rest = range_next(rest, partitions, &first, &last);
+    while (rest && *rest);
+    if (!rest)
+        program_usage("accept-loss %s: all, or partitions like 7 or 3..9, from 0 to %u, with "
+                      "commas between them, are needed",
+                      list, partitions - 1);
 }
 
 /* "node2: no vote in 4 partitions: 3, 7..9" */
@@ -548,18 +572,13 @@ static uint32_t loss_ask(const struct options *o, const struct member *m, uint32
     return count;
 }
 
-#define RANGES_BYTES_MAX 2048
-
-static uint32_t losses_ask(const struct options *o, const struct member *m, json_t *list)
+static uint32_t losses_ask(const struct options *o, const struct member *m, uint32_t partitions,
+                           json_t *list)
 {
-    char text[RANGES_BYTES_MAX], *rest = NULL;
-    uint32_t count = 0;
-    snprintf(text, sizeof(text), "%s", o->arguments[0]);
-    for (char *part = strtok_r(text, ",", &rest); part; part = strtok_r(NULL, ",", &rest)) {
-        uint32_t first, last;
-        range_read(part, &first, &last);
+    uint32_t count = 0, first, last;
+    const char *rest = o->arguments[0];
+    while (*rest && (rest = range_next(rest, partitions, &first, &last)))
         count += loss_ask(o, m, first, last, list);
-    }
     return count;
 }
 
@@ -571,7 +590,7 @@ static uint32_t loss_of_all(const struct options *o, const struct status *s, jso
         if (m->state == MEMBER_DOWN || m->state == MEMBER_REMOVED)
             continue;
         json_t *list = nodes ? json_array() : NULL;
-        uint32_t found = losses_ask(o, m, list);
+        uint32_t found = losses_ask(o, m, s->settings.partitions, list);
         if (nodes && found > 0)
             json_array_append_new(nodes,
                                   json_pack("{s:s, s:O}", "label", m->label, "partitions", list));
@@ -584,12 +603,11 @@ static uint32_t loss_of_all(const struct options *o, const struct status *s, jso
 static int run_accept_loss(const struct options *o)
 {
     struct ask_reply reply;
-    uint32_t first, last;
-    const char *text = o->arguments[0];
-    if (strlen(text) >= RANGES_BYTES_MAX || text[strspn(text, ",")] == '\0')
-        range_read("", &first, &last);
+    ranges_check(o->arguments[0], PARTITIONS_MAX);
+    const struct status *s = status_or_die(o, &reply);
+    ranges_check(o->arguments[0], s->settings.partitions);
     json_t *nodes = o->json ? json_array() : NULL;
-    uint32_t count = loss_of_all(o, status_or_die(o, &reply), nodes);
+    uint32_t count = loss_of_all(o, s, nodes);
     if (o->json)
         json_show(json_pack("{s:i, s:b, s:o}", "v", 1, "accepted", (int)o->yes, "nodes", nodes));
     ask_reply_close(&reply);

@@ -74,7 +74,11 @@ replacement_start node4 || fail "nobody took the place of node4"
 state_is node4 catching_up
 expect_exit 2 admin accept-loss all
 expect_exit 2 admin accept-loss 9..1
-expect_exit 2 admin accept-loss ,
+for wrong in , 1,,2 ,1 1, '' 64 0..64 0,63..64 all,x 99999 0..99999; do
+  expect '*gtstore-admin: accept-loss *: all, or partitions like 7 or 3..9, from 0 to *, are needed; see: *' admin accept-loss "$wrong" --yes
+  expect_exit 2 admin accept-loss "$wrong" --yes
+done
+expect_exit 2 admin accept-loss 0..63,5
 expect_exit 0 admin accept-loss all --yes
 state_is node4 up
 replacement_start node5 || fail "nobody took the place of node5"
