@@ -101,7 +101,7 @@ static void grid_show(struct grid *g, bool headings)
 
 /* ---- verbs ----------------------------------------------------------------------------------- */
 
-/* The table of nodes, and a line under it for each that may miss writes. */
+/* The table of nodes, and a line under it for each that may miss writes or takes none. */
 static void nodes_show(const struct status *s)
 {
     struct grid grid;
@@ -109,9 +109,12 @@ static void nodes_show(const struct status *s)
     grid_init(&grid);
     view_nodes_grid(s, &grid);
     grid_show(&grid, true);
-    for (uint32_t i = 0; i < s->node_count; i++)
+    for (uint32_t i = 0; i < s->node_count; i++) {
         if (view_damage_text(&s->nodes[i], text)[0])
             printf("%s\n", text);
+        if (view_disk_text(&s->nodes[i], text)[0])
+            printf("%s\n", text);
+    }
 }
 
 static int run_status(const struct options *o)

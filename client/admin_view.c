@@ -182,6 +182,16 @@ const char *view_damage_text(const struct status_node *n, char text[VIEW_TEXT_BY
     return text;
 }
 
+const char *view_disk_text(const struct status_node *n, char text[VIEW_TEXT_BYTES])
+{
+    text[0] = '\0';
+    if (n->report_known && n->report.disk_error != 0)
+        snprintf(text, VIEW_TEXT_BYTES,
+                 "%s: its log or index cannot be written: %s; puts are refused there until it can",
+                 n->member.label, error_text(n->report.disk_error));
+    return text;
+}
+
 /* ---- status and nodes ------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 3, 4))) static void row(struct grid *g, const char *name,
@@ -308,6 +318,10 @@ static json_t *node_json(const struct status_node *n)
     set_number(node, "operations_s", known, n->report.operations_s);
     set_number(node, "tombstones", known, n->report.tombstones);
     set_number(node, "reaped", known, n->report.reaped);
+    if (known && n->report.disk_error != 0)
+        set_text(node, "disk_error", error_text(n->report.disk_error));
+    else
+        set(node, "disk_error", json_null());
     bool damaged = known && n->report.damage.kinds != 0;
     set(node, "damaged", known ? json_boolean(damaged) : json_null());
     bool where = damaged && n->report.damage.first_lsn != 0;

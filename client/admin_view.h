@@ -72,6 +72,8 @@ bool view_report_fresh(const struct status_node *n, uint64_t waited_ms);
 const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text[VIEW_TEXT_BYTES]);
 /* One line: what is not equal, "" when everything is. Returns text. */
 const char *view_verify_text(const struct verifier *v, char text[VIEW_TEXT_BYTES]);
+/* One line: why the node cannot write, "" when it can. Returns text. */
+const char *view_disk_text(const struct status_node *n, char text[VIEW_TEXT_BYTES]);
 /* One line: that writes may be missing at the node, "" when nothing says so. Returns text. */
 const char *view_damage_text(const struct status_node *n, char text[VIEW_TEXT_BYTES]);
 

@@ -413,6 +413,8 @@ void engine_meta_text(const struct engine *e, const char *name, char *text, size
 
 const struct engine_identity *engine_identity(const struct engine *e);
 const struct engine_damage *engine_damage(const struct engine *e);
+/* Why neither a log segment nor a checkpoint can be written at present; 0: they can. */
+int engine_disk_error(const struct engine *e);
 /* What was lost is here again, or given up: every partition that this node owns has been filled.
  * Clears the mark. Blocking, durable when it returns 0. */
 int engine_whole(struct engine *e);

@@ -228,6 +228,7 @@ static void report_fill(void *arg, struct node_report *out)
     out->reaped = engine_metrics(p->daemon.engine)->reaped_count;
     kept_fill(p, out);
     out->damage = *engine_damage(p->daemon.engine);
+    out->disk_error = engine_disk_error(p->daemon.engine);
     const struct engine_metrics *metrics = engine_metrics(p->daemon.engine);
     out->operations = metrics->operations_count;
     out->operations_bytes = metrics->operations_bytes;

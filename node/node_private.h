@@ -336,6 +336,9 @@ struct slot {
 
 struct node {
     struct log *log;
+    struct {
+        struct log_pace unstored, broke, unfilled;
+    } pace; /* of lines that every partition may cause */
     struct events *events;
     struct node_config config;
     struct engine_identity identity;
@@ -632,8 +635,8 @@ void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
 /* Finds out whether the put was written by an earlier attempt, then goes on by put_store. */
 void retry_begin(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 void retry_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
-/* An attempt that was not the first asks for its operation, or has been written: earlier ones do not
- * count here any more. */
+/* An attempt that was not the first asks for its operation, or has been written: earlier ones do
+ * not count here any more. */
 void retry_promise(struct node *n, uint32_t partition, struct slice key,
                    const struct request_head *head);
 /* This attempt, the first or a later one, is earlier than one to which that was promised. */

@@ -1,5 +1,6 @@
 /* What gtstore-admin says of a node whose log was damaged. */
 #include "client/admin_view.h"
+#include "engine/base/error.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,6 +97,25 @@ static void wait_is_for_members_lag_and_hints_as_told_since_it_began(void **stat
     assert_waits_for(&s, "node2 has not reported yet");
     nodes[1].member.state = MEMBER_REMOVED;
     assert_waits_for(&s, "");
+}
+
+static void a_node_that_cannot_write_is_named_with_its_cause(void **state)
+{
+    (void)state;
+    char text[VIEW_TEXT_BYTES];
+    nodes_set((struct engine_damage){0});
+    nodes[1].report.disk_error = GT_ENOSPACE;
+    assert_string_equal(view_disk_text(&nodes[0], text), "");
+    assert_string_equal(view_disk_text(&nodes[1], text),
+                        "node2: its log or index cannot be written: no space left for data; puts "
+                        "are refused there until it can");
+    json_t *answer = view_nodes_json(&snapshot), *array = json_object_get(answer, "nodes");
+    assert_true(json_is_null(json_object_get(json_array_get(array, 0), "disk_error")));
+    assert_string_equal(json_string_value(json_object_get(json_array_get(array, 1), "disk_error")),
+                        "no space left for data");
+    json_decref(answer);
+    nodes[1].report_known = false;
+    assert_string_equal(view_disk_text(&nodes[1], text), "");
 }
 
 static void how_long_it_takes_to_be_level_is_shown_while_it_is_known(void **state)
@@ -211,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_names_the_node_and_what_may_be_lost),
         cmocka_unit_test(how_long_it_takes_to_be_level_is_shown_while_it_is_known),
+        cmocka_unit_test(a_node_that_cannot_write_is_named_with_its_cause),
         cmocka_unit_test(events_of_all_are_shown_by_time),
         cmocka_unit_test(json_has_a_flag_for_every_node),
         cmocka_unit_test(wait_is_for_members_lag_and_hints_as_told_since_it_began),

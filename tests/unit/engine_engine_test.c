@@ -1623,8 +1623,12 @@ static void test_a_full_disk_refuses_and_recovers(void **unused)
     assert_true(stored > 0);
     put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, GT_ENOSPACE);
     assert_true(engine_poisoned(rig.e) == 0);
+    assert_int_equal(engine_disk_error(rig.e), GT_ENOSPACE);
+    assert_true(refused > 1);
+    assert_int_equal(rig.warnings, 1); /* each put asked for a segment, all within a second */
     memdisk_capacity(rig.disk, 1u << 30);
     put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, 0);
+    assert_int_equal(engine_disk_error(rig.e), 0);
     assert_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9);
     assert_counts(&rig);
     rig_free(&rig);
@@ -1681,6 +1685,7 @@ static void test_a_full_index_refuses_beyond_the_overlay(void **unused)
         code = call_code(&rig, put_of(key, slice_of(value, sizeof(value))));
     }
     assert_int_equal(code, GT_ENOSPACE);
+    assert_int_equal(engine_disk_error(rig.e), GT_ENOSPACE);
     assert_true(i > 40);
     assert_large(&rig, "key0", 1000, 0);
     assert_int_equal(engine_metrics(rig.e)->checkpoint_failures_count, 1);
