@@ -206,6 +206,7 @@ static void options_parse(struct options *o, int argc, char **argv)
                           .seed = 1};
     if (argp_parse(&parser, argc, argv, 0, NULL, o) != 0)
         exit(EXIT_USAGE); /* getopt has said why */
+    program_parsed();
     options_check(o);
 }
 

@@ -101,7 +101,7 @@ static void grid_show(struct grid *g, bool headings)
 
 /* ---- verbs ----------------------------------------------------------------------------------- */
 
-/* The table of nodes, and a line under it for each that may miss writes. */
+/* The table of nodes, and a line under it for each that may miss writes or takes none. */
 static void nodes_show(const struct status *s)
 {
     struct grid grid;
@@ -109,9 +109,12 @@ static void nodes_show(const struct status *s)
     grid_init(&grid);
     view_nodes_grid(s, &grid);
     grid_show(&grid, true);
-    for (uint32_t i = 0; i < s->node_count; i++)
+    for (uint32_t i = 0; i < s->node_count; i++) {
         if (view_damage_text(&s->nodes[i], text)[0])
             printf("%s\n", text);
+        if (view_disk_text(&s->nodes[i], text)[0])
+            printf("%s\n", text);
+    }
 }
 
 static int run_status(const struct options *o)
@@ -210,60 +213,107 @@ static uint64_t at_most(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Asks one node for its own report. */
+static int report_ask(struct status_node *n, uint64_t timeout_us)
+{
+    struct msg request = {.type = MSG_STATUS};
+    struct ask_reply reply;
+    int error = ask(&n->member.address, 1, &request, timeout_us, &reply);
+    const struct status *told = error ? NULL : reply.msg.status_reply.status;
+    if (!error && !told)
+        error = reply.msg.status_reply.error ? reply.msg.status_reply.error : GT_EPROTO;
+    for (uint32_t k = 0; told && k < told->node_count; k++)
+        if (told->nodes[k].member.id == n->member.id && told->nodes[k].report_known) {
+            n->report = told->nodes[k].report;
+            n->report_known = true;
+            n->heard_ms = told->nodes[k].heard_ms;
+        }
+    ask_reply_close(&reply);
+    return error;
+}
+
 /* A node knows only its own report: the others are asked for theirs, while there is time. */
 static void reports_gather(struct status *s, uint64_t began_us, uint64_t end_us)
 {
-    struct msg request = {.type = MSG_STATUS};
     for (uint32_t i = 0; i < s->node_count; i++) {
         struct status_node *n = &s->nodes[i];
-        struct ask_reply reply;
         uint64_t now_us = loop_now_us();
-        if (n->member.state != MEMBER_UP || now_us >= end_us ||
-            view_report_fresh(n, (now_us - began_us) / 1000))
-            continue;
-        int error =
-            ask(&n->member.address, 1, &request, at_most(end_us - now_us, REQUEST_US), &reply);
-        const struct status *told = error ? NULL : reply.msg.status_reply.status;
-        for (uint32_t k = 0; told && k < told->node_count; k++)
-            if (told->nodes[k].member.id == n->member.id && told->nodes[k].report_known) {
-                n->report = told->nodes[k].report;
-                n->report_known = true;
-                n->heard_ms = told->nodes[k].heard_ms;
-            }
-        ask_reply_close(&reply);
+        if (n->member.state == MEMBER_UP && now_us < end_us &&
+            !view_report_fresh(n, (now_us - began_us) / 1000))
+            report_ask(n, at_most(end_us - now_us, REQUEST_US));
     }
 }
 
-/* Each node is asked: the manager's reports may be some heartbeats old. */
+/* Its part of the time that is left, when so many are still to be asked: whoever is silent must not
+ * keep the others from being heard. */
+static uint64_t part_us(uint64_t end_us, uint32_t left)
+{
+    uint64_t now_us = loop_now_us();
+    return at_most(end_us > now_us ? (end_us - now_us) / left : 1000, EVENTS_ASK_US);
+}
+
+/* ---- hints ----------------------------------------------------------------------------------- */
+
+/* Every member is asked, whatever the manager thinks of it: its reports may be some heartbeats old.
+ * Returns how many have answered. */
+static uint32_t hints_gather(struct status *s, uint64_t end_us, struct view_silent *silent,
+                             uint32_t *silent_count)
+{
+    uint32_t answered = 0;
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        struct status_node *n = &s->nodes[i];
+        if (n->member.state == MEMBER_REMOVED)
+            continue;
+        int error = 0;
+        if (strcmp(s->source, n->member.label) != 0) {
+            n->report_known = false; /* that of the manager is not what is asked for */
+            error = report_ask(n, part_us(end_us, s->node_count - i));
+        }
+        if (!error && n->report_known)
+            answered++;
+        else
+            silent[(*silent_count)++] = (struct view_silent){
+                slice_text(n->member.label), error ? error_text(error) : "no report"};
+    }
+    return answered;
+}
+
 static int run_hints(const struct options *o)
 {
     struct msg request = {.type = MSG_STATUS};
     struct ask_reply reply;
     struct grid grid;
-    uint64_t began_us = loop_now_us(), end_us = began_us + timeout_of(o);
+    struct view_silent silent[MEMBERS_MAX];
+    uint32_t silent_count = 0;
+    uint64_t end_us = loop_now_us() + timeout_of(o);
     int error = ask(o->addresses, o->address_count, &request, timeout_of(o), &reply);
     struct status *s = error ? NULL : reply.msg.status_reply.status;
     if (!s)
         program_die(error ? error_exit_code(error) : 1, "%s",
                     error ? reply.text : "no status to be had");
-    for (uint32_t i = 0; i < s->node_count; i++)
-        if (strcmp(s->source, s->nodes[i].member.label) != 0)
-            s->nodes[i].heard_ms = UINT64_MAX;
-    reports_gather(s, began_us, end_us);
-    if (o->json) {
-        json_show(view_hints_json(s));
-    } else {
-        grid_init(&grid);
-        view_hints_grid(s, &grid);
-        grid_show(&grid, true);
+    uint32_t answered = hints_gather(s, end_us, silent, &silent_count);
+    int status = 0;
+    if (answered > 0 || silent_count == 0) {
+        if (o->json) {
+            json_show(view_hints_json(s, silent, silent_count));
+        } else {
+            grid_init(&grid);
+            view_hints_grid(s, &grid);
+            grid_show(&grid, true);
+        }
+        status = program_flush(0);
     }
-    int status = program_flush(0);
-    for (uint32_t i = 0; i < s->node_count; i++)
-        if (s->nodes[i].heard_ms == UINT64_MAX && s->nodes[i].member.state != MEMBER_REMOVED)
-            program_say("%s did not answer: what it keeps is not known", s->nodes[i].member.label);
+    for (uint32_t i = 0; i < silent_count; i++)
+        program_say("%.*s did not answer: %s: what it keeps is not known",
+                    (int)silent[i].label.bytes, (const char *)silent[i].label.data,
+                    silent[i].cause);
+    if (silent_count > 0 && answered == 0)
+        program_die(EXIT_UNREACHABLE, "no node tells what it keeps; see: gtstore-admin status");
     ask_reply_close(&reply);
-    return status;
+    return silent_count > 0 && status == 0 ? EXIT_NOT_WELL : status;
 }
+
+/* ---- wait ------------------------------------------------------------------------------------ */
 
 /* One look at the cluster for wait: the reason to go on waiting, "" when there is none. When nobody
  * answers, the reason that was seen last stays, if there was one. True when somebody answered. */
@@ -356,6 +406,10 @@ static int run_verify(const struct options *o)
 struct gathered {
     struct ask_reply replies[ASK_ADDRESSES_MAX + MEMBERS_MAX];
     uint32_t count;
+    struct view_silent silent[ASK_ADDRESSES_MAX + MEMBERS_MAX]; /* who did not, and why */
+    char names[ASK_ADDRESSES_MAX][UNITS_ADDRESS_BYTES];         /* of those that -m names */
+    struct ask_reply map_reply;                                 /* has the others' */
+    uint32_t silent_count;
     uint64_t end_us;
 };
 
@@ -367,24 +421,18 @@ static bool gathered_has(const struct gathered *g, struct slice label)
     return false;
 }
 
-/* Its part of the time that is left, when so many are still to be asked: whoever is silent must not
- * keep the others from being heard. */
-static uint64_t gather_us(const struct gathered *g, uint32_t left)
-{
-    uint64_t now_us = loop_now_us();
-    return at_most(g->end_us > now_us ? (g->end_us - now_us) / left : 1000, EVENTS_ASK_US);
-}
-
 static void gather(struct gathered *g, const struct address *address, const char *name,
                    uint32_t left)
 {
     struct msg request = {.type = MSG_EVENTS};
     struct ask_reply *reply = &g->replies[g->count];
-    int error = ask(address, 1, &request, gather_us(g, left), reply);
+    int error = ask(address, 1, &request, part_us(g->end_us, left), reply);
     if (!error)
         error = reply->msg.events_reply.error;
-    if (error)
+    if (error) {
         program_say("%s did not answer: %s", name, error_text(error));
+        g->silent[g->silent_count++] = (struct view_silent){slice_text(name), error_text(error)};
+    }
     if (error || gathered_has(g, reply->msg.events_reply.label))
         ask_reply_close(reply);
     else
@@ -394,19 +442,16 @@ static void gather(struct gathered *g, const struct address *address, const char
 /* Whom -m names, and all members of the map. */
 static void gather_all(const struct options *o, struct gathered *g)
 {
-    struct ask_reply map_reply;
     struct msg request = {.type = MSG_MAP_GET};
-    char text[UNITS_ADDRESS_BYTES];
     for (uint32_t i = 0; i < o->address_count; i++)
-        gather(g, &o->addresses[i], units_address_text(&o->addresses[i], text),
+        gather(g, &o->addresses[i], units_address_text(&o->addresses[i], g->names[i]),
                o->address_count - i + 1);
-    int error = ask(o->addresses, o->address_count, &request, gather_us(g, 2), &map_reply);
-    const struct ring *r = error ? NULL : map_reply.msg.map.ring;
+    int error = ask(o->addresses, o->address_count, &request, part_us(g->end_us, 2), &g->map_reply);
+    const struct ring *r = error ? NULL : g->map_reply.msg.map.ring;
     for (uint32_t i = 0; r && i < r->member_count; i++)
         if (r->members[i].state != MEMBER_REMOVED &&
             !gathered_has(g, slice_text(r->members[i].label)))
             gather(g, &r->members[i].address, r->members[i].label, r->member_count - i);
-    ask_reply_close(&map_reply);
 }
 
 static int run_events(const struct options *o)
@@ -431,7 +476,7 @@ static int run_events(const struct options *o)
                                                   &g->replies[i].msg.events_reply.events[k]};
     view_events_sort(events, count);
     if (o->json) {
-        json_show(view_events_json(events, count));
+        json_show(view_events_json(events, count, g->silent, g->silent_count));
     } else {
         struct grid grid;
         grid_init(&grid);
@@ -441,29 +486,54 @@ static int run_events(const struct options *o)
     free(events);
     for (uint32_t i = 0; i < g->count; i++)
         ask_reply_close(&g->replies[i]);
+    ask_reply_close(&g->map_reply);
     free(g);
     return program_flush(0);
 }
 
 /* ---- accept-loss ----------------------------------------------------------------------------- */
 
-/* "all", "7" or "3..9". */
-static void range_read(const char *text, uint32_t *first, uint32_t *last)
+/* "all", "7" or "3..9", below so many partitions. */
+static bool range_read(const char *text, uint32_t partitions, uint32_t *first, uint32_t *last)
 {
     char low[16];
     const char *dots = strstr(text, "..");
-    uint64_t a = 0, b = PARTITIONS_MAX - 1;
+    uint64_t a = 0, b = partitions - 1;
     size_t bytes = dots ? (size_t)(dots - text) : strlen(text);
     snprintf(low, sizeof(low), "%.*s", (int)(bytes < sizeof(low) ? bytes : sizeof(low) - 1), text);
     bool good = strcmp(text, "all") == 0 ||
-                (bytes < sizeof(low) && units_number(low, 0, PARTITIONS_MAX - 1, &a) == 0 &&
-                 units_number(dots ? dots + 2 : low, a, PARTITIONS_MAX - 1, &b) == 0);
-    if (!good)
-        program_usage("accept-loss %s: all, or partitions like 7 or 3..9 with commas between them, "
-                      "are needed",
-                      text);
+                (bytes < sizeof(low) && units_number(low, 0, partitions - 1, &a) == 0 &&
+                 units_number(dots ? dots + 2 : low, a, partitions - 1, &b) == 0);
     *first = (uint32_t)a;
     *last = (uint32_t)b;
+    return good;
+}
+
+/* The range at the head of the list; NULL when it is none. The list ends with an empty text. */
+static const char *range_next(const char *list, uint32_t partitions, uint32_t *first,
+                              uint32_t *last)
+{
+    char part[64];
+    size_t bytes = strcspn(list, ",");
+    bool ends = list[bytes] == '\0', more = !ends && list[bytes + 1] != '\0';
+    if (bytes >= sizeof(part) || (!ends && !more))
+        return NULL;
+    snprintf(part, sizeof(part), "%.*s", (int)bytes, list);
+    return range_read(part, partitions, first, last) ? list + bytes + !ends : NULL;
+}
+
+/* All of them are looked at before anybody is asked: with --yes what was asked is done. */
+static void ranges_check(const char *list, uint32_t partitions)
+{
+    uint32_t first, last;
+    const char *rest = list;
+    do
+        rest = range_next(rest, partitions, &first, &last);
+    while (rest && *rest);
+    if (!rest)
+        program_usage("accept-loss %s: all, or partitions like 7 or 3..9, from 0 to %u, with "
+                      "commas between them, are needed",
+                      list, partitions - 1);
 }
 
 /* "node2: no vote in 4 partitions: 3, 7..9" */
@@ -505,18 +575,13 @@ static uint32_t loss_ask(const struct options *o, const struct member *m, uint32
     return count;
 }
 
-#define RANGES_BYTES_MAX 2048
-
-static uint32_t losses_ask(const struct options *o, const struct member *m, json_t *list)
+static uint32_t losses_ask(const struct options *o, const struct member *m, uint32_t partitions,
+                           json_t *list)
 {
-    char text[RANGES_BYTES_MAX], *rest = NULL;
-    uint32_t count = 0;
-    snprintf(text, sizeof(text), "%s", o->arguments[0]);
-    for (char *part = strtok_r(text, ",", &rest); part; part = strtok_r(NULL, ",", &rest)) {
-        uint32_t first, last;
-        range_read(part, &first, &last);
+    uint32_t count = 0, first, last;
+    const char *rest = o->arguments[0];
+    while (*rest && (rest = range_next(rest, partitions, &first, &last)))
         count += loss_ask(o, m, first, last, list);
-    }
     return count;
 }
 
@@ -528,7 +593,7 @@ static uint32_t loss_of_all(const struct options *o, const struct status *s, jso
         if (m->state == MEMBER_DOWN || m->state == MEMBER_REMOVED)
             continue;
         json_t *list = nodes ? json_array() : NULL;
-        uint32_t found = losses_ask(o, m, list);
+        uint32_t found = losses_ask(o, m, s->settings.partitions, list);
         if (nodes && found > 0)
             json_array_append_new(nodes,
                                   json_pack("{s:s, s:O}", "label", m->label, "partitions", list));
@@ -541,12 +606,11 @@ static uint32_t loss_of_all(const struct options *o, const struct status *s, jso
 static int run_accept_loss(const struct options *o)
 {
     struct ask_reply reply;
-    uint32_t first, last;
-    const char *text = o->arguments[0];
-    if (strlen(text) >= RANGES_BYTES_MAX || text[strspn(text, ",")] == '\0')
-        range_read("", &first, &last);
+    ranges_check(o->arguments[0], PARTITIONS_MAX);
+    const struct status *s = status_or_die(o, &reply);
+    ranges_check(o->arguments[0], s->settings.partitions);
     json_t *nodes = o->json ? json_array() : NULL;
-    uint32_t count = loss_of_all(o, status_or_die(o, &reply), nodes);
+    uint32_t count = loss_of_all(o, s, nodes);
     if (o->json)
         json_show(json_pack("{s:i, s:b, s:o}", "v", 1, "accepted", (int)o->yes, "nodes", nodes));
     ask_reply_close(&reply);
@@ -572,7 +636,10 @@ static const struct tool_verb verbs[] = {
     {"ring", "", "Lists the partitions with their owners.", run_ring, 0, NULL},
     {"locate", "KEY", "Says where a key lives: its partition and its owners, in order.", run_locate,
      1, NULL},
-    {"hints", "", "Lists what nodes keep for owners that are away.", run_hints, 0, NULL},
+    {"hints", "",
+     "Lists what nodes keep for owners that are away; exit 7 when some could not be asked, each "
+     "named, 6 when none could.",
+     run_hints, 0, NULL},
     {"wait", "",
      "Waits until every member is up and nothing is behind (--timeout, 10m); exit 7 when that did "
      "not come.",

@@ -182,6 +182,16 @@ const char *view_damage_text(const struct status_node *n, char text[VIEW_TEXT_BY
     return text;
 }
 
+const char *view_disk_text(const struct status_node *n, char text[VIEW_TEXT_BYTES])
+{
+    text[0] = '\0';
+    if (n->report_known && n->report.disk_error != 0)
+        snprintf(text, VIEW_TEXT_BYTES,
+                 "%s: its log or index cannot be written: %s; puts are refused there until it can",
+                 n->member.label, error_text(n->report.disk_error));
+    return text;
+}
+
 /* ---- status and nodes ------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 3, 4))) static void row(struct grid *g, const char *name,
@@ -308,6 +318,10 @@ static json_t *node_json(const struct status_node *n)
     set_number(node, "operations_s", known, n->report.operations_s);
     set_number(node, "tombstones", known, n->report.tombstones);
     set_number(node, "reaped", known, n->report.reaped);
+    if (known && n->report.disk_error != 0)
+        set_text(node, "disk_error", error_text(n->report.disk_error));
+    else
+        set(node, "disk_error", json_null());
     bool damaged = known && n->report.damage.kinds != 0;
     set(node, "damaged", known ? json_boolean(damaged) : json_null());
     bool where = damaged && n->report.damage.first_lsn != 0;
@@ -374,6 +388,36 @@ json_t *view_nodes_json(const struct status *s)
     json_t *answer = answer_new(s, s->epoch, s->formed);
     set(answer, "nodes", nodes_array(s));
     return answer;
+}
+
+static void set_bytes(json_t *object, const char *name, struct slice bytes)
+{
+    json_t *value = json_stringn((const char *)bytes.data, bytes.bytes);
+    set(object, name, value ? value : json_null()); /* null: no UTF-8 */
+}
+
+static json_t *array_new(json_t *object, const char *name)
+{
+    json_t *array = json_array();
+    set(object, name, array);
+    return array;
+}
+
+static json_t *array_object(json_t *array)
+{
+    json_t *object = object_new();
+    gt_assert(json_array_append_new(array, object) == 0);
+    return object;
+}
+
+static void set_silent(json_t *answer, const struct view_silent *silent, uint32_t count)
+{
+    json_t *array = array_new(answer, "not_answered");
+    for (uint32_t i = 0; i < count; i++) {
+        json_t *row = array_object(array);
+        set_bytes(row, "label", silent[i].label);
+        set_text(row, "cause", silent[i].cause);
+    }
 }
 
 /* ---- hints ----------------------------------------------------------------------------------- */
@@ -447,12 +491,14 @@ static void hint_object(void *arg, const struct hint *h)
     gt_assert(json_array_append_new(arg, object) == 0);
 }
 
-json_t *view_hints_json(const struct status *s)
+json_t *view_hints_json(const struct status *s, const struct view_silent *silent,
+                        uint32_t silent_count)
 {
     json_t *answer = answer_new(s, s->epoch, s->formed), *hints = json_array();
     gt_assert(hints);
     hints_each(s, hint_object, hints);
     set(answer, "hints", hints);
+    set_silent(answer, silent, silent_count);
     return answer;
 }
 
@@ -601,27 +647,8 @@ void view_events_grid(const struct view_event *events, uint32_t count, struct gr
     }
 }
 
-static void set_bytes(json_t *object, const char *name, struct slice bytes)
-{
-    json_t *value = json_stringn((const char *)bytes.data, bytes.bytes);
-    set(object, name, value ? value : json_null()); /* null: no UTF-8 */
-}
-
-static json_t *array_new(json_t *object, const char *name)
-{
-    json_t *array = json_array();
-    set(object, name, array);
-    return array;
-}
-
-static json_t *array_object(json_t *array)
-{
-    json_t *object = object_new();
-    gt_assert(json_array_append_new(array, object) == 0);
-    return object;
-}
-
-json_t *view_events_json(const struct view_event *events, uint32_t count)
+json_t *view_events_json(const struct view_event *events, uint32_t count,
+                         const struct view_silent *silent, uint32_t silent_count)
 {
     json_t *answer = object_new();
     set_number(answer, "v", true, 1);
@@ -637,6 +664,7 @@ json_t *view_events_json(const struct view_event *events, uint32_t count)
         set_number(row, "times", true, e->times);
         set_bytes(row, "cause", e->text);
     }
+    set_silent(answer, silent, silent_count);
     return answer;
 }
 

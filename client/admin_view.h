@@ -34,9 +34,16 @@ void view_locate_grid(const struct status *s, const struct ring *r, struct slice
                       struct grid *g);
 json_t *view_locate_json(const struct status *s, const struct ring *r, struct slice key);
 
+/* Who was asked and did not answer; in JSON the field `not_answered`. */
+struct view_silent {
+    struct slice label;
+    const char *cause;
+};
+
 /* What is kept for owners that are or were away: parcels by target, and writes of the dot logs. */
 void view_hints_grid(const struct status *s, struct grid *g);
-json_t *view_hints_json(const struct status *s);
+json_t *view_hints_json(const struct status *s, const struct view_silent *silent,
+                        uint32_t silent_count);
 /* An event, and whose it is. */
 struct view_event {
     struct slice node;
@@ -46,7 +53,8 @@ struct view_event {
 /* By time, those of one time as they came. */
 void view_events_sort(struct view_event *events, uint32_t count);
 void view_events_grid(const struct view_event *events, uint32_t count, struct grid *g);
-json_t *view_events_json(const struct view_event *events, uint32_t count);
+json_t *view_events_json(const struct view_event *events, uint32_t count,
+                         const struct view_silent *silent, uint32_t silent_count);
 
 /* What verify found: one line for each key, record and node that is not as it should be, or one
  * that says that all is equal. */
@@ -64,6 +72,8 @@ bool view_report_fresh(const struct status_node *n, uint64_t waited_ms);
 const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text[VIEW_TEXT_BYTES]);
 /* One line: what is not equal, "" when everything is. Returns text. */
 const char *view_verify_text(const struct verifier *v, char text[VIEW_TEXT_BYTES]);
+/* One line: why the node cannot write, "" when it can. Returns text. */
+const char *view_disk_text(const struct status_node *n, char text[VIEW_TEXT_BYTES]);
 /* One line: that writes may be missing at the node, "" when nothing says so. Returns text. */
 const char *view_damage_text(const struct status_node *n, char text[VIEW_TEXT_BYTES]);
 

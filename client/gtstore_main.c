@@ -63,6 +63,9 @@ static int fail(int error, const char *text)
 static void set_token(struct buf *to, const char *option, const char *text)
 {
     buf_clear(to);
+    if (!text[0]) /* a variable that was never set, more likely than a key that is absent */
+        program_usage("%s: an empty text is no token; that of an absent key is " TOKEN_EMPTY,
+                      option);
     if (strcmp(text, TOKEN_EMPTY) != 0 && base64_decode(slice_text(text), to) != 0)
         program_usage("%s: '%s' is no token", option, text);
 }
@@ -246,14 +249,42 @@ static void print_siblings(const struct options *o, const gtstore_result *r)
     buf_close(&token);
 }
 
+/* The members that every answer to a get has, found or not. */
+static json_t *get_json(const struct options *o, const gtstore_result *r)
+{
+    json_t *object = result_json(o, r);
+    json_object_set_new(object, "siblings", json_integer(r->siblings));
+    json_object_set_new(object, "degraded", json_boolean(r->flags & GTSTORE_DEGRADED));
+    json_object_set_new(object, "unsettled", json_boolean(r->flags & GTSTORE_UNSETTLED));
+    return object;
+}
+
+/* One answer of several is shown: a conflict is not hidden behind it. */
+static void say_siblings(const struct options *o, const gtstore_result *r)
+{
+    if (r->siblings > 1)
+        program_say("%u siblings exist; gtstore get --all %s shows them", r->siblings, o->args[0]);
+}
+
+/* An object that says no more than "not found" is not printed; one that says what that is worth
+ * is. */
+static void print_not_found(const struct options *o, const gtstore_result *r)
+{
+    bool particular = o->show_context || r->siblings > 1 || r->flags;
+    if (o->output == OUTPUT_JSON && particular)
+        print_json(get_json(o, r)); /* what to read, modify and write begins with */
+    program_line("not found: %s", o->args[0]);
+    say_siblings(o, r);
+    if (o->verbose)
+        say_worth(r);
+}
+
 static void print_value(const struct options *o, const gtstore_result *r)
 {
+    say_siblings(o, r);
     if (o->output == OUTPUT_JSON) {
-        json_t *object = result_json(o, r);
+        json_t *object = get_json(o, r);
         json_bytes_set(object, "value", "value64", slice_of(r->value, r->value_bytes));
-        json_object_set_new(object, "siblings", json_integer(r->siblings));
-        json_object_set_new(object, "degraded", json_boolean(r->flags & GTSTORE_DEGRADED));
-        json_object_set_new(object, "unsettled", json_boolean(r->flags & GTSTORE_UNSETTLED));
         print_json(object);
         return;
     }
@@ -283,9 +314,7 @@ static void show_get(void *arg, const gtstore_result *r)
     } else if (r->error == GT_ENOTFOUND && o->all && r->siblings > 1) {
         print_siblings(o, r); /* the newest is a tombstone, and is not alone */
     } else if (r->error == GT_ENOTFOUND) {
-        if (o->show_context && o->output == OUTPUT_JSON)
-            print_json(result_json(o, r)); /* what to read, modify and write begins with */
-        program_line("not found: %s", o->args[0]);
+        print_not_found(o, r);
         run->code = error_exit_code(GT_ENOTFOUND);
     } else if (r->error) {
         run->code = fail(r->error, r->text);

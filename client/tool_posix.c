@@ -98,6 +98,7 @@ const struct tool_verb *tool_parse(const struct tool *t, int argc, char **argv, 
                              .children = child};
     if (argp_parse(&own, argc - from, argv + from, 0, NULL, &p) != 0)
         exit(EXIT_USAGE);
+    program_parsed();
     return p.verb;
 }
 

@@ -32,7 +32,8 @@ struct write {
 
 static bool answer(struct engine *e, const struct store_request *r, int error)
 {
-    struct store_result result = {.kind = r->kind, .tag = r->tag, .result = error};
+    struct store_result result = {
+        .kind = r->kind, .tag = r->tag, .result = error, .limit = e->limit};
     e->metrics.refused_count++;
     result_push(&e->results, &result);
     return true;
@@ -563,8 +564,11 @@ static int put_state(struct engine *e, struct write *w, struct sibling *sibling)
         error = version_close_lives(&e->merged, &w->partition->clock);
     if (error)
         return error;
-    if (e->merged.sibling_count > SIBLINGS_MAX ||
-        state_value_bytes(&e->merged) > STATE_VALUE_LIMITS * e->value_bytes_max)
+    if (e->merged.sibling_count > SIBLINGS_MAX)
+        e->limit = LIMIT_SIBLINGS;
+    else if (state_value_bytes(&e->merged) > STATE_VALUE_LIMITS * e->value_bytes_max)
+        e->limit = LIMIT_SIBLING_BYTES;
+    if (e->limit != LIMIT_OTHER)
         return GT_ELIMIT;
     /* Beside what was replaced, the siblings that stay: the message carries them too (RULES 1). But
      * for one of which only a piece arrived here: whoever has that lacks it still. */
@@ -1079,6 +1083,7 @@ bool engine_admit(struct engine *e, const struct store_request *r, bool parked)
     if (r->kind != STORE_META &&
         (e->active->bytes >= e->overlay_half || e->parcels.dirty_bytes >= e->overlay_half))
         checkpoint_freeze(e);
+    e->limit = LIMIT_OTHER;
     int error = r->kind == STORE_PUT      ? admit_put(e, r, parked)
                 : r->kind == STORE_MERGE  ? admit_merge(e, r, parked)
                 : r->kind == STORE_CLOCK  ? admit_clock(e, r, parked)

@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "engine/base/base64.h"
-#include "engine/base/stdio.h"
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/base/program.h"
 #include "engine/parcels.h"
 #include "engine/values.h"
 
@@ -452,9 +452,8 @@ static void on_bad_page(int number)
     _exit(1);
 }
 
-int main(int argc, char **argv)
+static int check_main(int argc, char **argv)
 {
-    stdio_open();
     struct sigaction bad_page = {.sa_handler = on_bad_page};
     sigaction(SIGBUS, &bad_page, NULL);
     sigaction(SIGSEGV, &bad_page, NULL);
@@ -482,4 +481,11 @@ int main(int argc, char **argv)
     static struct check c;
     log_init(&c.log, LOG_WARN, log_sink_stderr, NULL);
     return check_run(&c, folder, salvage_path);
+}
+
+int main(int argc, char **argv)
+{
+    program_begin(argv, "gtstore-check");
+    program_parsed(); /* what it prints is flushed here, whatever it is */
+    return program_flush(check_main(argc, argv));
 }

@@ -453,6 +453,11 @@ const struct engine_damage *engine_damage(const struct engine *e)
     return &e->identity_value.damage;
 }
 
+int engine_disk_error(const struct engine *e)
+{
+    return e->segment_failing ? e->segment_failing : e->checkpoint.error;
+}
+
 uint64_t engine_stamp_max(const struct engine *e)
 {
     return e->stamp_max;

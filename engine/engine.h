@@ -216,6 +216,9 @@ struct store_request {
     uint32_t bytes_max; /* of what is read, at least one key; the engine caps it at 1 MiB */
 };
 
+/* What a put with GT_ELIMIT was too much of. */
+enum store_limit { LIMIT_OTHER, LIMIT_SIBLINGS, LIMIT_SIBLING_BYTES };
+
 /* Blobs belong to the result; whoever keeps one takes a reference. */
 struct store_result {
     enum store_kind kind;
@@ -237,6 +240,8 @@ struct store_result {
      *   SCAN, PULL: GT_EIO; PULL: GT_ECORRUPT: the asker's clock is none.
      * LOAD of an absent key is 0 with no record. */
     int result;
+    enum store_limit limit; /* PUT, GT_ELIMIT */
+
     struct blob *record; /* PUT, MERGE: resulting state; LOAD, OPERATION: the state, NULL when
                             absent */
     struct blob *dots;   /* PUT: the new dot first, then the replaced ones. OPERATION, known: its
@@ -315,7 +320,9 @@ struct engine_config {
     uint64_t operations_bytes_max; /* 0 = 32 MiB: the table of recent operations */
     uint32_t parcels_max;          /* 0 = 250,000: kept for other owners */
     uint64_t parcels_bytes_max;    /* 0 = 1 GiB, likewise */
-    bool born_filling; /* an empty folder that takes the place of a lost one: it fills */
+    /* A folder that is empty, or was never of any cluster, takes the place of a lost one: it fills.
+     */
+    bool born_filling;
 };
 
 /* Of an incarnation: 40 bits of seconds since 1970 above as many random ones (RULES 8a). */
@@ -354,6 +361,7 @@ struct engine_report {
     bool fresh;        /* the folder was empty */
     bool doubtful; /* this start found that acknowledged writes may be missing: corruption in the
                       middle, or an unproven tail after the machine restarted. Already logged */
+    const char *where; /* of an error: what was being read, as the head of a sentence */
 };
 
 /*
@@ -405,6 +413,8 @@ void engine_meta_text(const struct engine *e, const char *name, char *text, size
 
 const struct engine_identity *engine_identity(const struct engine *e);
 const struct engine_damage *engine_damage(const struct engine *e);
+/* Why neither a log segment nor a checkpoint can be written at present; 0: they can. */
+int engine_disk_error(const struct engine *e);
 /* What was lost is here again, or given up: every partition that this node owns has been filled.
  * Clears the mark. Blocking, durable when it returns 0. */
 int engine_whole(struct engine *e);

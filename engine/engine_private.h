@@ -254,8 +254,11 @@ struct engine {
     uint32_t file_count, file_capacity;
     uint64_t segment_next;
     uint64_t segment_need; /* bytes that the first waiting request needs of a new one, or 0 */
-    bool disk_full;        /* as the last attempt to make one showed, and as events say */
-    int segment_error;     /* of the last attempt; no other is made until somebody asks */
+    struct log_pace segment_pace;
+    int segment_failing;    /* of the last attempt too, until one was made: what the status says */
+    bool disk_full;         /* as the last attempt to make one showed, and as events say */
+    enum store_limit limit; /* that the request being admitted was over */
+    int segment_error;      /* of the last attempt; no other is made until somebody asks */
 
     struct request_queue parked;
     uint64_t parked_deadline_us; /* not above the earliest of the parked */

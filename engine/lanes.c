@@ -349,10 +349,12 @@ void segment_job_run(struct engine_job *j)
 static void segment_made(struct engine *e, struct engine_job *j)
 {
     if (j->result) {
-        log_warn(e->log, "log segment not made segment=%llu bytes=%llu cause=%s",
-                 (unsigned long long)j->number, (unsigned long long)j->bytes,
-                 error_text(j->result));
-        e->segment_error = j->result;
+        uint32_t times;
+        if (log_due(&e->segment_pace, e->now_us, &times)) /* each put asks for one */
+            log_warn(e->log, "log segment not made segment=%llu bytes=%llu cause=%s times=%u",
+                     (unsigned long long)j->number, (unsigned long long)j->bytes,
+                     error_text(j->result), times);
+        e->segment_error = e->segment_failing = j->result;
         if (j->result == GT_ENOSPACE && !e->disk_full) {
             e->disk_full = true;
             events_add(e->events, EVENT_DISK_FULL, "a log segment of %llu bytes not made",
@@ -370,6 +372,7 @@ static void segment_made(struct engine *e, struct engine_job *j)
     if (e->disk_full)
         events_add(e->events, EVENT_DISK_ROOM, "a log segment was made");
     e->disk_full = false;
+    e->segment_failing = 0;
     j->made = false;
     if (j->recycle)
         e->metrics.segments_recycled_count++;

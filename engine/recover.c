@@ -670,6 +670,7 @@ static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16
         l->applied.floor_segment = 1;
     if (!l->identity_found && e->file_count > 0) {
         log_error(e->log, "wal/ holds a log but index/ is empty: the index was lost");
+        report->where = "index lost, wal/ holds a log: ";
         return GT_ECORRUPT;
     }
     int error = wal_recover(e->disk, e->log, l->applied.floor_segment, l->applied.lsn, deliver,
@@ -686,6 +687,19 @@ static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16
         l->found.kinds |= DAMAGE_MIDDLE;
     report->doubtful = l->found.kinds != 0;
     return 0;
+}
+
+/* Nothing but this folder's own names is in it: an earlier start was refused before it was of any
+ * cluster. A cluster id is durable before anything of the cluster is (node.c). */
+static bool folder_unused(const struct engine *e)
+{
+    static const uint8_t none[16];
+    if (memcmp(e->identity_value.cluster_id, none, sizeof(none)) != 0 || e->parcels.count > 0)
+        return false;
+    for (uint32_t i = 0; i < e->partition_count; i++)
+        if (e->partitions[i])
+            return false;
+    return true;
 }
 
 /* The new life's identity; with nothing replayed also a new floor, so that what was written by
@@ -705,7 +719,7 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     memcpy(identity.role, config->role, strlen(config->role) + 1);
     damage_mark(e, &identity.damage, found, config->wall_us);
     bool never = identity.fill_generation == 0;
-    bool born = config->born_filling && report->fresh;
+    bool born = config->born_filling && (report->fresh || folder_unused(e));
     bool marked = identity.damage.kinds && never; /* by an earlier version, and not filled since */
     if (found->kinds || born || marked)
         fill_raise(e, &identity, born || identity.damage.kinds != DAMAGE_TAIL);
@@ -764,11 +778,14 @@ int engine_open(const struct engine_config *config, struct engine **out,
     if (!e)
         return GT_ENOMEM;
     struct loading loading = {.e = e};
+    report->where = "index: ";
     int error = index_load(&loading);
     if (!error && loading.identity_found)
         error = role_check(e, config->role);
-    if (!error)
+    if (!error) {
+        report->where = "log: ";
         error = segments_list(e);
+    }
     if (!error)
         error = recover(e, &loading, config->boot_id, report);
     /* What was replayed stands in the last batch of an old segment until it is in the index. */
@@ -776,8 +793,10 @@ int engine_open(const struct engine_config *config, struct engine **out,
         e->seal = SEAL_UNSET;
     if (!error && !report->wal.middle)
         segments_release(e, loading.applied.floor_segment);
-    if (!error)
+    if (!error) {
+        report->where = "index: ";
         error = identity_renew(e, config, &loading.found, report);
+    }
     if (!error)
         error = segment_first(e);
     if (!error)

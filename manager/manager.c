@@ -596,8 +596,12 @@ static int member_check(const struct ring *r, int known, int place, const struct
     int holder = asked->label[0] ? ring_member_by_label(r, asked->label) : -1;
     if (holder >= 0 && holder != known && holder != place) {
         units_address_text(&r->members[holder].address, address);
-        say(why, "label %s in use by node %016llx at %.80s", asked->label,
-            (unsigned long long)r->members[holder].id, address);
+        char way[56 + UNITS_LABEL_BYTES] = "";
+        if (known < 0) /* who is somebody already cannot take another one's place */
+            snprintf(way, sizeof(way), "; if its folder was lost, start with --replace %s",
+                     asked->label);
+        say(why, "label %s in use by node %016llx at %.50s%s", asked->label,
+            (unsigned long long)r->members[holder].id, address, way);
         return GT_ELABEL;
     }
     if (known >= 0 && asked->label[0] && holder < 0) {

@@ -18,14 +18,36 @@
 #define SOCKETS_MIN     8
 #define SOCKETS_MAX     5120 /* links of the loop, and members */
 
+/* What is left to do about a folder that cannot be read. Only a node has others to pull from. */
+static void way_out(const struct daemon *d, char *text, size_t bytes)
+{
+    const char *folder = d->options.data_dir;
+    if (strcmp(d->role, "node") == 0)
+        snprintf(text, bytes,
+                 "gtstore-check %s --salvage OUT saves what can be read; then move the folder away "
+                 "and start with --replace %s",
+                 folder, d->label ? d->label : "LABEL");
+    else
+        snprintf(text, bytes, "gtstore-check %s says what can be read", folder);
+}
+
+static char bus_text[1024]; /* written before a signal can come, and read by its handler */
+
+static void bus_prepare(const struct daemon *d)
+{
+    char way[700];
+    way_out(d, way, sizeof(way));
+    snprintf(bus_text, sizeof(bus_text),
+             "%s: reading the index failed (SIGBUS): the disk fails, or index/data.mdb was cut "
+             "short; check the disk; %s\n",
+             program_invocation_short_name, way);
+}
+
 /* A read of the index's map failed: the medium is gone or the file was cut. */
 static void on_sigbus(int number)
 {
     (void)number;
-    const char *name = program_invocation_short_name;
-    static const char text[] = ": reading the index failed (SIGBUS); check the disk\n";
-    if (write(STDERR_FILENO, name, strlen(name)) < 0 ||
-        write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+    if (write(STDERR_FILENO, bus_text, strlen(bus_text)) < 0)
         _exit(EXIT_DISK);
     _exit(EXIT_DISK);
 }
@@ -114,6 +136,7 @@ void daemon_options_parse(const struct argp *table, int argc, char **argv, void 
 {
     if (argp_parse(table, argc, argv, 0, NULL, input) != 0)
         exit(EXIT_USAGE); /* getopt has said why */
+    program_parsed();
 }
 
 static bool host_wildcard(const char *host)
@@ -171,6 +194,11 @@ int daemon_fail(struct daemon *d, int error, const char *format, ...)
 
 int daemon_fail_storage(struct daemon *d, int error, const char *what)
 {
+    char way[700];
+    way_out(d, way, sizeof(way));
+    if (error == GT_ECORRUPT)
+        return daemon_fail(d, error, "data folder %s: %s%s; %s", d->options.data_dir, what,
+                           error_text(error), way);
     if (error != GT_EIO && error != GT_EPOISONED)
         return daemon_fail(d, error, "data folder %s: %s%s", d->options.data_dir, what,
                            error_text(error));
@@ -230,7 +258,7 @@ static int engine_start(struct daemon *d, uint64_t segment_bytes)
     disk_posix_boot_id(config.boot_id);
     int error = engine_open(&config, &d->engine, &report);
     if (error != GT_EFORMAT)
-        return error ? daemon_fail_storage(d, error, "") : 0;
+        return error ? daemon_fail_storage(d, error, error == GT_ECORRUPT ? report.where : "") : 0;
     char role[ROLE_BYTES_MAX];
     folder_role(d->index, role);
     if (role[0] && strcmp(role, d->role) != 0)
@@ -261,6 +289,8 @@ int daemon_folder_open(struct daemon *d, const char *label, uint64_t segment_byt
     char holder[DISK_HOLDER_BYTES], who[UNITS_LABEL_BYTES + 24];
     log_init(&d->log, d->options.log_level, log_sink_stderr, NULL);
     events_init(&d->events, loop_wall_us());
+    d->label = label;
+    bus_prepare(d);
     int error = descriptors_take(d);
     if (error)
         return error;

@@ -31,7 +31,8 @@ struct daemon_options {
 };
 
 struct daemon {
-    const char *role; /* "node", "manager": the folder's; the program is gtstore-ROLE */
+    const char *role;  /* "node", "manager": the folder's; the program is gtstore-ROLE */
+    const char *label; /* as its flags say, for messages; may be NULL */
     struct daemon_options options;
     struct log log;
     struct events events;
@@ -78,7 +79,7 @@ void daemon_ready(const struct daemon *d, const char *label);
 __attribute__((format(printf, 3, 4))) int daemon_fail(struct daemon *d, int error,
                                                       const char *format, ...);
 /* The same for an error of engine or index: GT_EIO means that the disk failed, which ends as a
- * poisoned log does. */
+ * poisoned log does; GT_ECORRUPT names the way out. */
 int daemon_fail_storage(struct daemon *d, int error, const char *what);
 int daemon_run(struct daemon *d);
 /* Closes whatever is open. The machine is no more used then. Returns the exit code. */

@@ -193,7 +193,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 22);
+    put_array(w, 23);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -222,6 +222,7 @@ static void put_report(struct writer *w, const struct node_report *r)
         put_u(w, r->parcels[i].oldest_s);
     }
     put_u(w, r->lag_eta_s);
+    put_i(w, r->disk_error);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -1085,6 +1086,7 @@ static void get_report(struct fields *f, struct node_report *r)
     }
     end_array(&in, &rows);
     r->lag_eta_s = get_u(&in, UINT64_MAX);
+    r->disk_error = get_error(&in);
     end_array(f, &in);
 }
 

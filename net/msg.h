@@ -160,6 +160,7 @@ struct node_report { /* heartbeats carry it, the status shows it */
     struct parcels_kept parcels[PARCEL_TARGETS_TOLD];
     uint32_t parcels_count;
     uint64_t lag_eta_s; /* until the lag is none, at the pace of late; 0 = not known */
+    int32_t disk_error; /* why its log or index cannot be written at present; 0 = they can */
 };
 
 struct status_node {

@@ -194,6 +194,19 @@ void put_store(struct node *n, uint64_t id, struct slot *s, uint64_t first_stamp
 
 /* ---- what happens on the way ----------------------------------------------------------------- */
 
+/* Which limit it is, and what lets the key be written again. */
+static void put_limit_text(const struct node *n, enum store_limit limit, char text[MSG_TEXT_BYTES])
+{
+    static const char way[] = "gtstore get --all --context KEY, then put with that context";
+    if (limit == LIMIT_SIBLINGS)
+        snprintf(text, MSG_TEXT_BYTES, "%s: over the limit of %d siblings: %s; not applied",
+                 node_label(n), SIBLINGS_MAX, way);
+    else
+        snprintf(text, MSG_TEXT_BYTES,
+                 "%s: over the limit of %llu bytes in siblings: %s; not applied", node_label(n),
+                 (unsigned long long)STATE_VALUE_LIMITS * n->ring->settings.value_bytes_max, way);
+}
+
 /* The engine did not store it. */
 static void put_refused(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                         struct gt_effects *fx)
@@ -209,6 +222,8 @@ static void put_refused(struct node *n, uint64_t id, struct slot *s, const struc
     }
     snprintf(text, sizeof(text), "%s: %s; %s", node_label(n), error_text(error),
              doubt ? "in doubt" : "not applied");
+    if (error == GT_ELIMIT && r->limit != LIMIT_OTHER && !doubt)
+        put_limit_text(n, r->limit, text);
     answer(n, &o, error, doubt ? OUTCOME_IN_DOUBT : OUTCOME_NOT_APPLIED, text, fx);
     coord_end(n, id, s);
 }

@@ -219,8 +219,10 @@ void fill_stored(struct node *n, uint64_t id, struct slot *s, const struct store
     if (!w)
         return;
     if (r->result) {
-        log_warn(n->log, "filling not stored partition=%u cause=%s", partition,
-                 error_text(r->result));
+        uint32_t times;
+        if (log_due(&n->pace.unfilled, n->now_us, &times))
+            log_warn(n->log, "filling not stored partition=%u cause=%s times=%u", partition,
+                     error_text(r->result), times);
         w->rot &= !begins; /* the next one that meets the record tries again */
         w->ending &= begins;
         return;

@@ -52,7 +52,9 @@ static const struct argp_option option_table[] = {
     {"manager", OPTION_MANAGER, "HOST:PORT[,...]", 0, "the managers (required)", 0},
     {"label", OPTION_LABEL, "NAME", 0, "unique name; the manager gives one otherwise", 0},
     {"replace", OPTION_REPLACE, "LABEL", 0,
-     "in an empty folder: take the place of a member that is down and does not come back", 0},
+     "in an empty folder, or one that was never registered: take the place of a member that is "
+     "down and does not come back",
+     0},
     {"capacity", OPTION_CAPACITY, "WEIGHT", 0, "share of tokens, compared with other nodes (1.0)",
      0},
     {"zone", OPTION_ZONE, "NAME", 0, "what fails together, for placing copies", 0},
@@ -226,6 +228,7 @@ static void report_fill(void *arg, struct node_report *out)
     out->reaped = engine_metrics(p->daemon.engine)->reaped_count;
     kept_fill(p, out);
     out->damage = *engine_damage(p->daemon.engine);
+    out->disk_error = engine_disk_error(p->daemon.engine);
     const struct engine_metrics *metrics = engine_metrics(p->daemon.engine);
     out->operations = metrics->operations_count;
     out->operations_bytes = metrics->operations_bytes;

@@ -267,7 +267,7 @@ static void fail_reply(struct node *n, int error, const char *who, struct slice 
         return;
     }
     char text[MSG_TEXT_BYTES];
-    int shown = why.bytes < 120 ? (int)why.bytes : 120;
+    int shown = why.bytes < MSG_TEXT_BYTES ? (int)why.bytes : MSG_TEXT_BYTES;
     if (shown > 0)
         snprintf(text, sizeof(text), "%s refuses this node: %.*s", who, shown,
                  (const char *)why.data);

@@ -338,6 +338,9 @@ struct slot {
 
 struct node {
     struct log *log;
+    struct {
+        struct log_pace unstored, broke, unfilled;
+    } pace; /* of lines that every partition may cause */
     struct events *events;
     struct node_config config;
     struct engine_identity identity;

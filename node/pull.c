@@ -162,8 +162,10 @@ static void pull_end(struct node *n, uint64_t id, struct slot *s, struct gt_effe
 
 static void pull_fail(struct node *n, uint64_t id, struct slot *s, int error, struct gt_effects *fx)
 {
-    log_info(n->log, "pull broke partition=%u from=%s cause=%s", s->partition,
-             node_label_of(n, s->pull.source), error_text(error));
+    uint32_t times;
+    if (log_due(&n->pace.broke, n->now_us, &times))
+        log_info(n->log, "pull broke partition=%u from=%s cause=%s times=%u", s->partition,
+                 node_label_of(n, s->pull.source), error_text(error), times);
     n->metrics.pulls_broken_count++;
     s->pull.failed = true;
     if (s->pull.outstanding == 0)
@@ -331,8 +333,10 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
         mended(n, s);
     /* A record here that is bad stays so; the rest is brought all the same, but not the clock. */
     if (r->result && !s->pull.failed) {
-        log_info(n->log, "pulled state not stored partition=%u cause=%s", s->partition,
-                 error_text(r->result));
+        uint32_t times;
+        if (log_due(&n->pace.unstored, n->now_us, &times)) /* on a full disk, each pull ends here */
+            log_info(n->log, "pulled state not stored partition=%u cause=%s times=%u", s->partition,
+                     error_text(r->result), times);
         s->pull.failed = true;
     }
     if (s->pull.outstanding > 0)

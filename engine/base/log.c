@@ -35,6 +35,18 @@ void log_write(struct log *l, enum log_level level, const char *format, ...)
         l->sink(l->sink_arg, level, line);
 }
 
+bool log_due(struct log_pace *p, uint64_t now_us, uint32_t *times)
+{
+    *times = p->held_back + 1;
+    if (now_us < p->next_us) {
+        p->held_back += p->held_back < UINT32_MAX - 1;
+        return false;
+    }
+    p->held_back = 0;
+    p->next_us = now_us + 1000000;
+    return true;
+}
+
 void log_dump(struct log *l)
 {
     if (!l || !l->sink)

@@ -11,6 +11,7 @@
 #ifndef GT_ENGINE_BASE_LOG_H
 #define GT_ENGINE_BASE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -38,9 +39,18 @@ int log_level_parse(const char *text, enum log_level *level);
 const char *log_level_name(enum log_level level);
 
 #define log_error(l, ...) log_write(l, LOG_ERROR, __VA_ARGS__)
-#define log_warn(l, ...) log_write(l, LOG_WARN, __VA_ARGS__)
-#define log_info(l, ...) log_write(l, LOG_INFO, __VA_ARGS__)
+#define log_warn(l, ...)  log_write(l, LOG_WARN, __VA_ARGS__)
+#define log_info(l, ...)  log_write(l, LOG_INFO, __VA_ARGS__)
 #define log_debug(l, ...) log_write(l, LOG_DEBUG, __VA_ARGS__)
+
+/* A line that may come again and again: written at once, and then once a second at most, with how
+ * many came meanwhile. Zero to begin with; the time is any that goes on. True: write it; *times is
+ * how often it came since the last one, this one included. */
+struct log_pace {
+    uint64_t next_us;
+    uint32_t held_back;
+};
+bool log_due(struct log_pace *p, uint64_t now_us, uint32_t *times);
 
 /* Sink of the programs (log_posix.c): one line on stderr with UTC time; arg is ignored. */
 void log_sink_stderr(void *arg, enum log_level level, const char *line);

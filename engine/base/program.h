@@ -16,6 +16,10 @@
  * the exit code of a wrong flag. */
 void program_begin(char **argv, const char *name);
 
+/* The flags are read. Until then a program may end within argp, at --help or --version, and what
+ * that printed must have been written too. */
+void program_parsed(void);
+
 /* "NAME: text" and the end of the line, on stderr. */
 __attribute__((format(printf, 1, 2))) void program_say(const char *format, ...);
 /* The same without the name. */

@@ -3,10 +3,12 @@
 #include <argp.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/printable.h"
 #include "engine/base/stdio.h"
@@ -19,6 +21,20 @@ static void version_print(FILE *stream, struct argp_state *state)
     fprintf(stream, "%s %s\n", program_invocation_short_name, GT_VERSION);
 }
 
+static bool parsing;
+
+/* argp ends the program itself, with 0, whatever came of what it printed. */
+static void parsing_ended(void)
+{
+    if (parsing && program_flush(0) != 0)
+        _exit(1);
+}
+
+void program_parsed(void)
+{
+    parsing = false;
+}
+
 void program_begin(char **argv, const char *name)
 {
     stdio_open();
@@ -26,6 +42,7 @@ void program_begin(char **argv, const char *name)
     program_invocation_name = program_invocation_short_name = argv[0];
     argp_program_version_hook = version_print;
     argp_err_exit_status = EXIT_USAGE;
+    parsing = atexit(parsing_ended) == 0;
 }
 
 /* One write, so that the lines of several programs do not mix. */

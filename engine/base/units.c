@@ -56,9 +56,9 @@ static int with_unit(const char *text, const struct unit *units, uint64_t *resul
 int units_size(const char *text, uint64_t *bytes)
 {
     static const struct unit units[] = {
-        {"", 1},          {"b", 1},          {"k", 0x1p10},  {"kb", 0x1p10}, {"kib", 0x1p10},
-        {"m", 0x1p20},    {"mb", 0x1p20},    {"mib", 0x1p20}, {"g", 0x1p30},  {"gb", 0x1p30},
-        {"gib", 0x1p30},  {"t", 0x1p40},     {"tb", 0x1p40},  {"tib", 0x1p40}, {NULL, 0},
+        {"", 1},         {"b", 1},       {"k", 0x1p10},   {"kb", 0x1p10},  {"kib", 0x1p10},
+        {"m", 0x1p20},   {"mb", 0x1p20}, {"mib", 0x1p20}, {"g", 0x1p30},   {"gb", 0x1p30},
+        {"gib", 0x1p30}, {"t", 0x1p40},  {"tb", 0x1p40},  {"tib", 0x1p40}, {NULL, 0},
     };
     return with_unit(text, units, bytes);
 }
@@ -74,7 +74,10 @@ int units_duration(const char *text, uint64_t *us)
 
 int units_number(const char *text, uint64_t low, uint64_t high, uint64_t *number)
 {
-    if (!*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 19)
+    static const char highest[] = "18446744073709551615";
+    size_t bytes = strlen(text), most = sizeof(highest) - 1;
+    if (bytes == 0 || strspn(text, "0123456789") != bytes || bytes > most ||
+        (bytes == most && strcmp(text, highest) > 0))
         return GT_EARG;
     uint64_t v = strtoull(text, NULL, 10);
     if (v < low || v > high)

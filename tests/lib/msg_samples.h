@@ -178,6 +178,7 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
         r->parcels[i] = (struct parcels_kept){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX),
                                               sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
     r->lag_eta_s = sample_u(s, UINT64_MAX);
+    r->disk_error = sample_error(s);
 }
 
 static inline struct status *sample_status(struct sample_memory *s)
@@ -519,7 +520,8 @@ static inline bool same_report(const struct node_report *a, const struct node_re
            a->damage.found_s == b->damage.found_s && a->damage.starts == b->damage.starts &&
            a->filling == b->filling && a->operations == b->operations &&
            a->operations_bytes == b->operations_bytes && a->operations_s == b->operations_s &&
-           a->tombstones == b->tombstones && a->reaped == b->reaped && a->lag_eta_s == b->lag_eta_s;
+           a->tombstones == b->tombstones && a->reaped == b->reaped &&
+           a->lag_eta_s == b->lag_eta_s && a->disk_error == b->disk_error;
 }
 
 static inline bool same_status(const struct status *a, const struct status *b)

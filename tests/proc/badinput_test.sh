@@ -39,6 +39,13 @@ too_big() { "$bin/gtstore" put big - <"$scratch/bigger"; }
 err=$(too_big 2>&1); code=$?
 [ $code = 2 ] || fail "expected exit 2 for a value over the limit, saw $code: $err"
 gt get big | cmp - "$scratch/big" || fail "the refused put changed the value"
+for ((i = 0; i < 4; i++)); do gt put --context - torn - <"$scratch/big" >/dev/null || fail "a sibling of the limit"; done
+one_line 2 'over the limit of 4194304 bytes in siblings: gtstore get --all --context KEY, then put with that context; not applied$' \
+  gt put --context - torn more
+context=$(gt get --all --context torn 2>&1 >/dev/null | sed -n 's/^context //p')
+expect_exit 0 gt put --context "$context" torn one
+expect one gt get torn
+expect_exit 0 gt delete torn
 one_line 2 '.' gt frobnicate
 one_line 2 '.' gt put only-a-key
 one_line 2 '.' gt --no-such-flag get k

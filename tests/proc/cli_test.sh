@@ -6,6 +6,8 @@ bin=$1
 scratch_begin
 cluster_start 3 --replicas 3 || fail "the cluster did not start"
 
+# errs COMMAND...: what it says on stderr alone.
+errs() { "$@" 2>&1 >/dev/null; }
 same() { [ "$1" = "$2" ] || fail "expected $2, saw $1"; }
 context_of() { gt get --context "$1" 2>&1 >/dev/null | sed -n 's/^context //p'; }
 
@@ -16,7 +18,9 @@ context=$(context_of cart)
 gt put --context "$context" cart left >/dev/null || fail "the first put with the context"
 gt put --context "$context" cart right >/dev/null || fail "the second put with the context"
 same "$(gt get --all cart | jq -r .value | sort | tr '\n' ' ')" "left right "
-same "$(gt get cart)" right
+same "$(gt get cart 2>/dev/null)" right
+same "$(errs gt get cart)" "gtstore: 2 siblings exist; gtstore get --all cart shows them"
+same "$(gt -o json get cart 2>/dev/null | jq -c '[.value, .siblings]')" '["right",2]'
 expect_exit 4 gt get --strict-one cart
 echo "a context of the winner alone does not cover the other"
 winner=$(context_of cart)
@@ -40,7 +44,7 @@ same "$(gt -o json get --context fresh 2>/dev/null | jq -c '[.v, .key, .context]
 same "$(gt -o json get --all --context fresh 2>/dev/null | jq -c .context)" '""'
 same "$(gt -o json get fresh 2>/dev/null)" ""
 expect_exit 3 gt -o json get --all --context fresh
-gt put --context - fresh one >/dev/null && gt put --context "" fresh other >/dev/null || fail "put with the empty context"
+gt put --context - fresh one >/dev/null && gt put --context - fresh other >/dev/null || fail "put with the empty context"
 same "$(gt get --all fresh | jq -r .value | sort | tr '\n' ' ')" "one other " # it replaces nothing
 context=$(gt get --all --context fresh 2>&1 >/dev/null | sed -n 's/^context //p')
 same "$(gt -o json get --all --context fresh | jq -r .context | uniq)" "$context"
@@ -51,18 +55,39 @@ same "$(gt -o json get --context fresh 2>/dev/null | jq -r .context)" "$context"
 gt put --context "$context" fresh again >/dev/null || fail "put over the tombstone"
 same "$(gt get --all fresh | jq -r .value)" again
 expect_exit 2 gt put --context 'no token!' fresh value
+for flag in "put fresh value --context" "delete fresh --context" "get fresh --min-context"; do
+  same "$(errs gt $flag "")" "gtstore: ${flag##* }: an empty text is no token; that of an absent key is -; see: gtstore --help"
+  expect_exit 2 gt $flag ""
+done
+same "$(gt get fresh)" again
+
+echo "a tombstone that ranks above a value hides no conflict"
+gt put torn 1 >/dev/null && gt put --context - torn 2 >/dev/null && gt delete --context - torn >/dev/null || fail "put"
+expect_exit 3 gt get torn
+same "$(gt get torn 2>/dev/null)" ""
+same "$(errs gt get torn)" "not found: torn
+gtstore: 3 siblings exist; gtstore get --all torn shows them"
+same "$(gt -o json get torn 2>/dev/null | jq -c '[.v, .siblings, .degraded, .weak, has("value")]')" '[1,3,false,false,false]'
+same "$(gt get --all torn | jq -s length)" 3
 
 echo "quorums of one request"
 expect_exit 0 gt put -w 3 k v
 expect_exit 0 gt get -r 3 k
 expect_exit 0 gt get -r 1 k
 expect_exit 2 gt get -r 4 k
+same "$(errs gt -v get -r 1 nowhere)" "not found: nowhere
+gtstore: weak: a quorum below the cluster's was used"
+same "$(gt -o json get -r 1 nowhere 2>/dev/null | jq -c '[.weak, .degraded, .siblings]')" '[true,false,0]'
 daemon_kill node3
 expect_exit 5 gt --timeout 2s put -w 3 k v2
 expect_exit 5 gt --timeout 2s get -r 3 k
 expect_exit 0 gt --timeout 2s get --available -r 3 k
 same "$(gt --timeout 2s -o json get --available -r 3 k | jq -c '[.degraded, .unsettled]')" '[true,false]'
 same "$(gt --timeout 2s -v get --available -r 3 k 2>&1 >/dev/null)" "gtstore: degraded: fewer than R owners answered"
+same "$(errs gt --timeout 2s -v get --available -r 3 nowhere)" "not found: nowhere
+gtstore: degraded: fewer than R owners answered"
+same "$(gt --timeout 2s -o json get --available -r 3 nowhere 2>/dev/null | jq -c '[.weak, .degraded]')" '[false,true]'
+expect_exit 3 gt --timeout 2s -o json get --available -r 3 nowhere
 expect_exit 0 gt get --blocking k
 same "$(gt -o json put k v | jq -c '[.outcome, .outranked]')" '["done",false]'
 expect_exit 0 gt get k
@@ -136,6 +161,7 @@ case $(admin verify 2>/dev/null) in
 esac
 same "$(admin -o json verify 2>/dev/null | jq -c '[.equal, .not_compared]')" '[false,[{"label":"node3","partitions":1024,"cause":"unreachable"}]]'
 same "$(admin events 2>&1 >/dev/null)" "gtstore-admin: node3 did not answer: unreachable"
+same "$(admin -o json events 2>/dev/null | jq -c .not_answered)" '[{"label":"node3","cause":"unreachable"}]'
 node_start node3 && cluster_wait || fail "node3 did not come back"
 
 echo "the bench writes the CSV that scripts read"
@@ -176,4 +202,10 @@ done
 for verb in ring "-o json ring" status "-o json status" "locate half" verify "-o json verify" events version; do
   says 1 'gtstore-admin: stdout: Bad file descriptor' "\$b/gtstore-admin $verb >&-"
   says 1 'gtstore-admin: stdout: No space left on device' "\$b/gtstore-admin $verb >/dev/full"
+done
+for program in gtstore gtstore-admin gtstore-node gtstore-manager gtstore-bench gtstore-check; do
+  for flag in --help --version; do
+    says 1 "$program: stdout: Bad file descriptor" "\$b/$program $flag >&-"
+    says 1 "$program: stdout: No space left on device" "\$b/$program $flag >/dev/full"
+  done
 done

@@ -25,6 +25,22 @@ for ((i = 0; i < stored; i++)); do
   gt get "k$i" | cmp -s - "$scratch/value" || fail "k$i does not read back on the full disk"
 done
 
+# says_disk CAUSE: waits until status and nodes say so, in words and in the field.
+says_disk() {
+  for ((i = 0; i < 200; i++)); do
+    [ "$(admin -o json nodes | jq -r '.nodes[0].disk_error')" != "$1" ] || break
+    sleep 0.05 # polls a condition with a bound
+  done
+  for verb in status nodes; do
+    seen=$(admin "$verb" 2>&1 | grep '^node1: its log or index cannot be written: ')
+    case $1/$seen in
+      "null/" | "no space left for data/node1: its log or index cannot be written: no space left for data; puts are refused there until it can") ;;
+      *) fail "$verb: expected the disk of node1 to be said $1, saw: $seen" ;;
+    esac
+  done
+}
+says_disk 'no space left for data'
+
 echo "kill -9 and restart on the full disk: everything stored is there, and nothing new"
 daemon_kill node1
 dd if=/dev/zero of="$scratch/node1/ballast" bs=4096 2>/dev/null # to the last block
@@ -37,10 +53,12 @@ err=$(gt --timeout 10s put new value 2>&1) && fail "a put on the full disk succe
 grep -q 'space' <<<"$err" || fail "expected a word about space, saw: $err"
 grep -q 'no room for the log' "$scratch/node1.log" || fail "node1 does not say that it has no log"
 expect_exit 3 gt get new
+says_disk 'no space left for data'
 
 echo "with room again, puts go on without a restart"
 mount -o remount,size=64m "$scratch/node1"
 expect 'OK, node1' gt -v put again yes
+says_disk null
 events=$(admin -o json events | jq -c '[.events[] | select(.node == "node1" and (.event | startswith("disk_"))) | .event]')
 [ "$events" = '["disk_full","disk_room"]' ] || fail "expected events that say so, saw $events"
 daemon_kill node1

@@ -22,7 +22,9 @@ expect 'fruit, red, node*' gt -v get fruit
 kept=$(admin -o json hints | jq "[.hints[] | select(.kind == \"parcels\" and .target == \"$victim\").count] | add")
 [ "${kept:-0}" -gt 10 ] || fail "expected parcels for $victim, saw ${kept:-none}"
 expect "*parcels *$victim *" admin hints
-expect_exit 0 admin hints
+expect_exit 7 admin hints
+[ "$(admin hints 2>&1 >/dev/null)" = "gtstore-admin: $victim did not answer: unreachable: what it keeps is not known" ] || fail "expected that $victim is named"
+[ "$(admin -o json hints 2>/dev/null | jq -c .not_answered)" = "[{\"label\":\"$victim\",\"cause\":\"unreachable\"}]" ] || fail "expected $victim in a field"
 expect_exit 7 admin wait --timeout 300ms
 
 echo "who keeps something is killed as well, and has it still when it is back"
@@ -35,7 +37,8 @@ again=$(admin -o json hints | jq "[.hints[] | select(.kind == \"parcels\" and .t
 echo "$victim comes back, and is brought what was kept for it"
 node_start "$victim" || fail "$victim did not come back"
 cluster_wait || fail "not well after $victim came back"
-[ "$(admin -o json hints | jq -c .hints)" = '[]' ] || fail "expected nothing to be kept any more, saw $(admin -o json hints)"
+expect_exit 0 admin hints
+[ "$(admin -o json hints | jq -c '[.hints, .not_answered]')" = '[[],[]]' ] || fail "expected nothing to be kept any more, saw $(admin -o json hints)"
 
 echo "with the other owners dead it answers alone"
 for label in $(admin -o json locate fruit | jq -r '.owners[].label'); do
@@ -51,3 +54,9 @@ expect "fruit, red, $victim" gt -v get fruit
 echo "no owner is within reach: nothing is stored"
 daemon_kill "$victim"
 expect_exit 6 gt put fruit blue
+
+echo "nobody is left to tell what is kept"
+for label in node1 node2 node3 node4; do daemon_kill "$label"; done
+expect_exit 6 admin hints
+expect_exit 6 admin -o json hints
+[ -z "$(admin hints 2>/dev/null)" ] || fail "an answer of nobody"

@@ -38,3 +38,32 @@ printf X | dd of="$file" bs=1 seek="$at" conv=notrunc status=none
 expect '*damaged: log wal/: records are missing in the middle*' "$bin/gtstore-check" "$scratch/node1"
 node_start node1 || fail "node1 did not come back"
 grep -q 'log damaged in the middle' "$scratch/node1.log" || fail "node1 does not say that its log is damaged"
+daemon_stop node1
+
+# An index that cannot be read ends the start, and the line says what is damaged and what to do.
+index=$scratch/node1/index/data.mdb
+cp "$index" "$scratch/good"
+refused() { # CODE PATTERN
+  local code=0 seen way="gtstore-check $scratch/node1 --salvage OUT saves what can be read; then move the folder away and start with --replace node1"
+  seen=$(timeout 60 "$bin/gtstore-node" --data-dir "$scratch/node1" --manager "$manager" --label node1 \
+    --wal-segment "$segment" 2>&1 >/dev/null) || code=$?
+  seen=$(tail -n 1 <<<"$seen")
+  echo "exit $code: $seen"
+  [ "$code" = "$1" ] || fail "expected exit $1, saw $code"
+  case $seen in
+    "gtstore-node: "$2"; $way") ;;
+    *) fail "expected $2 and the way out" ;;
+  esac
+  cp "$scratch/good" "$index"
+}
+dd if=/dev/zero of="$index" bs=4096 count=2 conv=notrunc status=none
+refused 1 "data folder $scratch/node1: index: damaged data"
+: >"$index"
+refused 1 "data folder $scratch/node1: index lost, wal/ holds a log: damaged data"
+for at in $(LC_ALL=C grep -abo identity "$index" | cut -d : -f 1); do
+  printf X | dd of="$index" bs=1 seek=$((at + 30)) conv=notrunc status=none
+done
+refused 1 "data folder $scratch/node1: index: damaged data"
+truncate -s 8192 "$index"
+refused 74 "reading the index failed (SIGBUS): the disk fails, or index/data.mdb was cut short; check the disk"
+node_start node1 || fail "node1 did not come back on its own index"

@@ -38,7 +38,10 @@ daemon_kill node2
 rm -rf "$scratch/node2"
 expect_exit 1 "$bin/gtstore-node" --data-dir "$scratch/other" --manager "$manager" --replace node3
 state_is node2 down
-expect_exit 1 "$bin/gtstore-node" --data-dir "$scratch/other2" --manager "$manager" --label node2
+# The way: the refusal names it, and the folder that it leaves behind is as good as an empty one.
+expect '*label node2 in use by node *; if its folder was lost, start with --replace node2*' \
+  "$bin/gtstore-node" --data-dir "$scratch/node2" --manager "$manager" --label node2
+expect_exit 1 "$bin/gtstore-node" --data-dir "$scratch/node2" --manager "$manager" --label node2
 expect_exit 1 "$bin/gtstore-node" --data-dir "$scratch/other3" --manager "$manager" --replace node9
 expect_exit 2 "$bin/gtstore-node" --data-dir "$scratch/other3" --manager "$manager" --replace node2 --label x
 replacement_start node2 || fail "nobody took the place of node2"
@@ -49,6 +52,9 @@ keys_read
 daemon_kill node3
 state_is node3 down
 keys_read
+# A folder of the cluster takes nobody's place: its data would be mixed with that of another node.
+expect '*data folder *node3 is of node3, not of node2*' \
+  "$bin/gtstore-node" --data-dir "$scratch/node3" --manager "$manager" --replace node2
 node_start node3 || fail "node3 did not come back"
 cluster_wait || fail "not well after node3"
 
@@ -68,7 +74,11 @@ replacement_start node4 || fail "nobody took the place of node4"
 state_is node4 catching_up
 expect_exit 2 admin accept-loss all
 expect_exit 2 admin accept-loss 9..1
-expect_exit 2 admin accept-loss ,
+for wrong in , 1,,2 ,1 1, '' 64 0..64 0,63..64 all,x 99999 0..99999; do
+  expect '*gtstore-admin: accept-loss *: all, or partitions like 7 or 3..9, from 0 to *, are needed; see: *' admin accept-loss "$wrong" --yes
+  expect_exit 2 admin accept-loss "$wrong" --yes
+done
+expect_exit 2 admin accept-loss 0..63,5
 expect_exit 0 admin accept-loss all --yes
 state_is node4 up
 replacement_start node5 || fail "nobody took the place of node5"

@@ -36,6 +36,22 @@ sim 2 --seed 1 --print
 sim 2 --seed 1 --story "$scratch/story"
 sim 2 surplus
 
+sim 0 --seed 18446744073709551615
+sim 2 --seed 18446744073709551616
+said 'from 0 to 18446744073709551615' err
+sim 2 --seeds 1..18446744073709551615
+said 'up to 18446744073709551614' err
+
+# What cannot be printed is a failure: a trace that nobody has proves nothing.
+for arguments in "--seed 7" "--seed 7 --trace" "--seeds 1..2 --jobs 1" --help --version; do
+  for target in '>&-' '>/dev/full'; do
+    code=0
+    seen=$(bash -c "\"\$0\" $arguments 2>&1 $target" "$bin/gtstore-sim") || code=$?
+    [ "$code" = 1 ] || fail "gtstore-sim $arguments $target: expected exit 1, saw $code"
+    [[ $seen == *"gtstore-sim: stdout: "* ]] || fail "gtstore-sim $arguments $target: expected a cause, saw: $seen"
+  done
+done
+
 sim 2 --story "$scratch/nowhere"
 said 'cannot be read' err
 cat >"$scratch/story" <<'STORY'

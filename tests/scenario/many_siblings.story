@@ -18,11 +18,11 @@ ben puts apple = right, 10 times, having seen what he read
   10 times: done, coordinated by node2, 2 owners
 anna puts apple = left, 60 times, having seen what she read
   57 times: done, coordinated by node1, 2 owners
-  3 times: not applied: node1: over the limit; not applied
+  3 times: not applied: node1: over the limit of 64 siblings: gtstore get --all --context KEY, then put with that context; not applied
 the network heals
 wait until all is quiet
 cleo puts apple = one more, having seen what she read
-  not applied: node1: over the limit; not applied
+  not applied: node1: over the limit of 64 siblings: gtstore get --all --context KEY, then put with that context; not applied
 cleo puts apple = all of it
   done, coordinated by node1, 2 owners
 cleo gets all of apple

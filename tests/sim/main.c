@@ -9,6 +9,7 @@
 #include "commit.h"
 #include "engine/base/assert.h"
 #include "engine/base/mutant.h"
+#include "engine/base/program.h"
 #include "engine/base/units.h"
 #include "tests/sim/fleet.h"
 #include "tests/sim/story.h"
@@ -16,7 +17,6 @@
 
 #define TRACE_KEPT     200
 #define TRACE_LINE     700
-#define EXIT_USAGE     2
 #define PROGRESS_EVERY 1.0
 
 struct options {
@@ -32,7 +32,8 @@ struct options {
 static void line_print(void *arg, const char *line)
 {
     (void)arg;
-    puts(line);
+    program_print(line, strlen(line));
+    program_print("\n", 1);
 }
 
 /* The last lines of a run. */
@@ -243,7 +244,8 @@ static void seeds_parse(struct argp_state *state, const char *text, struct optio
     if (units_number(first, 0, UINT64_MAX - 1, &o->fleet.first) != 0 ||
         units_number(dots + 2, 0, UINT64_MAX - 1, &o->fleet.last) != 0 ||
         o->fleet.last < o->fleet.first)
-        argp_error(state, "--seeds %s: two numbers, the lower one first, are needed", text);
+        argp_error(state, "--seeds %s: two numbers up to %llu, the lower one first, are needed",
+                   text, (unsigned long long)UINT64_MAX - 1);
 }
 
 static error_t option_take(int key, char *text, struct argp_state *state)
@@ -252,8 +254,9 @@ static error_t option_take(int key, char *text, struct argp_state *state)
     uint64_t number;
     switch (key) {
     case 's':
-        if (units_number(text, 0, UINT64_MAX - 1, &o->fleet.first) != 0)
-            argp_error(state, "--seed %s: a number is needed", text);
+        if (units_number(text, 0, UINT64_MAX, &o->fleet.first) != 0)
+            argp_error(state, "--seed %s: a number from 0 to %llu is needed", text,
+                       (unsigned long long)UINT64_MAX);
         o->fleet.last = o->fleet.first;
         o->one = true;
         return 0;
@@ -314,11 +317,10 @@ int main(int argc, char **argv)
                                      NULL,
                                      NULL};
     struct options o = {0};
-    argp_program_version = "gtstore-sim " GT_VERSION;
-    argp_err_exit_status = EXIT_USAGE;
-    argv[0] = (char[]){"gtstore-sim"};
+    program_begin(argv, "gtstore-sim");
     if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
         return EXIT_USAGE;
+    program_parsed();
     if (o.one + o.many + (o.story != NULL) != 1) {
         fprintf(stderr, "gtstore-sim: one of --seed N, --seeds A..B and --story FILE is needed; "
                         "see: gtstore-sim --help\n");
@@ -329,11 +331,11 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (o.story)
-        return story_run(o.story, o.print, o.trace);
+        return program_flush(story_run(o.story, o.print, o.trace));
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     if (o.fleet.jobs == 0)
         o.fleet.jobs = processors < 1                ? 1
                        : processors > FLEET_JOBS_MAX ? FLEET_JOBS_MAX
                                                      : (uint32_t)processors;
-    return o.one ? seed_run(o.fleet.first, &o) : seeds_run(&o);
+    return program_flush(o.one ? seed_run(o.fleet.first, &o) : seeds_run(&o));
 }

@@ -108,6 +108,22 @@ static void no_log_and_no_sink_drop_everything(void **state)
     assert_int_equal(f->lines.count, 0);
 }
 
+static void a_line_that_comes_again_is_held_back_and_counted(void **state)
+{
+    (void)state;
+    struct log_pace p = {0};
+    uint32_t times;
+    assert_true(log_due(&p, 0, &times));
+    assert_int_equal(times, 1);
+    for (int i = 0; i < 4; i++)
+        assert_false(log_due(&p, 999999, &times));
+    assert_true(log_due(&p, 1000000, &times));
+    assert_int_equal(times, 5);
+    assert_false(log_due(&p, 1000001, &times));
+    assert_true(log_due(&p, 90000000, &times));
+    assert_int_equal(times, 2);
+}
+
 static void levels_have_names(void **state)
 {
     (void)state;
@@ -130,6 +146,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_lines_are_cut_and_control_bytes_replaced, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(no_log_and_no_sink_drop_everything, setup, teardown),
+        cmocka_unit_test(a_line_that_comes_again_is_held_back_and_counted),
         cmocka_unit_test(levels_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,6 +91,9 @@ static void numbers_in_their_range(void **unused)
     assert_int_equal(units_number("0", 1, 10, &v), GT_EARG);
     assert_int_equal(units_number("9223372036854775807", 0, UINT64_MAX, &v), 0);
     assert_true(v == INT64_MAX);
+    assert_int_equal(units_number("18446744073709551615", 0, UINT64_MAX, &v), 0);
+    assert_true(v == UINT64_MAX);
+    assert_int_equal(units_number("18446744073709551616", 0, UINT64_MAX, &v), GT_EARG);
     static const char *const bad[] = {"",    "-1",  "+1",  " 1",  "1 ",
                                       "1.0", "0x1", "1e1", "abc", "99999999999999999999"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

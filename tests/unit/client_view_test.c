@@ -1,5 +1,6 @@
 /* What gtstore-admin says of a node whose log was damaged. */
 #include "client/admin_view.h"
+#include "engine/base/error.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,6 +99,25 @@ static void wait_is_for_members_lag_and_hints_as_told_since_it_began(void **stat
     assert_waits_for(&s, "");
 }
 
+static void a_node_that_cannot_write_is_named_with_its_cause(void **state)
+{
+    (void)state;
+    char text[VIEW_TEXT_BYTES];
+    nodes_set((struct engine_damage){0});
+    nodes[1].report.disk_error = GT_ENOSPACE;
+    assert_string_equal(view_disk_text(&nodes[0], text), "");
+    assert_string_equal(view_disk_text(&nodes[1], text),
+                        "node2: its log or index cannot be written: no space left for data; puts "
+                        "are refused there until it can");
+    json_t *answer = view_nodes_json(&snapshot), *array = json_object_get(answer, "nodes");
+    assert_true(json_is_null(json_object_get(json_array_get(array, 0), "disk_error")));
+    assert_string_equal(json_string_value(json_object_get(json_array_get(array, 1), "disk_error")),
+                        "no space left for data");
+    json_decref(answer);
+    nodes[1].report_known = false;
+    assert_string_equal(view_disk_text(&nodes[1], text), "");
+}
+
 static void how_long_it_takes_to_be_level_is_shown_while_it_is_known(void **state)
 {
     (void)state;
@@ -151,7 +171,11 @@ static void events_of_all_are_shown_by_time(void **state)
     assert_string_equal(grid.cells[10 + 4], "k\\x1b");
     assert_string_equal(grid.cells[15 + 2], "link_lost");
     grid_close(&grid);
-    json_t *answer = view_events_json(all, 4);
+    const struct view_silent silent = {slice_text("node7"), "unreachable"};
+    json_t *answer = view_events_json(all, 4, &silent, 1);
+    json_t *row7 = json_array_get(json_object_get(answer, "not_answered"), 0);
+    assert_string_equal(json_string_value(json_object_get(row7, "label")), "node7");
+    assert_string_equal(json_string_value(json_object_get(row7, "cause")), "unreachable");
     json_t *row = json_array_get(json_object_get(answer, "events"), 1);
     assert_string_equal(json_string_value(json_object_get(row, "event")), "link_up");
     assert_string_equal(json_string_value(json_object_get(row, "node")), "node2");
@@ -171,8 +195,13 @@ static void hints_are_told_by_holder_and_target(void **state)
     nodes[0].report.parcels_count = 2;
     nodes[0].report.parcels[0] = (struct parcels_kept){6, 4, 2048, 17};
     nodes[0].report.parcels[1] = (struct parcels_kept){7, 2, 100, 3};
-    json_t *answer = view_hints_json(&snapshot), *hints = json_object_get(answer, "hints");
+    const struct view_silent silent = {slice_text("node3"), "timed out"};
+    json_t *answer = view_hints_json(&snapshot, &silent, 1),
+           *hints = json_object_get(answer, "hints");
     assert_int_equal(json_array_size(hints), 3);
+    json_t *away = json_array_get(json_object_get(answer, "not_answered"), 0);
+    assert_string_equal(json_string_value(json_object_get(away, "label")), "node3");
+    assert_string_equal(json_string_value(json_object_get(away, "cause")), "timed out");
     json_t *first = json_array_get(hints, 0), *log = json_array_get(hints, 2);
     assert_string_equal(json_string_value(json_object_get(first, "holder")), "node1");
     assert_string_equal(json_string_value(json_object_get(first, "kind")), "parcels");
@@ -202,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_names_the_node_and_what_may_be_lost),
         cmocka_unit_test(how_long_it_takes_to_be_level_is_shown_while_it_is_known),
+        cmocka_unit_test(a_node_that_cannot_write_is_named_with_its_cause),
         cmocka_unit_test(events_of_all_are_shown_by_time),
         cmocka_unit_test(json_has_a_flag_for_every_node),
         cmocka_unit_test(wait_is_for_members_lag_and_hints_as_told_since_it_began),

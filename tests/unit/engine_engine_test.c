@@ -528,13 +528,17 @@ static void test_sibling_limits_bind_the_coordinator(void **unused)
     r.plain = false;
     for (int i = 0; i < SIBLINGS_MAX; i++)
         assert_int_equal(call_code(&rig, r), 0);
-    assert_int_equal(call_code(&rig, r), GT_ELIMIT);
+    struct store_result over = call(&rig, r);
+    assert_true(over.result == GT_ELIMIT && over.limit == LIMIT_SIBLINGS);
+    store_result_release(&over);
     uint8_t value[100] = {0};
     r = put_of("large", slice_of(value, sizeof(value)));
     r.plain = false;
     for (int i = 0; i < STATE_VALUE_LIMITS; i++)
         assert_int_equal(call_code(&rig, r), 0);
-    assert_int_equal(call_code(&rig, r), GT_ELIMIT);
+    over = call(&rig, r);
+    assert_true(over.result == GT_ELIMIT && over.limit == LIMIT_SIBLING_BYTES);
+    store_result_release(&over);
     /* A plain put replaces them all, so it fits. */
     r.plain = true;
     assert_int_equal(call_code(&rig, r), 0);
@@ -1714,8 +1718,12 @@ static void test_a_full_disk_refuses_and_recovers(void **unused)
     assert_true(stored > 0);
     put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, GT_ENOSPACE);
     assert_true(engine_poisoned(rig.e) == 0);
+    assert_int_equal(engine_disk_error(rig.e), GT_ENOSPACE);
+    assert_true(refused > 1);
+    assert_int_equal(rig.warnings, 1); /* each put asked for a segment, all within a second */
     memdisk_capacity(rig.disk, 1u << 30);
     put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, 0);
+    assert_int_equal(engine_disk_error(rig.e), 0);
     assert_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9);
     assert_counts(&rig);
     rig_free(&rig);
@@ -1772,6 +1780,7 @@ static void test_a_full_index_refuses_beyond_the_overlay(void **unused)
         code = call_code(&rig, put_of(key, slice_of(value, sizeof(value))));
     }
     assert_int_equal(code, GT_ENOSPACE);
+    assert_int_equal(engine_disk_error(rig.e), GT_ENOSPACE);
     assert_true(i > 40);
     assert_large(&rig, "key0", 1000, 0);
     assert_int_equal(engine_metrics(rig.e)->checkpoint_failures_count, 1);

@@ -314,10 +314,33 @@ static void test_a_folder_may_be_born_filling_once(void **state)
     assert_false(engine_filling(a.e, PARTITION));
     assert_true(engine_filling(a.e, 0));
     replica_free(&a);
+    const uint8_t cluster[16] = {7};
     struct replica b;
     replica_new(&b, 5);
+    assert_int_equal(engine_set_cluster(b.e, cluster), 0);
     b.config.born_filling = true;
     replica_kill(&b); /* it is not empty */
+    assert_false(engine_filling(b.e, PARTITION));
+    replica_free(&b);
+}
+
+/* What a start leaves behind that was refused before it was registered is as good as nothing. */
+static void test_a_folder_of_no_cluster_may_be_born_filling(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    replica_new(&a, 5);
+    struct store_request meta = {
+        .kind = STORE_META, .key = slice_text("port"), .value = slice_text("5001")};
+    call_ok(&a, meta);
+    a.config.born_filling = true;
+    replica_kill(&a);
+    assert_true(engine_filling(a.e, PARTITION) && engine_identity(a.e)->lost);
+    replica_free(&a);
+    replica_new(&b, 5);
+    put(&b, "key", "value");
+    b.config.born_filling = true;
+    replica_kill(&b); /* with data, whatever it is of */
     assert_false(engine_filling(b.e, PARTITION));
     replica_free(&b);
 }
@@ -849,6 +872,7 @@ int main(void)
         cmocka_unit_test(test_a_damaged_log_makes_every_partition_fill_until_it_is_filled),
         cmocka_unit_test(test_an_unproven_end_is_less_than_a_loss),
         cmocka_unit_test(test_a_folder_may_be_born_filling_once),
+        cmocka_unit_test(test_a_folder_of_no_cluster_may_be_born_filling),
         cmocka_unit_test(test_the_owners_pulled_from_are_remembered),
         cmocka_unit_test(test_a_bad_record_is_mended_and_its_dots_are_not_believed),
         cmocka_unit_test(test_a_bad_record_in_a_folder_that_fills_waits_for_the_clock),

@@ -363,7 +363,10 @@ static void a_label_in_use_is_refused(void **state)
     const struct msg *reply = last_heard(w, 2, MSG_REGISTER_REPLY);
     assert_non_null(reply);
     assert_int_equal(reply->register_reply.error, GT_ELABEL);
-    assert_memory_equal(reply->register_reply.text.data, "label node1 in use by", 21);
+    const char way[] = "; if its folder was lost, start with --replace node1";
+    struct slice text = reply->register_reply.text;
+    assert_memory_equal(text.data, "label node1 in use by", 21);
+    assert_memory_equal(text.data + text.bytes - strlen(way), way, strlen(way));
     assert_int_equal(manager_ring(w->manager)->member_count, 1);
 }
 

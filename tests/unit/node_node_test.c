@@ -102,9 +102,12 @@ struct world {
     bool with_manager;
 };
 
+static uint32_t unstored_lines; /* of pulls */
+
 static void line(void *arg, enum log_level level, const char *text)
 {
     (void)arg;
+    unstored_lines += strncmp(text, "pulled state not stored", 23) == 0;
     if (getenv("GT_TEST_LOG"))
         fprintf(stderr, "%s %s\n", log_level_name(level), text);
 }
@@ -1315,6 +1318,36 @@ static void test_a_returning_owner_is_not_flooded(void **state)
     world_free(w);
 }
 
+/* Each partition tries again and again, and one line a second is enough to say so. */
+static void test_a_full_disk_does_not_flood_the_log(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){3, 3, 2, 2, 64});
+    static char value[4097];
+    memset(value, 'v', 4096);
+    world_start(w);
+    host_kill(w, 2);
+    for (int i = 0; i < 600; i++) { /* more than two segments hold */
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(put(w, i % 2, key, value)->error, 0);
+    }
+    memdisk_capacity(w->hosts[2].disk, 0);
+    host_restart(w, 2);
+    unstored_lines = 0;
+    pass(w, 5000000);
+    assert_in_range(unstored_lines, 1, 6);
+    assert_true(node_metrics(w->hosts[2].n)->pulls_count > 50);
+    memdisk_capacity(w->hosts[2].disk, 1u << 30);
+    pass(w, 8000000);
+    host_kill(w, 0);
+    host_kill(w, 1);
+    struct msg m = get_of(w, "k599");
+    m.get.head.quorum = 1;
+    assert_int_equal(call(w, 2, m)->error, 0);
+    world_free(w);
+}
+
 static struct node_report report_of(struct world *w, int host)
 {
     struct msg m = {.type = MSG_STATUS, .id = ++w->next_id}, reply;
@@ -2434,6 +2467,9 @@ static void test_a_put_refused_by_the_engine_is_not_applied(void **state)
     struct answer a = *put_context(w, 0, "k", "one too many", slice_of(NULL, 0));
     assert_int_equal(a.error, GT_ELIMIT);
     assert_int_equal(a.outcome, OUTCOME_NOT_APPLIED);
+    assert_string_equal(a.text,
+                        "node1: over the limit of 64 siblings: gtstore get --all --context KEY, "
+                        "then put with that context; not applied");
     world_free(w);
 }
 
@@ -4319,6 +4355,7 @@ int main(void)
         cmocka_unit_test(test_a_silent_owner_makes_a_get_ask_the_next_one),
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
         cmocka_unit_test(test_an_owner_that_was_away_pulls_what_it_missed),
+        cmocka_unit_test(test_a_full_disk_does_not_flood_the_log),
         cmocka_unit_test(test_a_returning_owner_is_not_flooded),
         cmocka_unit_test(test_an_owner_that_catches_up_says_how_long_it_will_take),
         cmocka_unit_test(test_a_tombstone_that_all_owners_have_is_reaped),
