@@ -687,10 +687,9 @@ static int admit_put(struct engine *e, const struct store_request *r, bool parke
     } else {
         struct store_request placed = *r;
         if (piece && r->plain) {
-            /* Another attempt may have been done since: of what is here it has seen what is older.
-             * Not the piece itself: whoever was shown that has a context that covers both while
-             * both live, and not where one has superseded the other (seed 3265). */
-            placed.first_stamp = known.stamp;
+            /* Another attempt may have been done since: of what is here it has seen what is older,
+             * and the piece. */
+            placed.first_stamp = known.stamp + 1;
             w.request = &placed;
         }
         w.found = piece;

@@ -237,6 +237,14 @@ static int operation_answer(const struct engine *e, const struct known_operation
     return 0;
 }
 
+/* A piece of it is all that is here: who has it whole finishes it. What is minted in its place
+ * would supersede a dot that somebody may have been shown there (seed 3265). */
+static bool is_piece(const struct engine *e, uint32_t partition, const struct known_operation *o)
+{
+    const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    return o->live && p && !pieces_whole(p, o->dot);
+}
+
 void engine_operation(struct engine *e, const struct store_request *r)
 {
     struct store_result result = {.kind = STORE_OPERATION, .tag = r->tag};
@@ -252,12 +260,14 @@ void engine_operation(struct engine *e, const struct store_request *r)
     uint64_t hash = hash_bytes(r->key);
     result.length_ms = operations_length_ms(&e->operations, now);
     result.result = view_read(e, r->partition, hash, r->key, &e->local, &view);
-    if (!result.result && operation_known(e, r->partition, hash, &e->local, r->op, &known)) {
+    bool found = !result.result && operation_known(e, r->partition, hash, &e->local, r->op, &known);
+    bool piece = found && is_piece(e, r->partition, &known);
+    if (found && !piece) {
         result.result = operation_answer(e, &known, &result);
     } else if (!result.result) {
         struct engine_partition p;
         engine_partition(e, r->partition, &p);
-        result.untold = !clock_covers_history(p.clock, &e->local.history);
+        result.untold = piece || !clock_covers_history(p.clock, &e->local.history);
     }
     result.record = view.record;
     engine_answer_at(e, &result, view.lsn);
