@@ -259,11 +259,12 @@ static bool logged(const struct dotlog *log, struct dot d)
 
 /* The lowest dot live in the state that the asker lacks and the log has; seq 0: none. It may lack
  * one that the log has not: its clock is older than what it has confirmed since. */
-static struct dot first_lacking(const struct engine *e, const struct dotlog *log)
+static struct dot first_lacking(const struct engine *e, const struct clock *clock,
+                                const struct dotlog *log)
 {
     for (uint32_t i = 0; i < e->local.sibling_count; i++) {
         struct dot d = e->local.siblings[i].dot;
-        if (!clock_covers(&e->incoming_clock, d) && logged(log, d))
+        if (!clock_covers(&e->incoming_clock, d) && clock_covers(clock, d) && logged(log, d))
             return d;
     }
     return (struct dot){{0, 0}, 0};
@@ -285,7 +286,8 @@ static enum emitted entry_emit(struct pull *u, const struct dotlog_entry *entry,
     }
     enum emitted done = EMITTED_NOT;
     *stale = !live_in(&e->local, entry->dot);
-    if (!*stale && dot_compare(first_lacking(e, &u->partition->log), entry->dot) == 0) {
+    if (!*stale &&
+        dot_compare(first_lacking(e, &u->partition->clock, &u->partition->log), entry->dot) == 0) {
         size_t bytes = key.bytes + view.record->bytes + 8;
         if (u->result->entry_count > 0 && e->scan.bytes + bytes > u->bytes_max) {
             done = EMITTED_FULL;
@@ -305,7 +307,10 @@ static void pull_lacking(struct pull *u)
     struct dotlog *log = &u->partition->log;
     for (uint32_t i = 0; i < log->count; i++) {
         bool stale = false;
-        if (clock_covers(&u->e->incoming_clock, log->entries[i].dot))
+        struct dot d = log->entries[i].dot;
+        /* Of what our own clock does not cover we have a piece alone, which does not make it
+         * covered there: it would be asked for without end (seed 9078). */
+        if (clock_covers(&u->e->incoming_clock, d) || !clock_covers(&u->partition->clock, d))
             continue;
         u->result->lacking++;
         if (u->result->more)
