@@ -137,12 +137,14 @@ static void own_dots_fill(struct story *story)
 void story_init(struct story *story, const struct run *run)
 {
     *story = (struct story){.run = run};
+    story->superseded_us = need(run->op_count + 1, sizeof(*story->superseded_us));
     keys_fill(story);
     own_dots_fill(story);
 }
 
 void story_close(struct story *story)
 {
+    free(story->superseded_us);
     free(story->keys);
     free(story->places);
     free(story->dot_first);
@@ -229,10 +231,14 @@ bool may_supersede(const struct story *story, const struct op *v, const struct o
 uint64_t superseded_from_us(const struct story *story, const struct op *u)
 {
     const struct key_ops *k = &story->keys[u->key];
-    for (uint32_t i = 0; i < k->write_count; i++)
+    uint64_t *known = &story->superseded_us[u->number], from_us = UINT64_MAX - 1;
+    if (*known > 0)
+        return *known == UINT64_MAX ? UINT64_MAX : *known - 1;
+    for (uint32_t i = 0; i < k->write_count && from_us == UINT64_MAX - 1; i++)
         if (may_supersede(story, k->writes[i], u))
-            return k->writes[i]->begin_us;
-    return UINT64_MAX;
+            from_us = k->writes[i]->begin_us;
+    *known = from_us + 1;
+    return from_us == UINT64_MAX - 1 ? UINT64_MAX : from_us;
 }
 
 uint32_t chains_mark(const struct story *story, const struct key_ops *k, bool *marked,

@@ -41,6 +41,8 @@ struct own_dot {
 };
 
 struct story {
+    uint64_t
+        *superseded_us; /* by number: what superseded_from_us found, and one; 0: not asked yet */
     const struct run *run;
     struct key_ops *keys; /* run->key_count */
     const struct op **places;
