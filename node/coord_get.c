@@ -204,6 +204,16 @@ void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *f
 
 /* ---- merging and answering ------------------------------------------------------------------- */
 
+/* n->incoming into n->local. As version_merge. */
+static int incoming_merge(struct node *n)
+{
+    int error = version_merge(&n->local, NULL, &n->incoming, NULL, &n->merged);
+    struct state swap = n->local;
+    n->local = n->merged;
+    n->merged = swap;
+    return error;
+}
+
 /*
  * The session has been told by another owner that an operation was superseded, of which a further
  * attempt is live here still: its context names that, and takes it from here too. What a put leaves
@@ -228,11 +238,7 @@ static int names_take(struct node *n, const struct slot *s)
     }
     if (error || n->incoming.history.operation_count == 0)
         return error;
-    error = version_merge(&n->local, NULL, &n->incoming, NULL, &n->merged);
-    struct state swap = n->local;
-    n->local = n->merged;
-    n->merged = swap;
-    return error;
+    return incoming_merge(n);
 }
 
 /* All shares into n->local. 0; 1 when one of them proved bad and no longer counts; GT_ENOMEM. */
@@ -248,12 +254,8 @@ static int get_merge(struct node *n, struct slot *s)
         struct state *into = last ? &n->incoming : &n->local;
         state_clear(into);
         int error = record_decode(share->bytes, s->partition, s->key, into);
-        if (!error && last) {
-            error = version_merge(&n->local, NULL, &n->incoming, NULL, &n->merged);
-            struct state swap = n->local;
-            n->local = n->merged;
-            n->merged = swap;
-        }
+        if (!error && last)
+            error = incoming_merge(n);
         if (error == GT_ENOMEM)
             return error;
         if (error) {
