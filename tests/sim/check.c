@@ -137,14 +137,14 @@ static void own_dots_fill(struct story *story)
 void story_init(struct story *story, const struct run *run)
 {
     *story = (struct story){.run = run};
-    story->superseded_us = need(run->op_count + 1, sizeof(*story->superseded_us));
+    story->superseded = need(run->op_count + 1, sizeof(*story->superseded));
     keys_fill(story);
     own_dots_fill(story);
 }
 
 void story_close(struct story *story)
 {
-    free(story->superseded_us);
+    free(story->superseded);
     free(story->keys);
     free(story->places);
     free(story->dot_first);
@@ -231,14 +231,14 @@ bool may_supersede(const struct story *story, const struct op *v, const struct o
 uint64_t superseded_from_us(const struct story *story, const struct op *u)
 {
     const struct key_ops *k = &story->keys[u->key];
-    uint64_t *known = &story->superseded_us[u->number], from_us = UINT64_MAX - 1;
-    if (*known > 0)
-        return *known == UINT64_MAX ? UINT64_MAX : *known - 1;
-    for (uint32_t i = 0; i < k->write_count && from_us == UINT64_MAX - 1; i++)
+    struct superseded *found = &story->superseded[u->number];
+    if (found->known)
+        return found->from_us;
+    *found = (struct superseded){.known = true, .from_us = UINT64_MAX};
+    for (uint32_t i = 0; i < k->write_count && found->from_us == UINT64_MAX; i++)
         if (may_supersede(story, k->writes[i], u))
-            from_us = k->writes[i]->begin_us;
-    *known = from_us + 1;
-    return from_us == UINT64_MAX - 1 ? UINT64_MAX : from_us;
+            found->from_us = k->writes[i]->begin_us;
+    return found->from_us;
 }
 
 uint32_t chains_mark(const struct story *story, const struct key_ops *k, bool *marked,

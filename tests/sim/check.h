@@ -40,9 +40,14 @@ struct own_dot {
     uint32_t next; /* place in story.dots, 0 ends */
 };
 
+/* What superseded_from_us found, once it has been asked. */
+struct superseded {
+    bool known;
+    uint64_t from_us;
+};
+
 struct story {
-    uint64_t
-        *superseded_us; /* by number: what superseded_from_us found, and one; 0: not asked yet */
+    struct superseded *superseded; /* by an operation's number */
     const struct run *run;
     struct key_ops *keys; /* run->key_count */
     const struct op **places;
