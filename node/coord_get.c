@@ -204,8 +204,7 @@ void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *f
 
 /* ---- merging and answering ------------------------------------------------------------------- */
 
-/* n->incoming into n->local. As version_merge. */
-static int incoming_merge(struct node *n)
+int incoming_merge(struct node *n)
 {
     int error = version_merge(&n->local, NULL, &n->incoming, NULL, &n->merged);
     struct state swap = n->local;

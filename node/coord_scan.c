@@ -275,11 +275,7 @@ static int key_merge(struct node *n, const struct slot *s, struct slice key,
             continue;
         if (same)
             break;
-        state_clear(&n->merged);
-        error = version_merge(&n->local, NULL, &n->incoming, NULL, &n->merged);
-        struct state swap = n->local;
-        n->local = n->merged;
-        n->merged = swap;
+        error = incoming_merge(n);
     }
     if (error == GT_ENOMEM)
         return error;

@@ -663,6 +663,8 @@ void get_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 void get_loaded(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                 struct gt_effects *fx);
 void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+/* n->incoming into n->local, which a get and a scan merge the answers into. As version_merge. */
+int incoming_merge(struct node *n);
 void get_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 /* Answers the get with the state in n->local. 0; GT_ENOMEM: it was answered so. */
 int get_answer(struct node *n, const struct slot *s, uint32_t owners, uint32_t flags,
