@@ -37,6 +37,8 @@ struct peer {
     uint64_t greeted_us;
     uint64_t clock_us; /* its monotonic clock as its last reply on this link showed it, 0 = not */
     uint64_t clock_heard_us; /* when that was */
+    uint64_t stamp;          /* its hybrid clock as its last message showed it, 0 = not */
+    uint64_t stamp_heard_us; /* when that was */
 };
 
 enum call_state { CALL_QUEUED, CALL_WAIT_MAP, CALL_WAIT_LINK, CALL_SENT, CALL_BACKOFF };
@@ -60,7 +62,10 @@ struct call {
     struct blob *hold;
     enum call_state state;
     uint64_t begin_us, deadline_us;
-    uint64_t sent_us; /* first attempt; 0 = none yet */
+    bool sent, retried;     /* an attempt was; one that says RETRY was */
+    uint64_t maybe_us;      /* when the first that may have been carried out was; 0 = none may */
+    uint64_t first_stamp;   /* of the retries; the same for all that may have been carried out */
+    uint32_t retries_maybe; /* how many those are */
     uint64_t wait_peer;
     bool busy; /* BACKOFF because an owner was: a new link does not shorten it */
     uint64_t backoff_us;
@@ -80,6 +85,7 @@ struct call {
 
 struct attempt {
     uint64_t call, peer;
+    bool retry; /* it said so */
 };
 
 struct session {
@@ -574,6 +580,15 @@ static uint64_t clock_after(const struct session *s, const struct peer *p, uint6
     return p->clock_us ? p->clock_us + (s->now_us - p->clock_heard_us) + us : 0;
 }
 
+/* What the hybrid clock of the peer showed at that time, by what was heard of it; 0 when nothing
+ * was. */
+static uint64_t stamp_there(const struct session *s, const struct peer *p, uint64_t when_us)
+{
+    uint64_t since = (s->now_us - p->stamp_heard_us) / 1000 << 16;
+    uint64_t age = (s->now_us - when_us) / 1000 << 16;
+    return p->stamp > age ? p->stamp + since - age : 0;
+}
+
 static void clock_heard(struct session *s, struct peer *p, const struct msg *m)
 {
     uint64_t clock_us = m->type == MSG_HELLO_REPLY ? m->hello.clock_us
@@ -609,9 +624,12 @@ static void call_send(struct session *s, struct call *c, const struct peer *p)
     if (head) {
         uint64_t left_ms = (c->deadline_us - s->now_us) / 1000;
         head->deadline_ms = left_ms ? (uint32_t)left_ms : 1;
-        if (c->sent_us) {
+        if (c->maybe_us) {
+            if (c->retries_maybe++ == 0)
+                c->first_stamp = stamp_there(s, p, c->maybe_us);
+            c->retried = a->retry = true;
             head->flags |= REQUEST_RETRY;
-            head->age_ms = (uint32_t)((s->now_us - c->sent_us) / 1000);
+            head->age_ms = (uint32_t)((s->now_us - c->maybe_us) / 1000);
         }
     }
     if (m.type == MSG_PUT && c->context)
@@ -620,10 +638,13 @@ static void call_send(struct session *s, struct call *c, const struct peer *p)
         m.get.head.flags |= REQUEST_SESSION;
     if (m.type == MSG_GET && c->context)
         m.get.min_context = slice_blob(c->context);
-    if (m.type == MSG_PUT)
+    if (m.type == MSG_PUT) {
         m.put.valid_until_us = clock_after(s, p, SESSION_ATTEMPT_US);
-    if (!c->sent_us)
-        c->sent_us = s->now_us ? s->now_us : 1;
+        m.put.first_stamp = c->first_stamp;
+    }
+    if (!c->maybe_us)
+        c->maybe_us = s->now_us ? s->now_us : 1;
+    c->sent = true;
     effects_send(s->out, p->number, &m);
     call_wait(s, c, CALL_SENT, c->deadline_us);
 }
@@ -672,9 +693,9 @@ static void call_route(struct session *s, struct call *c)
         return;
     }
     if (c->request.type == MSG_PUT && (c->request.put.head.flags & REQUEST_PLAIN) && c->key &&
-        !c->sent_us && !c->context)
+        !c->sent && !c->context)
         c->context = blob_ref(c->key->context);
-    if (c->request.type == MSG_GET && !c->sent_us)
+    if (c->request.type == MSG_GET && !c->sent)
         get_demand(s, c);
     uint64_t targets[TARGETS_MAX];
     uint32_t count = call_targets(s, c, targets);
@@ -713,7 +734,7 @@ static void call_expire(struct session *s, struct call *c)
                   targets_text(s, c, names), waited_ms);
     } else if (c->refusal) {
         call_answer(s, c, c->refusal);
-    } else if (c->sent_us) {
+    } else if (c->sent) {
         call_fail(s, c, GT_ETIMEOUT, "no answer (%s) within %u ms; see: gtstore-admin status",
                   targets_text(s, c, names), waited_ms);
     } else if (c->state == CALL_QUEUED) {
@@ -1030,6 +1051,16 @@ static void call_refuse(struct session *s, struct call *c, const struct msg *m, 
         call_answer(s, c, body);
 }
 
+/* An attempt was surely not carried out. Where it was the only one the next is a first one again,
+ * and where it was the only retry the next one has a stamp of its own. */
+static void call_not_applied(struct call *c, bool retry)
+{
+    if (retry)
+        c->retries_maybe--;
+    else if (!c->retried)
+        c->maybe_us = 0;
+}
+
 static void call_note_refusal(struct call *c, struct blob *body, int error, bool in_doubt)
 {
     c->doubt = c->doubt || (in_doubt && !MUTANT(session_forgets_doubt));
@@ -1048,6 +1079,7 @@ static void on_reply(struct session *s, const struct msg *m, struct blob *body, 
     gt_assert(c);
     if (m->type != c->request.type + 1)
         return;
+    bool retry = a->retry;
     call_forget_attempt(s, c, m->id);
     const struct reply_head *head = reply_head(m);
     int error = head ? head->error : 0;
@@ -1057,6 +1089,8 @@ static void on_reply(struct session *s, const struct msg *m, struct blob *body, 
         return;
     }
     bool in_doubt = c->request.type == MSG_PUT && head->outcome != OUTCOME_NOT_APPLIED;
+    if (!in_doubt)
+        call_not_applied(c, retry);
     enum advice advice = advice_of(error);
     /* The coordinator has stored it and could not reach its quorum: it knows best. One whose log
      * failed does not, nor one that took too long: the same operation through another owner is the
@@ -1098,6 +1132,10 @@ static void on_message(struct session *s, const struct gt_event *ev)
         return;
     if (m->stamp > s->stamp)
         s->stamp = m->stamp;
+    if (m->stamp) {
+        p->stamp = m->stamp;
+        p->stamp_heard_us = s->now_us;
+    }
     clock_heard(s, p, m);
     if (m->type == MSG_HELLO_REPLY) {
         on_hello_reply(s, p, m);

@@ -14,8 +14,10 @@
  * link, a new map
  *
  * Owners are tried in list order, those that the map shows as up first; one whose link is down is
- * passed over at once (DESIGN 7). Every attempt of a put carries the same operation id, and all but
- * the first say RETRY, so that the same put through another coordinator is one write.
+ * passed over at once (DESIGN 7). Every attempt of a put carries the same operation id, and all say
+ * RETRY but the first that may have been carried out, so that the same put through another
+ * coordinator is one write. While each attempt was refused (not applied) the next is a first one:
+ * nobody need be asked for it, and nothing that it writes can have a twin (version.h).
  *
  * Outcome of a put (RULES 9, 10). An attempt that got no answer leaves the put in doubt for good.
  * What a later attempt says then counts only when it is a success: every other end is GT_EINDOUBT.

@@ -356,13 +356,15 @@ static void put_body(struct writer *w, const struct msg *m)
         put_u(w, m->ping_reply.clock_us);
         return;
     case MSG_PUT:
-        put_start(w, m, 6);
+        put_start(w, m, m->put.first_stamp ? 7 : 6);
         put_request_head(w, &m->put.head);
         put_bin(w, m->put.key);
         put_bin(w, m->put.context);
         put_bin(w, m->put.value);
         put_u(w, m->put.valid_until);
         put_u(w, m->put.valid_until_us);
+        if (m->put.first_stamp)
+            put_u(w, m->put.first_stamp);
         return;
     case MSG_PUT_REPLY:
         put_start(w, m, 5);
@@ -1265,6 +1267,7 @@ static void get_body(struct fields *f, struct msg *m)
         m->put.value = get_bytes(f);
         m->put.valid_until = get_u(f, UINT64_MAX);
         m->put.valid_until_us = get_u(f, UINT64_MAX);
+        m->put.first_stamp = get_u(f, UINT64_MAX);
         return;
     case MSG_PUT_REPLY:
         get_reply_head(f, &m->put_reply.head);

@@ -217,6 +217,10 @@ struct msg {
             /* The same on the monotonic clock of the node to which the put goes, as its replies
              * showed it; 0 = no bound. Stamps stand still where a wall clock was set back. */
             uint64_t valid_until_us;
+            /* With RETRY: the stamp at which all such attempts of the operation are minted, so that
+             * whatever supersedes one of them is later than all (version.h, twins). 0 = by the
+             * coordinator's clock and age_ms. */
+            uint64_t first_stamp;
         } put;
         struct {
             struct reply_head head;

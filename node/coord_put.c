@@ -106,6 +106,22 @@ static bool clock_bad(struct node *n, const struct gt_event *ev, const struct sl
     return true;
 }
 
+/* An earlier attempt went by a clock that is too far ahead of the one here: minted at its stamp it
+ * would stand above what nobody here may follow. */
+static bool first_stamp_bad(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t own = hlc_own(&n->hlc, n->wall_us), first = m->put.first_stamp;
+    if (!(m->put.head.flags & REQUEST_RETRY) || first <= own + ((uint64_t)CLOCK_AHEAD_MAX_MS << 16))
+        return false;
+    char text[MSG_TEXT_BYTES];
+    snprintf(text, sizeof(text),
+             "it was tried before by a clock that is %llu s ahead of that of %s; not applied",
+             (unsigned long long)((first - own) >> 16) / 1000, node_label(n));
+    refuse(n, ev, GT_ECLOCK, text, fx);
+    return true;
+}
+
 /* A later attempt of this operation has asked here: this one would be one too many. */
 static bool overtaken(struct node *n, const struct gt_event *ev, uint32_t partition,
                       struct gt_effects *fx)
@@ -154,7 +170,7 @@ void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     struct slot *s = coord_begin(n, ev, SLOT_PUT, &m->put.head, partition, &id, fx);
     if (!s)
         return;
-    if (context_bad(n, ev, fx) || clock_bad(n, ev, s, fx)) {
+    if (context_bad(n, ev, fx) || clock_bad(n, ev, s, fx) || first_stamp_bad(n, ev, fx)) {
         coord_end(n, id, s);
         return;
     }
@@ -162,6 +178,7 @@ void put_begin(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     s->key = m->put.key;
     s->put.value = m->put.value;
     s->put.client_context = m->put.context;
+    s->put.first_stamp = m->put.first_stamp;
     s->put.valid_until_us = m->put.valid_until_us;
     if (m->put.valid_until_us == 0 || MUTANT(late_put))
         s->put.valid_until_us = UINT64_MAX;

@@ -253,6 +253,7 @@ struct slot {
             struct blob *context;
             uint64_t stamp;
             uint64_t valid_until_us;       /* not minted later: its sender has given it up */
+            uint64_t first_stamp;          /* at which a retry is minted; 0 = by its age */
             uint64_t bytes;                /* its share of node.put_bytes */
             bool sloppy, guests_out;       /* guests may stand in; no other is left to ask */
             uint32_t guests_tried;         /* of the order in which they come */

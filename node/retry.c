@@ -150,8 +150,9 @@ static void mint(struct node *n, uint64_t id, struct slot *s, struct gt_effects 
         return;
     }
     uint64_t now = clock_stamp(n), age = (uint64_t)s->head.age_ms << 16;
+    uint64_t stamp = s->put.first_stamp ? s->put.first_stamp : now > age ? now - age : 1;
     asked(n, s, PUT_STORING);
-    put_store(n, id, s, now > age ? now - age : 1, false, fx);
+    put_store(n, id, s, stamp, false, fx);
 }
 
 void retry_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)

@@ -277,6 +277,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->put.value = sample_slice(s, SAMPLE_BYTES);
         m->put.valid_until = sample_u(s, UINT64_MAX);
         m->put.valid_until_us = sample_u(s, UINT64_MAX);
+        m->put.first_stamp = sample_u(s, UINT64_MAX);
         break;
     case MSG_PUT_REPLY:
         sample_reply_head(s, &m->put_reply.head);
@@ -597,7 +598,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->put.key, b->put.key) && slice_equal(a->put.context, b->put.context) &&
                slice_equal(a->put.value, b->put.value) &&
                a->put.valid_until == b->put.valid_until &&
-               a->put.valid_until_us == b->put.valid_until_us;
+               a->put.valid_until_us == b->put.valid_until_us &&
+               a->put.first_stamp == b->put.first_stamp;
     case MSG_PUT_REPLY:
         return same_reply_head(&a->put_reply.head, &b->put_reply.head) &&
                a->put_reply.stamp == b->put_reply.stamp &&

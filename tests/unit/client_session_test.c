@@ -526,9 +526,72 @@ static void test_a_proved_refusal_of_every_owner_is_the_answer(void **state)
     for (uint64_t node = NODE(1); node <= NODE(3); node++) {
         expect_open(w, tag);
         struct msg m = expect_send(w, node, MSG_PUT);
+        assert_false(m.put.head.flags & REQUEST_RETRY); /* each is the first that may be written */
         reply_put(w, node, m.id, GT_EQUORUM, OUTCOME_NOT_APPLIED);
     }
     expect_answered(w, tag, GT_EQUORUM);
+}
+
+/* The first may have been written: what the second says of itself says nothing of that. */
+static void test_a_refused_retry_is_followed_by_a_retry(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    put(w, "k", "v");
+    struct msg first = expect_send(w, NODE(1), MSG_PUT);
+    pass(w, 500000);
+    struct msg second = expect_send(w, NODE(2), MSG_PUT);
+    reply_put(w, NODE(2), second.id, GT_EQUORUM, OUTCOME_NOT_APPLIED);
+    struct msg third = expect_send(w, NODE(3), MSG_PUT);
+    assert_true(third.put.head.flags & REQUEST_RETRY);
+    /* Nor when the first is refused at last: owners have promised to count no first one. */
+    reply_put(w, NODE(1), first.id, GT_EQUORUM, OUTCOME_NOT_APPLIED);
+    reply_put(w, NODE(3), third.id, GT_EBUSY, OUTCOME_NOT_APPLIED);
+    pass(w, 10000);
+    third = expect_send(w, NODE(1), MSG_PUT);
+    assert_true(third.put.head.flags & REQUEST_RETRY);
+    assert_int_equal(third.put.head.age_ms, 510);
+}
+
+static void say_stamp(struct world *w, uint64_t peer, uint64_t stamp)
+{
+    struct msg m = {.type = MSG_PING_REPLY, .stamp = stamp};
+    say(w, peer, &m);
+}
+
+/* What supersedes one of them is later than all, whichever coordinators wrote them. */
+static void test_the_retries_of_a_put_have_one_stamp(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    say_stamp(w, NODE(2), 5000ull << 16 | 3);
+    say_stamp(w, NODE(3), 9000ull << 16);
+    w->now_us += 1000000;
+    put(w, "k", "v");
+    assert_int_equal(expect_send(w, NODE(1), MSG_PUT).put.first_stamp, 0);
+    pass(w, 500000);
+    /* The clock of the node when the first one was sent, by what was heard of it. */
+    struct msg m = expect_send(w, NODE(2), MSG_PUT);
+    assert_true(m.put.first_stamp == (6000ull << 16 | 3));
+    pass(w, 500000);
+    m = expect_send(w, NODE(3), MSG_PUT);
+    assert_true(m.put.first_stamp == (6000ull << 16 | 3));
+}
+
+static void test_a_retry_that_was_refused_binds_no_stamp(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    say_stamp(w, NODE(2), 5000ull << 16);
+    say_stamp(w, NODE(3), 9000ull << 16);
+    put(w, "k", "v");
+    expect_send(w, NODE(1), MSG_PUT);
+    pass(w, 500000);
+    struct msg m = expect_send(w, NODE(2), MSG_PUT);
+    assert_true(m.put.first_stamp == 5000ull << 16);
+    reply_put(w, NODE(2), m.id, GT_ECLOCK, OUTCOME_NOT_APPLIED);
+    m = expect_send(w, NODE(3), MSG_PUT);
+    assert_true(m.put.first_stamp == 9000ull << 16);
 }
 
 /* A coordinator whose own record is bad has done nothing, and the others may hold a good one. */
@@ -965,6 +1028,9 @@ int main(void)
         STORY(test_a_put_unanswered_at_its_deadline_is_in_doubt),
         STORY(test_a_put_whose_link_broke_stays_in_doubt_whatever_the_next_owner_refuses),
         STORY(test_a_proved_refusal_of_every_owner_is_the_answer),
+        STORY(test_a_refused_retry_is_followed_by_a_retry),
+        STORY(test_the_retries_of_a_put_have_one_stamp),
+        STORY(test_a_retry_that_was_refused_binds_no_stamp),
         STORY(test_a_put_that_meets_a_bad_record_goes_to_another_owner),
         STORY(test_a_quorum_missed_in_doubt_is_final),
         STORY(test_a_busy_owner_is_asked_again_a_little_later),

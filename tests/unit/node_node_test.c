@@ -2306,6 +2306,50 @@ static void test_a_twin_that_returns_is_superseded_too(void **state)
     world_free(w);
 }
 
+/* Two attempts, neither of which knew of the other, minted by clocks that are an hour apart: what
+ * supersedes the later one is later than both (seed 1795664053311). */
+static void test_twins_have_one_stamp_whatever_the_clocks_show(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    cut(w, 0, 1);
+    w->hosts[0].clock_us = 3600000000;
+    struct msg m = put_of(w, "k", "twice");
+    m.put.head.flags |= REQUEST_PLAIN;
+    m.put.first_stamp = wall_us(w) / 1000 << 16;
+    w->held = MSG_STATE;
+    ask(w, 0, again_of(w, m, 100));
+    host_kill(w, 0);
+    w->held = 0;
+    mend(w);
+    struct answer again = *call(w, 1, again_of(w, m, 700));
+    assert_int_equal(again.error, 0);
+    assert_int_equal(again.flags, 0); /* nobody knew */
+    assert_true(again.stamp == m.put.first_stamp);
+    struct answer seen = *get_all(w, 2, "k");
+    assert_int_equal(put_context(w, 2, "k", "over", context_of(&seen))->error, 0);
+    host_restart(w, 0);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(get_all(w, i, "k")->values, "over");
+    world_free(w);
+}
+
+static void test_a_retry_by_a_clock_far_ahead_is_not_minted(void **state)
+{
+    (void)state;
+    struct world *w = cluster(3, 3, 2, 2);
+    struct msg m = put_of(w, "k", "v");
+    m.put.first_stamp = (wall_us(w) / 1000 + CLOCK_AHEAD_MAX_MS + 1000) << 16;
+    struct answer a = *call(w, 0, again_of(w, m, 100));
+    assert_int_equal(a.error, GT_ECLOCK);
+    assert_int_equal(a.outcome, OUTCOME_NOT_APPLIED);
+    m.put.first_stamp -= 2000ull << 16;
+    a = *call(w, 0, again_of(w, m, 100));
+    assert_int_equal(a.error, 0);
+    assert_true(a.stamp == m.put.first_stamp);
+    world_free(w);
+}
+
 /* With R=1 a retry asks its coordinator alone, which mints a twin; another one finds the first
  * attempt and finishes it. What is put over a read of that takes the twin along (seed 30966). */
 static void test_what_a_retry_finishes_may_have_a_twin(void **state)
@@ -4381,6 +4425,8 @@ int main(void)
         cmocka_unit_test(test_an_unknown_operation_is_minted_while_it_is_young),
         cmocka_unit_test(test_a_retry_is_refused_that_is_older_than_the_tables_reach),
         cmocka_unit_test(test_a_twin_that_returns_is_superseded_too),
+        cmocka_unit_test(test_twins_have_one_stamp_whatever_the_clocks_show),
+        cmocka_unit_test(test_a_retry_by_a_clock_far_ahead_is_not_minted),
         cmocka_unit_test(test_what_a_retry_finishes_may_have_a_twin),
         cmocka_unit_test(test_superseded_by_what_is_outranked_is_not_done),
         cmocka_unit_test(test_an_owner_that_was_asked_does_not_count_for_an_earlier_attempt),
