@@ -436,11 +436,16 @@ static bool piece_alone(const struct engine *e, const uint8_t op[OP_ID_BYTES])
  * The live sibling of the operation into the log with its mark: whoever asks for it a second time
  * may have had a twin of it minted, by owners that did not know it (version.h). What a retry
  * acknowledges is marked where it is, whoever minted it; so what supersedes it names it.
+ *
+ * Where it came as a piece it is whole from now on, and in the clock: what is here includes all
+ * that its client had seen (else it is minted once more), and it is acknowledged as it is here.
  */
 static int known_mark(struct engine *e, struct write *w, const struct known_operation *known,
                       bool parked, uint64_t *lsn)
 {
-    int error = state_copy(&e->merged, &e->local);
+    int error = dots_reserve(e, 1);
+    if (!error)
+        error = state_copy(&e->merged, &e->local);
     for (uint32_t i = 0; !error && i < e->merged.sibling_count; i++)
         if (dot_compare(e->merged.siblings[i].dot, known->dot) == 0)
             e->merged.siblings[i].flags |= SIBLING_RETRIED;
@@ -449,7 +454,10 @@ static int known_mark(struct engine *e, struct write *w, const struct known_oper
     if (error)
         return error;
     w->now = presence_of(&e->merged, w->record);
-    w->dot_count = w->fresh_dots = w->fresh_operations = 0;
+    w->dot_count = w->fresh_operations = 0;
+    if (!pieces_whole(w->partition, known->dot))
+        e->dots[w->dot_count++] = known->dot;
+    fresh_dots_count(e, w);
     error = state_write(e, w, parked, lsn);
     if (error)
         blob_unref(w->record);
@@ -463,7 +471,7 @@ static int put_known(struct engine *e, struct write *w, const struct known_opera
                      bool parked)
 {
     const struct store_request *r = w->request;
-    bool marks = known->live && !known->mark;
+    bool marks = known->live && !(known->mark && pieces_whole(w->partition, known->dot));
     uint64_t lsn = w->view->lsn;
     int error = history_copy(&e->returned, &e->context);
     if (!error && known->dot.seq > 0)
@@ -478,7 +486,7 @@ static int put_known(struct engine *e, struct write *w, const struct known_opera
         return error;
     struct store_result result = {.kind = STORE_PUT,
                                   .tag = r->tag,
-                                  .dots = known_dots(&e->local, known->dot),
+                                  .dots = known_dots(w->partition, &e->local, known->dot),
                                   .context = context_blob(e, &e->returned, w->hash),
                                   .operations = buf_blob(&e->noted),
                                   .stamp = known->stamp,

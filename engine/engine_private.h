@@ -62,6 +62,8 @@ struct partition {
     struct dot reap_next; /* reaping goes on at this entry of the log */
     bool strays; /* records lie in the index where no search finds them: the next checkpoint drops
                     them (strays.c) */
+    bool parts_unread; /* keys of which a part arrived may be missing in engine.pieces: those of
+                          before the start, until a scrub has been over them (pieces.c) */
     bool rotten; /* one was met, and the partition does not fill for that yet: what the clock says
                     of a key that is not found is not to be trusted */
 };
@@ -156,6 +158,7 @@ struct checkpoint {
 /* The walk that compares a partition with its counts (scrub.c). */
 struct scrub {
     bool walking, bad; /* bad: a bad record was met, nothing is compared */
+    bool parts_lost;   /* of those that it noted some are forgotten again (pieces.c) */
     uint32_t partition;
     struct counts found; /* up to the cursor; of use are records and digest_sum alone */
     uint64_t hash;       /* the cursor: the last key that was met */
@@ -369,8 +372,8 @@ bool operation_known(const struct engine *e, uint32_t partition, uint64_t hash,
                      const struct state *state, const uint8_t op[OP_ID_BYTES],
                      struct known_operation *out);
 /* What the message about a known operation lists: its dot, unless it was reaped, and those of the
- * other siblings. NULL when out of memory. */
-struct blob *known_dots(const struct state *s, struct dot known);
+ * other siblings, but for one of which only a piece is here. NULL when out of memory. */
+struct blob *known_dots(const struct partition *p, const struct state *s, struct dot known);
 /* Before e->incoming is merged into e->local: where a row, of the table here or of the request,
  * says that an operation was superseded of which a further attempt is live on the other side, the
  * history of its side names it (twins.c). clock: of the partition here. 0 or GT_ENOMEM. */
@@ -445,13 +448,20 @@ void scrub_forget(struct engine *e, uint32_t partition);
 
 /* Reaps what these clocks, of all other owners, allow. Fills result->reaped and more; *lsn is when
  * it is durable, 0 when nothing was reaped. */
+/* What was recovered may have such keys in any partition. */
+void pieces_recovered(struct engine *e);
 /* A write of the key has left a sibling of which the clock knows nothing, or none. */
 void pieces_note(struct engine *e, uint32_t partition, uint64_t hash, bool part);
 /* The dot came with its whole state: the clock has it, or the one that was given up to a bad record
  * had it. */
 bool pieces_whole(const struct partition *p, struct dot d);
-/* Of a record that is to be lent, what is here whole; *record may become NULL. 0 or GT_ENOMEM. */
-int pieces_hide(struct engine *e, uint32_t partition, struct slice key, struct blob **record);
+/* Of a record that is to be lent, what is here whole. True in *hide: not the record is, but
+ * *shown, which may be NULL: the key is absent. 0 or GT_ENOMEM. */
+int pieces_hide(struct engine *e, uint32_t partition, struct slice key, struct slice record,
+                bool *hide, struct blob **shown);
+/* The scrub has met this record, and has been over the whole partition. */
+int pieces_met(struct engine *e, uint32_t partition, struct slice key, struct slice record);
+void pieces_read(struct engine *e, uint32_t partition);
 void engine_reap(struct engine *e, const struct store_request *r, struct partition *p,
                  const struct clock *clocks, uint32_t count, struct store_result *result,
                  uint64_t *lsn);

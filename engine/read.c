@@ -146,9 +146,16 @@ void engine_load(struct engine *e, const struct store_request *r)
         result.result = view_read(e, r->partition, hash_bytes(r->key), r->key, NULL, &view);
     if (!result.result)
         result.result = load_context(e, r, &result.context);
-    if (!result.result)
-        result.result = pieces_hide(e, r->partition, r->key, &view.record);
     result.record = view.record;
+    bool hide = false;
+    struct blob *shown = NULL;
+    if (!result.result)
+        result.result =
+            pieces_hide(e, r->partition, r->key, slice_blob(view.record), &hide, &shown);
+    if (hide) {
+        blob_unref(view.record);
+        result.record = shown;
+    }
     engine_answer_at(e, &result, view.lsn);
 }
 
@@ -204,7 +211,7 @@ bool operation_known(const struct engine *e, uint32_t partition, uint64_t hash,
     return true;
 }
 
-struct blob *known_dots(const struct state *s, struct dot known)
+struct blob *known_dots(const struct partition *p, const struct state *s, struct dot known)
 {
     struct blob *b = blob_new(((size_t)s->sibling_count + 1) * DOT_BYTES);
     uint32_t at = 0;
@@ -213,19 +220,19 @@ struct blob *known_dots(const struct state *s, struct dot known)
     if (known.seq > 0 && history_covers(&s->history, known))
         dots_put(b->data + (size_t)at++ * DOT_BYTES, known);
     for (uint32_t i = 0; i < s->sibling_count; i++)
-        if (dot_compare(s->siblings[i].dot, known) != 0)
+        if (dot_compare(s->siblings[i].dot, known) != 0 && pieces_whole(p, s->siblings[i].dot))
             dots_put(b->data + (size_t)at++ * DOT_BYTES, s->siblings[i].dot);
     b->bytes = at * DOT_BYTES;
     return b;
 }
 
 /* The answer about an operation that is known: dots, and its row. */
-static int operation_answer(const struct engine *e, const struct known_operation *known,
-                            struct store_result *result)
+static int operation_answer(const struct engine *e, uint32_t partition,
+                            const struct known_operation *known, struct store_result *result)
 {
     result->known_op = true;
     result->stamp = known->stamp;
-    result->dots = known_dots(&e->local, known->dot);
+    result->dots = known_dots(e->partitions[partition], &e->local, known->dot);
     if (!result->dots)
         return GT_ENOMEM;
     if (!known->superseded)
@@ -263,7 +270,7 @@ void engine_operation(struct engine *e, const struct store_request *r)
     bool found = !result.result && operation_known(e, r->partition, hash, &e->local, r->op, &known);
     bool piece = found && is_piece(e, r->partition, &known);
     if (found && !piece) {
-        result.result = operation_answer(e, &known, &result);
+        result.result = operation_answer(e, r->partition, &known, &result);
     } else if (!result.result) {
         struct engine_partition p;
         engine_partition(e, r->partition, &p);
@@ -286,35 +293,57 @@ struct scan {
     bool more;
     bool unknown; /* a bad record was met */
     bool digests; /* in place of records */
+    bool lent;    /* what is here in part is left out */
+    bool scrub;   /* and here it is noted */
     uint64_t bytes_read;
     struct stray_walk walk;
 };
 
 #define SCAN_END 1 /* ends the walk over the index */
 
+static int scan_write(struct scan *s, struct slice key, struct slice record)
+{
+    struct buf *out = &s->e->scan;
+    s->count++;
+    buf_bytes(out, key);
+    if (s->digests)
+        buf_u64(out, record.bytes ? record_digest(record) : 0);
+    else
+        buf_bytes(out, record);
+    return out->failed ? GT_ENOMEM : 0;
+}
+
+/* A good record. */
+static int scan_record(struct scan *s, struct slice key, struct slice record)
+{
+    bool hide = false;
+    struct blob *shown = NULL;
+    int error = 0;
+    if (s->lent)
+        error = pieces_hide(s->e, s->partition, key, record, &hide, &shown);
+    else if (s->scrub)
+        error = pieces_met(s->e, s->partition, key, record);
+    if (!error && !(hide && !shown))
+        error = scan_write(s, key, hide ? slice_blob(shown) : record);
+    blob_unref(shown);
+    return error;
+}
+
 /* 0, or SCAN_END when the result is full. */
 static int scan_emit(struct scan *s, struct slice key, struct slice record)
 {
-    struct buf *out = &s->e->scan;
     size_t bytes = key.bytes + record.bytes + 2 + 5;
     if (s->count > 0 && s->bytes_read + bytes > s->bytes_max) {
         s->more = true;
         return SCAN_END;
     }
     s->bytes_read += bytes;
-    s->count++;
     int error = record_verify(record, s->partition, key);
-    if (error) {
-        bad_record(s->e, s->partition, key, error);
-        record = slice_of(NULL, 0);
-        s->unknown = true;
-    }
-    buf_bytes(out, key);
-    if (s->digests)
-        buf_u64(out, error ? 0 : record_digest(record));
-    else
-        buf_bytes(out, record);
-    return out->failed ? GT_ENOMEM : 0;
+    if (!error)
+        return scan_record(s, key, record);
+    bad_record(s->e, s->partition, key, error);
+    s->unknown = true;
+    return scan_write(s, key, slice_of(NULL, 0));
 }
 
 static int scan_emit_overlay(struct scan *s)
@@ -395,7 +424,9 @@ int engine_scan_run(struct engine *e, const struct store_request *r, struct stor
                      .bytes_max = r->bytes_max < SCAN_BYTES_MAX ? r->bytes_max : SCAN_BYTES_MAX,
                      .after = r->from_start ? NULL : &after,
                      .list = &e->scan_list,
-                     .digests = r->kind == STORE_VERIFY,
+                     .digests = r->kind == STORE_VERIFY || r->kind == STORE_SCRUB,
+                     .lent = r->kind == STORE_SCAN,
+                     .scrub = r->kind == STORE_SCRUB,
                      .walk = {.partition = r->partition}};
     int error = scan_run(&s);
     result->entry_count = s.count;

@@ -788,6 +788,7 @@ int engine_open(const struct engine_config *config, struct engine **out,
     }
     if (!error)
         error = recover(e, &loading, config->boot_id, report);
+    pieces_recovered(e);
     /* What was replayed stands in the last batch of an old segment until it is in the index. */
     if (!error && report->replayed > 0)
         e->seal = SEAL_UNSET;

@@ -14,6 +14,8 @@
  *
  * A request for another partition begins there, and the walk before is forgotten.
  *
+ * On its way it notes the keys of which a part alone is here (pieces.c).
+ *
  * A bad record ends no walk, but nothing is compared then: it is reason enough by itself. Nor is it
  * while the partition fills, at the end of which everything is counted anew.
  */
@@ -89,7 +91,7 @@ void engine_scrub(struct engine *e, const struct store_request *r)
     }
     if (!s->walking || s->partition != r->partition)
         *s = (struct scrub){.walking = true, .partition = r->partition};
-    struct store_request run = {.kind = STORE_VERIFY,
+    struct store_request run = {.kind = STORE_SCRUB,
                                 .partition = r->partition,
                                 .from_start = s->key_bytes == 0,
                                 .from_hash = s->hash,
@@ -102,8 +104,10 @@ void engine_scrub(struct engine *e, const struct store_request *r)
     if (!result.result) {
         run_add(s, buf_slice(&e->scan));
         s->bad |= result.unknown;
-        if (!result.more)
+        if (!result.more) {
+            pieces_read(e, s->partition);
             result.miscounted = miscounted(e);
+        }
     }
     s->walking = !result.result && result.more;
     if (e->scan.capacity > BODY_KEEP_BYTES)
