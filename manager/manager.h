@@ -47,8 +47,8 @@ struct manager_config {
     /* With a cluster id: that of the cluster. Without, it is drawn from the seed, and nobody is
      * greeted before the first map made it durable. */
     struct engine_identity identity;
-    const struct blob *map;   /* as stored ("map" in the engine's metas), NULL when none; borrowed */
-    uint64_t stamp_max;       /* engine_stamp_max: the clock starts there */
+    const struct blob *map; /* as stored ("map" in the engine's metas), NULL when none; borrowed */
+    uint64_t stamp_max;     /* engine_stamp_max: the clock starts there */
     struct settings settings; /* of a new cluster */
     uint32_t given;           /* enum manager_given */
     uint64_t form_after_us;
@@ -56,8 +56,8 @@ struct manager_config {
     uint64_t reap_wait_us; /* a member away for longer is marked to refill; 0 = never */
 };
 
-#define MANAGER_LINKS_MAX 4096 /* greeted at a time; a hello above it is answered GT_EBUSY */
-#define MANAGER_MISSES_MAX 3   /* heartbeats */
+#define MANAGER_LINKS_MAX  4096 /* greeted at a time; a hello above it is answered GT_EBUSY */
+#define MANAGER_MISSES_MAX 3    /* heartbeats */
 
 struct manager;
 

@@ -14,37 +14,16 @@
  * 5. Primaries are dealt out greedily and then levelled along augmenting paths, as in a flow: since
  *    every owner being primary for 1/n of the arc balances exactly, whole numbers next to it exist.
  */
-#include "manager/placement.h"
+#include "manager/placement_private.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
-#include "engine/base/prng.h"
 
-#define MIXING_SEED 0x706c6163656d656eull
+#define MIXING_SEED   0x706c6163656d656eull
 #define MIXING_ROUNDS 4u /* exchanges tried for each slot */
-
-struct seat { /* a member that takes part */
-    uint32_t member, zone;
-    double capacity, share;
-    uint32_t tokens;
-};
-
-struct zone {
-    uint32_t first, count; /* its seats */
-    double low, high;      /* bounds of its share */
-    double share;
-};
-
-struct plan {
-    uint32_t q, n; /* arcs, owners of each */
-    struct seat *seats;
-    uint32_t seat_count;
-    struct zone *zones;
-    uint32_t zone_count;
-};
 
 static double least(double a, double b)
 {
@@ -67,8 +46,8 @@ static void seats_sort(struct plan *p, const struct ring *r)
     for (uint32_t i = 1; i < p->seat_count; i++) {
         struct seat moving = p->seats[i];
         uint32_t at = i;
-        while (at > 0 && seat_order(&r->members[moving.member],
-                                    &r->members[p->seats[at - 1].member]) < 0) {
+        while (at > 0 &&
+               seat_order(&r->members[moving.member], &r->members[p->seats[at - 1].member]) < 0) {
             p->seats[at] = p->seats[at - 1];
             at--;
         }
@@ -155,10 +134,19 @@ static void shares_fill(struct plan *p)
     }
 }
 
-/* Rounds `shares` to whole numbers that add up to `total`: down, then up where most was cut off,
- * the earlier first. Never above `most`. */
+/* Of two shares, rounded down so far, whether the first is to be rounded up before the second. */
+static bool rounds_up_before(double share, uint64_t down, uint64_t held, double other,
+                             uint64_t other_down, uint64_t other_held)
+{
+    bool cut = share > (double)down, other_cut = other > (double)other_down;
+    bool has = cut && held > down, other_has = other_cut && other_held > other_down;
+    return has != other_has ? has : share - (double)down > other - (double)other_down;
+}
+
+/* Rounds `shares` to whole numbers that add up to `total`: down, then up where more is held, then
+ * where most was cut off, the earlier first. Never above `most`. */
 static void round_to(const double *shares, uint32_t count, uint64_t total, const uint64_t *most,
-                     uint64_t *out)
+                     const uint64_t *held, uint64_t *out)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -170,8 +158,9 @@ static void round_to(const double *shares, uint32_t count, uint64_t total, const
     for (; sum < total; sum++) {
         uint32_t best = count;
         for (uint32_t i = 0; i < count; i++)
-            if (out[i] < most[i] && (best == count || shares[i] - (double)out[i] >
-                                                          shares[best] - (double)out[best]))
+            if (out[i] < most[i] &&
+                (best == count ||
+                 rounds_up_before(shares[i], out[i], held[i], shares[best], out[best], held[best])))
                 best = i;
         gt_assert(best < count);
         out[best]++;
@@ -179,34 +168,38 @@ static void round_to(const double *shares, uint32_t count, uint64_t total, const
     for (; sum > total; sum--) {
         uint32_t worst = count;
         for (uint32_t i = 0; i < count; i++)
-            if (out[i] > 0 && (worst == count || shares[i] - (double)out[i] <
-                                                     shares[worst] - (double)out[worst]))
+            if (out[i] > 0 &&
+                (worst == count || shares[i] - (double)out[i] < shares[worst] - (double)out[worst]))
                 worst = i;
         gt_assert(worst < count);
         out[worst]--;
     }
 }
 
-static int tokens_round(struct plan *p)
+int plan_round(struct plan *p, const uint32_t *held)
 {
     uint32_t room = p->seat_count; /* zones are never more than seats */
     double *shares = calloc(room, sizeof(*shares));
     uint64_t *most = calloc(room, sizeof(*most)), *inner = calloc(room, sizeof(*inner));
-    uint64_t *totals = calloc(room, sizeof(*totals));
-    int error = shares && most && inner && totals ? 0 : GT_ENOMEM;
+    uint64_t *totals = calloc(room, sizeof(*totals)), *have = calloc(room, sizeof(*have));
+    int error = shares && most && inner && totals && have ? 0 : GT_ENOMEM;
     if (!error) {
         for (uint32_t z = 0; z < p->zone_count; z++) {
-            shares[z] = p->zones[z].share;
-            most[z] = (uint64_t)p->zones[z].high;
+            const struct zone *zone = &p->zones[z];
+            shares[z] = zone->share;
+            most[z] = (uint64_t)zone->high;
+            for (uint32_t i = zone->first; held && i < zone->first + zone->count; i++)
+                have[z] += held[i];
         }
-        round_to(shares, p->zone_count, (uint64_t)p->n * p->q, most, totals);
+        round_to(shares, p->zone_count, (uint64_t)p->n * p->q, most, have, totals);
         for (uint32_t z = 0; z < p->zone_count; z++) {
             struct zone *zone = &p->zones[z];
             for (uint32_t i = 0; i < zone->count; i++) {
                 shares[i] = p->seats[zone->first + i].share;
                 most[i] = p->q;
+                have[i] = held ? held[zone->first + i] : 0;
             }
-            round_to(shares, zone->count, totals[z], most, inner);
+            round_to(shares, zone->count, totals[z], most, have, inner);
             for (uint32_t i = 0; i < zone->count; i++)
                 p->seats[zone->first + i].tokens = (uint32_t)inner[i];
         }
@@ -215,23 +208,24 @@ static int tokens_round(struct plan *p)
     free(most);
     free(inner);
     free(totals);
+    free(have);
     return error;
 }
 
-static void plan_close(struct plan *p)
+void plan_close(struct plan *p)
 {
     free(p->seats);
     free(p->zones);
 }
 
-static int plan_init(struct plan *p, const struct ring *r)
+int plan_init(struct plan *p, const struct ring *r, bool (*takes_part)(const struct member *m))
 {
     *p = (struct plan){.q = r->settings.partitions};
     p->seats = calloc(r->member_count + 1, sizeof(*p->seats));
     p->zones = calloc(r->member_count + 1, sizeof(*p->zones));
     int error = p->seats && p->zones ? 0 : GT_ENOMEM;
     for (uint32_t i = 0; !error && i < r->member_count; i++)
-        if (r->members[i].state == MEMBER_UP)
+        if (takes_part(&r->members[i]))
             p->seats[p->seat_count++] =
                 (struct seat){.member = i, .capacity = r->members[i].capacity};
     if (!error && p->seat_count == 0)
@@ -248,7 +242,8 @@ static int plan_init(struct plan *p, const struct ring *r)
     return 0;
 }
 
-/* ---- lists: from here on arcs name seats ------------------------------------------------------ */
+/* ---- lists: from here on arcs name seats ------------------------------------------------------
+ */
 
 static void lay_out(const struct plan *p, struct arc *arcs)
 {
@@ -261,7 +256,7 @@ static void lay_out(const struct plan *p, struct arc *arcs)
     gt_assert(place == (uint64_t)p->n * p->q);
 }
 
-static bool holds(const struct arc *a, uint16_t seat)
+bool arc_has(const struct arc *a, uint16_t seat)
 {
     for (uint32_t i = 0; i < a->owner_count; i++)
         if (a->owners[i] == seat)
@@ -269,19 +264,25 @@ static bool holds(const struct arc *a, uint16_t seat)
     return false;
 }
 
-/* Whether the zones of `a` are as they must be when `in` stands at `slot`. */
-static bool zones_allow(const struct plan *p, const struct arc *a, uint32_t slot, uint16_t in)
+bool plan_zones_allow(const struct plan *p, const struct arc *a, uint32_t slot, uint16_t in)
 {
-    uint32_t out_zone = p->seats[a->owners[slot]].zone, in_zone = p->seats[in].zone;
-    if (out_zone == in_zone)
-        return true;
-    bool out_stays = false, in_there = false;
-    for (uint32_t i = 0; i < a->owner_count; i++)
-        if (i != slot) {
-            out_stays |= p->seats[a->owners[i]].zone == out_zone;
-            in_there |= p->seats[a->owners[i]].zone == in_zone;
+    uint32_t named = 1, vacant = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (i == slot)
+            continue;
+        if (a->owners[i] == VACANT) {
+            vacant++;
+            continue;
         }
-    return p->zone_count >= p->n ? !in_there : out_stays;
+        uint32_t zone = p->seats[a->owners[i]].zone;
+        bool first = zone != p->seats[in].zone;
+        if (!first && p->zone_count >= p->n)
+            return false;
+        for (uint32_t j = 0; j < i && first; j++)
+            first = j == slot || a->owners[j] == VACANT || p->seats[a->owners[j]].zone != zone;
+        named += first;
+    }
+    return p->zone_count >= p->n || p->zone_count - named <= vacant;
 }
 
 static void mix(const struct plan *p, struct arc *arcs, struct prng *dice)
@@ -291,7 +292,8 @@ static void mix(const struct plan *p, struct arc *arcs, struct prng *dice)
         struct arc *a = &arcs[prng_below(dice, p->q)], *b = &arcs[prng_below(dice, p->q)];
         uint32_t sa = (uint32_t)prng_below(dice, p->n), sb = (uint32_t)prng_below(dice, p->n);
         uint16_t x = a->owners[sa], y = b->owners[sb];
-        if (holds(a, y) || holds(b, x) || !zones_allow(p, a, sa, y) || !zones_allow(p, b, sb, x))
+        if (arc_has(a, y) || arc_has(b, x) || !plan_zones_allow(p, a, sa, y) ||
+            !plan_zones_allow(p, b, sb, x))
             continue;
         a->owners[sa] = y;
         b->owners[sb] = x;
@@ -309,7 +311,8 @@ static void shuffle(const struct plan *p, struct arc *arcs, struct prng *dice)
         }
 }
 
-/* ---- primaries --------------------------------------------------------------------------------- */
+/* ---- primaries ---------------------------------------------------------------------------------
+ */
 
 /* All by seat. */
 struct level {
@@ -435,13 +438,16 @@ static int level_init(const struct plan *p, const struct arc *arcs, struct level
     return 0;
 }
 
-static int primaries_level(const struct plan *p, struct arc *arcs)
+int plan_primaries(const struct plan *p, struct arc *arcs, bool anew)
 {
     struct level l;
     int error = level_init(p, arcs, &l);
     if (error)
         return error;
-    deal(p, arcs, &l);
+    if (anew)
+        deal(p, arcs, &l);
+    for (uint32_t q = 0; !anew && q < p->q; q++)
+        l.count[arcs[q].owners[0]]++;
     for (uint32_t s = 0; s < p->seat_count; s++)
         while (l.count[s] > l.high[s] && path_move(p, arcs, &l, (uint16_t)s, true)) {
         }
@@ -452,7 +458,13 @@ static int primaries_level(const struct plan *p, struct arc *arcs)
     return 0;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------- */
+/* ---- the whole ---------------------------------------------------------------------------------
+ */
+
+static bool is_up(const struct member *m)
+{
+    return m->state == MEMBER_UP;
+}
 
 int placement_form(struct ring *r)
 {
@@ -460,17 +472,17 @@ int placement_form(struct ring *r)
     struct prng dice;
     gt_assert(r->arcs && r->settings.partitions > 0);
     gt_assert(r->settings.replicas >= 1 && r->settings.replicas <= REPLICAS_MAX);
-    int error = plan_init(&p, r);
+    int error = plan_init(&p, r, is_up);
     if (error)
         return error;
     memset(r->arcs, 0, p.q * sizeof(*r->arcs));
-    error = tokens_round(&p);
+    error = plan_round(&p, NULL);
     if (!error) {
         prng_init(&dice, MIXING_SEED);
         lay_out(&p, r->arcs);
         mix(&p, r->arcs, &dice);
         shuffle(&p, r->arcs, &dice);
-        error = primaries_level(&p, r->arcs);
+        error = plan_primaries(&p, r->arcs, true);
     }
     for (uint32_t q = 0; !error && q < p.q; q++)
         for (uint32_t i = 0; i < p.n; i++)
@@ -482,7 +494,7 @@ int placement_form(struct ring *r)
 int placement_shares(const struct ring *r, double *shares)
 {
     struct plan p;
-    int error = plan_init(&p, r);
+    int error = plan_init(&p, r, is_up);
     if (error)
         return error;
     for (uint32_t i = 0; i < r->member_count; i++)

@@ -24,4 +24,26 @@ int placement_form(struct ring *r);
  * aims at; 0 for the others. `shares` has room for all members. 0, GT_EARG, GT_ENOMEM. */
 int placement_shares(const struct ring *r, double *shares);
 
+/*
+ * The lists that there should be, from those that there are (r->arcs) and the members as they are
+ * now: who is leaving or removed has no part, everybody else has one, also who is down, since it is
+ * expected back. Aims, the first first: as few lists as can be that break a rule of above; tokens
+ * next to the shares; few moves. The first places are levelled by changes of order.
+ *
+ * `target` has room for settings.partitions arcs, all of them stable. The same map gives the same
+ * plan. 0; GT_EARG when nobody has a part; GT_ENOMEM.
+ */
+int placement_plan(const struct ring *r, struct arc *target);
+
+/* One slot of an arc goes from a member to another; -1: to or from nobody, as a list grows longer
+ * or shorter. */
+struct placement_move {
+    uint32_t partition;
+    int from, to; /* member indexes */
+};
+
+/* The moves between two lists of one partition; their number. */
+uint32_t placement_moves(const struct arc *now, const struct arc *target, uint32_t partition,
+                         struct placement_move out[REPLICAS_MAX]);
+
 #endif

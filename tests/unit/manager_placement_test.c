@@ -257,6 +257,232 @@ static void a_hundred_nodes_and_4096_partitions(void **state)
     ring_unref(r);
 }
 
+/* ---- plans -------------------------------------------------------------------------------------
+ */
+
+/* Takes out whoever has no part, so that the checks above speak of those that have. */
+static struct ring *those_that_stay(const struct ring *r, const struct arc *arcs)
+{
+    uint32_t count = 0;
+    uint16_t *numbers = calloc(r->member_count, sizeof(*numbers));
+    for (uint32_t i = 0; i < r->member_count; i++)
+        if (r->members[i].state == MEMBER_UP)
+            numbers[i] = (uint16_t)count++;
+    struct ring *staying = ring_new(count, r->settings.partitions);
+    assert_true(numbers && staying);
+    staying->settings = r->settings;
+    for (uint32_t i = 0; i < r->member_count; i++)
+        if (r->members[i].state == MEMBER_UP)
+            staying->members[numbers[i]] = r->members[i];
+    for (uint32_t p = 0; p < r->settings.partitions; p++) {
+        staying->arcs[p] = arcs[p];
+        for (uint32_t i = 0; i < arcs[p].owner_count; i++) {
+            assert_int_equal(r->members[arcs[p].owners[i]].state, MEMBER_UP);
+            staying->arcs[p].owners[i] = numbers[arcs[p].owners[i]];
+        }
+    }
+    free(numbers);
+    return staying;
+}
+
+struct cost {
+    uint64_t moves, least;
+};
+
+/* Whatever was planned, each member had to be given what it lacks, and each list what is missing or
+ * in the way of its zones. */
+static struct cost cost_of(const struct ring *r, const struct arc *target)
+{
+    struct cost c = {0};
+    uint64_t lacking = 0, forced = 0;
+    uint32_t staying = 0, zones;
+    uint32_t *had = calloc(r->member_count, sizeof(*had)),
+             *has = calloc(r->member_count, sizeof(*has));
+    assert_true(had && has);
+    struct ring *those = those_that_stay(r, target);
+    staying = those->member_count;
+    uint32_t n = smaller(r->settings.replicas, staying);
+    zones = smaller(n, zones_of(those));
+    ring_unref(those);
+    for (uint32_t p = 0; p < r->settings.partitions; p++) {
+        struct placement_move moves[REPLICAS_MAX];
+        uint32_t count = placement_moves(&r->arcs[p], &target[p], p, moves);
+        for (uint32_t i = 0; i < count; i++)
+            c.moves += moves[i].to >= 0;
+        struct arc kept = {0};
+        for (uint32_t i = 0; i < r->arcs[p].owner_count; i++)
+            if (r->members[r->arcs[p].owners[i]].state == MEMBER_UP) {
+                kept.owners[kept.owner_count++] = r->arcs[p].owners[i];
+                had[r->arcs[p].owners[i]]++;
+            }
+        uint32_t vacant = kept.owner_count < n ? n - kept.owner_count : 0;
+        uint32_t named = zones_of_arc(r, &kept), missing = named < zones ? zones - named : 0;
+        forced += missing > vacant ? missing : vacant;
+        for (uint32_t i = 0; i < target[p].owner_count; i++)
+            has[target[p].owners[i]]++;
+    }
+    for (uint32_t i = 0; i < r->member_count; i++)
+        lacking += has[i] > had[i] ? has[i] - had[i] : 0;
+    c.least = lacking > forced ? lacking : forced;
+    free(had);
+    free(has);
+    return c;
+}
+
+/* Makes the plan and carries it out. */
+static struct cost replan(struct ring *r)
+{
+    uint32_t bytes = r->settings.partitions * (uint32_t)sizeof(struct arc);
+    struct arc *target = malloc(bytes), *again = malloc(bytes);
+    assert_true(target && again);
+    assert_int_equal(placement_plan(r, target), 0);
+    assert_int_equal(placement_plan(r, again), 0);
+    assert_memory_equal(target, again, bytes);
+    struct ring *staying = those_that_stay(r, target);
+    expect_distinct(staying);
+    expect_balanced(staying);
+    ring_unref(staying);
+    struct cost c = cost_of(r, target);
+    memcpy(r->arcs, target, bytes);
+    assert_int_equal(placement_plan(r, again), 0);
+    assert_memory_equal(again, target, bytes); /* what is right is left as it is */
+    free(target);
+    free(again);
+    return c;
+}
+
+static struct ring *with_one_more(struct ring *r, struct prng *dice, uint32_t zones)
+{
+    struct ring *more = ring_copy(r, r->member_count + 1);
+    assert_non_null(more);
+    struct member *m = &more->members[r->member_count];
+    m->id = prng_next(dice) | 1;
+    m->capacity = more->members[0].capacity;
+    m->state = MEMBER_UP;
+    if (zones)
+        zone_set(more, r->member_count, (uint32_t)prng_below(dice, zones));
+    ring_unref(r);
+    return more;
+}
+
+static uint32_t up_count(const struct ring *r)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->member_count; i++)
+        count += r->members[i].state == MEMBER_UP;
+    return count;
+}
+
+static void any_sequence_of_changes_is_planned_well_and_cheaply(void **state)
+{
+    (void)state;
+    struct prng dice;
+    struct cost sum = {0};
+    prng_init(&dice, 23);
+    for (uint32_t i = 0; i < 600; i++) {
+        struct ring *r = random_cluster(&dice);
+        uint32_t zones = r->members[0].zone[0] ? 1 + (uint32_t)prng_below(&dice, 6) : 0;
+        assert_int_equal(placement_form(r), 0);
+        for (uint32_t step = 0; step < 8; step++) {
+            uint32_t who = (uint32_t)prng_below(&dice, r->member_count);
+            switch (prng_below(&dice, 5)) {
+            case 0:
+            case 1:
+                r = with_one_more(r, &dice, zones);
+                break;
+            case 2:
+                if (up_count(r) > 1)
+                    r->members[who].state = prng_below(&dice, 2) ? MEMBER_LEAVING : MEMBER_REMOVED;
+                if (up_count(r) == 0)
+                    r->members[who].state = MEMBER_UP;
+                break;
+            case 3:
+                r->members[who].capacity *= 0.5 + 2 * prng_unit(&dice);
+                break;
+            default:
+                if (zones)
+                    zone_set(r, who, (uint32_t)prng_below(&dice, zones));
+            }
+            struct cost c = replan(r);
+            sum.moves += c.moves;
+            sum.least += c.least;
+        }
+        ring_unref(r);
+    }
+    print_message("%llu moves; at least %llu were needed\n", (unsigned long long)sum.moves,
+                  (unsigned long long)sum.least);
+    assert_true(sum.moves * 10 <= sum.least * 11);
+}
+
+static void what_one_leaves_behind_lands_on_many(void **state)
+{
+    (void)state;
+    struct ring *r = cluster(10, 3, 1024);
+    struct arc *target = calloc(1024, sizeof(*target));
+    uint32_t taken[10] = {0};
+    assert_int_equal(placement_form(r), 0);
+    r->members[4].state = MEMBER_REMOVED;
+    assert_int_equal(placement_plan(r, target), 0);
+    for (uint32_t p = 0; p < 1024; p++) {
+        struct placement_move moves[REPLICAS_MAX];
+        uint32_t count = placement_moves(&r->arcs[p], &target[p], p, moves);
+        assert_in_range(count, 0, 1);
+        if (count > 0) {
+            assert_int_equal(moves[0].from, 4);
+            taken[moves[0].to]++;
+        }
+    }
+    for (uint32_t i = 0; i < 10; i++)
+        if (i != 4)
+            assert_in_range(taken[i], 33, 36); /* 307 among nine */
+    free(target);
+    ring_unref(r);
+}
+
+static void a_cluster_grows_from_one_node_to_seven(void **state)
+{
+    (void)state;
+    struct prng dice;
+    prng_init(&dice, 3);
+    struct ring *r = cluster(1, 3, 1024);
+    assert_int_equal(placement_form(r), 0);
+    for (uint32_t nodes = 2; nodes <= 7; nodes++) {
+        r = with_one_more(r, &dice, 0);
+        struct cost c = replan(r);
+        assert_int_equal(c.moves, c.least);
+        assert_int_equal(r->arcs[0].owner_count, smaller(nodes, 3));
+    }
+    ring_unref(r);
+}
+
+static void a_plan_of_a_hundred_nodes_and_4096_partitions(void **state)
+{
+    (void)state;
+    struct prng dice;
+    prng_init(&dice, 5);
+    struct ring *r = cluster(100, 3, 4096);
+    for (uint32_t i = 0; i < 100; i++)
+        zone_set(r, i, i % 5);
+    assert_int_equal(placement_form(r), 0);
+    r->members[17].state = MEMBER_REMOVED;
+    r->members[60].capacity = 3;
+    r = with_one_more(r, &dice, 5);
+    struct cost c = replan(r);
+    assert_true(c.moves * 10 <= c.least * 11);
+    ring_unref(r);
+}
+
+static void a_plan_without_anybody_is_refused(void **state)
+{
+    (void)state;
+    struct ring *r = cluster(1, 1, 8);
+    struct arc target[8];
+    assert_int_equal(placement_form(r), 0);
+    r->members[0].state = MEMBER_LEAVING;
+    assert_int_equal(placement_plan(r, target), GT_EARG);
+    ring_unref(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +494,11 @@ int main(void)
         cmocka_unit_test(nobody_up_is_refused),
         cmocka_unit_test(arcs_of_a_member_are_shared_with_many_others),
         cmocka_unit_test(a_hundred_nodes_and_4096_partitions),
+        cmocka_unit_test(any_sequence_of_changes_is_planned_well_and_cheaply),
+        cmocka_unit_test(what_one_leaves_behind_lands_on_many),
+        cmocka_unit_test(a_cluster_grows_from_one_node_to_seven),
+        cmocka_unit_test(a_plan_of_a_hundred_nodes_and_4096_partitions),
+        cmocka_unit_test(a_plan_without_anybody_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
