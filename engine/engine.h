@@ -430,7 +430,8 @@ struct slice engine_fill_sources(const struct engine *e, uint32_t partition);
 uint64_t engine_stamp_max(const struct engine *e);
 /* Blocking, durable when it returns 0; only while no request is in flight for set_cluster. */
 int engine_set_cluster(struct engine *e, const uint8_t cluster_id[16]);
-/* A peer has seen a life of this node that its folder does not know of: the folder was rolled back,
+/* A peer has seen a life of this node that its folder does not know of, or has writes of an earlier
+ * one that are not in it (then that is its present life): the folder was rolled back,
  * or is a copy (RULES 8a), or the node was away for so long that nobody waits for it (8b). That
  * life is known from now on as the one before, every partition fills, also when it has filled
  * before, and when that life is above the present one a new one is drawn above it. All of it is

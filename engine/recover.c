@@ -838,9 +838,9 @@ int engine_renew_incarnation(struct engine *e, uint64_t seen, uint64_t wall_us)
     lives_add(&identity.lives, identity.incarnation);
     log_warn(
         e->log,
-        "a life of this node was seen that its folder does not know of, so the folder was rolled "
-        "back or is a copy, or the node was away for too long: acknowledged writes may be missing "
-        "here life=%016llx",
+        "others know of a life or of writes of this node that its folder does not have, so the "
+        "folder was rolled back or is a copy, or the node was away for too long: acknowledged "
+        "writes may be missing here life=%016llx",
         (unsigned long long)seen);
     /* Also when this process has filled before: others may have gone on without us since then. */
     e->fill_raised = false;

@@ -482,6 +482,25 @@ static void differ(struct node *n, struct watch_other *o, const struct told *our
                node_label_of(n, o->node));
 }
 
+/*
+ * Whether they have a dot of ours, of an earlier life, that we have not. It was durable here before
+ * it left, so the folder is of an earlier moment of that life: a hello does not show that. Not
+ * while everything is pulled anew: what was lost then is known to be.
+ */
+static bool forgotten(const struct node *n, const struct watch *w)
+{
+    if (w->filling || w->owed)
+        return false;
+    for (uint32_t i = 0; i < n->clock_theirs.entry_count; i++) {
+        struct actor actor = n->clock_theirs.entries[i].actor;
+        if (actor.node == n->identity.node_id && actor.incarnation < n->identity.incarnation &&
+            !clock_closes(&n->clock_ours, actor) &&
+            clock_highest(&n->clock_theirs, actor) > clock_highest(&n->clock_ours, actor))
+            return true;
+    }
+    return false;
+}
+
 /* What they durably have beside what we have. */
 static void compare(struct node *n, const struct teller *from, const struct told *ours,
                     const struct told *theirs, struct gt_effects *fx)
@@ -500,6 +519,8 @@ static void compare(struct node *n, const struct teller *from, const struct told
         return;
     }
     closing_note(n, w, &n->clock_ours);
+    if (forgotten(n, w) && !MUTANT(rolled_back_unseen))
+        renewal_forgotten(n, peer);
     blob_unref(o->clock);
     o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
     o->clock_life = from->life;

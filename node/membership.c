@@ -291,6 +291,19 @@ static void renewal_want(struct node *n, const char *who, uint64_t seen)
         n->renewal.above = seen;
 }
 
+void renewal_forgotten(struct node *n, uint64_t peer)
+{
+    struct renewal *r = &n->renewal;
+    if (r->drawing || r->forgot)
+        return;
+    log_warn(n->log,
+             "writes of an earlier life are missing here: the folder was rolled back had=%s",
+             node_label_of(n, peer));
+    r->wanted = r->forgot = true;
+    if (n->identity.incarnation > r->above)
+        r->above = n->identity.incarnation;
+}
+
 uint64_t renewal_deadline_us(const struct node *n)
 {
     return n->renewal.wanted && !n->renewal.drawing ? n->renewal.at_us : UINT64_MAX;
@@ -307,7 +320,7 @@ void renewal_begin(struct node *n, struct gt_effects *fx)
         r->pause_us = RENEW_PAUSE_MAX_US;
     r->at_us = n->now_us + r->pause_us;
     r->wanted = false;
-    if (!lives_know(&n->identity.lives, r->above)) {
+    if (r->forgot || !lives_know(&n->identity.lives, r->above)) {
         r->drawing = true;
         n->life_told = r->above > n->life_told ? r->above : n->life_told;
         effects_add(fx, GT_IDENTITY)->identity.above = r->above;
@@ -315,6 +328,7 @@ void renewal_begin(struct node *n, struct gt_effects *fx)
         n->rehello = true;
     }
     r->above = 0;
+    r->forgot = false;
 }
 
 /* ---- hello out: its answer ------------------------------------------------------------------- */

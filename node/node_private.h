@@ -150,6 +150,7 @@ struct seen {
  * on refusing cannot keep this node's disk busy with new lives. */
 struct renewal {
     bool wanted;
+    bool forgot;              /* others have what our folder has forgotten */
     bool drawing;             /* storage was asked */
     uint64_t above;           /* draw above it; 0: only say hello again */
     uint64_t pause_us, at_us; /* the pause after the last one, and its end */
@@ -491,6 +492,9 @@ void seen_store(struct node *n, struct gt_effects *fx);
 void hello_send(struct node *n, uint64_t peer, struct gt_effects *fx);
 /* Draws a new incarnation, or says hello again, when that is wanted and the pause is over. */
 void renewal_begin(struct node *n, struct gt_effects *fx);
+/* The peer has dots that were minted here in an earlier life and are not here any more: what leaves
+ * a node is durable there, so the folder was rolled back within that life (RULES 7, 8a). */
+void renewal_forgotten(struct node *n, uint64_t peer);
 /* When renewal_begin is to be called; UINT64_MAX: not. */
 uint64_t renewal_deadline_us(const struct node *n);
 /* Judges what a peer made of our hello: only then can it be asked. */

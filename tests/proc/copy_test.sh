@@ -42,5 +42,5 @@ node_start node2 || fail "node2 did not come back"
 cluster_wait || fail "not well after the snapshot was put back"
 daemon_kill node1
 gt export | sort | cmp - "$scratch/written" || fail "what is read is not what was written"
-grep -q 'a life of this node was seen that its folder does not know of' "$scratch/node2.log" ||
+grep -q 'of this node that its folder does not have' "$scratch/node2.log" ||
   fail "node2 was not told that it was rolled back"
