@@ -386,6 +386,66 @@ int clock_merge(struct clock *c, const struct clock *from)
     return error;
 }
 
+/* The runs of an entry one after the other: 1..base, when there is one, and the ranges. */
+static uint32_t runs(const struct clock_entry *e)
+{
+    return e->range_count + (e->base > 0);
+}
+
+static struct clock_range run_at(const struct clock_entry *e, uint32_t i)
+{
+    if (e->base > 0 && i == 0)
+        return (struct clock_range){1, e->base};
+    return e->ranges[i - (e->base > 0)];
+}
+
+static int entry_meet(const struct clock_entry *a, const struct clock_entry *b, struct clock *out)
+{
+    int error = 0;
+    for (uint32_t i = 0, j = 0; !error && i < runs(a) && j < runs(b);) {
+        struct clock_range x = run_at(a, i), y = run_at(b, j);
+        uint64_t first = x.first > y.first ? x.first : y.first;
+        uint64_t last = x.last < y.last ? x.last : y.last;
+        if (first <= last)
+            error = clock_add_range(out, a->actor, first, last);
+        i += x.last == last;
+        j += y.last == last;
+    }
+    return error;
+}
+
+/* Of the entries of a: what b has of them, all of those whose lives it closes. With `closed_alone`
+ * the latter only. */
+static int entries_meet(const struct clock *a, const struct clock *b, bool closed_alone,
+                        struct clock *out)
+{
+    int error = 0;
+    for (uint32_t i = 0; !error && i < a->entry_count; i++) {
+        const struct clock_entry *e = &a->entries[i], *other = entry_find(b, e->actor);
+        if (clock_closes(b, e->actor))
+            error = entry_meet(e, e, out);
+        else if (other && !closed_alone)
+            error = entry_meet(e, other, out);
+    }
+    return error;
+}
+
+int clock_meet(const struct clock *a, const struct clock *b, struct clock *out)
+{
+    int error = 0;
+    gt_assert(out != a && out != b);
+    clock_clear(out);
+    for (uint32_t i = 0; !error && i < a->closed_count; i++)
+        for (uint32_t j = 0; !error && j < b->closed_count; j++) {
+            uint64_t x = a->closed[i].incarnation, y = b->closed[j].incarnation;
+            if (a->closed[i].node == b->closed[j].node)
+                error = clock_set_closed(out, a->closed[i].node, x < y ? x : y);
+        }
+    if (!error)
+        error = entries_meet(a, b, false, out);
+    return error ? error : entries_meet(b, a, true, out);
+}
+
 bool clock_covers(const struct clock *c, struct dot d)
 {
     if (clock_closes(c, d.actor))

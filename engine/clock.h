@@ -52,6 +52,8 @@ int clock_add(struct clock *c, struct dot d);
 int clock_add_range(struct clock *c, struct actor actor, uint64_t first, uint64_t last);
 /* Union. 0 or GT_ENOMEM. */
 int clock_merge(struct clock *c, const struct clock *from);
+/* What both cover, into a third clock. 0 or GT_ENOMEM (then out has a part of it). */
+int clock_meet(const struct clock *a, const struct clock *b, struct clock *out);
 /* Closes all incarnations of node up to this one and drops their entries. */
 int clock_set_closed(struct clock *c, uint64_t node, uint64_t incarnation);
 /* The actor is closed: all of its dots are covered. */

@@ -41,7 +41,8 @@
  *                    wins), bytes (keys + records); u64 sum of record digests (mod 2^64); varint
  *                    length, clock; varint length, floor of the dot log, a clock; varint x 4:
  *                    write fence ballot, counter, read fence ballot, counter (reserved, 0);
- *                    varint 1: the dot log is kept (absent: an earlier version kept none); u64
+ *                    varint 2: the dot log is kept above its floor (absent: an earlier version kept
+ *                    none; 1: it kept one, and the floor did not tell what was confirmed); u64
  *                    stamp up to which operations may be missing; varint bytes, the partition's
  *                    recent operations, oldest first (both missing: none were noted); varint
  *                    length, fill, empty when it never filled:
@@ -191,6 +192,7 @@ struct store_request {
      * the one to merge. Encoded as clock.h says. CONFIRM: those of all other owners, repeated
      * varint length, clock; durable there, and of owners that vote. */
     struct slice clock;
+    struct slice told; /* PULL: the clock that the asker told last in its present life, or empty */
     bool keep_tombstones; /* CONFIRM: nothing is reaped by these clocks */
     /* CLOCKS: value is a run of u16, the partitions; none: all that were ever written to. */
     bool whole; /* PULL: every key, from the cursor on, whatever the log knows */

@@ -219,6 +219,24 @@ static int clocks_decode(struct slice bytes, struct clock *clocks, int capacity)
     return error ? error : count;
 }
 
+/* What all have confirmed is forgotten by the log, so the floor has it: an owner whose disk is put
+ * back to before its confirmation is below it. */
+static int floor_raise(struct partition *p, const struct clock *clocks, uint32_t count)
+{
+    struct clock met[2];
+    clock_init(&met[0]);
+    clock_init(&met[1]);
+    uint32_t at = 0;
+    int error = clock_copy(&met[0], &p->clock);
+    for (uint32_t i = 0; i < count && !error; i++, at ^= 1)
+        error = clock_meet(&met[at], &clocks[i], &met[at ^ 1]);
+    if (!error)
+        error = clock_merge(&p->floor, &met[at]);
+    clock_close(&met[0]);
+    clock_close(&met[1]);
+    return error;
+}
+
 void engine_confirm(struct engine *e, const struct store_request *r)
 {
     struct partition *p = r->partition < e->partition_count ? e->partitions[r->partition] : NULL;
@@ -228,7 +246,9 @@ void engine_confirm(struct engine *e, const struct store_request *r)
     int count = clocks_decode(r->clock, clocks, CONFIRMS_MAX);
     struct store_result result = {.kind = r->kind, .tag = r->tag, .result = count < 0 ? count : 0};
     uint64_t lsn = 0;
-    if (count >= 0 && p) {
+    if (count >= 0 && p && !MUTANT(floor_stays))
+        result.result = floor_raise(p, clocks, (uint32_t)count);
+    if (!result.result && p) {
         uint32_t before = p->log.count;
         result.result = dotlog_confirm(&p->log, clocks, (uint32_t)count);
         e->log_entries -= before - p->log.count;
@@ -369,6 +389,22 @@ static int pull_operations(struct pull *u)
     return 0;
 }
 
+/* Whether the asker lacks something of the floor. It has what it told in its present life as well
+ * as what it asks with: that may have been confirmed while the question was on its way. */
+static bool below_floor(const struct engine *e, const struct partition *p, struct slice told)
+{
+    bool below = !clock_includes(&e->incoming_clock, &p->floor);
+    struct reader bytes = reader_of(told);
+    struct clock has;
+    if (!below || told.bytes == 0)
+        return below;
+    clock_init(&has);
+    if (clock_decode(&bytes, &has) == 0 && clock_merge(&has, &e->incoming_clock) == 0)
+        below = !clock_includes(&has, &p->floor);
+    clock_close(&has);
+    return below;
+}
+
 void engine_pull(struct engine *e, const struct store_request *r)
 {
     struct store_result result = {.kind = STORE_PULL, .tag = r->tag};
@@ -383,7 +419,7 @@ void engine_pull(struct engine *e, const struct store_request *r)
         answer_error(e, r, error);
         return;
     }
-    result.whole = r->whole || !clock_includes(&e->incoming_clock, &u.partition->floor);
+    result.whole = r->whole || below_floor(e, u.partition, r->told);
     buf_clear(&e->scan);
     if (result.whole) {
         struct store_request scan = *r;

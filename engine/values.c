@@ -4,7 +4,7 @@
 #include "engine/base/crc.h"
 #include "engine/base/error.h"
 
-#define LOG_KEPT     1u /* the dot log of the partition is kept, above its floor */
+#define LOG_KEPT     2u /* the dot log of the partition is kept, above its floor */
 #define VALUE_FORMAT 1
 
 #define FILL_CLEARED 1u /* in a FILL record */
@@ -272,7 +272,8 @@ int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *cou
         error = clock_decode(&clock_reader, clock);
     if (error)
         return error;
-    /* An earlier version kept no dot log: it may lack everything. */
+    /* An earlier version kept no dot log, or (1) a floor that did not tell what was confirmed: the
+     * log may lack everything. */
     if (!kept)
         return clock_copy(floor, clock);
     return reader_left(&floor_reader) > 0 ? clock_decode(&floor_reader, floor) : 0;

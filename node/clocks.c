@@ -181,6 +181,12 @@ void watch_lag_note(struct node *n)
         eta_note(&n->eta, n->now_us, lag);
 }
 
+struct slice watch_told(const struct node *n, uint32_t partition, uint64_t node, uint64_t life)
+{
+    const struct watch_other *o = other_of(watch_of(n, partition), node);
+    return o && o->clock && o->clock_life == life ? slice_blob(o->clock) : slice_of(NULL, 0);
+}
+
 bool watch_current(const struct node *n, uint32_t partition)
 {
     const struct watch *w = watch_of(n, partition);

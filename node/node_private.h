@@ -756,6 +756,8 @@ void watch_changed(struct node *n, uint32_t partition);
 void watch_greeted(struct node *n, uint64_t peer);
 /* The next round of comparisons comes early. */
 void watch_soon(struct node *n);
+/* The clock that an owner has told last in this life of it; empty: none. */
+struct slice watch_told(const struct node *n, uint32_t partition, uint64_t node, uint64_t life);
 /* We have what every other owner has that can be reached. */
 bool watch_current(const struct node *n, uint32_t partition);
 /* How many writes we are known to lack; known: every owner that is reachable was compared with. */

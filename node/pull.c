@@ -481,17 +481,29 @@ void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *
 {
     const struct msg *m = ev->message.msg;
     uint64_t id;
-    if (!replica_begin(n, ev, m->pull.partition, &id, fx))
+    struct slot *s = replica_begin(n, ev, m->pull.partition, &id, fx);
+    if (!s)
         return;
+    const struct inbound *l = node_inbound(n, ev->link);
+    struct slice clock = m->pull.clock, from_key = m->pull.from_key,
+                 told = watch_told(n, m->pull.partition, l->node, l->incarnation);
+    struct slice *parts[] = {&clock, &from_key, &told};
+    struct blob *hold = slices_join(parts, sizeof(parts) / sizeof(parts[0]));
+    if (!hold) {
+        answer(n, &s->origin, GT_ENOMEM, OUTCOME_NOT_APPLIED, error_text(GT_ENOMEM), fx);
+        coord_end(n, id, s);
+        return;
+    }
     struct store_request r = {.kind = STORE_PULL,
                               .tag = id,
-                              .hold = blob_ref(ev->message.body),
+                              .hold = hold,
                               .partition = m->pull.partition,
-                              .clock = m->pull.clock,
+                              .clock = clock,
+                              .told = told,
                               .whole = m->pull.whole,
                               .from_start = m->pull.from_start,
                               .from_hash = m->pull.from_hash,
-                              .from_key = m->pull.from_key,
+                              .from_key = from_key,
                               .bytes_max = m->pull.bytes_max};
     effects_store(fx, &r);
 }

@@ -127,6 +127,8 @@ static void every_two_sets_of_8_dots_compare_and_merge(void **unused)
             assert_int_equal(clock_copy(&joined, &clocks[a]), 0);
             assert_int_equal(clock_merge(&joined, &clocks[b]), 0);
             assert_true(clock_equal(&joined, &clocks[a | b]));
+            assert_int_equal(clock_meet(&clocks[a], &clocks[b], &joined), 0);
+            assert_true(clock_equal(&joined, &clocks[a & b]));
             assert_true(clock_includes(&clocks[a], &clocks[b]) == ((b & ~a) == 0));
             assert_true(clock_equal(&clocks[a], &clocks[b]) == (a == b));
             assert_int_equal(clock_missing(&clocks[a], &clocks[b]), __builtin_popcount(b & ~a));
@@ -196,7 +198,7 @@ static void random_clocks_are_their_sets(void **unused)
 {
     (void)unused;
     static struct explicit_set a, b;
-    struct clock ca = {0}, cb = {0}, joined = {0};
+    struct clock ca = {0}, cb = {0}, joined = {0}, met = {0};
     struct prng p;
     prng_init(&p, 21);
     for (uint32_t round = 0; round < 1500; round++) {
@@ -207,6 +209,8 @@ static void random_clocks_are_their_sets(void **unused)
         assert_int_equal(clock_copy(&joined, &ca), 0);
         assert_int_equal(clock_merge(&joined, &cb), 0);
         assert_normal(&joined);
+        assert_int_equal(clock_meet(&ca, &cb, &met), 0);
+        assert_normal(&met);
         uint64_t missing = 0;
         bool included = true;
         for (uint64_t n = 0; n < NODES; n++) {
@@ -218,6 +222,7 @@ static void random_clocks_are_their_sets(void **unused)
                     struct dot d = {{n, l}, s};
                     assert_true(clock_covers(&ca, d) == in_a);
                     assert_true(clock_covers(&joined, d) == (in_a || in_b));
+                    assert_true(clock_covers(&met, d) == (in_a && in_b));
                     included = included && (in_a || !in_b);
                     missing += !in_a && in_b && l >= b.closed[n];
                 }
@@ -230,6 +235,7 @@ static void random_clocks_are_their_sets(void **unused)
         assert_int_equal(clock_merge(&cb, &ca), 0);
         assert_true(clock_equal(&cb, &joined));
     }
+    clock_close(&met);
     clock_close(&ca);
     clock_close(&cb);
     clock_close(&joined);

@@ -1078,20 +1078,66 @@ static void test_a_key_is_sent_although_its_lowest_sibling_was_forgotten(void **
     assert_int_equal(log_of(&a), 0);
     write.value = slice_text("two"); /* seen nothing: it stands beside */
     call_ok(&a, write);
-    struct store_result reply =
-        call(&a, (struct store_request){.kind = STORE_PULL, .clock = slice_blob(before)});
+    struct blob *told = clock_of(&b);
+    struct store_request pull = {
+        .kind = STORE_PULL, .clock = slice_blob(before), .told = slice_blob(told)};
+    struct store_result reply = call(&a, pull);
     assert_int_equal(reply.result, 0);
     assert_false(reply.whole);
     assert_int_equal(reply.entry_count, 1);
     store_result_release(&reply);
+    blob_unref(told);
     blob_unref(before);
     replica_free(&a);
     replica_free(&b);
 }
 
+/* A replica whose disk is put back to before what it has confirmed. The log has forgotten that, and
+ * the clock with which it would answer covers it: it must not be told that it lacks nothing. */
+static void test_who_lost_what_it_confirmed_is_sent_every_key(void **state)
+{
+    (void)state;
+    for (int restart = 0; restart < 2; restart++) {
+        struct replica a, b, old;
+        bool whole = false;
+        replica_new(&a, 1);
+        replica_new(&b, 2);
+        replica_new(&old, 2);
+        struct store_request write = {.kind = STORE_PUT, .key = slice_text("k")};
+        write.value = slice_text("one");
+        call_ok(&a, write);
+        pull(&b, &a, 0, &whole);
+        confirm(&a, &b);
+        assert_int_equal(log_of(&a), 0);
+        char large[2000] = {0}, key[16];
+        memset(large, 'x', sizeof(large) - 1);
+        for (int i = 0; restart && i < 20;
+             i++) { /* what was forgotten is so in the index as well */
+            snprintf(key, sizeof(key), "large%d", i);
+            put(&a, key, large);
+        }
+        if (restart)
+            replica_restart(&a);
+        struct blob *clock = clock_of(&old);
+        struct store_result reply =
+            call(&a, (struct store_request){.kind = STORE_PULL, .clock = slice_blob(clock)});
+        assert_true(reply.whole);
+        store_result_release(&reply);
+        blob_unref(clock);
+        pull(&old, &a, 0, &whole);
+        struct engine_partition p;
+        engine_partition(old.e, PARTITION, &p);
+        assert_int_equal(p.records, 1 + 20 * restart);
+        replica_free(&a);
+        replica_free(&b);
+        replica_free(&old);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_who_lost_what_it_confirmed_is_sent_every_key),
         cmocka_unit_test(test_a_key_is_sent_although_its_lowest_sibling_was_forgotten),
         cmocka_unit_test(test_a_tombstone_goes_when_the_other_has_it),
         cmocka_unit_test(test_what_was_reaped_stays_so_through_crash_and_checkpoint),
