@@ -154,13 +154,37 @@ static void park(struct engine *e, struct store_request *r)
         e->parked_deadline_us = r->deadline_us;
 }
 
+/* Those of the requests that wait whose deadline has passed are refused, and, with an operation,
+ * its puts. The others keep their order. */
+static void parked_sift(struct engine *e, const uint8_t *recalled)
+{
+    uint64_t earliest = UINT64_MAX;
+    for (uint32_t left = e->parked.count; left > 0; left--) {
+        struct store_request r;
+        request_pop(&e->parked, &r);
+        bool recall = recalled && r.kind == STORE_PUT && memcmp(r.op, recalled, OP_ID_BYTES) == 0;
+        if (recall || deadline_passed(e, &r)) {
+            answer_error(e, &r, recall ? GT_ESTALE : GT_ETIMEOUT);
+            store_request_release(&r);
+            continue;
+        }
+        if (r.deadline_us != 0 && r.deadline_us < earliest)
+            earliest = r.deadline_us;
+        int error = request_push(&e->parked, &r);
+        gt_assert(error == 0); /* the place that it came from is free */
+    }
+    e->parked_deadline_us = earliest;
+    engine_retry_parked(e);
+}
+
 void engine_submit(struct engine *e, const struct store_request *r, uint64_t now_us)
 {
     if (now_us > e->now_us)
         e->now_us = now_us;
     struct store_request request = *r;
     if (e->poisoned) {
-        answer_error(e, &request, GT_EPOISONED);
+        if (request.kind != STORE_RECALL)
+            answer_error(e, &request, GT_EPOISONED);
         store_request_release(&request);
         return;
     }
@@ -191,6 +215,10 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
         break;
     case STORE_PARCELS:
         engine_parcels(e, &request);
+        break;
+    case STORE_RECALL:
+        if (e->parked.count > 0)
+            parked_sift(e, request.op);
         break;
     case STORE_PUT:
     case STORE_MERGE:
@@ -245,26 +273,6 @@ void engine_refuse_parked(struct engine *e, int error)
     e->segment_need = 0;
 }
 
-static void parked_expire(struct engine *e)
-{
-    uint64_t earliest = UINT64_MAX;
-    for (uint32_t left = e->parked.count; left > 0; left--) {
-        struct store_request r;
-        request_pop(&e->parked, &r);
-        if (deadline_passed(e, &r)) {
-            answer_error(e, &r, GT_ETIMEOUT);
-            store_request_release(&r);
-            continue;
-        }
-        if (r.deadline_us != 0 && r.deadline_us < earliest)
-            earliest = r.deadline_us;
-        int error = request_push(&e->parked, &r);
-        gt_assert(error == 0); /* the place that it came from is free */
-    }
-    e->parked_deadline_us = earliest;
-    engine_retry_parked(e);
-}
-
 void engine_tick(struct engine *e, uint64_t now_us)
 {
     if (now_us == UINT64_MAX) {
@@ -274,7 +282,7 @@ void engine_tick(struct engine *e, uint64_t now_us)
     if (now_us > e->now_us)
         e->now_us = now_us;
     if (e->now_us >= e->parked_deadline_us)
-        parked_expire(e);
+        parked_sift(e, NULL);
     seal_tick(e);
     checkpoint_tick(e);
 }

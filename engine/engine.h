@@ -135,7 +135,9 @@ enum store_kind {
     STORE_REST,      /* a run of keys that were pulled is all that the sender has (RULES 7) */
     STORE_FILL,      /* a partition begins to fill, or is whole */
     STORE_PARCEL,    /* keeps a state for another owner, or no more (RULES 5) */
-    STORE_PARCELS    /* what is kept: of one target, or for whom */
+    STORE_PARCELS,   /* what is kept: of one target, or for whom */
+    STORE_RECALL     /* puts of the operation that wait for room are answered GT_ESTALE, and not
+                        carried out; has no result of its own */
 };
 
 /* Why a partition fills that is not behind its folder. */

@@ -68,13 +68,16 @@ const struct operation *operations_find(const struct operations *t, uint32_t par
     return NULL;
 }
 
-void operations_raise(struct operations *t, uint32_t partition, const struct operation *o)
+bool operations_raise(struct operations *t, uint32_t partition, const struct operation *o)
 {
     struct operation *known = (struct operation *)operations_find(t, partition, o->key_hash, o->op);
     if (!known)
         operations_note(t, partition, o);
     else if (o->stamp > known->stamp)
         known->stamp = o->stamp;
+    else
+        return false;
+    return true;
 }
 
 static void place_add(struct operations *t, uint32_t row)

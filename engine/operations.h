@@ -74,8 +74,8 @@ void operations_close(struct operations *t);
 /* Notes a row, unless the operation of this key is noted already. Cannot fail: when the table is
  * full or memory is out, the oldest leaves (or this one is not taken) and the floor says so. */
 void operations_note(struct operations *t, uint32_t partition, const struct operation *o);
-/* The same; where it is noted already its stamp is raised to this one. */
-void operations_raise(struct operations *t, uint32_t partition, const struct operation *o);
+/* The same; where it is noted already its stamp is raised to this one. False: it was so high. */
+bool operations_raise(struct operations *t, uint32_t partition, const struct operation *o);
 /* NULL: not noted. Valid until the next call that changes the table. */
 const struct operation *operations_find(const struct operations *t, uint32_t partition,
                                         uint64_t key_hash, const uint8_t op[OP_ID_BYTES]);

@@ -646,9 +646,9 @@ void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects
 void retry_begin(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 void retry_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 /* An attempt that was not the first asks for its operation, or has been written: earlier ones do
- * not count here any more. */
+ * not count here any more, and those that wait for storage to have room are recalled. */
 void retry_promise(struct node *n, uint32_t partition, struct slice key,
-                   const struct request_head *head);
+                   const struct request_head *head, struct gt_effects *fx);
 /* This attempt, the first or a later one, is earlier than one to which that was promised. */
 bool retry_promised(const struct node *n, uint32_t partition, struct slice key,
                     const struct request_head *head, bool first);

@@ -109,7 +109,7 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
     }
     n->metrics.replica_writes_count++;
     if (m->state.head.flags & REQUEST_ASKED)
-        retry_promise(n, m->state.partition, m->state.key, &m->state.head);
+        retry_promise(n, m->state.partition, m->state.key, &m->state.head, fx);
     s->body = blob_ref(ev->message.body);
     s->key = m->state.key;
     s->head = m->state.head;
@@ -207,7 +207,7 @@ void replica_operation(struct node *n, const struct gt_event *ev, struct gt_effe
         return;
     }
     n->metrics.replica_reads_count++;
-    retry_promise(n, m->operation.partition, m->operation.key, &m->operation.head);
+    retry_promise(n, m->operation.partition, m->operation.key, &m->operation.head, fx);
     struct store_request r = {.kind = STORE_OPERATION,
                               .tag = id,
                               .deadline_us = deadline_us(n, &m->operation.head),

@@ -20,8 +20,9 @@
  * whose operation the history names (version.h). Promises are in memory alone: with a restart of
  * their owner the link of the earlier attempt breaks.
  *
- * Nor is an earlier attempt stored again above what outranks it, nor a dot that was found: another
- * attempt may have been acknowledged, and what outranks it begun after that (seed 1795655911368).
+ * Nor is an earlier attempt minted, or stored again above what outranks it, nor a dot that was
+ * found: another attempt may have been acknowledged, and what outranks it begun after that (seed
+ * 1795655911368).
  */
 #include <stdio.h>
 
@@ -69,14 +70,19 @@ static uint64_t attempt_rank(const struct request_head *head)
 }
 
 void retry_promise(struct node *n, uint32_t partition, struct slice key,
-                   const struct request_head *head)
+                   const struct request_head *head, struct gt_effects *fx)
 {
     uint64_t now = n->now_us / 1000 << 16;
     struct operation o = {.key_hash = hash_bytes(key), .noted = now, .stamp = attempt_rank(head)};
     memcpy(o.op, head->op, OP_ID_BYTES);
     operations_age(&n->promises, now);
-    if (!operation_none(o.op))
-        operations_raise(&n->promises, partition, &o);
+    if (operation_none(o.op) || !operations_raise(&n->promises, partition, &o))
+        return;
+    /* Earlier attempts that wait for room here are not to be minted, nor stored again. */
+    struct store_request r = {.kind = STORE_RECALL, .partition = partition};
+    memcpy(r.op, head->op, OP_ID_BYTES);
+    if (!MUTANT(never_recalled))
+        effects_store(fx, &r);
 }
 
 bool retry_promised(const struct node *n, uint32_t partition, struct slice key,
@@ -99,7 +105,7 @@ void retry_begin(struct node *n, uint64_t id, struct slot *s, struct gt_effects 
     s->put.write_need = s->quorum.need;
     s->put.length_ms = OPERATIONS_KEEP_MS;
     coord_quorum(n, s, read);
-    retry_promise(n, s->partition, s->key, &s->head);
+    retry_promise(n, s->partition, s->key, &s->head, fx);
     retry_progress(n, id, s, fx);
 }
 

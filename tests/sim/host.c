@@ -444,6 +444,15 @@ static struct log *log_of(struct sim *s, uint32_t host)
     return &h->log;
 }
 
+/* Its folder was lost, and it is a member: it is started as the one that takes its place. One that
+ * was lost before it was a member begins anew. */
+static bool takes_place(const struct sim *s, uint32_t host)
+{
+    const struct host *h = &s->hosts[host];
+    const struct ring *ring = sim_ring(s);
+    return h->wiped && (!ring || ring_member_by_label(ring, h->name) >= 0);
+}
+
 static int folder_open(struct sim *s, uint32_t host, uint32_t cut, struct engine_report *report)
 {
     struct host *h = &s->hosts[host];
@@ -462,7 +471,7 @@ static int folder_open(struct sim *s, uint32_t host, uint32_t cut, struct engine
                                    .segment_bytes = s->config.storage.segment_bytes,
                                    .overlay_bytes_max = s->config.storage.overlay_bytes,
                                    .chunk_records = s->config.storage.chunk_records,
-                                   .born_filling = h->wiped};
+                                   .born_filling = takes_place(s, host)};
     le64_put(config.boot_id, host + 1);
     le64_put(config.boot_id + 8, h->power);
     if (cut)
@@ -501,7 +510,7 @@ static int node_make(struct sim *s, uint32_t host)
                                  .pull_bytes = s->config.pull_bytes};
     engine_meta_text(h->engine, "label", config.self.label, sizeof(config.self.label));
     config.label_stored = config.self.label[0] != 0;
-    config.replaces = h->wiped;
+    config.replaces = takes_place(s, host);
     if (!config.label_stored)
         snprintf(config.self.label, sizeof(config.self.label), "%s", h->name);
     config.self.capacity = 1.0;

@@ -27,6 +27,17 @@ for name in "${names[@]}"; do
     fi
     continue
   fi
+  # Or one seed shows it, of very many.
+  if seed=$(grep -oE "^$name .*\(seed ([0-9]+)\)$" "$list" | grep -oE '[0-9]+\)$'); then
+    if "$sim" --mutant "$name" --seed "${seed%)}" >/dev/null 2>&1; then
+      printf '%-24s SURVIVED seed %s\n' "$name" "${seed%)}"
+      missed=$((missed + 1))
+    else
+      printf '%-24s %-20s %s\n' "$name" "seed ${seed%)}" 1
+      caught=$((caught + 1))
+    fi
+    continue
+  fi
   line=$("$sim" --mutant "$name" --first --brief --seeds "1..$seeds" 2>/dev/null | tail -n 1)
   if [[ $line =~ ^([0-9]+)\ seeds:\ [1-9][0-9]*\ failed,\ first\ by\ ([a-z_]+) ]]; then
     printf '%-24s %-20s %s\n' "$name" "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}"

@@ -1920,6 +1920,41 @@ static void test_a_full_index_refuses_beyond_the_overlay(void **unused)
     rig_free(&rig);
 }
 
+/* A later attempt of the operation is under way: the earlier one is not to be minted any more. */
+static void test_waiting_puts_of_an_operation_are_recalled(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct store_result r;
+    rig_new(&rig, 16);
+    uint8_t value[20000] = {1};
+    uint32_t accepted = 0;
+    for (; engine_metrics(rig.e)->parked_count == 0; accepted++)
+        submit(&rig, put_of("k", slice_of(value, sizeof(value))));
+    submit(&rig, put_op("one", "1", 5, 5));
+    submit(&rig, put_op("two", "2", 6, 5));
+    struct store_request recall = {.kind = STORE_RECALL};
+    memset(recall.op, 5, OP_ID_BYTES);
+    submit(&rig, recall);
+    submit(&rig, recall); /* nothing to be recalled */
+    assert_true(engine_result(rig.e, &r));
+    assert_int_equal(r.kind, STORE_PUT);
+    assert_int_equal(r.result, GT_ESTALE);
+    assert_false(engine_result(rig.e, &r));
+    rig_settle(&rig);
+    for (; accepted > 0; accepted--) {
+        assert_true(engine_result(rig.e, &r));
+        assert_int_equal(r.result, 0);
+        store_result_release(&r);
+    }
+    assert_true(engine_result(rig.e, &r));
+    assert_int_equal(r.result, 0);
+    store_result_release(&r);
+    assert_int_equal(sibling_count(&rig, "one"), 0);
+    assert_int_equal(sibling_count(&rig, "two"), 1);
+    rig_free(&rig);
+}
+
 static void test_waiting_requests_end_at_their_deadline(void **unused)
 {
     (void)unused;
@@ -2933,6 +2968,7 @@ int main(void)
         cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
         cmocka_unit_test(test_a_full_disk_does_not_keep_a_node_from_starting),
         cmocka_unit_test(test_a_full_index_refuses_beyond_the_overlay),
+        cmocka_unit_test(test_waiting_puts_of_an_operation_are_recalled),
         cmocka_unit_test(test_waiting_requests_end_at_their_deadline),
         cmocka_unit_test(test_restarts_without_writes_do_not_grow_the_log),
         cmocka_unit_test(test_an_idle_log_is_sealed_once),
