@@ -187,7 +187,8 @@ const char *view_disk_text(const struct status_node *n, char text[VIEW_TEXT_BYTE
     text[0] = '\0';
     if (n->report_known && n->report.disk_error != 0)
         snprintf(text, VIEW_TEXT_BYTES,
-                 "%s: its log or index cannot be written: %s; puts are refused there until it can",
+                 "%s: its log or index cannot be written: %s; puts there end when the log is full "
+                 "(more room, or a larger --map-size)",
                  n->member.label, error_text(n->report.disk_error));
     return text;
 }

@@ -5,8 +5,8 @@
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
 
-#define HELLO_ID 1
-#define REQUEST_ID 2
+#define HELLO_ID       1
+#define REQUEST_ID     2
 #define ATTEMPT_US_MIN 500000u
 
 void asker_init(struct asker *a, const struct address *addresses, uint32_t count,

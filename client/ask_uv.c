@@ -40,10 +40,8 @@ int ask(const struct address *addresses, uint32_t count, const struct msg *reque
     memset(out, 0, sizeof(*out));
     struct answer answer = {.reply = out, .error = GT_EUNREACHABLE};
     asker_init(&asker, addresses, count, request, timeout_us);
-    struct loop_config config = {.machine = asker_machine(&asker),
-                                 .seed = loop_seed(),
-                                 .arg = &answer,
-                                 .effect = on_effect};
+    struct loop_config config = {
+        .machine = asker_machine(&asker), .seed = loop_seed(), .arg = &answer, .effect = on_effect};
     int error = loop_new(&config, &loop);
     if (!error) {
         error = loop_run(loop);

@@ -192,24 +192,40 @@ struct run {
     int code;
 };
 
-/* With -v, beside the line of the course on stdout: what is particular about the answer. */
-static void say_worth(const gtstore_result *r)
+/* What the answer is worth, where that is less than the cluster's quorums promise; with -v also
+ * what is particular about it otherwise. In JSON it is in the object. */
+static void say_worth(const struct options *o, const gtstore_result *r)
 {
     static const struct {
         unsigned flag;
+        bool less;
         const char *text;
     } worths[] = {
-        {GTSTORE_DEGRADED, "degraded: fewer than R owners answered"},
-        {GTSTORE_UNSETTLED, "unsettled: W owners are not known to have it"},
-        {GTSTORE_OUTRANKED, "outranked: stored again, above a concurrent write"},
-        {GTSTORE_WEAK, "weak: a quorum below the cluster's was used"},
+        {GTSTORE_DEGRADED, true, "degraded: fewer than R owners answered"},
+        {GTSTORE_UNSETTLED, false, "unsettled: W owners are not known to have it"},
+        {GTSTORE_OUTRANKED, false, "outranked: stored again, above a concurrent write"},
+        {GTSTORE_WEAK, true, "weak: a quorum below the cluster's was used"},
     };
+    if (o->output == OUTPUT_JSON && !o->verbose)
+        return;
     for (size_t i = 0; i < sizeof(worths) / sizeof(worths[0]); i++)
-        if (r->flags & worths[i].flag)
+        if (r->flags & worths[i].flag && (worths[i].less || o->verbose))
             program_say("%s", worths[i].text);
-    if (r->guests > 0)
+    if (r->guests > 0 && o->verbose)
         program_say("sloppy: %u of the %u that have it stand in for owners out of reach", r->guests,
                     r->guests + r->owners);
+}
+
+/* Of a write that failed: scripts need not read the sentence to know which of the two it is. */
+static json_t *outcome_json(const struct options *o, const gtstore_result *r)
+{
+    json_t *object = json_object();
+    bool doubt = r->outcome == GTSTORE_IN_DOUBT;
+    json_object_set_new(object, "v", json_integer(1));
+    json_bytes_set(object, "key", "key64", slice_text(o->args[0]));
+    json_object_set_new(object, "outcome", json_string(doubt ? "in_doubt" : "not_applied"));
+    json_object_set_new(object, "error", json_string(r->text));
+    return object;
 }
 
 static void show_write(void *arg, const gtstore_result *r)
@@ -217,6 +233,8 @@ static void show_write(void *arg, const gtstore_result *r)
     struct run *run = arg;
     const struct options *o = run->options;
     if (r->error && r->error != GT_ENOTFOUND) {
+        if (o->output == OUTPUT_JSON)
+            print_json(outcome_json(o, r));
         run->code = fail(r->error, r->text);
         return;
     }
@@ -227,9 +245,10 @@ static void show_write(void *arg, const gtstore_result *r)
         print_json(object);
     } else if (o->verbose) {
         printf("OK, %s\n", r->coordinator);
-        say_worth(r);
+        say_worth(o, r);
     } else if (o->output == OUTPUT_TABLE) {
         puts("OK");
+        say_worth(o, r);
     }
 }
 
@@ -275,8 +294,7 @@ static void print_not_found(const struct options *o, const gtstore_result *r)
         print_json(get_json(o, r)); /* what to read, modify and write begins with */
     program_line("not found: %s", o->args[0]);
     say_siblings(o, r);
-    if (o->verbose)
-        say_worth(r);
+    say_worth(o, r);
 }
 
 static void print_value(const struct options *o, const gtstore_result *r)
@@ -293,9 +311,10 @@ static void print_value(const struct options *o, const gtstore_result *r)
     program_print(r->value, r->value_bytes);
     if (o->verbose) {
         printf(", %s\n", r->coordinator);
-        say_worth(r);
-    } else if (o->output != OUTPUT_RAW && isatty(STDOUT_FILENO))
+    } else if (o->output != OUTPUT_RAW && isatty(STDOUT_FILENO)) {
         putchar('\n');
+    }
+    say_worth(o, r);
 }
 
 static void show_get(void *arg, const gtstore_result *r)
@@ -528,9 +547,11 @@ static int run_import(const struct options *o)
     error = import_wait(&im, 1);
     progress_end(&progress);
     if (error) {
-        char place[OP_TEXT_BYTES + 60];
-        snprintf(place, sizeof(place), "import stopped near line %llu: %s",
-                 (unsigned long long)number, im.text);
+        char place[OP_TEXT_BYTES + 100];
+        snprintf(place, sizeof(place),
+                 "import stopped at or before line %llu, after %llu records; to import them again "
+                 "changes nothing: %s",
+                 (unsigned long long)number, (unsigned long long)records, im.text);
         code = fail(error, place);
     }
     if (code == 0)

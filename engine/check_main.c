@@ -478,6 +478,8 @@ static int check_main(int argc, char **argv)
     }
     if (!folder)
         return wrong("the data folder of a node is needed", "");
+    if (access(folder, F_OK) != 0)
+        return wrong("no folder can be read at ", folder);
     static struct check c;
     log_init(&c.log, LOG_WARN, log_sink_stderr, NULL);
     return check_run(&c, folder, salvage_path);

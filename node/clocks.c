@@ -484,8 +484,7 @@ static void differ(struct node *n, struct watch_other *o, const struct told *our
     n->metrics.partitions_differ_count++;
     log_info(n->log, "equal clocks, unequal records partition=%u with=%s", partition,
              node_label_of(n, o->node));
-    events_add(n->events, EVENT_RECORDS_DIFFER, "partition %u, compared with %s", partition,
-               node_label_of(n, o->node));
+    events_add(n->events, EVENT_RECORDS_DIFFER, "compared with %s", node_label_of(n, o->node));
 }
 
 /*

@@ -158,8 +158,11 @@ void coord_quorum_text(const struct node *n, const struct slot *s, const char *w
     }
     snprintf(text, MSG_TEXT_BYTES,
              "%u of %u owners %s (%s); %c=%u not met; %s%ssee: gtstore-admin status", missing,
-             s->quorum.total, s->filling ? "unreachable or catching up" : "unreachable", names,
-             s->kind == SLOT_PUT || s->kind == SLOT_REPAIR ? 'W' : 'R', s->quorum.need, what,
+             s->quorum.total,
+             s->full      ? "unreachable or without room"
+             : s->filling ? "unreachable or catching up"
+                          : "unreachable",
+             names, s->kind == SLOT_PUT || s->kind == SLOT_REPAIR ? 'W' : 'R', s->quorum.need, what,
              *what ? "; " : "");
 }
 

@@ -421,6 +421,7 @@ void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, in
     if (!error && put_outranked(n, id, s, reply->state_reply.outranking_stamp,
                                 reply->state_reply.outranking, reply->state_reply.operations, fx))
         return;
+    s->full |= (uint32_t)(error == GT_ENOSPACE) << owner;
     if (error)
         quorum_fail(&s->quorum, owner);
     else

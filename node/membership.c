@@ -374,6 +374,7 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
         if (!p->up)
             events_add(n->events, EVENT_LINK_UP, "%s", who);
         p->up = p->fresh = true;
+        p->unanswered_us = 0;
         p->life = m->hello.incarnation;
         p->lives = told;
         p->told++;

@@ -73,6 +73,7 @@ struct peer {
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
     uint64_t beat_id, beat_us; /* manager: of the last heartbeat */
     uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
+    uint64_t unanswered_us;    /* since when nothing came back to any, 0: the last was answered */
     bool clock_known;
     /* As the last ping showed: its wall clock, and its monotonic one, less our monotonic one, at
      * least. */
@@ -240,6 +241,7 @@ struct slot {
     struct quorum quorum;
     uint64_t owners[REPLICAS_MAX]; /* node ids */
     uint32_t filling;              /* bits of owners that have no vote */
+    uint32_t full;                 /* bits of owners that had no room for a put */
     uint32_t vouched; /* of a read: bits of owners whose answer is worth R = 1 alone (vote.c) */
     uint64_t asked_us[REPLICAS_MAX]; /* UINT64_MAX: by storage, whose silence has no limit */
     struct spread spread;            /* of a put, of a repair */

@@ -10,6 +10,9 @@
 #include "net/status.h"
 #include "node/node_private.h"
 
+#define UNANSWERED_MAX_US 1500000u /* of what is asked with heartbeats: then it is shown as down   \
+                                    */
+
 struct node_report report_now(const struct node *n)
 {
     struct node_report r = {0};
@@ -23,10 +26,18 @@ struct node_report report_now(const struct node *n)
     return r;
 }
 
+/* It is linked, and answers: a process that was stopped keeps its connections. */
+static bool answers(const struct node *n, uint64_t id)
+{
+    const struct peer *p = node_peer(n, id);
+    return node_linked(n, id) &&
+           (!p || p->unanswered_us == 0 || n->now_us - p->unanswered_us < UNANSWERED_MAX_US);
+}
+
 static enum member_state state_seen(const struct node *n, uint32_t i)
 {
     const struct member *m = &n->ring->members[i];
-    bool up = (int)i == n->member || node_linked(n, m->id);
+    bool up = (int)i == n->member || answers(n, m->id);
     if ((int)i == n->member && n->filling > 0)
         return MEMBER_CATCHING_UP;
     if (m->state != MEMBER_UP && m->state != MEMBER_DOWN)
@@ -54,7 +65,7 @@ static void status_nodes(const struct node *n, struct status *st, bool *up)
         if (self)
             row->report = report_now(n);
         row->heard_ms = self ? 0 : UINT64_MAX;
-        up[i] = self || node_linked(n, row->member.id);
+        up[i] = self || answers(n, row->member.id);
         up[i] = up[i] && row->member.state != MEMBER_CATCHING_UP;
     }
 }

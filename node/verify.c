@@ -89,6 +89,8 @@ void verify_stored(struct node *n, uint64_t id, struct slot *s, const struct sto
         if (s->head.flags & REQUEST_KEYS_ONLY)
             m.verify_reply.keys = slice_blob(r->entries);
     }
+    if (r->unknown || m.verify_reply.bad > 0)
+        fill_rot(n, s->partition, "a bad record was found", fx);
     effects_reply(fx, s->origin.link, &m);
     coord_end(n, id, s);
 }

@@ -28,6 +28,8 @@
 void clock_ask(struct node *n, struct peer *p, struct gt_effects *fx)
 {
     struct msg m = node_message(n, MSG_PING, ++n->next_id);
+    if (p->unanswered_us == 0)
+        p->unanswered_us = n->now_us;
     p->ping_id = m.id;
     p->ping_us = n->now_us;
     effects_send(fx, p->id, &m);
@@ -67,6 +69,8 @@ void clock_told(struct node *n, const struct gt_event *ev)
 {
     const struct msg *m = ev->message.msg;
     struct peer *p = node_peer(n, ev->peer);
+    if (p)
+        p->unanswered_us = 0;
     if (!p || p->manager || p->ping_id == 0 || m->id != p->ping_id || m->ping_reply.wall_us == 0)
         return;
     uint64_t took_us = n->now_us - p->ping_us;

@@ -71,16 +71,19 @@ expect_exit 0 gt put -w 3 k v
 expect_exit 0 gt get -r 3 k
 expect_exit 0 gt get -r 1 k
 expect_exit 2 gt get -r 4 k
-same "$(errs gt -v get -r 1 nowhere)" "not found: nowhere
+same "$(errs gt get -r 1 nowhere)" "not found: nowhere
 gtstore: weak: a quorum below the cluster's was used"
 same "$(gt -o json get -r 1 nowhere 2>/dev/null | jq -c '[.weak, .degraded, .siblings]')" '[true,false,0]'
 daemon_kill node3
 expect_exit 5 gt --timeout 2s put -w 3 k v2
+same "$(gt -o json --timeout 2s put -w 3 k v2 2>/dev/null | jq -c '[.v, .key, .outcome]')" '[1,"k","not_applied"]'
+same "$(errs gt put -w 1 k v2)" "gtstore: weak: a quorum below the cluster's was used"
+same "$(gt -o json put -w 1 k v2 2>&1 | jq -c '[.outcome, .weak]')" '["done",true]'
 expect_exit 5 gt --timeout 2s get -r 3 k
 expect_exit 0 gt --timeout 2s get --available -r 3 k
 same "$(gt --timeout 2s -o json get --available -r 3 k | jq -c '[.degraded, .unsettled]')" '[true,false]'
-same "$(gt --timeout 2s -v get --available -r 3 k 2>&1 >/dev/null)" "gtstore: degraded: fewer than R owners answered"
-same "$(errs gt --timeout 2s -v get --available -r 3 nowhere)" "not found: nowhere
+same "$(errs gt --timeout 2s get --available -r 3 k)" "gtstore: degraded: fewer than R owners answered"
+same "$(errs gt --timeout 2s get --available -r 3 nowhere)" "not found: nowhere
 gtstore: degraded: fewer than R owners answered"
 same "$(gt --timeout 2s -o json get --available -r 3 nowhere 2>/dev/null | jq -c '[.weak, .degraded]')" '[false,true]'
 expect_exit 3 gt --timeout 2s -o json get --available -r 3 nowhere
@@ -168,6 +171,22 @@ same "$(admin -o json verify 2>/dev/null | jq -c '[.equal, .not_compared]')" '[f
 same "$(admin events 2>&1 >/dev/null)" "gtstore-admin: node3 did not answer: unreachable"
 same "$(admin -o json events 2>/dev/null | jq -c .not_answered)" '[{"label":"node3","cause":"unreachable"}]'
 node_start node3 && cluster_wait || fail "node3 did not come back"
+
+echo "a node that was stopped is down, also when the manager is gone and nodes alone can tell"
+daemon_end node2 STOP
+daemon_kill manager
+seen_of_node2() {
+  admin -o json -m "${daemon_address[node1]}" status 2>/dev/null | jq -r '.nodes[] | select(.label == "node2").state'
+}
+for ((i = 0; i < 200; i++)); do
+  [ "$(seen_of_node2)" != down ] || break
+  sleep 0.05 # nanosleep_seam: polls a condition with a bound
+done
+same "$(seen_of_node2)" down
+expect_exit 7 admin -m "${daemon_address[node1]}" status
+daemon_end node2 CONT
+manager_start && cluster_wait || fail "not well after the manager came back"
+expect_exit 2 "$bin/gtstore-check" "$scratch/nowhere"
 
 echo "the bench writes the CSV that scripts read"
 "$bin/gtstore-bench" --workload mixed --keys 200 --ops 2000 --clients 2 --in-flight 4 --csv "$scratch/bench.csv" >/dev/null || fail "bench"

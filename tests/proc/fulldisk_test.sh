@@ -34,7 +34,7 @@ says_disk() {
   for verb in status nodes; do
     seen=$(admin "$verb" 2>&1 | grep '^node1: its log or index cannot be written: ')
     case $1/$seen in
-      "null/" | "no space left for data/node1: its log or index cannot be written: no space left for data; puts are refused there until it can") ;;
+      "null/" | "no space left for data/node1: its log or index cannot be written: no space left for data; puts there end when the log is full (more room, or a larger --map-size)") ;;
       *) fail "$verb: expected the disk of node1 to be said $1, saw: $seen" ;;
     esac
   done

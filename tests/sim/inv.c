@@ -6,6 +6,8 @@
  * A dot of a life that is closed there need not be held either when no owner that runs has it alive
  * (RULES 8b): it was promised to nobody, or is dead.
  *
+ * Nor one whose write has another dot that was superseded there: it is taken away for that.
+ *
  * Reaped: a dot may cease to be included where a confirmation was given to storage, and only when
  * every owner that runs has all of its actor's dots up to it in its clock (RULES 19). From then on
  * it may be missing anywhere.
@@ -44,8 +46,9 @@ struct heirs {
 struct inv_dot {
     struct dot dot;
     uint32_t key;
-    uint32_t held; /* bit of a host: seen to be held in its present life */
-    bool reaped;   /* somewhere, by right */
+    uint8_t op[OP_ID_BYTES]; /* of its write; zero: not seen alive */
+    uint32_t held;           /* bit of a host: seen to be held in its present life */
+    bool reaped;             /* somewhere, by right */
 };
 
 struct inv_dots {
@@ -240,8 +243,11 @@ static bool walk_covers(struct walk *w, struct dot d)
 
 static void state_learn(struct sim *s, struct inv_keys *k, const struct state *state, uint32_t key)
 {
-    for (uint32_t i = 0; i < state->sibling_count; i++)
+    for (uint32_t i = 0; i < state->sibling_count; i++) {
         dot_learn(s, k, state->siblings[i].dot, key);
+        struct inv_dot *known = dot_find(k, state->siblings[i].dot);
+        memcpy(known->op, state->siblings[i].op, OP_ID_BYTES);
+    }
     for (uint32_t i = 0; i < state->history.exact_count; i++)
         dot_learn(s, k, state->history.exact[i], key);
     if (history_empty(&state->history))
@@ -386,6 +392,18 @@ static void key_learn(struct sim *s, uint32_t partition, uint32_t key)
     }
 }
 
+/* Another dot of its write was superseded there: the row says so, and takes this one away, also
+ * where nothing is left of the key to name it (engine/twins.c). */
+static bool twin_superseded(struct sim *s, uint32_t host, uint32_t partition,
+                            const struct inv_dot *d)
+{
+    struct slice key = slice_blob(keys_of(s, partition)->keys[d->key].key);
+    const struct operations *rows = &s->hosts[host].engine->operations;
+    const struct operation *row =
+        operation_none(d->op) ? NULL : operations_find(rows, partition, hash_bytes(key), d->op);
+    return row && dot_compare(row->dot, d->dot) != 0;
+}
+
 /* A dot that is in the clock and not in the history of its key's state. */
 static void missing_check(struct sim *s, uint32_t host, uint32_t partition, struct inv_dot *d,
                           const struct state *state)
@@ -398,7 +416,8 @@ static void missing_check(struct sim *s, uint32_t host, uint32_t partition, stru
     key_learn(s, partition, d->key);
     if (descends(k, state, d))
         return;
-    d->reaped = clock_closes(p.clock, d->dot.actor) && nobody_has(s, partition, d);
+    d->reaped = (clock_closes(p.clock, d->dot.actor) && nobody_has(s, partition, d)) ||
+                twin_superseded(s, host, partition, d);
     if (!d->reaped)
         not_held(s, host, partition, d, "whose state there does not include it");
 }
