@@ -335,7 +335,8 @@ static int incarnation_check(struct manager *m, const struct ring *r, int known,
 {
     uint64_t seen = known >= 0 ? r->members[known].incarnation : 0;
     if (incarnation > seen && !incarnation_plausible(incarnation, &m->clock, wall_us)) {
-        say(why, "its start lies more than a year ahead of the manager's clock");
+        say(why, "its start lies more than a year ahead of the manager's clock; with the clock set "
+                 "right, an empty folder can take its place: --replace");
         return GT_ECLOCK;
     }
     struct lives lives = {.count = 0};

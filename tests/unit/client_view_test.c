@@ -108,7 +108,7 @@ static void a_node_that_cannot_write_is_named_with_its_cause(void **state)
     assert_string_equal(view_disk_text(&nodes[0], text), "");
     assert_string_equal(view_disk_text(&nodes[1], text),
                         "node2: its log or index cannot be written: no space left for data; puts "
-                        "are refused there until it can");
+                        "there end when the log is full (more room, or a larger --map-size)");
     json_t *answer = view_nodes_json(&snapshot), *array = json_object_get(answer, "nodes");
     assert_true(json_is_null(json_object_get(json_array_get(array, 0), "disk_error")));
     assert_string_equal(json_string_value(json_object_get(json_array_get(array, 1), "disk_error")),
