@@ -78,6 +78,14 @@ void fills_reread(struct node *n)
         events_add(n->events, EVENT_FILLING, "%u partitions", n->filling);
 }
 
+static uint32_t settled_count(const struct watch *w)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->count; i++)
+        count += w->others[i].settled;
+    return count;
+}
+
 /* ---- beginning ------------------------------------------------------------------------------- */
 
 static bool fill_store(struct node *n, uint32_t partition, uint8_t reason, struct blob *sources,
@@ -109,6 +117,7 @@ static bool fill_store(struct node *n, uint32_t partition, uint8_t reason, struc
 void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_effects *fx)
 {
     struct watch *w = watch_of(n, partition);
+    fill_mended(n, partition, fx);
     if (!w || w->count == 0 || w->rot || n->now_us < w->rot_again_us || MUTANT(rot_stays))
         return;
     if (!fill_store(n, partition, FILL_ROT, NULL, fx))
@@ -130,21 +139,39 @@ void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_eff
     pull_want(n, partition);
 }
 
-/* ---- enough ---------------------------------------------------------------------------------- */
-
-static uint32_t settled_count(const struct watch *w)
+/*
+ * It fills because of a bad record. Whoever was pulled from whole has brought all that was bad
+ * then: a record that is bad now went bad after that, and dots of it are in the clock that was
+ * begun since. So the clock is given up once more, and everybody is pulled from again; what one of
+ * them brings in its place may be older than what another had brought before.
+ */
+static void rot_anew(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx)
 {
-    uint32_t count = 0;
+    fill_store(n, partition, FILL_ROT, NULL, fx); /* else with the next round */
+    w->anew = true;
+    w->ending = false;
+    w->round++;
     for (uint32_t i = 0; i < w->count; i++)
-        count += w->others[i].settled;
-    return count;
+        w->others[i].settled = false;
+    pull_want(n, partition);
 }
+
+void fill_mended(struct node *n, uint32_t partition, struct gt_effects *fx)
+{
+    struct watch *w = watch_of(n, partition);
+    if (w && w->rot && settled_count(w) > 0 && !MUTANT(rot_once))
+        rot_anew(n, partition, w, fx);
+}
+
+/* ---- enough ---------------------------------------------------------------------------------- */
 
 static bool enough(const struct node *n, uint32_t partition, const struct watch *w)
 {
     uint32_t total, write, read, settled = settled_count(w);
     if (w->count == 0)
         return true;
+    if (w->anew)
+        return false;
     ring_quorums(n->ring, partition, &total, &write, &read);
     if (w->rot || n->identity.lost)
         return settled >= (MUTANT(filling_ends_early) ? 1 : total - write + 1);
@@ -223,10 +250,11 @@ void fill_stored(struct node *n, uint64_t id, struct slot *s, const struct store
         if (log_due(&n->pace.unfilled, n->now_us, &times))
             log_warn(n->log, "filling not stored partition=%u cause=%s times=%u", partition,
                      error_text(r->result), times);
-        w->rot &= !begins; /* the next one that meets the record tries again */
+        w->rot &= !begins || w->anew; /* the next one that meets the record tries again */
         w->ending &= begins;
         return;
     }
+    w->anew &= !begins;
     if (begins || !w->ending)
         return;
     n->filling -= w->filling;
@@ -269,6 +297,8 @@ void fills_round(struct node *n, struct gt_effects *fx)
         struct watch *w = n->watches[p];
         if (!w || !w->filling || w->ending)
             continue;
+        if (w->anew)
+            rot_anew(n, p, w, fx);
         if (enough(n, p, w))
             fill_end(n, p, w, fx);
         else if (fill_source(n, w))

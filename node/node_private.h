@@ -99,9 +99,11 @@ struct watch_other {
 
 /* One partition that we own. */
 struct watch {
-    bool wanted, pulling;          /* a pull is, and one is under way (pull.c) */
-    bool filling;                  /* we have no vote (fill.c) */
-    bool rot;                      /* because of a bad record */
+    bool wanted, pulling; /* a pull is, and one is under way (pull.c) */
+    bool filling;         /* we have no vote (fill.c) */
+    bool rot;             /* because of a bad record */
+    bool anew; /* another went bad meanwhile: the clock is to be given up once more, and that is not
+                  stored yet */
     bool ending;                   /* storage was told that it is whole */
     uint32_t round;                /* how often it began: a pull from before does not count */
     bool owed;                     /* we vote, and have not yet pulled everything from everybody */
@@ -792,6 +794,8 @@ void fills_reread(struct node *n);
 /* A record here is bad, or one is missing: the partition fills, when another owner can be asked.
  * why: for people. */
 void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_effects *fx);
+/* A pull has brought a record in place of a bad one. */
+void fill_mended(struct node *n, uint32_t partition, struct gt_effects *fx);
 /* The owner to pull everything from next; NULL: none is needed, or can be asked. */
 struct watch_other *fill_source(const struct node *n, struct watch *w);
 /* Everything that the owner has is here now. */

@@ -329,8 +329,10 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
             states_stored(n, id, s, fx);
         return;
     }
-    if (r->kind == STORE_MERGE && r->unknown)
+    if (r->kind == STORE_MERGE && r->unknown) {
         mended(n, s);
+        fill_mended(n, s->partition, fx);
+    }
     /* A record here that is bad stays so; the rest is brought all the same, but not the clock. */
     if (r->result && !s->pull.failed) {
         uint32_t times;

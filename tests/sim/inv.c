@@ -346,7 +346,8 @@ static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
     return true;
 }
 
-/* No owner that runs has the dot live, but for who fills: it was away while the life was closed,
+/* No owner that runs has the dot live, but for who has a part of it alone, which nobody will
+ * complete (engine/pieces.c), and who fills: it was away while the life was closed,
  * and drops the dot when its pull has passed the key. (What was acknowledged is at one that does
  * not fill; the checker of durability asks for it.) */
 static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *d)
@@ -363,7 +364,7 @@ static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *
             continue;
         state_init(&state);
         if (view_read(e, partition, hash_bytes(name), name, &state, &view) == 0) {
-            found = state_find(&state, d->dot) != NULL;
+            found = state_find(&state, d->dot) && pieces_whole(e->partitions[partition], d->dot);
             view_close(&view);
         }
         state_close(&state);
