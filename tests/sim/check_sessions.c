@@ -15,6 +15,11 @@
  * there: from other contexts the hidden dots are taken out, perhaps the session's own). As first
  * reads those that are neither degraded nor unsettled: the latter raise no min_context (RULES 18).
  *
+ * With r = 1 a read shows what one owner has, and that may be on its disk alone: a write that is
+ * not done. When that disk is lost the life that minted it is closed, and demanded no more (RULES
+ * 18). So where disks are lost a read of one owner is asked about only when all that it showed was
+ * done.
+ *
  * No false alarm: the session demands a state at least as new as what it was told (min_context),
  * and a coordinator that finds none fails the read. Ops that overlap owe each other nothing. A
  * history that may have been reaped with its key is excused (check.h).
@@ -69,6 +74,18 @@ static bool shows_all(const struct story *story, const struct op *first, const s
     return true;
 }
 
+/* What it showed was on one disk alone, perhaps, which was lost since. (Which delete a tombstone is
+ * of is not told.) */
+static bool may_be_lost(const struct story *story, const struct op *first)
+{
+    bool done = true;
+    for (uint32_t i = 0; i < first->shown_count && done; i++) {
+        const struct op *put = shown_write(story->run, first->key, &first->shown[i]);
+        done = put && put->end == OP_DONE && put->end_us <= first->end_us;
+    }
+    return first->kind == OP_GET && story->run->r == 1 && story->run->loses && !done;
+}
+
 /* The first pair, in a session, of an op that owes and a later read that does not include it. */
 static bool forgotten(const struct run *run, bool (*owes)(const struct op *), const char *checker,
                       struct finding *out)
@@ -84,7 +101,8 @@ static bool forgotten(const struct run *run, bool (*owes)(const struct op *), co
                 continue;
             for (uint32_t j = 0; j < i && !found; j++) {
                 const struct op *first = k->ops[j];
-                if (first->session != read->session || !owes(first) || !op_over_before(first, read))
+                if (first->session != read->session || !owes(first) ||
+                    !op_over_before(first, read) || may_be_lost(&story, first))
                     continue;
                 if (!history_includes(&read->returned, &first->returned) &&
                     !may_be_reaped(&story, key, op_is_write(first) ? first->begin_us : 0, read))

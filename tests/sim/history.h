@@ -88,6 +88,7 @@ struct run {
     uint64_t client_pause_us; /* the longest time for which a client stood still, and heard of no
                                  deadline */
     bool reaps; /* tombstones are reaped (RULES 19): with a deleted key its history may go */
+    bool loses; /* disks were lost, or put back */
 };
 
 void run_init(struct run *run);

@@ -357,8 +357,8 @@ static int call_check(struct reading *r, const struct command *c)
     if (c->seen && !has_read(r, client, c->key))
         return wrong(r, "%s has not read all of %.*s before", name, (int)c->key.bytes,
                      (const char *)c->key.data);
-    r->waits[client] = c->verb == VERB_BEGIN_PUT || c->verb == VERB_BEGIN_DELETE ||
-                       c->verb == VERB_BEGIN_GET;
+    r->waits[client] =
+        c->verb == VERB_BEGIN_PUT || c->verb == VERB_BEGIN_DELETE || c->verb == VERB_BEGIN_GET;
     return c->verb == VERB_GET_ALL ? read_note(r, client, c->key) : 0;
 }
 

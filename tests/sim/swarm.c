@@ -800,6 +800,8 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     w.run.w = p->settings.write_quorum;
     w.run.rots = pending("rule", "rot");
     w.run.reaps = true;
+    for (uint32_t i = 0; i < p->fault_count; i++)
+        w.run.loses |= p->faults[i].kind == FAULT_WIPE || p->faults[i].kind == FAULT_ROLLBACK;
     w.run.partitions = calloc(p->keys, sizeof(*w.run.partitions));
     gt_assert(w.run.partitions);
     for (uint32_t key = 0; key < p->keys; key++) {
