@@ -42,6 +42,7 @@ struct options {
     enum output output;
     bool verbose;
     uint32_t timeout_ms;
+    uint64_t begun_us; /* before anybody was connected */
     struct buf context, min_context;
     bool context_given, show_context, sloppy, all, strict_one, available, blocking;
     unsigned quorum;
@@ -160,6 +161,8 @@ static struct buf token_text(const gtstore_result *r)
 {
     struct buf text;
     buf_init(&text, 2 * CONTEXT_BYTES_MAX);
+    if (r->context_bytes == 0)
+        buf_put(&text, TOKEN_EMPTY, strlen(TOKEN_EMPTY));
     base64url_encode(slice_of(r->context, r->context_bytes), &text);
     buf_u8(&text, '\0');
     return text;
@@ -324,7 +327,7 @@ static void show_get(void *arg, const gtstore_result *r)
     bool readable = r->error == 0 || r->error == GT_ENOTFOUND;
     if (o->show_context && o->output != OUTPUT_JSON && readable) {
         struct buf token = token_text(r);
-        fprintf(stderr, "context %s\n", r->context_bytes ? (char *)token.data : TOKEN_EMPTY);
+        fprintf(stderr, "context %s\n", (const char *)token.data);
         buf_close(&token);
     }
     if (readable && o->strict_one && r->siblings > 1) { /* also when the newest is a tombstone */
@@ -355,6 +358,13 @@ static int read_all(FILE *file, struct buf *out)
     return out->failed ? GT_ELIMIT : 0;
 }
 
+/* Of the time given, which is that of the whole: what connecting has left; 1 at the least. */
+static uint32_t left_ms(const struct options *o)
+{
+    uint64_t spent_ms = (loop_now_us() - o->begun_us) / 1000;
+    return spent_ms < o->timeout_ms ? o->timeout_ms - (uint32_t)spent_ms : 1;
+}
+
 static int run_op(const struct options *o, int verb, gtstore_done_fn *show)
 {
     struct run run = {o, 0};
@@ -367,7 +377,7 @@ static int run_op(const struct options *o, int verb, gtstore_done_fn *show)
                      .min_context = o->min_context.data,
                      .min_context_bytes = o->min_context.bytes,
                      .quorum = o->quorum,
-                     .timeout_ms = o->timeout_ms};
+                     .timeout_ms = left_ms(o)};
     op.flags = (o->sloppy ? GTSTORE_SLOPPY : 0) | (o->available ? GTSTORE_AVAILABLE : 0) |
                (o->all ? GTSTORE_ALL : 0) | (o->blocking ? GTSTORE_BLOCKING : 0);
     if (o->context_given) {
@@ -798,7 +808,7 @@ int main(int argc, char **argv)
         .flags = global_options,
         .verbs = verbs,
         .take = take};
-    struct options o = {.timeout_ms = 5000};
+    struct options o = {.timeout_ms = 5000, .begun_us = loop_now_us()};
     program_begin(argv, "gtstore");
     buf_init(&o.context, CONTEXT_BYTES_MAX);
     buf_init(&o.min_context, CONTEXT_BYTES_MAX);

@@ -40,8 +40,8 @@ expect_exit 0 gt delete gone
 echo "the first read, modify and write of a key goes by a context too: the empty one"
 same "$(context_of fresh)" -
 same "$(gt get --all --context fresh 2>&1 | head -n 1)" "context -"
-same "$(gt -o json get --context fresh 2>/dev/null | jq -c '[.v, .key, .context]')" '[1,"fresh",""]'
-same "$(gt -o json get --all --context fresh 2>/dev/null | jq -c .context)" '""'
+same "$(gt -o json get --context fresh 2>/dev/null | jq -c '[.v, .key, .context]')" '[1,"fresh","-"]'
+same "$(gt -o json get --all --context fresh 2>/dev/null | jq -r .context)" -
 same "$(gt -o json get fresh 2>/dev/null)" ""
 expect_exit 3 gt -o json get --all --context fresh
 gt put --context - fresh one >/dev/null && gt put --context - fresh other >/dev/null || fail "put with the empty context"
