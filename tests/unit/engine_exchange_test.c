@@ -1109,10 +1109,10 @@ static void test_who_lost_what_it_confirmed_is_sent_every_key(void **state)
         pull(&b, &a, 0, &whole);
         confirm(&a, &b);
         assert_int_equal(log_of(&a), 0);
-        char large[2000] = {0}, key[16];
+        char large[2000] = {0}, key[24];
         memset(large, 'x', sizeof(large) - 1);
-        for (int i = 0; restart && i < 20;
-             i++) { /* what was forgotten is so in the index as well */
+        /* Until what was forgotten is so in the index as well. */
+        for (int i = 0; restart && i < 20; i++) {
             snprintf(key, sizeof(key), "large%d", i);
             put(&a, key, large);
         }
