@@ -71,9 +71,23 @@ static bool deliverable(const struct node *n, uint64_t target)
            ring_member_by_id(n->ring, target) < 0;
 }
 
+/* Deliveries at a time: each takes a slot, and one more for each owner that it may be for, and they
+ * take half of what there is. More would take them from one another, and few would come to an end.
+ */
+static uint32_t deliveries_max(const struct node *n)
+{
+    uint32_t most = n->inflight_max / (2 * (1 + n->ring->settings.replicas));
+    return most > 0 ? most : 1;
+}
+
+static uint32_t runs_max(const struct node *n)
+{
+    return deliveries_max(n) < PARCEL_RUNS_MAX ? deliveries_max(n) : PARCEL_RUNS_MAX;
+}
+
 static void run_list(uint64_t id, struct node *n, const struct slot *s, struct gt_effects *fx)
 {
-    uint32_t most = n->inflight_max / 4;
+    uint32_t most = deliveries_max(n) / runs_max(n);
     struct store_request r = {.kind = STORE_PARCELS,
                               .tag = id,
                               .target = s->parcels.target,
@@ -87,9 +101,9 @@ static void run_begin(struct node *n, uint64_t target, struct gt_effects *fx)
 {
     uint32_t place = 0;
     uint64_t id;
-    while (place < PARCEL_RUNS_MAX && n->parcels.runs[place] != 0)
+    while (place < runs_max(n) && n->parcels.runs[place] != 0)
         place++;
-    struct slot *s = place < PARCEL_RUNS_MAX ? slot_take(n, SLOT_PARCELS, &id) : NULL;
+    struct slot *s = place < runs_max(n) ? slot_take(n, SLOT_PARCELS, &id) : NULL;
     if (!s)
         return;
     n->parcels.runs[place] = target;
