@@ -940,8 +940,7 @@ static int merge_view(struct engine *e, const struct store_request *r, uint64_t 
 {
     int error = view_read(e, r->partition, hash, r->key, &e->local, view);
     bool told = r->record.bytes > 0 || r->kind == STORE_REST;
-    const struct partition *p =
-        r->partition < e->partition_count ? e->partitions[r->partition] : NULL;
+    const struct partition *p = engine_partition_find(e, r->partition);
     bool given_up = p && p->fill.reason == FILL_ROT;
     if (error != GT_EUNKNOWN || !r->pulled || !told || !given_up)
         return error;

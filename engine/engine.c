@@ -402,9 +402,14 @@ struct partition *engine_partition_get(struct engine *e, uint32_t partition)
     return p;
 }
 
+struct partition *engine_partition_find(const struct engine *e, uint32_t partition)
+{
+    return partition < e->partition_count ? e->partitions[partition] : NULL;
+}
+
 void engine_partition(const struct engine *e, uint32_t partition, struct engine_partition *out)
 {
-    const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    const struct partition *p = engine_partition_find(e, partition);
     *out = (struct engine_partition){.clock = &e->empty_clock, .floor = &e->empty_clock};
     if (!p)
         return;

@@ -295,6 +295,8 @@ void engine_retry_parked(struct engine *e);
 void engine_refuse_parked(struct engine *e, int error);
 /* The partition, made when absent; NULL when out of memory. */
 struct partition *engine_partition_get(struct engine *e, uint32_t partition);
+/* NULL: nothing was ever written to it. */
+struct partition *engine_partition_find(const struct engine *e, uint32_t partition);
 
 struct view;
 
@@ -444,10 +446,8 @@ void scrub_follow(struct engine *e, uint32_t partition, uint64_t hash, struct sl
 /* The counts were set anew. */
 void scrub_forget(struct engine *e, uint32_t partition);
 
-/* ---- reap.c ---------------------------------------------------------------------------------- */
+/* ---- pieces.c -------------------------------------------------------------------------------- */
 
-/* Reaps what these clocks, of all other owners, allow. Fills result->reaped and more; *lsn is when
- * it is durable, 0 when nothing was reaped. */
 /* What was recovered may have such keys in any partition. */
 void pieces_recovered(struct engine *e);
 /* A write of the key has left a sibling of which the clock knows nothing, or none. */
@@ -462,6 +462,11 @@ int pieces_hide(struct engine *e, uint32_t partition, struct slice key, struct s
 /* The scrub has met this record, and has been over the whole partition. */
 int pieces_met(struct engine *e, uint32_t partition, struct slice key, struct slice record);
 void pieces_read(struct engine *e, uint32_t partition);
+
+/* ---- reap.c ---------------------------------------------------------------------------------- */
+
+/* Reaps what these clocks, of all other owners, allow. Fills result->reaped and more; *lsn is when
+ * it is durable, 0 when nothing was reaped. */
 void engine_reap(struct engine *e, const struct store_request *r, struct partition *p,
                  const struct clock *clocks, uint32_t count, struct store_result *result,
                  uint64_t *lsn);

@@ -144,7 +144,7 @@ static void answer_error(struct engine *e, const struct store_request *r, int er
 /* What is told while the partition fills confirms nothing to anybody. */
 static void clock_put(struct engine *e, uint32_t partition)
 {
-    const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    const struct partition *p = engine_partition_find(e, partition);
     bool telling = p && !engine_filling(e, partition);
     buf_clear(&e->scratch);
     clock_encode(telling ? &p->clock : &e->empty_clock, &e->scratch);
@@ -239,7 +239,7 @@ static int floor_raise(struct partition *p, const struct clock *clocks, uint32_t
 
 void engine_confirm(struct engine *e, const struct store_request *r)
 {
-    struct partition *p = r->partition < e->partition_count ? e->partitions[r->partition] : NULL;
+    struct partition *p = engine_partition_find(e, r->partition);
     struct clock clocks[CONFIRMS_MAX];
     for (int i = 0; i < CONFIRMS_MAX; i++)
         clock_init(&clocks[i]);

@@ -31,14 +31,14 @@
 
 bool engine_filling(const struct engine *e, uint32_t partition)
 {
-    const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    const struct partition *p = engine_partition_find(e, partition);
     uint64_t filled = p ? p->fill.generation : 0;
     return filled < e->identity_value.fill_generation || (p && p->fill.reason != 0);
 }
 
 struct slice engine_fill_sources(const struct engine *e, uint32_t partition)
 {
-    const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    const struct partition *p = engine_partition_find(e, partition);
     return slice_blob(p ? p->fill.sources : NULL);
 }
 

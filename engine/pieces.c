@@ -25,11 +25,6 @@ static uint32_t place(const struct pieces *p, uint32_t partition, uint64_t hash)
     return at;
 }
 
-static struct partition *partition_of(const struct engine *e, uint32_t partition)
-{
-    return partition < e->partition_count ? e->partitions[partition] : NULL;
-}
-
 void pieces_recovered(struct engine *e)
 {
     for (uint32_t i = 0; i < e->partition_count; i++)
@@ -106,7 +101,7 @@ static int state_whole(struct engine *e, const struct partition *p)
 int pieces_hide(struct engine *e, uint32_t partition, struct slice key, struct slice record,
                 bool *hide, struct blob **shown)
 {
-    const struct partition *p = partition_of(e, partition);
+    const struct partition *p = engine_partition_find(e, partition);
     *hide = false;
     *shown = NULL;
     if (!p || record.bytes == 0 || MUTANT(lend_pieces))
@@ -126,7 +121,7 @@ int pieces_hide(struct engine *e, uint32_t partition, struct slice key, struct s
 
 int pieces_met(struct engine *e, uint32_t partition, struct slice key, struct slice record)
 {
-    const struct partition *p = partition_of(e, partition);
+    const struct partition *p = engine_partition_find(e, partition);
     if (!p || !p->parts_unread)
         return 0;
     int error = record_decode(record, partition, key, &e->local);
@@ -137,7 +132,7 @@ int pieces_met(struct engine *e, uint32_t partition, struct slice key, struct sl
 
 void pieces_read(struct engine *e, uint32_t partition)
 {
-    struct partition *p = partition_of(e, partition);
+    struct partition *p = engine_partition_find(e, partition);
     if (p && !e->scrub.parts_lost)
         p->parts_unread = false;
 }

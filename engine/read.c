@@ -110,10 +110,9 @@ void engine_answer_at(struct engine *e, struct store_result *result, uint64_t ls
 static int load_context(struct engine *e, const struct store_request *r, struct blob **left)
 {
     struct slice bytes = r->context;
-    const struct clock *clock = &e->empty_clock;
+    const struct partition *p = engine_partition_find(e, r->partition);
+    const struct clock *clock = p ? &p->clock : &e->empty_clock;
     uint64_t hash = hash_bytes(r->key);
-    if (r->partition < e->partition_count && e->partitions[r->partition])
-        clock = &e->partitions[r->partition]->clock;
     if (bytes.bytes == 0)
         return 0;
     int error = context_decode(bytes, hash, &e->context);
@@ -248,7 +247,7 @@ static int operation_answer(const struct engine *e, uint32_t partition,
  * would supersede a dot that somebody may have been shown there (seed 3265). */
 static bool is_piece(const struct engine *e, uint32_t partition, const struct known_operation *o)
 {
-    const struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    const struct partition *p = engine_partition_find(e, partition);
     return o->live && p && !pieces_whole(p, o->dot);
 }
 

@@ -39,7 +39,7 @@ enum stray stray_judge(struct stray_walk *w, struct slice index_key, struct slic
 
 void stray_met(struct engine *e, uint32_t partition)
 {
-    struct partition *p = partition < e->partition_count ? e->partitions[partition] : NULL;
+    struct partition *p = engine_partition_find(e, partition);
     if (!p)
         return;
     e->metrics.bad_records_count++;
