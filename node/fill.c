@@ -114,6 +114,16 @@ static bool fill_store(struct node *n, uint32_t partition, uint8_t reason, struc
     return true;
 }
 
+/* What was pulled before counts no more: everybody is pulled from. */
+static void round_begin(struct node *n, uint32_t partition, struct watch *w)
+{
+    w->ending = false;
+    w->round++;
+    for (uint32_t i = 0; i < w->count; i++)
+        w->others[i].settled = false;
+    pull_want(n, partition);
+}
+
 void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_effects *fx)
 {
     struct watch *w = watch_of(n, partition);
@@ -132,11 +142,8 @@ void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_eff
     n->filling += !w->filling;
     w->filling = w->rot = true;
     keepers_lost(w);
-    w->ending = w->owed = false;
-    w->round++;
-    for (uint32_t i = 0; i < w->count; i++)
-        w->others[i].settled = false;
-    pull_want(n, partition);
+    w->owed = false;
+    round_begin(n, partition, w);
 }
 
 /*
@@ -149,11 +156,7 @@ static void rot_anew(struct node *n, uint32_t partition, struct watch *w, struct
 {
     fill_store(n, partition, FILL_ROT, NULL, fx); /* else with the next round */
     w->anew = true;
-    w->ending = false;
-    w->round++;
-    for (uint32_t i = 0; i < w->count; i++)
-        w->others[i].settled = false;
-    pull_want(n, partition);
+    round_begin(n, partition, w);
 }
 
 void fill_mended(struct node *n, uint32_t partition, struct gt_effects *fx)

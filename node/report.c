@@ -10,8 +10,8 @@
 #include "net/status.h"
 #include "node/node_private.h"
 
-#define UNANSWERED_MAX_US 1500000u /* of what is asked with heartbeats: then it is shown as down   \
-                                    */
+/* Of what is asked with heartbeats; after that it is shown as down. */
+#define UNANSWERED_MAX_US 1500000u
 
 struct node_report report_now(const struct node *n)
 {
