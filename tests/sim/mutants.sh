@@ -7,6 +7,17 @@ shift 2
 list=$source_dir/tests/sim/mutants pending=$source_dir/tests/sim/pending
 seeds=2000 missed=0 caught=0
 
+# one NAME RUN SEEDS ARGUMENT...: the one run, of so many seeds, that must catch it.
+one() {
+  if "$sim" --mutant "$1" "${@:4}" >/dev/null 2>&1; then
+    printf '%-24s SURVIVED %s\n' "$1" "$2"
+    missed=$((missed + 1))
+  else
+    printf '%-24s %-20s %s\n' "$1" "$2" "$3"
+    caught=$((caught + 1))
+  fi
+}
+
 mapfile -t names < <(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else grep -oE '^[a-z_]+' "$list"; fi)
 printf '%-24s %-20s %s\n' mutant 'caught by' 'after seeds'
 for name in "${names[@]}"; do
@@ -18,24 +29,12 @@ for name in "${names[@]}"; do
   # A story tells what no random run shows within thousands: a fault that spoils a word of an answer and not a write,
   # or one that harms only where mishaps meet in the moment before the cluster has mended the first of them.
   if story=$(grep -oE "^$name .*\(([a-z_]+\.story)\)$" "$list" | grep -oE '[a-z_]+\.story'); then
-    if "$sim" --mutant "$name" --story "$source_dir/tests/scenario/$story" >/dev/null 2>&1; then
-      printf '%-24s SURVIVED %s\n' "$name" "$story"
-      missed=$((missed + 1))
-    else
-      printf '%-24s %-20s %s\n' "$name" "$story" 0
-      caught=$((caught + 1))
-    fi
+    one "$name" "$story" 0 --story "$source_dir/tests/scenario/$story"
     continue
   fi
   # Or one seed shows it, of very many.
   if seed=$(grep -oE "^$name .*\(seed ([0-9]+)\)$" "$list" | grep -oE '[0-9]+\)$'); then
-    if "$sim" --mutant "$name" --seed "${seed%)}" >/dev/null 2>&1; then
-      printf '%-24s SURVIVED seed %s\n' "$name" "${seed%)}"
-      missed=$((missed + 1))
-    else
-      printf '%-24s %-20s %s\n' "$name" "seed ${seed%)}" 1
-      caught=$((caught + 1))
-    fi
+    one "$name" "seed ${seed%)}" 1 --seed "${seed%)}"
     continue
   fi
   line=$("$sim" --mutant "$name" --first --brief --seeds "1..$seeds" 2>/dev/null | tail -n 1)
