@@ -33,7 +33,8 @@ const struct ring *catalog_newest(const struct catalog *c);
 struct ring *catalog_edit(struct catalog *c, uint32_t member_count);
 /* Replaces the draft by a map made anew; takes over the reference. */
 void catalog_begin(struct catalog *c, struct ring *draft);
-/* Starts to write the draft, if there is one and no other write is under way. stamp: the manager's
+/* Gives the draft the next epoch, with the fences of arcs that have changed (ring.h), and starts to
+ * write it, if there is one and no other write is under way. stamp: the manager's
  * clock, kept along with it. */
 void catalog_commit(struct catalog *c, uint64_t stamp, struct gt_effects *fx);
 /* The end of the write: true when there is a new map to tell. */

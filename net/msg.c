@@ -152,7 +152,7 @@ static void put_settings(struct writer *w, const struct settings *s)
 
 static void put_member(struct writer *w, const struct member *m)
 {
-    put_array(w, 9);
+    put_array(w, 11);
     put_u(w, m->id);
     put_u(w, m->incarnation);
     put_text(w, m->label);
@@ -162,6 +162,8 @@ static void put_member(struct writer *w, const struct member *m)
     put_real(w, m->capacity);
     put_u(w, m->state);
     put_u(w, m->refill);
+    put_u(w, m->leaving);
+    put_u(w, m->capacity_set);
 }
 
 static void put_owners(struct writer *w, const uint16_t *owners, uint32_t count)
@@ -184,11 +186,18 @@ static void put_ring(struct writer *w, const struct ring *r)
     put_array(w, arc_count);
     for (uint32_t i = 0; i < arc_count; i++) {
         const struct arc *a = &r->arcs[i];
-        put_array(w, 3);
+        bool moved = a->write_since.ballot != 0;
+        put_array(w, moved ? 5 : 3);
         put_u(w, a->phase);
         put_owners(w, a->owners, a->owner_count);
-        put_owners(w, a->to, a->to_count);
+        put_owners(w, a->beside, a->beside_count);
+        if (moved) {
+            put_epoch(w, a->write_since);
+            put_epoch(w, a->read_since);
+        }
     }
+    put_u(w, r->rebalance);
+    put_epoch(w, r->members_since);
 }
 
 static void put_report(struct writer *w, const struct node_report *r)
@@ -407,17 +416,19 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, m->verify_reply.keys);
         return;
     case MSG_CLOCKS:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_bin(w, m->clocks.clocks);
         put_bin(w, m->clocks.unheard);
         put_bin(w, m->clocks.lives);
+        put_bin(w, m->clocks.filling);
         return;
     case MSG_CLOCKS_REPLY:
-        put_start(w, m, 4);
+        put_start(w, m, 5);
         put_reply_head(w, &m->clocks.head);
         put_bin(w, m->clocks.clocks);
         put_bin(w, m->clocks.unheard);
         put_bin(w, m->clocks.lives);
+        put_bin(w, m->clocks.filling);
         return;
     case MSG_RETIRED:
         put_start(w, m, 1);
@@ -442,7 +453,7 @@ static void put_body(struct writer *w, const struct msg *m)
         put_u(w, m->pull.bytes_max);
         return;
     case MSG_PULL_REPLY:
-        put_start(w, m, 7);
+        put_start(w, m, 9);
         put_reply_head(w, &m->pull_reply.head);
         put_bin(w, m->pull_reply.entries);
         put_u(w, m->pull_reply.entry_count);
@@ -450,6 +461,8 @@ static void put_body(struct writer *w, const struct msg *m)
         put_u(w, m->pull_reply.lacking);
         put_bin(w, m->pull_reply.operations);
         put_u(w, m->pull_reply.operations_floor);
+        put_u(w, m->pull_reply.data);
+        put_epoch(w, m->pull_reply.members_since);
         return;
     case MSG_STATE:
     case MSG_PARCEL:
@@ -500,7 +513,7 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, m->operation_reply.operations);
         return;
     case MSG_MAP:
-        put_start(w, m, m->map.ring ? 6 : 0);
+        put_start(w, m, m->map.ring ? 8 : 0);
         if (m->map.ring)
             put_ring(w, m->map.ring);
         return;
@@ -519,10 +532,11 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, slice_of(m->register_reply.cluster_id, CLUSTER_ID_BYTES));
         return;
     case MSG_HEARTBEAT:
-        put_start(w, m, 3);
+        put_start(w, m, 4);
         put_u(w, m->heartbeat.node);
         put_u(w, m->heartbeat.incarnation);
         put_report(w, &m->heartbeat.report);
+        put_bin(w, m->heartbeat.done);
         return;
     case MSG_HEARTBEAT_REPLY:
         put_start(w, m, 2);
@@ -584,7 +598,8 @@ static size_t body_bytes_expected(const struct msg *m)
         return bytes + m->scan_reply.entries.bytes + m->scan_reply.clock.bytes;
     case MSG_CLOCKS:
     case MSG_CLOCKS_REPLY:
-        return bytes + m->clocks.clocks.bytes + m->clocks.unheard.bytes + m->clocks.lives.bytes;
+        return bytes + m->clocks.clocks.bytes + m->clocks.unheard.bytes + m->clocks.lives.bytes +
+               m->clocks.filling.bytes;
     case MSG_RETIRED:
     case MSG_RETIRED_REPLY:
         return bytes + m->retired.lives.bytes + m->retired.parcels.bytes + m->retired.targets.bytes;
@@ -989,7 +1004,9 @@ static void get_member(struct fields *f, struct member *m)
     get_text(&in, m->zone, sizeof(m->zone));
     m->capacity = get_real(&in, MEMBER_CAPACITY_MAX);
     m->state = (enum member_state)get_u(&in, MEMBER_REMOVED);
-    m->refill = fields_left(&in) > 0 && get_u(&in, 1) == 1;
+    m->refill = get_u(&in, UINT32_MAX) & 1;
+    m->leaving = get_u(&in, UINT32_MAX) & 1;
+    m->capacity_set = get_u(&in, UINT32_MAX) & 1;
     end_array(f, &in);
 }
 
@@ -1012,7 +1029,11 @@ static void get_arc(struct fields *f, struct arc *a)
     struct fields in = get_array(f);
     a->phase = (uint8_t)get_u(&in, ARC_CLEANUP);
     a->owner_count = get_owners(&in, a->owners);
-    a->to_count = get_owners(&in, a->to);
+    a->beside_count = get_owners(&in, a->beside);
+    if (fields_left(&in) > 0)
+        a->write_since = get_epoch(&in);
+    if (fields_left(&in) > 0)
+        a->read_since = get_epoch(&in);
     end_array(f, &in);
 }
 
@@ -1045,6 +1066,9 @@ static struct ring *get_ring(struct fields *f)
         get_arc(&arcs, &r->arcs[i]);
     end_array(f, &members);
     end_array(f, &arcs);
+    r->rebalance = (uint8_t)get_u(f, REBALANCE_PAUSED);
+    if (fields_left(f) > 0)
+        r->members_since = get_epoch(f);
     if (!f->error)
         f->error = ring_check(r);
     if (f->error) {
@@ -1309,12 +1333,14 @@ static void get_body(struct fields *f, struct msg *m)
         m->clocks.clocks = get_bytes(f);
         m->clocks.unheard = get_run(f, 2);
         m->clocks.lives = get_run(f, LIFE_BYTES);
+        m->clocks.filling = get_run(f, 2);
         return;
     case MSG_CLOCKS_REPLY:
         get_reply_head(f, &m->clocks.head);
         m->clocks.clocks = get_bytes(f);
         m->clocks.unheard = get_run(f, 2);
         m->clocks.lives = get_run(f, LIFE_BYTES);
+        m->clocks.filling = get_run(f, 2);
         return;
     case MSG_RETIRED:
         m->retired.lives = get_run(f, LIFE_BYTES);
@@ -1345,6 +1371,9 @@ static void get_body(struct fields *f, struct msg *m)
         m->pull_reply.lacking = get_u(f, UINT64_MAX);
         m->pull_reply.operations = get_run(f, OPERATION_BYTES);
         m->pull_reply.operations_floor = get_u(f, UINT64_MAX);
+        m->pull_reply.data = get_u(f, UINT64_MAX);
+        if (fields_left(f) > 0)
+            m->pull_reply.members_since = get_epoch(f);
         return;
     case MSG_STATE:
     case MSG_PARCEL:
@@ -1408,6 +1437,7 @@ static void get_body(struct fields *f, struct msg *m)
         m->heartbeat.node = get_u(f, UINT64_MAX);
         m->heartbeat.incarnation = get_u(f, UINT64_MAX);
         get_report(f, &m->heartbeat.report);
+        m->heartbeat.done = get_run(f, 2);
         return;
     case MSG_HEARTBEAT_REPLY:
         m->heartbeat_reply.error = get_error(f);

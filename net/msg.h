@@ -83,7 +83,8 @@ enum request_flag {
     REQUEST_SESSION = 128,  /* GET: of a session, which demands later what it is shown now: answer
                                when that is at w owners, if it can be */
     REQUEST_ASKED = 256, /* STATE: the owners were asked for the operation before it was written */
-    REQUEST_KEPT = 512   /* STATE: a parcel that was kept for this owner, and counts for nothing */
+    REQUEST_KEPT = 512,  /* STATE: a parcel that was kept for this owner, and counts for nothing */
+    REQUEST_SETTLING = 1024 /* STATE: a repair that is counted toward w of a read */
 };
 
 enum reply_flag {
@@ -308,6 +309,9 @@ struct msg {
             /* A run of { u64 node, u64 incarnation }: the owners of those partitions, in the lives
              * in which the sender knows them. */
             struct slice lives;
+            /* Of those partitions, a run of u16: the sender fills, so that this clock does not say
+             * what it has. */
+            struct slice filling;
         } clocks;
         struct {                    /* RETIRED, RETIRED_REPLY */
             struct reply_head head; /* reply */
@@ -337,6 +341,10 @@ struct msg {
              * lacks, and the stamp up to which more of them may be missing. */
             struct slice operations;
             uint64_t operations_floor;
+            /* Names what the sender has of the partition: after it has lost of that, and filled, it
+             * is another one. A cursor is of use with the same alone. */
+            uint64_t data;
+            struct epoch members_since; /* of the sender's map */
         } pull_reply;
         struct {
             struct request_head head; /* op: the operation in question */
@@ -369,6 +377,10 @@ struct msg {
         struct {
             uint64_t node, incarnation;
             struct node_report report;
+            /* Partitions, a run of u16, of whose move the part of this node is done, in the phase
+             * that the map of the message's epoch shows, which is durable here: PREPARE, the new
+             * owner has all that it must; CLEANUP, who left has dropped what it had. */
+            struct slice done;
         } heartbeat;
         struct {
             int32_t error;     /* GT_ENOTFOUND: register again */

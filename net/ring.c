@@ -84,6 +84,8 @@ struct ring *ring_copy(const struct ring *r, uint32_t member_count)
     memcpy(copy->cluster_id, r->cluster_id, CLUSTER_ID_BYTES);
     copy->formed = r->formed;
     copy->settings = r->settings;
+    copy->rebalance = r->rebalance;
+    copy->members_since = r->members_since;
     if (kept > 0)
         memcpy(copy->members, r->members, kept * sizeof(*r->members));
     if (arc_count > 0)
@@ -150,20 +152,43 @@ static bool owners_sound(const uint16_t *owners, uint32_t count, uint32_t member
     return true;
 }
 
+static bool index_among(const uint16_t *indexes, uint32_t count, uint16_t index)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (indexes[i] == index)
+            return true;
+    return false;
+}
+
+/* How many of the list the other one has not. */
+static uint32_t outside(const uint16_t *list, uint32_t count, const uint16_t *other,
+                        uint32_t other_count)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++)
+        found += !index_among(other, other_count, list[i]);
+    return found;
+}
+
 static bool arc_sound(const struct arc *a, uint32_t member_count)
 {
     if (a->owner_count == 0 || a->phase > ARC_CLEANUP)
         return false;
-    if ((a->phase == ARC_STABLE) != (a->to_count == 0))
+    if ((a->phase == ARC_STABLE) != (a->beside_count == 0))
         return false;
-    return owners_sound(a->owners, a->owner_count, member_count) &&
-           owners_sound(a->to, a->to_count, member_count);
+    if (!owners_sound(a->owners, a->owner_count, member_count) ||
+        !owners_sound(a->beside, a->beside_count, member_count))
+        return false;
+    return a->phase == ARC_STABLE ||
+           (outside(a->owners, a->owner_count, a->beside, a->beside_count) <= 1 &&
+            outside(a->beside, a->beside_count, a->owners, a->owner_count) <= 1);
 }
 
 int ring_check(const struct ring *r)
 {
     char why[128];
-    if (settings_check(&r->settings, why) != 0 || r->member_count > MEMBERS_MAX)
+    if (settings_check(&r->settings, why) != 0 || r->member_count > MEMBERS_MAX ||
+        r->rebalance > REBALANCE_PAUSED)
         return GT_EPROTO;
     if (r->settings.partitions < 1 || r->settings.partitions > PARTITIONS_MAX)
         return GT_EPROTO;
@@ -221,20 +246,70 @@ int ring_slot(const struct ring *r, uint32_t partition, uint32_t member)
     return -1;
 }
 
-static bool index_among(const uint16_t *indexes, uint32_t count, uint16_t index)
+enum ring_part ring_part(const struct ring *r, uint32_t partition, uint32_t member)
+{
+    static const enum ring_part beside[] = {PART_NONE, PART_RECEIVER, PART_WRITTEN, PART_LEAVER};
+    const struct arc *a = arc_of(r, partition);
+    if (ring_slot(r, partition, member) >= 0)
+        return PART_OWNER;
+    return index_among(a->beside, a->beside_count, (uint16_t)member) ? beside[a->phase] : PART_NONE;
+}
+
+uint32_t ring_places(const struct ring *r, uint32_t partition, bool writers,
+                     uint16_t out[PLACES_MAX], uint32_t *in_owners, uint32_t *in_beside)
+{
+    const struct arc *a = arc_of(r, partition);
+    uint32_t count = 0, beside = writers && !arc_doubled(a) ? 0 : a->beside_count;
+    *in_owners = (1u << a->owner_count) - 1;
+    *in_beside = 0;
+    for (uint32_t i = 0; i < a->owner_count; i++) {
+        if (index_among(a->beside, beside, a->owners[i]))
+            *in_beside |= 1u << count;
+        out[count++] = a->owners[i];
+    }
+    for (uint32_t i = 0; i < beside; i++)
+        if (!index_among(a->owners, a->owner_count, a->beside[i])) {
+            gt_assert(count < PLACES_MAX); /* ring_check: one at most */
+            *in_beside |= 1u << count;
+            out[count++] = a->beside[i];
+        }
+    return count;
+}
+
+/* Who is in the list and not in the other one, -1: nobody. */
+static int only_in(const uint16_t *list, uint32_t count, const uint16_t *other,
+                   uint32_t other_count)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (indexes[i] == index)
-            return true;
-    return false;
+        if (!index_among(other, other_count, list[i]))
+            return list[i];
+    return -1;
+}
+
+int ring_leaving(const struct ring *r, uint32_t partition)
+{
+    const struct arc *a = arc_of(r, partition);
+    if (a->phase == ARC_PREPARE)
+        return only_in(a->owners, a->owner_count, a->beside, a->beside_count);
+    return only_in(a->beside, a->beside_count, a->owners, a->owner_count);
+}
+
+int ring_coming(const struct ring *r, uint32_t partition)
+{
+    const struct arc *a = arc_of(r, partition);
+    if (a->phase == ARC_STABLE)
+        return -1;
+    if (a->phase == ARC_PREPARE)
+        return only_in(a->beside, a->beside_count, a->owners, a->owner_count);
+    return only_in(a->owners, a->owner_count, a->beside, a->beside_count);
 }
 
 static bool may_be_guest(const struct ring *r, const struct arc *own, uint16_t index)
 {
     enum member_state state = r->members[index].state;
     return state != MEMBER_JOINING && state != MEMBER_LEAVING && state != MEMBER_REMOVED &&
-           !index_among(own->owners, own->owner_count, index) &&
-           !index_among(own->to, own->to_count, index);
+           !r->members[index].leaving && !index_among(own->owners, own->owner_count, index) &&
+           !index_among(own->beside, own->beside_count, index);
 }
 
 uint32_t ring_guests(const struct ring *r, uint32_t partition, uint16_t *out, uint32_t max)
@@ -274,7 +349,12 @@ uint32_t ring_tokens_of(const struct ring *r, uint32_t member)
 void ring_quorums(const struct ring *r, uint32_t partition, uint32_t *n, uint32_t *w,
                   uint32_t *read)
 {
-    uint32_t owners = arc_of(r, partition)->owner_count;
+    *n = arc_of(r, partition)->owner_count;
+    ring_list_quorums(r, *n, w, read);
+}
+
+void ring_list_quorums(const struct ring *r, uint32_t owners, uint32_t *w, uint32_t *read)
+{
     uint32_t majority = owners / 2 + 1;
     uint32_t write = r->settings.write_quorum < owners ? r->settings.write_quorum : owners;
     if (write < majority)
@@ -282,7 +362,6 @@ void ring_quorums(const struct ring *r, uint32_t partition, uint32_t *n, uint32_
     uint32_t reads = r->settings.read_quorum < owners ? r->settings.read_quorum : owners;
     if (write + reads <= owners)
         reads = owners - write + 1;
-    *n = owners;
     *w = write;
     *read = reads;
 }

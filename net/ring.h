@@ -13,9 +13,10 @@
 #include "engine/base/units.h"
 #include "engine/version.h"
 
-#define REPLICAS_MAX 16
-#define MEMBERS_MAX 1024
-#define CLUSTER_ID_BYTES 16
+#define REPLICAS_MAX        16
+#define PLACES_MAX          (REPLICAS_MAX + 1) /* of both lists of a move, which differ in one owner */
+#define MEMBERS_MAX         1024
+#define CLUSTER_ID_BYTES    16
 #define MEMBER_CAPACITY_MAX 1e12
 /* What the manager is called where nodes are called by their labels: no node may be. */
 #define MANAGER_LABEL "manager"
@@ -26,8 +27,14 @@ struct epoch {
 };
 int epoch_compare(struct epoch a, struct epoch b);
 
-enum member_state { MEMBER_UP = 1, MEMBER_DOWN, MEMBER_JOINING, MEMBER_LEAVING, MEMBER_CATCHING_UP,
-                    MEMBER_REMOVED };
+enum member_state {
+    MEMBER_UP = 1,
+    MEMBER_DOWN,
+    MEMBER_JOINING,
+    MEMBER_LEAVING,
+    MEMBER_CATCHING_UP,
+    MEMBER_REMOVED
+};
 /* "up", "down", "joining", "leaving", "catching_up", "removed"; "?" otherwise. */
 const char *member_state_name(enum member_state state);
 
@@ -42,14 +49,33 @@ struct member {
      * it comes back it fills. Its incarnation is then one that nobody ever had, so that its folder
      * does not know it, and whoever it says hello to tells it so (RULES 8a, 8b). */
     bool refill;
+    bool leaving;      /* it is being drained: it keeps what it owns until others have it */
+    bool capacity_set; /* by a person: what it says of itself at a start does not count */
 };
 
+/*
+ * A move of one owner's place in an arc's list (RULES 4, 6). `owners` is the list that is in force:
+ * it is read, and its owners coordinate. `beside` is the other list of the move, which has one
+ * owner that the first has not, or lacks one, or both.
+ *
+ *              owners   beside    written to      left when
+ *   STABLE     old      -         owners
+ *   PREPARE    old      new       both lists      n-w+1 of the old are fenced, and the new owner
+ *                                                 has what it must
+ *   READ_NEW   new      old       both lists      n-r+1 of the old are fenced
+ *   CLEANUP    new      old       owners          who left has dropped what it had
+ *
+ * A move that is cancelled goes from PREPARE to CLEANUP, its lists as they are.
+ */
 enum arc_phase { ARC_STABLE = 0, ARC_PREPARE = 1, ARC_READ_NEW = 2, ARC_CLEANUP = 3 };
 
-/* Owners are indexes into the members. `to` is the new list of a move; empty while stable. */
+/* Owners are indexes into the members. */
 struct arc {
-    uint8_t phase, owner_count, to_count;
-    uint16_t owners[REPLICAS_MAX], to[REPLICAS_MAX];
+    uint8_t phase, owner_count, beside_count;
+    uint16_t owners[REPLICAS_MAX], beside[REPLICAS_MAX];
+    /* Fences: the epochs of the last PREPARE and of the last READ_NEW. Whoever has a map from then
+     * on refuses what was sent by an older one and is counted: writes, and reads. They stay. */
+    struct epoch write_since, read_since;
 };
 
 enum profile { PROFILE_DEFAULT = 0, PROFILE_COURSE = 1 /* every put is sloppy (DESIGN 6) */ };
@@ -63,13 +89,22 @@ struct settings {
  * to why ("W + R > N does not hold: 1 + 1 > 3"). */
 int settings_check(const struct settings *s, char why[128]);
 
+enum rebalance {
+    REBALANCE_IDLE,    /* no move begins */
+    REBALANCE_RUNNING, /* moves begin until the lists are as placement wants them */
+    REBALANCE_PAUSED   /* likewise later: none begins, those that are open go on */
+};
+
 struct ring {
     uint32_t refs;
     struct epoch epoch;
     uint8_t cluster_id[CLUSTER_ID_BYTES];
     bool formed; /* false: no tokens are handed out yet */
     struct settings settings;
-    struct member *members; /* ascending by id is not required; an index is stable in one map */
+    uint8_t rebalance;          /* enum rebalance */
+    struct epoch members_since; /* of the map since which the same nodes are members, and the same
+                                   are removed or marked to refill */
+    struct member *members;     /* ascending by id is not required; an index is stable in one map */
     uint32_t member_count;
     struct arc *arcs; /* settings.partitions of them when formed, else NULL */
 };
@@ -77,7 +112,8 @@ struct ring {
 /* A map with room for the members and (when partitions > 0) the arcs, all zero, one reference.
  * NULL when out of memory. Fill it, then share it. */
 struct ring *ring_new(uint32_t member_count, uint32_t partitions);
-struct ring *ring_copy(const struct ring *r, uint32_t member_count); /* deep, more members possible */
+struct ring *ring_copy(const struct ring *r,
+                       uint32_t member_count); /* deep, more members possible */
 struct ring *ring_ref(struct ring *r);
 void ring_unref(struct ring *r);
 /* Everything consistent: quorums, indexes in range, distinct owners, distinct ids and labels, at
@@ -89,8 +125,30 @@ int ring_member_by_id(const struct ring *r, uint64_t id);
 int ring_member_by_label(const struct ring *r, const char *label);
 /* The partition of a key. Only of a formed map. */
 uint32_t ring_partition(const struct ring *r, struct slice key);
-/* The slot of member index m in the arc's list, -1 when it is no owner. */
+/* The slot of member index m in the arc's list in force, -1 when it is no owner. */
 int ring_slot(const struct ring *r, uint32_t partition, uint32_t member);
+/* What a member has to do with an arc. */
+enum ring_part {
+    PART_NONE,
+    PART_OWNER,    /* it is in the list in force */
+    PART_RECEIVER, /* PREPARE: it will be */
+    PART_WRITTEN,  /* READ_NEW: it was, and is still written to */
+    PART_LEAVER    /* CLEANUP: it has what it must drop */
+};
+enum ring_part ring_part(const struct ring *r, uint32_t partition, uint32_t member);
+/* All who have a part in the arc, those in force first, each once: at most PLACES_MAX member
+ * indexes. With writers those alone that are written to. Returns how many; *in_owners and
+ * *in_beside, bits, say of which list each is. */
+uint32_t ring_places(const struct ring *r, uint32_t partition, bool writers,
+                     uint16_t out[PLACES_MAX], uint32_t *in_owners, uint32_t *in_beside);
+/* Who goes with the move of the arc, -1: nobody, the list grows longer; and who comes. */
+int ring_leaving(const struct ring *r, uint32_t partition);
+int ring_coming(const struct ring *r, uint32_t partition);
+/* Both lists are written to. */
+static inline bool arc_doubled(const struct arc *a)
+{
+    return a->phase == ARC_PREPARE || a->phase == ARC_READ_NEW;
+}
 /*
  * Who stands in for owners of the partition that cannot be reached (DESIGN 6): members by the order
  * of their tokens after the partition's own, each once, that own nothing of it and are up or away
@@ -100,9 +158,12 @@ int ring_slot(const struct ring *r, uint32_t partition, uint32_t member);
 uint32_t ring_guests(const struct ring *r, uint32_t partition, uint16_t *out, uint32_t max);
 /* The token of an arc: the first hash that falls in it. */
 uint64_t ring_token(const struct ring *r, uint32_t partition);
-/* Number of (arc, slot) pairs of the member. */
+/* Number of (arc, slot) pairs of the member, of lists in force. */
 uint32_t ring_tokens_of(const struct ring *r, uint32_t member);
 /* n, w, r of one list (RULES 6): w = max(min(W, n), n/2+1), r = min(R, n) raised until w+r > n. */
-void ring_quorums(const struct ring *r, uint32_t partition, uint32_t *n, uint32_t *w, uint32_t *read);
+void ring_quorums(const struct ring *r, uint32_t partition, uint32_t *n, uint32_t *w,
+                  uint32_t *read);
+/* The same of a list of so many owners. */
+void ring_list_quorums(const struct ring *r, uint32_t owners, uint32_t *w, uint32_t *read);
 
 #endif

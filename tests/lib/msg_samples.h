@@ -116,6 +116,9 @@ static inline void sample_member(struct sample_memory *s, struct member *m, uint
     sample_text(s, m->zone, sizeof(m->zone), "zone");
     m->capacity = s->extreme ? MEMBER_CAPACITY_MAX : 0.5 + (double)sample_u(s, 100);
     m->state = s->extreme ? MEMBER_REMOVED : (enum member_state)(1 + sample_u(s, 5));
+    m->refill = sample_u(s, 1);
+    m->leaving = sample_u(s, 1);
+    m->capacity_set = sample_u(s, 1);
 }
 
 static inline void sample_settings(struct sample_memory *s, struct settings *c, uint32_t partitions)
@@ -136,17 +139,23 @@ static inline struct ring *sample_ring(struct sample_memory *s)
     sample_fixed(s, r->cluster_id, CLUSTER_ID_BYTES);
     r->formed = true;
     sample_settings(s, &r->settings, partitions);
+    r->rebalance = (uint8_t)sample_u(s, REBALANCE_PAUSED);
+    r->members_since = (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
     for (uint32_t i = 0; i < r->member_count; i++)
         sample_member(s, &r->members[i], i);
     for (uint32_t p = 0; p < partitions; p++) {
         struct arc *a = &r->arcs[p];
         a->phase = (uint8_t)sample_u(s, ARC_CLEANUP);
         a->owner_count = (uint8_t)(s->extreme ? REPLICAS_MAX : 1 + sample_u(s, 4));
-        a->to_count = (uint8_t)(a->phase == ARC_STABLE ? 0 : a->owner_count);
+        a->beside_count = (uint8_t)(a->phase == ARC_STABLE ? 0 : a->owner_count);
         for (uint32_t i = 0; i < a->owner_count; i++)
             a->owners[i] = (uint16_t)((p + i) % r->member_count);
-        for (uint32_t i = 0; i < a->to_count; i++)
-            a->to[i] = (uint16_t)((p + i + 2) % r->member_count);
+        for (uint32_t i = 0; i < a->beside_count; i++)
+            a->beside[i] = (uint16_t)((p + i + 1) % r->member_count);
+        if (a->phase != ARC_STABLE) {
+            a->write_since = (struct epoch){1 + sample_u(s, 9), sample_u(s, UINT64_MAX)};
+            a->read_since = (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
+        }
     }
     return r;
 }
@@ -320,11 +329,13 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
         m->clocks.unheard = sample_run(s, 2);
         m->clocks.lives = sample_run(s, LIFE_BYTES);
+        m->clocks.filling = sample_run(s, 2);
         break;
     case MSG_CLOCKS:
         m->clocks.clocks = sample_slice(s, SAMPLE_BYTES);
         m->clocks.unheard = sample_run(s, 2);
         m->clocks.lives = sample_run(s, LIFE_BYTES);
+        m->clocks.filling = sample_run(s, 2);
         break;
     case MSG_RETIRED_REPLY:
         sample_reply_head(s, &m->retired.head);
@@ -353,6 +364,9 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->pull_reply.lacking = sample_u(s, UINT64_MAX);
         m->pull_reply.operations = sample_run(s, OPERATION_BYTES);
         m->pull_reply.operations_floor = sample_u(s, UINT64_MAX);
+        m->pull_reply.data = sample_u(s, UINT64_MAX);
+        m->pull_reply.members_since =
+            (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
         break;
     case MSG_STATE:
     case MSG_PARCEL:
@@ -415,6 +429,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->heartbeat.node = sample_u(s, UINT64_MAX);
         m->heartbeat.incarnation = sample_u(s, UINT64_MAX);
         sample_report(s, &m->heartbeat.report);
+        m->heartbeat.done = sample_run(s, 2);
         break;
     case MSG_HEARTBEAT_REPLY:
         m->heartbeat_reply.error = sample_error(s);
@@ -483,7 +498,8 @@ static inline bool same_member(const struct member *a, const struct member *b)
 {
     return a->id == b->id && a->incarnation == b->incarnation && strcmp(a->label, b->label) == 0 &&
            strcmp(a->address.host, b->address.host) == 0 && a->address.port == b->address.port &&
-           strcmp(a->zone, b->zone) == 0 && a->capacity == b->capacity && a->state == b->state;
+           strcmp(a->zone, b->zone) == 0 && a->capacity == b->capacity && a->state == b->state &&
+           a->refill == b->refill && a->leaving == b->leaving && a->capacity_set == b->capacity_set;
 }
 
 static inline bool same_settings(const struct settings *a, const struct settings *b)
@@ -500,7 +516,8 @@ static inline bool same_ring(const struct ring *a, const struct ring *b)
         return a == b;
     if (epoch_compare(a->epoch, b->epoch) != 0 || a->formed != b->formed ||
         memcmp(a->cluster_id, b->cluster_id, CLUSTER_ID_BYTES) != 0 ||
-        !same_settings(&a->settings, &b->settings) || a->member_count != b->member_count)
+        !same_settings(&a->settings, &b->settings) || a->member_count != b->member_count ||
+        a->rebalance != b->rebalance || epoch_compare(a->members_since, b->members_since) != 0)
         return false;
     for (uint32_t i = 0; i < a->member_count; i++)
         if (!same_member(&a->members[i], &b->members[i]))
@@ -632,12 +649,14 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_CLOCKS:
         return slice_equal(a->clocks.clocks, b->clocks.clocks) &&
                slice_equal(a->clocks.unheard, b->clocks.unheard) &&
-               slice_equal(a->clocks.lives, b->clocks.lives);
+               slice_equal(a->clocks.lives, b->clocks.lives) &&
+               slice_equal(a->clocks.filling, b->clocks.filling);
     case MSG_CLOCKS_REPLY:
         return same_reply_head(&a->clocks.head, &b->clocks.head) &&
                slice_equal(a->clocks.clocks, b->clocks.clocks) &&
                slice_equal(a->clocks.unheard, b->clocks.unheard) &&
-               slice_equal(a->clocks.lives, b->clocks.lives);
+               slice_equal(a->clocks.lives, b->clocks.lives) &&
+               slice_equal(a->clocks.filling, b->clocks.filling);
     case MSG_RETIRED:
         return slice_equal(a->retired.lives, b->retired.lives);
     case MSG_RETIRED_REPLY:
@@ -659,7 +678,9 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
                slice_equal(a->pull_reply.clock, b->pull_reply.clock) &&
                a->pull_reply.lacking == b->pull_reply.lacking &&
                slice_equal(a->pull_reply.operations, b->pull_reply.operations) &&
-               a->pull_reply.operations_floor == b->pull_reply.operations_floor;
+               a->pull_reply.operations_floor == b->pull_reply.operations_floor &&
+               a->pull_reply.data == b->pull_reply.data &&
+               epoch_compare(a->pull_reply.members_since, b->pull_reply.members_since) == 0;
     case MSG_STATE:
     case MSG_PARCEL:
         return same_request_head(&a->state.head, &b->state.head) &&
@@ -711,7 +732,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_HEARTBEAT:
         return a->heartbeat.node == b->heartbeat.node &&
                a->heartbeat.incarnation == b->heartbeat.incarnation &&
-               same_report(&a->heartbeat.report, &b->heartbeat.report);
+               same_report(&a->heartbeat.report, &b->heartbeat.report) &&
+               slice_equal(a->heartbeat.done, b->heartbeat.done);
     case MSG_HEARTBEAT_REPLY:
         return a->heartbeat_reply.error == b->heartbeat_reply.error &&
                a->heartbeat_reply.lease_ms == b->heartbeat_reply.lease_ms;

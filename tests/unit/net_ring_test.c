@@ -134,6 +134,40 @@ static void a_copy_is_deep_and_may_have_more_members(void **state)
     ring_unref(copy);
 }
 
+/* One owner of the arc goes and another comes: who is in which list, in every phase. */
+static void the_parts_of_a_move_follow_from_its_phase(void **state)
+{
+    (void)state;
+    static const enum ring_part old_ones[] = {PART_OWNER, PART_OWNER, PART_WRITTEN, PART_LEAVER};
+    struct ring *r = ring_make(5, 4, 3);
+    for (uint8_t phase = ARC_PREPARE; phase <= ARC_CLEANUP; phase++) {
+        uint16_t places[PLACES_MAX];
+        uint32_t owners, beside;
+        bool before = phase == ARC_PREPARE;
+        uint16_t goes = 0, comes = 4;
+        r->arcs[2] = (struct arc){.phase = phase,
+                                  .owner_count = 3,
+                                  .beside_count = 3,
+                                  .owners = {before ? goes : comes, 1, 2},
+                                  .beside = {before ? comes : goes, 1, 2}};
+        assert_int_equal(ring_check(r), 0);
+        assert_int_equal(ring_leaving(r, 2), goes);
+        assert_int_equal(ring_coming(r, 2), comes);
+        assert_int_equal(ring_part(r, 2, goes), old_ones[phase]);
+        assert_int_equal(ring_part(r, 2, comes), before ? PART_RECEIVER : PART_OWNER);
+        assert_int_equal(ring_part(r, 2, 3), PART_NONE);
+        assert_int_equal(ring_places(r, 2, false, places, &owners, &beside), 4);
+        assert_int_equal(owners, 7);
+        assert_int_equal(beside, 14);
+        assert_int_equal(places[3], before ? comes : goes);
+        uint32_t written = ring_places(r, 2, true, places, &owners, &beside);
+        assert_int_equal(written, phase == ARC_CLEANUP ? 3 : 4);
+        assert_int_equal(beside, phase == ARC_CLEANUP ? 0 : 14);
+    }
+    assert_int_equal(ring_coming(r, 1), -1);
+    ring_unref(r);
+}
+
 typedef void spoil(struct ring *r);
 static void spoil_no_owner(struct ring *r)
 {
@@ -157,11 +191,19 @@ static void spoil_phase(struct ring *r)
 }
 static void spoil_stable_move(struct ring *r)
 {
-    r->arcs[1].to_count = 1;
+    r->arcs[1].beside_count = 1;
 }
 static void spoil_empty_move(struct ring *r)
 {
     r->arcs[1].phase = ARC_PREPARE;
+}
+static void spoil_move_of_two(struct ring *r)
+{
+    r->arcs[1] = (struct arc){.phase = ARC_PREPARE,
+                              .owner_count = 2,
+                              .beside_count = 2,
+                              .owners = {0, 1},
+                              .beside = {2, 3}};
 }
 static void spoil_id(struct ring *r)
 {
@@ -204,10 +246,10 @@ static void what_contradicts_itself_is_refused(void **state)
 {
     (void)state;
     static spoil *const spoils[] = {
-        spoil_no_owner,     spoil_twice_owner, spoil_owner_range, spoil_owner_count,
-        spoil_phase,        spoil_stable_move, spoil_empty_move,  spoil_id,
-        spoil_no_id,        spoil_label,       spoil_no_label,    spoil_capacity,
-        spoil_capacity_nan, spoil_state,       spoil_quorum,      spoil_partitions};
+        spoil_no_owner,    spoil_twice_owner, spoil_owner_range, spoil_owner_count,  spoil_phase,
+        spoil_stable_move, spoil_empty_move,  spoil_move_of_two, spoil_id,           spoil_no_id,
+        spoil_label,       spoil_no_label,    spoil_capacity,    spoil_capacity_nan, spoil_state,
+        spoil_quorum,      spoil_partitions};
     for (unsigned i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {
         struct ring *r = ring_make(5, 10, 3);
         assert_int_equal(ring_check(r), 0);
@@ -269,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_token_is_the_first_hash_of_its_partition),
         cmocka_unit_test(owners_and_tokens_are_found),
         cmocka_unit_test(a_copy_is_deep_and_may_have_more_members),
+        cmocka_unit_test(the_parts_of_a_move_follow_from_its_phase),
         cmocka_unit_test(what_contradicts_itself_is_refused),
         cmocka_unit_test(epochs_are_ordered_by_ballot_first),
         cmocka_unit_test(guests_are_the_next_distinct_nodes_that_own_nothing_of_it),
