@@ -119,6 +119,7 @@ void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
     peers_rebuild(n, fx);
     members_changed(n, fx);
     refills_heed(n, before, fx);
+    moves_heed(n);
     ring_unref(before);
 }
 

@@ -193,6 +193,12 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     case SLOT_FILL:
         fill_stored(n, r->tag, s, r, fx);
         break;
+    case SLOT_DROP:
+        drop_stored(n, r->tag, s, r, fx);
+        break;
+    case SLOT_CURSOR: /* a pull that does not find it begins anew */
+        coord_end(n, r->tag, s);
+        break;
     case SLOT_SCRUB:
         scrub_done(n, r->tag, s, r);
         break;
@@ -345,6 +351,7 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
 static void message(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     hlc_observe(&n->hlc, ev->message.msg->stamp, n->wall_us);
+    moves_epoch(n, ev);
     if (ev->peer)
         reply(n, ev, fx);
     else
@@ -423,6 +430,8 @@ static void timeout(struct node *n, struct gt_effects *fx)
         clocks_exchange(n, fx);
         parcels_round(n, fx);
     }
+    if (moves_deadline_us(n) <= n->now_us)
+        moves_round(n, fx);
     if (scrub_deadline_us(n) <= n->now_us)
         scrub_next(n, fx);
     if (!n->ready && n->join_deadline_us <= n->now_us)
@@ -518,6 +527,8 @@ uint64_t node_deadline_us(const struct node *n)
         at = n->heartbeat_at_us;
     if (n->exchange_at_us < at)
         at = n->exchange_at_us;
+    if (moves_deadline_us(n) < at)
+        at = moves_deadline_us(n);
     if (scrub_deadline_us(n) < at)
         at = scrub_deadline_us(n);
     if (!n->ready && n->join_deadline_us < at)
@@ -563,6 +574,7 @@ int node_new(const struct node_config *c, struct node **out)
     n->self = c->self;
     n->label_known = c->label_stored;
     n->member = -1;
+    n->moves.at_us = UINT64_MAX;
     n->inflight_max = c->inflight_max ? c->inflight_max : INFLIGHT_DEFAULT;
     operations_init(&n->promises, PROMISES_BYTES_MAX);
     operations_init(&n->taken, TAKEN_BYTES_MAX);
@@ -577,6 +589,7 @@ int node_new(const struct node_config *c, struct node **out)
     history_init(&n->wanted);
     buf_init(&n->bytes, BLOB_BYTES_MAX / 2);
     buf_init(&n->context, CONTEXT_BYTES_MAX);
+    buf_init(&n->filling_told, PARTITIONS_MAX * 2);
     n->slots = slots_new(n->inflight_max * 2 + META_SLOTS, sizeof(struct slot));
     int error = n->slots ? map_restore(n, c->map) : GT_ENOMEM;
     if (!error && c->peers)
@@ -622,6 +635,7 @@ void node_free(struct node *n)
     history_close(&n->wanted);
     buf_close(&n->bytes);
     buf_close(&n->context);
+    buf_close(&n->filling_told);
     free(n);
 }
 

@@ -489,6 +489,18 @@ static bool filling_ask(void *arg, uint32_t partition, struct slice *sources)
     return engine_filling(h->engine, partition);
 }
 
+static struct slice cursor_ask(void *arg, uint32_t partition)
+{
+    const struct host *h = arg;
+    return engine_cursor(h->engine, partition);
+}
+
+static bool holds_ask(void *arg, uint32_t partition)
+{
+    const struct host *h = arg;
+    return engine_holds(h->engine, partition);
+}
+
 static int node_make(struct sim *s, uint32_t host)
 {
     struct host *h = &s->hosts[host];
@@ -505,6 +517,8 @@ static int node_make(struct sim *s, uint32_t host)
                                                                         : INFLIGHT_DEFAULT,
                                  .digest_above = s->config.digest_above,
                                  .filling = filling_ask,
+                                 .cursor = cursor_ask,
+                                 .holds = holds_ask,
                                  .filling_arg = h,
                                  .piece_bytes_max = s->config.piece_bytes_max,
                                  .pull_bytes = s->config.pull_bytes};

@@ -471,6 +471,18 @@ static bool filling_ask(void *arg, uint32_t partition, struct slice *sources)
     return engine_filling(h->e, partition);
 }
 
+static struct slice cursor_ask(void *arg, uint32_t partition)
+{
+    const struct host *h = arg;
+    return engine_cursor(h->e, partition);
+}
+
+static bool holds_ask(void *arg, uint32_t partition)
+{
+    const struct host *h = arg;
+    return engine_holds(h->e, partition);
+}
+
 static void node_boot(struct world *w, int i)
 {
     struct host *h = &w->hosts[i];
@@ -487,6 +499,8 @@ static void node_boot(struct world *w, int i)
                                  .join_timeout_us = 30000000,
                                  .inflight_max = h->inflight_max,
                                  .filling = filling_ask,
+                                 .cursor = cursor_ask,
+                                 .holds = holds_ask,
                                  .filling_arg = h,
                                  .digest_above = h->digest_above,
                                  .pull_bytes = w->doubles ? 100 : 0,
