@@ -136,6 +136,7 @@ int map_restore(struct node *n, const struct blob *bytes)
         return error;
     n->member = ring_member_by_id(n->ring, n->identity.node_id);
     watches_rebuild(n);
+    moves_heed(n);
     return 0;
 }
 

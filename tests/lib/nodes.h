@@ -90,6 +90,7 @@ struct world {
     enum msg_type held;     /* messages of that type are kept back, 0 = of none */
     struct packet kept[16];
     uint32_t kept_count;
+    uint32_t pull_bytes; /* of one reply of a pull; 0 = as usual */
     bool doubles; /* the reply to a PULL comes once more when the second one after it is asked */
     struct blob *doubled[2];
     struct msg_decoder *decoder;
@@ -506,7 +507,7 @@ static inline void node_boot(struct world *w, int i)
                                  .holds = holds_ask,
                                  .filling_arg = h,
                                  .digest_above = h->digest_above,
-                                 .pull_bytes = w->doubles ? 100 : 0,
+                                 .pull_bytes = w->doubles ? 100 : w->pull_bytes,
                                  .piece_bytes_max = h->piece_bytes_max};
     snprintf(config.self.address.host, sizeof(config.self.address.host), "127.0.0.1");
     config.self.address.port = (uint16_t)(7000 + i);
@@ -801,6 +802,28 @@ static inline int stranger(struct world *w, const char *key)
             return (int)i;
     fail();
     return 0;
+}
+
+static inline uint64_t records_of(struct world *w, int host, const char *key)
+{
+    struct engine_partition part;
+    engine_partition(w->hosts[host].e, ring_partition(w->ring, slice_text(key)), &part);
+    return part.records;
+}
+
+static inline void map_give_to(struct world *w, int host, struct ring *r)
+{
+    struct msg m = {.type = MSG_MAP, .epoch = r->epoch};
+    m.map.ring = r;
+    struct blob *frame = msg_frame(&m);
+    int from = 0;
+    while (from == host || !w->hosts[from].alive)
+        from++;
+    uint32_t conn = conn_find(w, host, id_of(w, from));
+    assert_int_not_equal(conn, UINT32_MAX);
+    packet_push(w, conn, true, frame);
+    blob_unref(frame);
+    run(w);
 }
 
 #endif

@@ -612,13 +612,6 @@ static void test_an_owner_that_catches_up_says_how_long_it_will_take(void **stat
 
 /* ---- reaping (RULES 19) ---- */
 
-static uint64_t records_of(struct world *w, int host, const char *key)
-{
-    struct engine_partition part;
-    engine_partition(w->hosts[host].e, ring_partition(w->ring, slice_text(key)), &part);
-    return part.records;
-}
-
 /* At every owner, some seconds apart; nobody takes the difference for something to be mended, and
  * the session that deleted the key may ask for what it knows of it. */
 static void test_a_tombstone_that_all_owners_have_is_reaped(void **state)
@@ -675,19 +668,6 @@ static void test_an_only_owner_reaps_by_itself(void **state)
 }
 
 /* ---- closing (RULES 8b) ---- */
-
-static void map_give_to(struct world *w, int host, struct ring *r)
-{
-    struct msg m = {.type = MSG_MAP, .epoch = r->epoch};
-    m.map.ring = r;
-    struct blob *frame = msg_frame(&m);
-    int from = host == 0 ? 1 : 0;
-    uint32_t conn = conn_find(w, host, id_of(w, from));
-    assert_int_not_equal(conn, UINT32_MAX);
-    packet_push(w, conn, true, frame);
-    blob_unref(frame);
-    run(w);
-}
 
 static bool clock_has_life(struct world *w, int host, struct actor life)
 {
