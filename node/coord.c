@@ -371,6 +371,7 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
     s->head = *head;
     s->partition = partition;
     s->deadline_us = deadline_us;
+    s->begun_us = n->now_us;
     s->body = blob_ref(ev->message.body);
     if (write) {
         s->put.sloppy = guests_allowed(n, head);
@@ -469,6 +470,7 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_CLOCKS_ALONE:
     case SLOT_CONFIRM:
     case SLOT_VERIFY:
+    case SLOT_STREAM:
     case SLOT_FILL:
     case SLOT_DROP:
     case SLOT_CURSOR:
@@ -593,6 +595,9 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
         break;
     case SLOT_VERIFY:
         verify_timeout(n, id, s, fx);
+        break;
+    case SLOT_STREAM:
+        stream_timeout(n, id, s, fx);
         break;
     case SLOT_RETIRED:
         closing_timeout(n, id, s);

@@ -351,6 +351,7 @@ int get_answer(struct node *n, const struct slot *s, uint32_t owners, uint32_t f
     m.get_reply.clock_us = n->now_us;
     effects_reply(fx, s->origin.link, &m);
     free(shown);
+    pace_note(&n->pace, n->now_us, n->now_us - s->begun_us);
     return 0;
 }
 

@@ -452,6 +452,7 @@ static void put_reply(struct node *n, struct slot *s, struct gt_effects *fx)
     m.put_reply.clock_us = n->now_us;
     effects_reply(fx, s->origin.link, &m);
     s->answered = true;
+    pace_note(&n->pace, n->now_us, n->now_us - s->begun_us);
 }
 
 static void put_quorum_missed(struct node *n, struct slot *s, struct gt_effects *fx)

@@ -260,7 +260,7 @@ void fill_stored(struct node *n, uint64_t id, struct slot *s, const struct store
         return;
     if (r->result) {
         uint32_t times;
-        if (log_due(&n->pace.unfilled, n->now_us, &times))
+        if (log_due(&n->lines.unfilled, n->now_us, &times))
             log_warn(n->log, "filling not stored partition=%u cause=%s times=%u", partition,
                      error_text(r->result), times);
         w->rot &= !begins || w->anew; /* the next one that meets the record tries again */

@@ -184,6 +184,9 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     case SLOT_PULL:
         pull_stored(n, r->tag, s, r, fx);
         break;
+    case SLOT_STREAM:
+        replica_done(n, r->tag, s, r, fx);
+        break;
     case SLOT_VERIFY:
         verify_stored(n, r->tag, s, r, fx);
         break;
@@ -575,6 +578,7 @@ int node_new(const struct node_config *c, struct node **out)
     n->label_known = c->label_stored;
     n->member = -1;
     n->moves.at_us = UINT64_MAX;
+    pace_init(&n->pace, PACE_BYTES_PER_S);
     n->inflight_max = c->inflight_max ? c->inflight_max : INFLIGHT_DEFAULT;
     operations_init(&n->promises, PROMISES_BYTES_MAX);
     operations_init(&n->taken, TAKEN_BYTES_MAX);

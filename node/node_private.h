@@ -20,6 +20,7 @@
 #include "engine/operations.h"
 #include "node/eta.h"
 #include "node/node.h"
+#include "node/pace.h"
 #include "node/quorum.h"
 
 #define INFLIGHT_DEFAULT 4096u
@@ -209,6 +210,7 @@ enum slot_kind {
     SLOT_CLOSE,         /* and those are being closed in a partition */
     SLOT_PULL,
     SLOT_VERIFY,  /* a peer's or tool's VERIFY: paced, then read */
+    SLOT_STREAM,  /* a peer's PULL of what moves there: likewise */
     SLOT_FILL,    /* storage is told that a partition fills, or is whole */
     SLOT_DROP,    /* and that it is not owned any more (moves.c) */
     SLOT_CURSOR,  /* and how far a pull came */
@@ -262,7 +264,7 @@ struct slot {
     struct request_head head;
     struct slice min_context; /* of a get: what its client has seen; borrows from body */
     uint32_t partition;
-    uint64_t deadline_us;
+    uint64_t deadline_us, begun_us;
     struct quorum quorum;
     uint64_t owners[PLACES_MAX]; /* node ids */
     uint32_t filling;            /* bits of owners that have no vote */
@@ -318,6 +320,14 @@ struct slot {
         struct {
             uint32_t digest_above; /* FETCH: as it asks */
         } replica;
+        struct stream {
+            uint64_t node, life; /* who asks for what it lacks */
+            struct slice clock, from_key;
+            uint64_t from_hash;
+            uint32_t bytes_max;
+            bool from_start, whole;
+            bool paced; /* of a partition that moves there */
+        } stream;
         struct {
             enum meta_kind kind;
             uint64_t version;
@@ -372,7 +382,7 @@ struct node {
     struct log *log;
     struct {
         struct log_pace unstored, broke, unfilled;
-    } pace; /* of lines that every partition may cause */
+    } lines; /* that every partition may cause */
     struct events *events;
     struct node_config config;
     struct engine_identity identity;
@@ -458,6 +468,7 @@ struct node {
     struct catching_up catching_up;
     struct eta eta;
     uint64_t pull_free_us;   /* no more is asked for before: the rate of pulls */
+    struct pace pace;        /* and that of what moves, sent or taken */
     uint64_t verify_free_us; /* nothing is read again before */
     struct {
         bool asking;                    /* whose there are */
@@ -890,6 +901,7 @@ void pull_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects
 void pull_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
                     struct gt_effects *fx);
 void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void stream_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 /* Answers a peer's PULL with what storage gave. */
 void pull_give(struct node *n, const struct slot *s, const struct store_result *r,
                struct gt_effects *fx);

@@ -30,6 +30,7 @@
 #define PULL_BYTES_PER_S (64u << 20)
 #define PULL_SILENT_US   3000000u
 #define MERGE_US         10000000u
+#define STREAM_WAIT_US   1000000u /* who would wait longer for its turn is to ask again */
 
 void pull_want(struct node *n, uint32_t partition)
 {
@@ -288,7 +289,7 @@ static void pull_end(struct node *n, uint64_t id, struct slot *s, struct gt_effe
 static void pull_fail(struct node *n, uint64_t id, struct slot *s, int error, struct gt_effects *fx)
 {
     uint32_t times;
-    if (log_due(&n->pace.broke, n->now_us, &times))
+    if (log_due(&n->lines.broke, n->now_us, &times))
         log_info(n->log, "pull broke partition=%u from=%s cause=%s times=%u", s->partition,
                  node_label_of(n, s->pull.source), error_text(error), times);
     n->metrics.pulls_broken_count++;
@@ -357,9 +358,12 @@ static void reply_over(struct node *n, uint64_t id, struct slot *s, struct gt_ef
         cursor_keep(n, s, fx);
     else
         cursor_forget(n, s->partition, fx);
-    if (s->pull.more && n->pull_free_us > n->now_us) {
+    uint64_t free_us = n->pull_free_us;
+    if (s->pull.moving && n->pace.free_us > free_us)
+        free_us = n->pace.free_us;
+    if (s->pull.more && free_us > n->now_us) {
         s->pull.stage = PULL_PAUSED;
-        slots_set_deadline(n->slots, id, n->pull_free_us);
+        slots_set_deadline(n->slots, id, free_us);
         return;
     }
     if (s->pull.more) {
@@ -468,7 +472,8 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
     /* A record here that is bad stays so; the rest is brought all the same, but not the clock. */
     if (r->result && !s->pull.failed) {
         uint32_t times;
-        if (log_due(&n->pace.unstored, n->now_us, &times)) /* on a full disk, each pull ends here */
+        if (log_due(&n->lines.unstored, n->now_us,
+                    &times)) /* on a full disk, each pull ends here */
             log_info(n->log, "pulled state not stored partition=%u cause=%s times=%u", s->partition,
                      error_text(r->result), times);
         s->pull.failed = true;
@@ -613,22 +618,20 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
     if (n->pull_free_us < n->now_us)
         n->pull_free_us = n->now_us;
     n->pull_free_us += m->pull_reply.entries.bytes * 1000000 / PULL_BYTES_PER_S;
+    if (s->pull.moving)
+        pace_take(&n->pace, n->now_us, m->pull_reply.entries.bytes);
     if (s->pull.outstanding == 0)
         states_stored(n, id, s, fx);
 }
 
 /* ---- being asked ----------------------------------------------------------------------------- */
 
-void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+/* Storage is asked for what the asker lacks. */
+static void lacking_read(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
-    const struct msg *m = ev->message.msg;
-    uint64_t id;
-    struct slot *s = replica_begin(n, ev, m->pull.partition, ACCESS_LOOK, false, &id, fx);
-    if (!s)
-        return;
-    const struct inbound *l = node_inbound(n, ev->link);
-    struct slice clock = m->pull.clock, from_key = m->pull.from_key,
-                 told = watch_told(n, m->pull.partition, l->node, l->incarnation);
+    const struct stream *from = &s->stream;
+    struct slice clock = from->clock, from_key = from->from_key,
+                 told = watch_told(n, s->partition, from->node, from->life);
     struct slice *parts[] = {&clock, &from_key, &told};
     struct blob *hold = slices_join(parts, sizeof(parts) / sizeof(parts[0]));
     if (!hold) {
@@ -639,15 +642,51 @@ void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *
     struct store_request r = {.kind = STORE_PULL,
                               .tag = id,
                               .hold = hold,
-                              .partition = m->pull.partition,
+                              .partition = s->partition,
                               .clock = clock,
                               .told = told,
-                              .whole = m->pull.whole,
-                              .from_start = m->pull.from_start,
-                              .from_hash = m->pull.from_hash,
+                              .whole = from->whole,
+                              .from_start = from->from_start,
+                              .from_hash = from->from_hash,
                               .from_key = from_key,
-                              .bytes_max = m->pull.bytes_max};
+                              .bytes_max = from->bytes_max};
     effects_store(fx, &r);
+}
+
+void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t id;
+    struct slot *s = replica_begin(n, ev, m->pull.partition, ACCESS_LOOK, false, &id, fx);
+    if (!s)
+        return;
+    const struct inbound *l = node_inbound(n, ev->link);
+    s->body = blob_ref(ev->message.body);
+    s->stream = (struct stream){.node = l->node,
+                                .life = l->incarnation,
+                                .clock = m->pull.clock,
+                                .from_key = m->pull.from_key,
+                                .from_hash = m->pull.from_hash,
+                                .from_start = m->pull.from_start,
+                                .whole = m->pull.whole,
+                                .bytes_max = m->pull.bytes_max,
+                                .paced = m->pull.head.priority == PRIORITY_STREAM};
+    if (!s->stream.paced || n->pace.free_us <= n->now_us) {
+        lacking_read(n, id, s, fx);
+    } else if (n->pace.free_us > n->now_us + STREAM_WAIT_US) {
+        answer(n, &s->origin, GT_EBUSY, OUTCOME_NOT_APPLIED, error_text(GT_EBUSY), fx);
+        coord_end(n, id, s);
+    } else {
+        s->kind = SLOT_STREAM;
+        slots_set_deadline(n->slots, id, n->pace.free_us);
+    }
+}
+
+void stream_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    slots_set_deadline(n->slots, id, UINT64_MAX);
+    s->kind = SLOT_REPLICA;
+    lacking_read(n, id, s, fx);
 }
 
 void pull_give(struct node *n, const struct slot *s, const struct store_result *r,
@@ -667,4 +706,6 @@ void pull_give(struct node *n, const struct slot *s, const struct store_result *
     m.pull_reply.data = r->data;
     m.pull_reply.members_since = n->ring ? n->ring->members_since : (struct epoch){0, 0};
     effects_reply(fx, s->origin.link, &m);
+    if (s->stream.paced)
+        pace_take(&n->pace, n->now_us, m.pull_reply.entries.bytes);
 }
