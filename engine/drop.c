@@ -17,7 +17,7 @@
 #include "engine/base/mutant.h"
 #include "engine/engine_private.h"
 
-#define DROP_BYTES (256u << 10) /* of what is read for one run */
+#define DROP_BYTES (64u << 10) /* of what is read for one run */
 
 static bool clock_nothing(const struct clock *c)
 {
@@ -30,7 +30,16 @@ static bool claims_nothing(const struct partition *p)
            fill_nothing(&p->fill);
 }
 
-/* Room in the dot log for all of it to go was made before. */
+/* What a bad record, or one that was lost, had counted stays when the last record has gone. */
+static void counts_clear(struct engine *e, struct partition *p)
+{
+    e->totals.records -= p->counts.records;
+    e->totals.live -= p->counts.live;
+    e->totals.bytes -= p->counts.bytes;
+    e->totals.digest_sum -= p->counts.digest_sum;
+    p->counts = (struct counts){0};
+}
+
 static int claims_clear(struct engine *e, struct partition *p)
 {
     uint32_t count = p->log.count;
@@ -49,10 +58,11 @@ static int claims_clear(struct engine *e, struct partition *p)
     return 0;
 }
 
+/* empty: no record is left. */
 static int claims_drop(struct engine *e, const struct store_request *r, struct partition *p,
-                       bool parked)
+                       bool empty, bool parked)
 {
-    size_t payload_bytes = varint_bytes(r->partition) + STAMP_BYTES;
+    size_t payload_bytes = varint_bytes(r->partition) + STAMP_BYTES + 1;
     int error = log_room(e, payload_bytes, parked);
     if (!error)
         error = log_reserve(e, payload_bytes);
@@ -62,9 +72,12 @@ static int claims_drop(struct engine *e, const struct store_request *r, struct p
         error = claims_clear(e, p);
     if (error)
         return error;
+    if (empty)
+        counts_clear(e, p);
     log_append(e, LOG_DROP, r, payload_bytes);
     buf_varint(&e->forming->body, r->partition);
     buf_u64(&e->forming->body, r->stamp);
+    buf_u8(&e->forming->body, empty);
     overlay_touch(e->active, r->partition);
     e->metrics.drops_count++;
     scrub_forget(e, r->partition);
@@ -122,9 +135,11 @@ int admit_drop(struct engine *e, const struct store_request *r, bool parked)
     struct partition *p = engine_partition_find(e, r->partition);
     int error = 0;
     if (p && !claims_nothing(p))
-        error = claims_drop(e, r, p, parked);
+        error = claims_drop(e, r, p, false, parked);
     if (p && !error)
         error = records_drop(e, r, p, &result.more);
+    if (p && !error && !result.more && (p->counts.records > 0 || p->counts.bytes > 0))
+        error = claims_drop(e, r, p, true, parked);
     if (error)
         return error;
     engine_answer_at(e, &result, e->next_lsn - 1);
@@ -135,6 +150,7 @@ int drop_replay(struct engine *e, struct slice payload, uint64_t lsn, uint64_t *
 {
     struct reader r = reader_of(payload);
     uint64_t number = read_varint(&r), stamp = read_u64_or_zero(&r);
+    bool empty = reader_left(&r) > 0 && read_u8(&r) == 1;
     if (r.failed || number >= PARTITIONS_MAX)
         return GT_ECORRUPT;
     struct partition *p = engine_partition_get(e, (uint32_t)number);
@@ -146,6 +162,8 @@ int drop_replay(struct engine *e, struct slice payload, uint64_t lsn, uint64_t *
     error = claims_clear(e, p);
     if (error)
         return error;
+    if (empty)
+        counts_clear(e, p);
     overlay_touch(e->active, (uint32_t)number);
     *replayed += 1;
     return 0;

@@ -22,7 +22,8 @@
  *            states.
  *   2 META   varint length, name; varint length, value (empty = removed); u64 stamp of the request
  *   3 DROP   varint partition; u64 stamp of the request: its clock, dot log, floor and filling are
- *            given up; its records go by REAP records behind it (drop.c)
+ *            given up; its records go by REAP records behind it (drop.c); u8 1: none is left, and
+ *            its counts are 0
  *   4 REAP   as STATE, with an empty record: nothing stands for the key any more (RULES 19)
  *   5 CLOCK  varint partition; varint length, clock: merged whole into the partition's; varint
  * bytes, operations superseded among its dots and not noted before; u64 stamp up to which more of
