@@ -177,6 +177,7 @@ static void put_owners(struct writer *w, const uint16_t *owners, uint32_t count)
 
 static void put_ring(struct writer *w, const struct ring *r)
 {
+    static const struct epoch never;
     uint32_t arc_count = r->formed ? r->settings.partitions : 0;
     put_epoch(w, r->epoch);
     put_bin(w, slice_of(r->cluster_id, CLUSTER_ID_BYTES));
@@ -188,7 +189,8 @@ static void put_ring(struct writer *w, const struct ring *r)
     put_array(w, arc_count);
     for (uint32_t i = 0; i < arc_count; i++) {
         const struct arc *a = &r->arcs[i];
-        bool moved = a->write_since.ballot != 0;
+        bool moved = epoch_compare(a->write_since, never) != 0 ||
+                     epoch_compare(a->read_since, never) != 0;
         put_array(w, moved ? 5 : 3);
         put_u(w, a->phase);
         put_owners(w, a->owners, a->owner_count);
