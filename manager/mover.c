@@ -11,10 +11,9 @@ static bool epoch_zero(struct epoch e)
     return e.ballot == 0 && e.counter == 0;
 }
 
-int mover_init(struct mover *v, uint64_t start_us, uint64_t lease_us, uint64_t replace_after_us)
+int mover_init(struct mover *v, uint64_t lease_us, uint64_t replace_after_us)
 {
-    *v = (struct mover){
-        .start_us = start_us, .lease_us = lease_us, .replace_after_us = replace_after_us};
+    *v = (struct mover){.lease_us = lease_us, .replace_after_us = replace_after_us};
     v->seen = calloc(MEMBERS_MAX, sizeof(*v->seen));
     v->unnamed_since = calloc(MEMBERS_MAX, sizeof(*v->unnamed_since));
     if (v->seen && v->unnamed_since)
@@ -165,7 +164,12 @@ static void unnamed_note(struct mover *v, const struct ring *told)
 
 int mover_told(struct mover *v, const struct ring *told)
 {
-    v->news = true;
+    v->news = v->judge = true;
+    if (v->ballot != told->epoch.ballot) { /* another reign: it has told nothing yet */
+        memset(v->unnamed_since, 0, MEMBERS_MAX * sizeof(*v->unnamed_since));
+        v->partitions = 0;
+        v->ballot = told->epoch.ballot;
+    }
     unnamed_note(v, told);
     if (!told->formed)
         return 0;
@@ -297,24 +301,28 @@ int mover_wanted(struct mover *v, const struct ring *r, const struct arc **out)
     return 0;
 }
 
-void mover_tally(struct mover *v, const struct ring *r, struct mover_tally *out)
+void mover_tally(const struct ring *r, struct mover_tally *out)
 {
-    const struct arc *wanted;
     *out = (struct mover_tally){0};
-    if (!r->formed)
-        return;
-    for (uint32_t p = 0; p < r->settings.partitions; p++) {
+    for (uint32_t p = 0; r->formed && p < r->settings.partitions; p++) {
         out->prepare += r->arcs[p].phase == ARC_PREPARE;
         out->read_new += r->arcs[p].phase == ARC_READ_NEW;
         out->cleanup += r->arcs[p].phase == ARC_CLEANUP;
     }
-    if (mover_wanted(v, r, &wanted) != 0)
-        return;
+}
+
+uint64_t mover_left(struct mover *v, const struct ring *r)
+{
+    const struct arc *wanted;
+    uint64_t left = 0;
+    if (!r->formed || mover_wanted(v, r, &wanted) != 0)
+        return 0;
     for (uint32_t p = 0; p < r->settings.partitions; p++) {
         struct placement_move moves[REPLICAS_MAX];
         struct arc settled = mover_settled(&r->arcs[p]);
-        out->left += placement_moves(&settled, &wanted[p], p, moves);
+        left += placement_moves(&settled, &wanted[p], p, moves);
     }
+    return left;
 }
 
 /* ---- one step -------------------------------------------------------------------------------- */
@@ -789,8 +797,8 @@ static void rebalance_run(struct turn *t)
     if (error)
         return;
     moves_begin(t, wanted);
-    mover_tally(t->v, t->draft, &tally);
-    if (tally.left == 0 && tally.prepare == 0 && tally.read_new == 0)
+    mover_tally(t->draft, &tally);
+    if (mover_left(t->v, t->draft) == 0 && tally.prepare == 0 && tally.read_new == 0)
         rebalance_end(t, wanted, &tally);
 }
 

@@ -33,11 +33,12 @@
 #include "manager/placement.h"
 #include "net/msg.h"
 
-#define MOVES_OPEN_MAX      64   /* arcs that are open; those whose leaver is down do not count */
-#define MOVES_TO_MEMBER_MAX 16   /* of them, that one member receives */
-#define MOVES_DONE_TOLD_MAX 1024 /* kept of what one member says is done; the rest is said again   \
-                                  */
-#define MOVES_PAUSE_US 50000u    /* between two steps: each map goes to every node */
+#define MOVES_OPEN_MAX      64 /* arcs that are open; those whose leaver is down do not count */
+#define MOVES_TO_MEMBER_MAX 16 /* of them, that one member receives */
+#define MOVES_DONE_TOLD_MAX                                                                        \
+    1024                      /* kept of what one member says is done; the rest is said again      \
+                               */
+#define MOVES_PAUSE_US 50000u /* between two steps: each map goes to every node */
 
 /* What a member has said last. */
 struct mover_seen {
@@ -51,7 +52,8 @@ struct mover_seen {
 };
 
 struct mover {
-    uint64_t start_us, lease_us;
+    uint64_t start_us; /* silence is counted from here; set by whoever owns it */
+    uint64_t lease_us;
     uint64_t replace_after_us; /* 0: never */
     struct mover_seen *seen;   /* by member index */
     /* Of the durable map: by partition, since which epoch its CLEANUP is told; by member index,
@@ -66,10 +68,12 @@ struct mover {
     uint64_t ran_us;     /* the last step */
     bool news;           /* since then */
     bool busy;           /* the last step found a rebalance under way */
+    bool judge; /* since the last look the durable map is another one: is there what to move? */
+    uint64_t ballot; /* of the map that was told last */
 };
 
 /* 0 or GT_ENOMEM. */
-int mover_init(struct mover *v, uint64_t start_us, uint64_t lease_us, uint64_t replace_after_us);
+int mover_init(struct mover *v, uint64_t lease_us, uint64_t replace_after_us);
 void mover_close(struct mover *v);
 /* A heartbeat of member `index` of r, whose identity was checked. */
 void mover_hear(struct mover *v, const struct ring *r, uint32_t index, const struct msg *beat,
@@ -99,11 +103,13 @@ struct arc mover_settled(const struct arc *a);
 /* Names what the wanted lists depend on; never 0. */
 uint64_t mover_inputs(const struct ring *r);
 
+/* How many arcs are in each phase. */
 struct mover_tally {
-    uint32_t prepare, read_new, cleanup; /* arcs */
-    uint64_t left;                       /* slots to be moved that are not begun */
+    uint32_t prepare, read_new, cleanup;
 };
-/* left is 0 where the wanted lists cannot be had. */
-void mover_tally(struct mover *v, const struct ring *r, struct mover_tally *out);
+void mover_tally(const struct ring *r, struct mover_tally *out);
+/* How many slots are to be moved whose moves are not begun; 0 where the wanted lists cannot be had.
+ */
+uint64_t mover_left(struct mover *v, const struct ring *r);
 
 #endif

@@ -189,8 +189,8 @@ static void put_ring(struct writer *w, const struct ring *r)
     put_array(w, arc_count);
     for (uint32_t i = 0; i < arc_count; i++) {
         const struct arc *a = &r->arcs[i];
-        bool moved = epoch_compare(a->write_since, never) != 0 ||
-                     epoch_compare(a->read_since, never) != 0;
+        bool moved =
+            epoch_compare(a->write_since, never) != 0 || epoch_compare(a->read_since, never) != 0;
         put_array(w, moved ? 5 : 3);
         put_u(w, a->phase);
         put_owners(w, a->owners, a->owner_count);

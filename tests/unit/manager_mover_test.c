@@ -15,7 +15,6 @@
 #include "engine/base/buf.h"
 #include "engine/base/error.h"
 #include "engine/base/prng.h"
-#include "manager/catalog.h"
 
 #define NODES_MAX      12
 #define PARTITIONS     24
@@ -47,12 +46,11 @@ struct beat {
 struct world {
     struct prng dice;
     struct mover mover;
-    struct catalog catalog;
-    struct gt_effects fx;
+    struct ring *told, *draft;    /* draft: NULL when nothing has changed */
     struct node nodes[NODES_MAX]; /* by member index */
     struct beat beats[BEATS_MAX];
     uint32_t beat_count;
-    uint64_t now_us, trace, maps, moved, cancelled;
+    uint64_t now_us, ballot, trace, maps, moved, cancelled;
     bool disorder;
 };
 
@@ -206,48 +204,73 @@ static void expect_map(struct world *w, const struct ring *from, const struct ri
 
 /* ---- the manager around it ------------------------------------------------------------------- */
 
+/* As the catalog does it: the epochs of fences are those of the map that begins the phase. */
+static void fences_set(const struct ring *from, struct ring *to)
+{
+    for (uint32_t p = 0; p < PARTITIONS; p++) {
+        if (from->arcs[p].phase == ARC_STABLE && to->arcs[p].phase == ARC_PREPARE)
+            to->arcs[p].write_since = to->epoch;
+        if (from->arcs[p].phase == ARC_PREPARE && to->arcs[p].phase == ARC_READ_NEW)
+            to->arcs[p].read_since = to->epoch;
+    }
+}
+
 static void map_commit(struct world *w)
 {
-    if (!w->catalog.draft)
+    if (!w->draft)
         return;
-    struct ring *from = ring_ref(w->catalog.told);
-    catalog_commit(&w->catalog, 0, &w->fx);
-    effects_clear(&w->fx);
-    assert_true(catalog_stored(&w->catalog, 0));
-    struct blob *bytes = msg_map_bytes(w->catalog.told);
+    struct ring *from = w->told;
+    w->told = w->draft;
+    w->draft = NULL;
+    w->told->epoch = (struct epoch){w->ballot, from->epoch.counter + 1};
+    fences_set(from, w->told);
+    struct blob *bytes = msg_map_bytes(w->told);
     w->trace = hash_bytes(slice_blob(bytes)) ^ w->trace * 31;
     w->maps++;
     blob_unref(bytes);
-    expect_map(w, from, w->catalog.told);
-    assert_int_equal(mover_told(&w->mover, w->catalog.told), 0);
+    expect_map(w, from, w->told);
+    assert_int_equal(mover_told(&w->mover, w->told), 0);
     ring_unref(from);
+}
+
+static const struct ring *newest(const struct world *w)
+{
+    return w->draft ? w->draft : w->told;
+}
+
+static struct ring *edit_with(struct world *w, uint32_t member_count)
+{
+    struct ring *draft = ring_copy(newest(w), member_count);
+    assert_non_null(draft);
+    ring_unref(w->draft);
+    w->draft = draft;
+    return draft;
 }
 
 static struct ring *edit(struct world *w)
 {
-    struct ring *draft = catalog_edit(&w->catalog, w->catalog.told->member_count);
-    assert_non_null(draft);
-    return draft;
+    return edit_with(w, newest(w)->member_count);
 }
 
 static void manager_turn(struct world *w)
 {
-    struct ring *draft = ring_copy(catalog_newest(&w->catalog), w->catalog.told->member_count);
+    struct ring *draft = ring_copy(newest(w), newest(w)->member_count);
     assert_non_null(draft);
-    if (mover_step(&w->mover, w->catalog.told, draft, w->now_us))
-        catalog_begin(&w->catalog, draft);
-    else
+    if (mover_step(&w->mover, w->told, draft, w->now_us)) {
+        ring_unref(w->draft);
+        w->draft = draft;
+    } else {
         ring_unref(draft);
+    }
     map_commit(w);
 }
 
 static void member_join(struct world *w)
 {
-    const struct ring *told = w->catalog.told;
-    uint32_t index = told->member_count;
+    uint32_t index = newest(w)->member_count;
     if (index == NODES_MAX)
         return;
-    struct ring *draft = catalog_edit(&w->catalog, index + 1);
+    struct ring *draft = edit_with(w, index + 1);
     struct member *m = &draft->members[index];
     *m = (struct member){.id = node_id(index), .incarnation = 7, .state = MEMBER_JOINING};
     m->capacity = chance(w, 70) ? 1 : 2;
@@ -262,10 +285,9 @@ static void world_begin(struct world *w, uint64_t seed)
 {
     memset(w, 0, sizeof(*w));
     prng_init(&w->dice, seed);
-    effects_init(&w->fx);
     w->now_us = 1000000;
-    assert_int_equal(mover_init(&w->mover, w->now_us, LEASE_US, chance(w, 60) ? REPLACE_US : 0), 0);
-    assert_int_equal(catalog_init(&w->catalog, NULL), 0);
+    assert_int_equal(mover_init(&w->mover, LEASE_US, chance(w, 60) ? REPLACE_US : 0), 0);
+    w->mover.start_us = w->now_us;
     uint32_t count = 1 + (uint32_t)prng_below(&w->dice, 6);
     struct ring *r = ring_new(count, PARTITIONS);
     assert_non_null(r);
@@ -290,11 +312,10 @@ static void world_begin(struct world *w, uint64_t seed)
     for (uint32_t p = 0; p < PARTITIONS; p++)
         for (uint32_t i = 0; i < r->arcs[p].owner_count; i++)
             w->nodes[r->arcs[p].owners[i]].holds[p] = true;
-    catalog_begin(&w->catalog, r);
-    catalog_commit(&w->catalog, 0, &w->fx);
-    effects_clear(&w->fx);
-    assert_true(catalog_stored(&w->catalog, 0));
-    assert_int_equal(mover_told(&w->mover, w->catalog.told), 0);
+    w->ballot = 1;
+    r->epoch = (struct epoch){w->ballot, 1};
+    w->told = r;
+    assert_int_equal(mover_told(&w->mover, w->told), 0);
 }
 
 static void world_end(struct world *w)
@@ -302,8 +323,8 @@ static void world_end(struct world *w)
     for (uint32_t i = 0; i < NODES_MAX; i++)
         ring_unref(w->nodes[i].ring);
     mover_close(&w->mover);
-    catalog_close(&w->catalog);
-    effects_close(&w->fx);
+    ring_unref(w->told);
+    ring_unref(w->draft);
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
@@ -335,11 +356,11 @@ static void node_work(struct world *w, uint32_t i)
 static void node_adopt(struct world *w, uint32_t i)
 {
     struct node *n = &w->nodes[i];
-    bool known = ring_member_by_id(w->catalog.told, node_id(i)) >= 0;
-    if (!known || (n->ring && epoch_compare(n->ring->epoch, w->catalog.told->epoch) >= 0))
+    bool known = ring_member_by_id(w->told, node_id(i)) >= 0;
+    if (!known || (n->ring && epoch_compare(n->ring->epoch, w->told->epoch) >= 0))
         return;
     ring_unref(n->ring);
-    n->ring = ring_ref(w->catalog.told);
+    n->ring = ring_ref(w->told);
 }
 
 static bool is_done(const struct node *n, uint32_t i, uint32_t p)
@@ -361,7 +382,7 @@ static void beat_write(struct world *w, uint32_t i)
             le16_put(b->done + done, (uint16_t)p);
             done += 2;
         }
-    for (uint32_t k = 0; k < w->catalog.told->member_count; k++)
+    for (uint32_t k = 0; k < w->told->member_count; k++)
         if (k != i && w->nodes[k].alive) {
             le64_put(b->heard + heard, node_id(k));
             heard += 8;
@@ -382,16 +403,16 @@ static void beat_hear(struct world *w, uint32_t at)
 {
     struct beat b = w->beats[at];
     w->beats[at] = w->beats[--w->beat_count];
-    const struct ring *newest = catalog_newest(&w->catalog);
-    const struct member *m = &newest->members[b.node];
+    const struct ring *r = newest(w);
+    const struct member *m = &r->members[b.node];
     if (m->state == MEMBER_REMOVED || m->incarnation != b.msg.heartbeat.incarnation)
         return;
     b.msg.heartbeat.done.data = b.done;
     b.msg.heartbeat.heard.data = b.heard;
-    mover_hear(&w->mover, newest, b.node, &b.msg, w->now_us);
+    mover_hear(&w->mover, r, b.node, &b.msg, w->now_us);
     w->nodes[b.node].beat_us = w->now_us;
     if (m->state == MEMBER_DOWN)
-        edit(w)->members[b.node].state = owns_any(newest, b.node) ? MEMBER_UP : MEMBER_JOINING;
+        edit(w)->members[b.node].state = owns_any(newest(w), b.node) ? MEMBER_UP : MEMBER_JOINING;
 }
 
 /* It comes back as a new life; where it was marked, it has laid aside what it had. */
@@ -418,11 +439,11 @@ static void node_return(struct world *w, uint32_t i)
 
 static void nodes_turn(struct world *w)
 {
-    for (uint32_t i = 0; i < w->catalog.told->member_count; i++) {
+    for (uint32_t i = 0; i < w->told->member_count; i++) {
         struct node *n = &w->nodes[i];
-        if (!n->alive || w->catalog.told->members[i].state == MEMBER_REMOVED)
+        if (!n->alive || w->told->members[i].state == MEMBER_REMOVED)
             continue;
-        if (n->incarnation < w->catalog.told->members[i].incarnation)
+        if (n->incarnation < w->told->members[i].incarnation)
             node_return(w, i); /* it was marked meanwhile, and registers anew */
         if (chance(w, w->disorder ? 40 : 90))
             node_adopt(w, i);
@@ -441,7 +462,7 @@ static void nodes_turn(struct world *w)
 
 static uint32_t any_member(struct world *w)
 {
-    return (uint32_t)prng_below(&w->dice, w->catalog.told->member_count);
+    return (uint32_t)prng_below(&w->dice, w->told->member_count);
 }
 
 static uint32_t members_left(const struct ring *r)
@@ -474,8 +495,8 @@ static void somebody_dies(struct world *w, uint32_t i)
 
 static void silent_are_marked(struct world *w)
 {
-    for (uint32_t i = 0; i < w->catalog.told->member_count; i++) {
-        enum member_state state = catalog_newest(&w->catalog)->members[i].state;
+    for (uint32_t i = 0; i < w->told->member_count; i++) {
+        enum member_state state = newest(w)->members[i].state;
         if (!w->nodes[i].alive && state != MEMBER_DOWN && state != MEMBER_REMOVED &&
             w->now_us > w->nodes[i].beat_us + LEASE_US)
             edit(w)->members[i].state = MEMBER_DOWN;
@@ -486,19 +507,33 @@ static void moves_cancel(struct world *w)
 {
     struct ring *draft = edit(w);
     for (uint32_t p = 0; p < PARTITIONS; p++)
-        mover_cancel(draft, w->catalog.told, p);
+        mover_cancel(draft, w->told, p);
     for (uint32_t i = 0; i < draft->member_count; i++)
         draft->members[i].leaving = false;
     draft->rebalance = REBALANCE_IDLE;
     map_commit(w);
 }
 
+/* Another manager, which knows the map and has heard nobody. */
+static void manager_restarts(struct world *w)
+{
+    uint64_t replace_after_us = w->mover.replace_after_us;
+    mover_close(&w->mover);
+    assert_int_equal(mover_init(&w->mover, LEASE_US, replace_after_us), 0);
+    w->mover.start_us = w->now_us;
+    for (uint32_t i = 0; i < NODES_MAX; i++)
+        w->nodes[i].beat_us = w->now_us;
+    w->ballot++;
+    edit(w);
+    map_commit(w);
+}
+
 static void something_happens(struct world *w)
 {
     uint32_t i = any_member(w);
-    const struct ring *told = w->catalog.told;
+    const struct ring *told = w->told;
     const struct member *m = &told->members[i];
-    switch (prng_below(&w->dice, 12)) {
+    switch (prng_below(&w->dice, 13)) {
     case 0:
         member_join(w);
         break;
@@ -519,14 +554,14 @@ static void something_happens(struct world *w)
     case 6:
         if (m->state != MEMBER_REMOVED && members_left(told) > 1 && chance(w, 50)) {
             edit(w)->members[i].leaving = true;
-            w->catalog.draft->rebalance = REBALANCE_RUNNING;
+            w->draft->rebalance = REBALANCE_RUNNING;
         }
         break;
     case 7:
         if (m->state == MEMBER_DOWN && members_left(told) > 1 && may_remove(told, i)) {
             edit(w)->members[i].state = MEMBER_REMOVED;
-            w->catalog.draft->members[i].leaving = w->catalog.draft->members[i].replacing = false;
-            w->catalog.draft->rebalance = REBALANCE_RUNNING;
+            w->draft->members[i].leaving = w->draft->members[i].replacing = false;
+            w->draft->rebalance = REBALANCE_RUNNING;
         }
         break;
     case 8:
@@ -539,6 +574,10 @@ static void something_happens(struct world *w)
     case 10:
         edit(w)->members[i].capacity = 0.5 + (double)prng_below(&w->dice, 4);
         break;
+    case 11:
+        if (chance(w, 30))
+            manager_restarts(w);
+        break;
     default:
         edit(w)->rebalance = REBALANCE_RUNNING;
         break;
@@ -549,7 +588,7 @@ static void something_happens(struct world *w)
 
 static bool settled(const struct world *w)
 {
-    const struct ring *r = w->catalog.told;
+    const struct ring *r = w->told;
     for (uint32_t i = 0; i < r->member_count; i++)
         if (r->members[i].leaving || r->members[i].replacing)
             return false;
@@ -561,7 +600,7 @@ static bool settled(const struct world *w)
 
 static void expect_as_wanted(struct world *w)
 {
-    const struct ring *r = w->catalog.told;
+    const struct ring *r = w->told;
     const struct arc *wanted;
     assert_int_equal(mover_wanted(&w->mover, r, &wanted), 0);
     for (uint32_t p = 0; p < PARTITIONS; p++)
@@ -576,8 +615,8 @@ static void expect_as_wanted(struct world *w)
 static void quiet(struct world *w)
 {
     w->disorder = false;
-    for (uint32_t i = 0; i < w->catalog.told->member_count; i++)
-        if (!w->nodes[i].alive && w->catalog.told->members[i].state != MEMBER_REMOVED)
+    for (uint32_t i = 0; i < w->told->member_count; i++)
+        if (!w->nodes[i].alive && w->told->members[i].state != MEMBER_REMOVED)
             node_return(w, i);
     edit(w)->rebalance = REBALANCE_RUNNING;
     map_commit(w);
