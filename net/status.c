@@ -27,8 +27,7 @@ static uint32_t nodes_up(const struct ring *r, const bool *up)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; r->settings.profile == PROFILE_COURSE && i < r->member_count; i++)
-        count +=
-            up[i] && r->members[i].state != MEMBER_JOINING && r->members[i].state != MEMBER_LEAVING;
+        count += up[i] && r->members[i].state != MEMBER_JOINING && !r->members[i].leaving;
     return count;
 }
 
