@@ -280,7 +280,7 @@ static void leftovers_drop(struct node *n, struct gt_effects *fx)
 
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
-uint64_t moves_deadline_us(const struct node *n)
+uint64_t moves_due_us(const struct node *n)
 {
     return n->moves.at_us;
 }

@@ -433,7 +433,7 @@ static void timeout(struct node *n, struct gt_effects *fx)
         clocks_exchange(n, fx);
         parcels_round(n, fx);
     }
-    if (moves_deadline_us(n) <= n->now_us)
+    if (moves_due_us(n) <= n->now_us)
         moves_round(n, fx);
     if (scrub_deadline_us(n) <= n->now_us)
         scrub_next(n, fx);
@@ -530,8 +530,8 @@ uint64_t node_deadline_us(const struct node *n)
         at = n->heartbeat_at_us;
     if (n->exchange_at_us < at)
         at = n->exchange_at_us;
-    if (moves_deadline_us(n) < at)
-        at = moves_deadline_us(n);
+    if (moves_due_us(n) < at)
+        at = moves_due_us(n);
     if (scrub_deadline_us(n) < at)
         at = scrub_deadline_us(n);
     if (!n->ready && n->join_deadline_us < at)

@@ -852,7 +852,7 @@ void moves_epoch(struct node *n, const struct gt_event *ev);
 void moves_compared(struct node *n, uint32_t partition, struct watch *w, struct watch_other *o,
                     struct epoch epoch, uint64_t asked_us);
 /* When moves_round is to be called; UINT64_MAX: not. */
-uint64_t moves_deadline_us(const struct node *n);
+uint64_t moves_due_us(const struct node *n);
 void moves_round(struct node *n, struct gt_effects *fx);
 void drop_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                  struct gt_effects *fx);
