@@ -173,6 +173,7 @@ void moves_compared(struct node *n, uint32_t partition, struct watch *w, struct 
         o->fenced_clock = blob_ref(o->clock);
     for (uint32_t i = 0; i < w->count; i++)
         covered_look(n, &w->others[i]);
+    o->unsure |= o->owner && !o->covered; /* it is asked again, whatever this comparison showed */
     if (w->fenced && !w->filling && enough_covered(n, partition, w)) {
         w->done = n->moves.changed = true;
         round_soon(n);

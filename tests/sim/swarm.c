@@ -483,8 +483,20 @@ static void bury(void *arg, struct sim *sim, uint64_t value)
         admin(w, other ? ADMIN_REPLACE : ADMIN_REMOVE, node, other, 0);
 }
 
+/* Every list has three owners, so that what was acknowledged is with another one of them. */
+static bool can_spare(const struct swarm *w)
+{
+    const struct ring *r = sim_ring(w->sim);
+    bool spares = r && r->formed;
+    for (uint32_t p = 0; spares && p < r->settings.partitions; p++)
+        spares = r->arcs[p].phase == ARC_STABLE && r->arcs[p].owner_count >= 3;
+    return spares;
+}
+
 static void die(struct swarm *w, const struct fault *f)
 {
+    if (!can_spare(w) || w->dead)
+        return;
     uint32_t other = f->kind == FAULT_REPLACE ? w->plan->nodes : 0;
     if (other == f->a)
         other = 0;
@@ -629,6 +641,17 @@ static void begin(struct swarm *w, struct swarm_result *out)
         }
 }
 
+/* Whoever is dead is removed, if nobody did that before, or could. */
+static void people_end(void *arg, struct sim *sim, uint64_t value)
+{
+    struct swarm *w = arg;
+    (void)sim, (void)value;
+    admin(w, ADMIN_RESUME, 0, 0, 0);
+    for (uint32_t host = 1; host <= w->plan->nodes; host++)
+        if (w->dead >> host & 1)
+            admin(w, ADMIN_REMOVE, host, 0, 0);
+}
+
 static void heal(struct swarm *w)
 {
     struct sim_network calm = {.latency_us = w->plan->network.latency_us};
@@ -647,7 +670,7 @@ static void heal(struct swarm *w)
         restart(w, w->sim, host);
     }
     if (w->plan->moves)
-        admin(w, ADMIN_RESUME, 0, 0, 0);
+        sim_at(w->sim, sim_now_us(w->sim) + 3 * SECOND, people_end, w, 0);
 }
 
 /* A new session reads every key, a few at a time. */
@@ -783,6 +806,53 @@ static bool moves_over(const struct ring *ring)
     return over;
 }
 
+/* What the nodes make of it. */
+static void move_say(struct swarm *w, uint32_t partition)
+{
+    for (uint32_t host = 1; host <= w->plan->nodes; host++) {
+        const struct node *n = sim_node(w->sim, host);
+        const struct watch *at = n ? watch_of(n, partition) : NULL;
+        if (!at)
+            continue;
+        sim_say(w->sim, (int)host, "partition %u: part %d phase %d%s%s%s%s%s%s", partition,
+                at->part, at->phase, at->covering ? " covering" : "", at->fenced ? " fenced" : "",
+                at->done ? " done" : "", at->dropping ? " dropping" : "",
+                at->filling ? " filling" : "", at->pulling ? " pulling" : "");
+        for (uint32_t i = 0; i < at->count; i++)
+            sim_say(
+                w->sim, (int)host, "  other %04llx:%s%s%s%s%s%s lacking %llu",
+                (unsigned long long)at->others[i].node >> 48, at->others[i].owner ? " owner" : "",
+                at->others[i].goes ? " goes" : "", at->others[i].fenced_clock ? " told" : "",
+                at->others[i].covered ? " covered" : "", at->others[i].has_ours ? " has ours" : "",
+                at->others[i].unsure ? " unsure" : "", (unsigned long long)at->others[i].lacking);
+    }
+}
+
+/* What is not over. */
+static void moves_say(struct swarm *w, const struct ring *r)
+{
+    static const char *const phases[] = {"stable", "prepare", "read_new", "cleanup"};
+    for (uint32_t i = 0; i < r->member_count; i++)
+        sim_say(w->sim, -1, "%s: %s%s%s", r->members[i].label,
+                member_state_name(r->members[i].state), r->members[i].leaving ? ", leaving" : "",
+                r->members[i].refill ? ", refills" : "");
+    for (uint32_t p = 0; p < r->settings.partitions; p++) {
+        const struct arc *a = &r->arcs[p];
+        char text[200];
+        size_t at = 0;
+        if (a->phase == ARC_STABLE)
+            continue;
+        for (uint32_t i = 0; i < a->owner_count; i++)
+            at += (size_t)snprintf(text + at, sizeof(text) - at, " %u", a->owners[i]);
+        at += (size_t)snprintf(text + at, sizeof(text) - at, " beside");
+        for (uint32_t i = 0; i < a->beside_count; i++)
+            at += (size_t)snprintf(text + at, sizeof(text) - at, " %u", a->beside[i]);
+        sim_say(w->sim, -1, "partition %u: %s%s", p, phases[a->phase], text);
+        move_say(w, p);
+    }
+    sim_say(w->sim, -1, "rebalance %u", r->rebalance);
+}
+
 /* Calls end, moves end, replicas get alike: with slow disks and large states that takes a while
  * longer. */
 static void finish(struct swarm *w)
@@ -798,9 +868,11 @@ static void finish(struct swarm *w)
         sim_run_until(w->sim, until_us);
     }
     const struct ring *ring = sim_ring(w->sim);
-    if (ring && ring->formed && !moves_over(ring))
+    if (ring && ring->formed && !moves_over(ring)) {
+        moves_say(w, ring);
         sim_break(w->sim, "partitions are still moving %llu s after the last fault",
                   (unsigned long long)(rounds + 1) * FINISH_US / SECOND);
+    }
 }
 
 /* The replicas are compared as an operator would compare them. */
