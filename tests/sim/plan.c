@@ -184,8 +184,11 @@ static bool fault_fits(const struct plan *p, enum fault_kind kind)
     const struct settings *s = &p->settings;
     if (pending("fault", fault_name(kind)))
         return false;
+    /* While lists are short one owner may be the only one, or two be needed to read. */
+    if (p->moves && kind == FAULT_FLIP && s->form_nodes < s->replicas)
+        return false;
     if (kind == FAULT_WIPE || kind == FAULT_ROLLBACK) /* the others must have it all */
-        return s->write_quorum > 1;
+        return s->write_quorum > 1 && s->form_nodes > 1;
     /* With a record unknown at one owner the others must be enough for a read. */
     return kind != FAULT_FLIP || s->read_quorum < s->replicas;
 }
@@ -385,7 +388,11 @@ static void moves_add(struct plan *p)
     for (uint32_t i = 0; i < go && i < 2; i++)
         move_add(p, &d, FAULT_DRAIN, 1 + (uint32_t)prng_below(&d, p->nodes), 5 * SECOND,
                  35 * SECOND);
-    if (p->settings.replicas >= 3 && p->nodes > 3 && chance(&d, 40))
+    bool loses = false; /* one disk, and more than one would be too many */
+    for (uint32_t i = 0; i < p->fault_count; i++)
+        loses |= p->faults[i].kind == FAULT_WIPE || p->faults[i].kind == FAULT_ROLLBACK ||
+                 p->faults[i].kind == FAULT_FLIP;
+    if (p->settings.replicas >= 3 && p->nodes > 3 && !loses && chance(&d, 40))
         move_add(p, &d, chance(&d, 50) ? FAULT_REMOVE : FAULT_REPLACE,
                  1 + (uint32_t)prng_below(&d, first - 1), 6 * SECOND, 30 * SECOND);
     for (uint32_t i = (uint32_t)prng_below(&d, 3); i > 0; i--)
