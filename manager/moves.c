@@ -202,18 +202,12 @@ static uint64_t planned_bytes(struct manager *m, const struct ring *r, const str
 void moves_status(struct manager *m, const struct ring *told, struct status *out, uint64_t now_us)
 {
     struct mover *v = &m->mover;
-    struct mover_tally tally;
     struct sizes sizes;
-    out->rebalance = told->rebalance;
     if (!told->formed)
         return;
-    mover_tally(told, &tally);
     sizes_take(m, told, &sizes);
     bool on = told->rebalance != REBALANCE_IDLE;
-    uint64_t left = tally.prepare + tally.read_new + (on ? mover_left(v, told) : 0);
-    out->moves_prepare = tally.prepare;
-    out->moves_read_new = tally.read_new;
-    out->moves_cleanup = tally.cleanup;
+    uint64_t left = out->moves_prepare + out->moves_read_new + (on ? mover_left(v, told) : 0);
     out->moves_done = v->done;
     out->moves_total = v->done + left;
     out->moves_bytes_left = open_bytes(told, &sizes) + (on ? planned_bytes(m, told, &sizes) : 0);
