@@ -92,31 +92,42 @@ static const char *node_label(const struct msg *plan, uint16_t node, char label[
     return label;
 }
 
-/* About what a token holds where nobody leaves it: the mean of those who have some. */
-static struct plan_node token_mean(const struct msg *plan)
+/* All who have told what their tokens hold, as one. */
+static struct plan_node nodes_sum(const struct msg *plan)
 {
-    struct plan_node mean = {.tokens = 0};
-    uint64_t count = 0;
+    struct plan_node sum = {.tokens = 0};
     for (uint32_t i = 0; i < plan->plan_reply.node_count; i++) {
         const struct plan_node *n = &plan->plan_reply.nodes[i];
-        if (n->tokens == 0)
+        if (n->bytes == 0)
             continue;
-        mean.token_keys += n->token_keys;
-        mean.token_bytes += n->token_bytes;
-        count++;
+        sum.tokens += n->tokens;
+        sum.keys += n->keys;
+        sum.bytes += n->bytes;
     }
-    mean.token_keys /= count ? count : 1;
-    mean.token_bytes /= count ? count : 1;
-    return mean;
+    return sum;
 }
 
-static void move_size(const struct msg *plan, const struct plan_move *m, uint64_t *keys,
-                      uint64_t *bytes)
+/* Half up, without passing the range of the product. */
+static uint64_t part_of(uint64_t whole, uint64_t count, uint64_t of)
 {
-    struct plan_node from =
-        m->from == MOVE_NOBODY ? token_mean(plan) : plan->plan_reply.nodes[m->from];
-    *keys = m->to == MOVE_NOBODY ? 0 : from.token_keys; /* nothing is copied */
-    *bytes = m->to == MOVE_NOBODY ? 0 : from.token_bytes;
+    return of == 0 ? 0 : (uint64_t)((double)whole * (double)count / (double)of + 0.5);
+}
+
+/* About what so many moves carry: an equal part of what the tokens of who gives hold; where nobody
+ * gives, or it has not told, of what those of all do. */
+static void moves_size(const struct msg *plan, const struct plan_move *m, uint32_t count,
+                       uint64_t *keys, uint64_t *bytes)
+{
+    struct plan_node from = {.tokens = 0};
+    *keys = *bytes = 0;
+    if (m->to == MOVE_NOBODY)
+        return; /* nothing is copied */
+    if (m->from != MOVE_NOBODY)
+        from = plan->plan_reply.nodes[m->from];
+    if (from.bytes == 0)
+        from = nodes_sum(plan);
+    *keys = part_of(from.keys, count, from.tokens);
+    *bytes = part_of(from.bytes, count, from.tokens);
 }
 
 double view_plan_balance(const struct msg *plan, bool after)
@@ -176,16 +187,16 @@ static void group_row(const struct msg *plan, const struct plan_move *moves, uin
     char label[UNITS_LABEL_BYTES], text[PARTITIONS_TEXT_BYTES];
     uint64_t keys, bytes;
     const char *from = node_label(plan, moves[0].from, label);
-    move_size(plan, &moves[0], &keys, &bytes);
+    moves_size(plan, &moves[0], count, &keys, &bytes);
     grid_cell(g, from ? from : "-");
     const char *to = node_label(plan, moves[0].to, label);
     grid_cell(g, to ? to : "-");
     snprintf(text, sizeof(text), "%u", count);
     grid_cell(g, text);
-    snprintf(text, sizeof(text), "about %llu", (unsigned long long)(keys * count));
+    snprintf(text, sizeof(text), "about %llu", (unsigned long long)keys);
     grid_cell(g, text);
     char size[32];
-    snprintf(text, sizeof(text), "about %s", units_size_text(bytes * count, size));
+    snprintf(text, sizeof(text), "about %s", units_size_text(bytes, size));
     grid_cell(g, text);
     grid_cell(g, partitions_text(moves, count, text));
 }
@@ -209,15 +220,24 @@ void view_plan_grid(const struct msg *plan, struct grid *g)
     free(moves);
 }
 
+/* Of all moves; of each giver at once, so that roundings do not add up. */
 static void plan_sum(const struct msg *plan, uint64_t *keys, uint64_t *bytes)
 {
+    uint32_t gives[MEMBERS_MAX + 1] = {0};
     *keys = *bytes = 0;
     for (uint32_t i = 0; i < move_count(plan); i++) {
         struct plan_move m = move_get(plan, i);
-        uint64_t move_keys, move_bytes;
-        move_size(plan, &m, &move_keys, &move_bytes);
-        *keys += move_keys;
-        *bytes += move_bytes;
+        if (m.to != MOVE_NOBODY)
+            gives[m.from == MOVE_NOBODY ? MEMBERS_MAX : m.from]++;
+    }
+    for (uint32_t i = 0; i <= MEMBERS_MAX; i++) {
+        struct plan_move m = {.from = i == MEMBERS_MAX ? MOVE_NOBODY : (uint16_t)i};
+        uint64_t some_keys, some_bytes;
+        if (gives[i] == 0)
+            continue;
+        moves_size(plan, &m, gives[i], &some_keys, &some_bytes);
+        *keys += some_keys;
+        *bytes += some_bytes;
     }
 }
 
@@ -257,7 +277,7 @@ static json_t *moves_json(const struct msg *plan)
     for (uint32_t i = 0; i < move_count(plan); i++) {
         struct plan_move m = move_get(plan, i);
         uint64_t keys, bytes;
-        move_size(plan, &m, &keys, &bytes);
+        moves_size(plan, &m, 1, &keys, &bytes);
         json_t *row = json_pack("{s:i, s:o, s:o, s:I, s:I}", "partition", (int)m.partition, "from",
                                 label_json(plan, m.from), "to", label_json(plan, m.to), "keys",
                                 (json_int_t)keys, "bytes", (json_int_t)bytes);
