@@ -489,6 +489,18 @@ static bool filling_ask(void *arg, uint32_t partition, struct slice *sources)
     return engine_filling(h->engine, partition);
 }
 
+static struct slice cursor_ask(void *arg, uint32_t partition)
+{
+    const struct host *h = arg;
+    return engine_cursor(h->engine, partition);
+}
+
+static bool holds_ask(void *arg, uint32_t partition)
+{
+    const struct host *h = arg;
+    return engine_holds(h->engine, partition);
+}
+
 static int node_make(struct sim *s, uint32_t host)
 {
     struct host *h = &s->hosts[host];
@@ -505,6 +517,8 @@ static int node_make(struct sim *s, uint32_t host)
                                                                         : INFLIGHT_DEFAULT,
                                  .digest_above = s->config.digest_above,
                                  .filling = filling_ask,
+                                 .cursor = cursor_ask,
+                                 .holds = holds_ask,
                                  .filling_arg = h,
                                  .piece_bytes_max = s->config.piece_bytes_max,
                                  .pull_bytes = s->config.pull_bytes};
@@ -543,7 +557,9 @@ static int manager_make(struct sim *s, uint32_t host)
                                     .stamp_max = engine_stamp_max(h->engine),
                                     .settings = s->config.settings,
                                     .form_after_us = 100000,
-                                    .reap_wait_us = s->config.reap_wait_us};
+                                    .reap_wait_us = s->config.reap_wait_us,
+                                    .rebalance_auto = s->config.rebalance,
+                                    .replace_after_us = s->config.replace_after_us};
     int error = manager_new(&config, &h->manager, why);
     if (error)
         sim_say(s, (int)host, "refuses: %s", why);
@@ -990,6 +1006,40 @@ bool sim_call(struct sim *s, uint32_t client_host, uint64_t tag, const struct ms
     host_feed(s, client_host, &ev);
     blob_unref(hold);
     return true;
+}
+
+/* On a link of its own, which ends at once. */
+#define ADMIN_LINK (UINT64_MAX - 1)
+
+static void admin_feed(struct sim *s, const struct msg *request)
+{
+    struct msg m;
+    struct blob *frame = msg_frame(request);
+    struct blob *body =
+        blob_copy(frame->data + FRAME_HEADER_BYTES, frame->bytes - FRAME_HEADER_BYTES);
+    int error = msg_decode(s->decoder, slice_blob(body), &m);
+    gt_assert(error == 0);
+    struct gt_event ev = {
+        .kind = GT_MESSAGE, .link = ADMIN_LINK, .message = {.msg = &m, .body = body}};
+    host_feed(s, 0, &ev);
+    blob_unref(body);
+    blob_unref(frame);
+}
+
+void sim_admin(struct sim *s, const struct msg *request)
+{
+    struct msg hello = {.type = MSG_HELLO, .id = 1};
+    hello.hello.role = ROLE_CLIENT;
+    hello.hello.protocol_min = MSG_PROTOCOL_MIN;
+    hello.hello.protocol_max = MSG_PROTOCOL_MAX;
+    if (!s->hosts[0].up || s->hosts[0].paused_us > s->now_us)
+        return;
+    admin_feed(s, &hello);
+    if (s->hosts[0].up)
+        admin_feed(s, request);
+    struct gt_event gone = {.kind = GT_LINK_DOWN, .link = ADMIN_LINK, .error = GT_ECLOSED};
+    if (s->hosts[0].up)
+        host_feed(s, 0, &gone);
 }
 
 bool sim_verify(struct sim *s, uint32_t client_host, struct verifier *v, uint64_t until_us)
