@@ -97,17 +97,17 @@ void moves_step(struct manager *m, uint64_t now_us)
         judge(m);
     if (step_us(m) > now_us)
         return;
-    m->move_us = now_us + MOVES_PAUSE_US;
     const struct ring *newest = catalog_newest(&m->catalog);
     struct ring *draft = ring_copy(newest, newest->member_count);
+    if (draft && !mover_step(&m->mover, m->catalog.told, draft, now_us)) {
+        ring_unref(draft);
+        return;
+    }
+    m->move_us = now_us + MOVES_PAUSE_US; /* out of memory: tried again then */
     if (!draft)
         return;
-    if (mover_step(&m->mover, m->catalog.told, draft, now_us)) {
-        changes_note(m, newest, draft);
-        catalog_begin(&m->catalog, draft);
-    } else {
-        ring_unref(draft);
-    }
+    changes_note(m, newest, draft);
+    catalog_begin(&m->catalog, draft);
 }
 
 uint64_t moves_deadline_us(const struct manager *m)
@@ -118,12 +118,11 @@ uint64_t moves_deadline_us(const struct manager *m)
 
 /* ---- how much it is -------------------------------------------------------------------------- */
 
-/* About what is in one token of each member, from its own report; of one that says nothing, or owns
- * nothing, the mean of the others. */
+/* What is in the tokens of each member, by its own report, and of all who have told. */
 struct sizes {
     uint32_t tokens[MEMBERS_MAX];
     uint64_t keys[MEMBERS_MAX], bytes[MEMBERS_MAX];
-    uint64_t mean_keys, mean_bytes;
+    uint64_t all_tokens, all_bytes;
 };
 
 static void tokens_count(const struct ring *r, uint32_t *tokens)
@@ -135,33 +134,27 @@ static void tokens_count(const struct ring *r, uint32_t *tokens)
 
 static void sizes_take(const struct manager *m, const struct ring *r, struct sizes *s)
 {
-    uint64_t keys = 0, bytes = 0, tokens = 0;
-    *s = (struct sizes){.mean_keys = 0};
+    *s = (struct sizes){.all_tokens = 0};
     tokens_count(r, s->tokens);
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct node_report *report = &m->sightings[i].report;
         if (!m->sightings[i].report_known || s->tokens[i] == 0)
             continue;
-        s->keys[i] = report->keys / s->tokens[i];
-        s->bytes[i] = report->data_bytes / s->tokens[i];
-        keys += report->keys;
-        bytes += report->data_bytes;
-        tokens += s->tokens[i];
+        s->keys[i] = report->keys;
+        s->bytes[i] = report->data_bytes;
+        s->all_tokens += s->tokens[i];
+        s->all_bytes += report->data_bytes;
     }
-    s->mean_keys = tokens ? keys / tokens : 0;
-    s->mean_bytes = tokens ? bytes / tokens : 0;
-    for (uint32_t i = 0; i < r->member_count; i++)
-        if (!m->sightings[i].report_known || s->tokens[i] == 0) {
-            s->keys[i] = s->mean_keys;
-            s->bytes[i] = s->mean_bytes;
-        }
 }
 
+/* About: an equal part of what is in the tokens of who gives it, or of all. */
 static uint64_t move_bytes(const struct sizes *s, const struct placement_move *move)
 {
     if (move->to < 0)
         return 0; /* nothing is copied */
-    return move->from < 0 ? s->mean_bytes : s->bytes[move->from];
+    if (move->from >= 0 && s->bytes[move->from] > 0)
+        return s->bytes[move->from] / s->tokens[move->from];
+    return s->all_tokens ? s->all_bytes / s->all_tokens : 0;
 }
 
 static uint64_t reckoned_s(uint64_t moves, uint64_t bytes)
@@ -202,18 +195,12 @@ static uint64_t planned_bytes(struct manager *m, const struct ring *r, const str
 void moves_status(struct manager *m, const struct ring *told, struct status *out, uint64_t now_us)
 {
     struct mover *v = &m->mover;
-    struct mover_tally tally;
     struct sizes sizes;
-    out->rebalance = told->rebalance;
     if (!told->formed)
         return;
-    mover_tally(told, &tally);
     sizes_take(m, told, &sizes);
     bool on = told->rebalance != REBALANCE_IDLE;
-    uint64_t left = tally.prepare + tally.read_new + (on ? mover_left(v, told) : 0);
-    out->moves_prepare = tally.prepare;
-    out->moves_read_new = tally.read_new;
-    out->moves_cleanup = tally.cleanup;
+    uint64_t left = out->moves_prepare + out->moves_read_new + (on ? mover_left(v, told) : 0);
     out->moves_done = v->done;
     out->moves_total = v->done + left;
     out->moves_bytes_left = open_bytes(told, &sizes) + (on ? planned_bytes(m, told, &sizes) : 0);
@@ -274,8 +261,8 @@ static void plan_nodes(const struct ring *r, const struct sizes *s, struct plan_
         nodes[i].takes_part = mover_takes_part(member, s->tokens[i] > 0);
         nodes[i].capacity = member->capacity;
         nodes[i].tokens = s->tokens[i];
-        nodes[i].token_keys = s->keys[i];
-        nodes[i].token_bytes = s->bytes[i];
+        nodes[i].keys = s->keys[i];
+        nodes[i].bytes = s->bytes[i];
     }
 }
 

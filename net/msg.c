@@ -388,8 +388,8 @@ static void put_plan_reply(struct writer *w, const struct msg *m)
         put_real(w, n->capacity);
         put_u(w, n->tokens);
         put_u(w, n->tokens_after);
-        put_u(w, n->token_keys);
-        put_u(w, n->token_bytes);
+        put_u(w, n->keys);
+        put_u(w, n->bytes);
     }
     put_bin(w, m->plan_reply.moves);
 }
@@ -1364,8 +1364,8 @@ static void get_plan_node(struct fields *f, struct plan_node *n)
     n->capacity = get_real(&in, MEMBER_CAPACITY_MAX);
     n->tokens = get_u(&in, UINT64_MAX);
     n->tokens_after = get_u(&in, UINT64_MAX);
-    n->token_keys = get_u(&in, UINT64_MAX);
-    n->token_bytes = get_u(&in, UINT64_MAX);
+    n->keys = get_u(&in, UINT64_MAX);
+    n->bytes = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 

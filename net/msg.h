@@ -131,7 +131,7 @@ struct plan_node {
     bool takes_part;
     double capacity;
     uint64_t tokens, tokens_after;
-    uint64_t token_keys, token_bytes; /* about so many in each of its tokens */
+    uint64_t keys, bytes; /* in all of its tokens; 0 when it has none, or has not told */
 };
 
 /* What every request about data carries. */

@@ -31,12 +31,24 @@ static uint32_t nodes_up(const struct ring *r, const bool *up)
     return count;
 }
 
+static void moves_count(const struct ring *r, struct status *out)
+{
+    out->rebalance = r->rebalance;
+    out->moves_prepare = out->moves_read_new = out->moves_cleanup = 0;
+    for (uint32_t p = 0; p < r->settings.partitions; p++) {
+        out->moves_prepare += r->arcs[p].phase == ARC_PREPARE;
+        out->moves_read_new += r->arcs[p].phase == ARC_READ_NEW;
+        out->moves_cleanup += r->arcs[p].phase == ARC_CLEANUP;
+    }
+}
+
 void status_count(const struct ring *r, const bool *up, struct status *out)
 {
     out->partitions_full = out->partitions_quorum = out->partitions_below = 0;
     out->verdict = VERDICT_UNAVAILABLE;
     if (!r || !r->formed)
         return;
+    moves_count(r, out);
     uint32_t nodes = nodes_up(r, up);
     bool edge = false; /* a partition that stands on exactly its quorum, be its list short or not */
     for (uint32_t p = 0; p < r->settings.partitions; p++) {

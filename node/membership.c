@@ -235,6 +235,8 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
     n->heartbeat_at_us = n->now_us + n->config.heartbeat_us;
     watch_lag_note(n);
     struct node_report r = report_now(n);
+    uint8_t heard[8 * MEMBERS_MAX];
+    struct slice heard_run = slice_of(heard, report_heard(n, heard));
     buf_clear(&n->bytes);
     moves_done(n, &n->bytes);
     for (uint32_t i = 0; i < n->peer_count; i++) {
@@ -252,6 +254,7 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
         m.heartbeat.node = n->identity.node_id;
         m.heartbeat.incarnation = n->identity.incarnation;
         m.heartbeat.report = r;
+        m.heartbeat.heard = heard_run;
         m.heartbeat.done = buf_slice(&n->bytes);
         lease_asked(n, p, m.id);
         effects_send(fx, p->id, &m);

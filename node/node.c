@@ -294,6 +294,10 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
     case MSG_ACCEPT_LOSS:
         loss_accept(n, ev, fx);
         break;
+    case MSG_ADMIN:
+    case MSG_PLAN:
+        admin_refuse(n, ev, fx);
+        break;
     default:
         log_warn(n->log, "link closed: no request to a node type=%d", m->type);
         effects_close_link(fx, ev->link);

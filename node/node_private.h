@@ -582,6 +582,10 @@ void map_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 
 /* The facts of this process, with the peers that it is linked to. */
 struct node_report report_now(const struct node *n);
+/* The members that answer this node, as heartbeats tell them. Returns the bytes. */
+size_t report_heard(const struct node *n, uint8_t out[8 * MEMBERS_MAX]);
+/* The answer to what is the manager's alone: ADMIN and PLAN. */
+void admin_refuse(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 /* Answers with the cluster as this node sees it. */
 void status_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 

@@ -294,8 +294,8 @@ static inline void sample_plan_reply(struct sample_memory *s, struct msg *m)
         n->capacity = s->extreme ? MEMBER_CAPACITY_MAX : 0.5 * (double)sample_u(s, 100);
         n->tokens = sample_u(s, UINT64_MAX);
         n->tokens_after = sample_u(s, UINT64_MAX);
-        n->token_keys = sample_u(s, UINT64_MAX);
-        n->token_bytes = sample_u(s, UINT64_MAX);
+        n->keys = sample_u(s, UINT64_MAX);
+        n->bytes = sample_u(s, UINT64_MAX);
     }
     for (uint32_t i = 0; i < SAMPLE_MOVES; i++) {
         uint8_t *move = s->moves + (size_t)i * MOVE_BYTES;
@@ -671,8 +671,7 @@ static inline bool same_plan_reply(const struct msg *a, const struct msg *b)
         const struct plan_node *x = &a->plan_reply.nodes[i], *y = &b->plan_reply.nodes[i];
         if (!slice_equal(x->label, y->label) || x->takes_part != y->takes_part ||
             x->capacity != y->capacity || x->tokens != y->tokens ||
-            x->tokens_after != y->tokens_after || x->token_keys != y->token_keys ||
-            x->token_bytes != y->token_bytes)
+            x->tokens_after != y->tokens_after || x->keys != y->keys || x->bytes != y->bytes)
             return false;
     }
     return a->plan_reply.error == b->plan_reply.error &&
