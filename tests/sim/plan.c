@@ -391,7 +391,7 @@ static void moves_add(struct plan *p)
     bool loses = false; /* one disk, and more than one would be too many */
     for (uint32_t i = 0; i < p->fault_count; i++)
         loses |= p->faults[i].kind == FAULT_WIPE || p->faults[i].kind == FAULT_ROLLBACK ||
-                 p->faults[i].kind == FAULT_FLIP;
+                 p->faults[i].kind == FAULT_FLIP || p->faults[i].kind == FAULT_READ_ERROR;
     if (p->settings.replicas >= 3 && p->nodes > 3 && !loses && chance(&d, 40))
         move_add(p, &d, chance(&d, 50) ? FAULT_REMOVE : FAULT_REPLACE,
                  1 + (uint32_t)prng_below(&d, first - 1), 6 * SECOND, 30 * SECOND);
