@@ -498,6 +498,7 @@ static int node_make(struct sim *s, uint32_t host)
                                  .managers = {address_of(s, 0)},
                                  .manager_count = 1,
                                  .map = engine_meta(h->engine, "map"),
+                                 .ballot = engine_meta(h->engine, "ballot"),
                                  .peers = engine_meta(h->engine, "peers"),
                                  .stamp_max = engine_stamp_max(h->engine),
                                  .join_timeout_us = JOIN_TIMEOUT_US,
