@@ -20,8 +20,11 @@
  * Which majority: with F the highest map found that counts, one of its members. A map P that was
  * found as a proposal may count, or not; so one of who had to hold it (the members of the map
  * before), for what would count instead of it, and one of its own members, for what may have come
- * after it. The same two must hold it when it is proposed anew. Whoever could make another map
+ * after it; where one majority meets any of the other, the first alone. The same must hold it when it is proposed anew. Whoever could make another map
  * count would have to ask one of these majorities, in which somebody has promised not to take it.
+ *
+ * Of one member nothing is asked whose place a node is to take: a person has said that it is lost
+ * for good. A majority of the others meets every majority with it (catalog.h).
  *
  * A manager without a map, and one whose map has no members, leads at once: that is a new cluster.
  * It gives it up for one that a node brings, while it has no members, or is not formed and the
@@ -99,9 +102,27 @@ static void elector_mark(const struct manager *m, struct greeted *g)
         g->electors |= ELECTOR_SECOND;
 }
 
+/* The run without the id; takes over the one given. */
+static struct blob *without(struct blob *run, uint64_t id)
+{
+    if (!run || id == 0 || !in_run(slice_blob(run), id))
+        return run;
+    struct blob *left = blob_new(run->bytes - 8);
+    gt_assert(left);
+    for (size_t at = 0, to = 0; at < run->bytes; at += 8)
+        if (le64_get(run->data + at) != id) {
+            memcpy(left->data + to, run->data + at, 8);
+            to += 8;
+        }
+    blob_unref(run);
+    return left;
+}
+
 /* Of whom majorities are needed from now on. Takes over the lists; second may be NULL. */
 static void electors_set(struct manager *m, struct blob *first, struct blob *second)
 {
+    first = without(first, m->ballots.gone);
+    second = without(second, m->ballots.gone);
     blob_unref(m->ballots.first);
     blob_unref(m->ballots.second);
     m->ballots.first = first;
@@ -116,7 +137,8 @@ static void electors_of_highest(struct manager *m)
     const struct ballots *b = &m->ballots;
     const struct ring *h = highest(m);
     if (b->found && !b->found_counts)
-        electors_set(m, blob_ref(b->found_voters), catalog_voters(h));
+        electors_set(m, blob_ref(b->found_voters),
+                     catalog_second(h, slice_blob(b->found_voters)));
     else
         electors_set(m, h ? catalog_voters(h) : NULL, NULL);
 }
@@ -218,6 +240,11 @@ void ballots_greeted(struct manager *m, struct greeted *g, uint64_t now_us, uint
             m->greeted[i].electors = 0;
         }
     elector_mark(m, g);
+    if (g->node && g->node == m->ballots.gone) {
+        m->ballots.gone = 0; /* it is not lost after all */
+        if (!leading(m))
+            electors_of_highest(m);
+    }
     m->ballots.own_heard |= m->catalog.told && g->node && !foreign(m, g) &&
                             ring_member_by_id(m->catalog.told, g->node) >= 0;
     ballots_ask(m, g, now_us, wall_us, fx);
@@ -295,7 +322,7 @@ static void lead_begin(struct manager *m, uint64_t now_us, struct gt_effects *fx
         effects_fail(fx, GT_EARG, "%s", why);
     bool begun;
     if (h && !b->found_counts)
-        begun = catalog_commit_found(&m->catalog, h, run_of(b->found_voters));
+        begun = catalog_commit_found(&m->catalog, h, slice_blob(b->first));
     else
         begun = catalog_edit(&m->catalog, go_on->member_count) && catalog_commit(&m->catalog);
     ring_unref(h);
@@ -335,6 +362,30 @@ void ballots_go_on(struct manager *m, uint64_t now_us, uint64_t wall_us, struct 
         lead_begin(m, now_us, fx);
         ballots_propose(m, now_us, wall_us, fx);
     }
+}
+
+void ballots_gone(struct manager *m, const struct greeted *g, struct slice label, uint64_t now_us)
+{
+    const struct ring *h = highest(m);
+    char text[UNITS_LABEL_BYTES] = "";
+    if (!h || label.bytes == 0 || label.bytes >= sizeof(text))
+        return;
+    memcpy(text, label.data, label.bytes);
+    int member = ring_member_by_label(h, text);
+    uint64_t id = member >= 0 ? h->members[member].id : 0;
+    for (uint32_t i = 0; i < m->greeted_count; i++)
+        if (m->greeted[i].node == id)
+            return; /* it is there */
+    if (id == 0 || id == g->node)
+        return;
+    /* What was found and waits for the one that is lost is found anew. */
+    if (leading(m) && m->catalog.found && !m->catalog.counted &&
+        now_us >= m->proposed_us + RETRY_US)
+        step_down(m, 0, now_us, "a member is lost that was to hold the map");
+    if (leading(m))
+        return;
+    m->ballots.gone = id;
+    electors_of_highest(m);
 }
 
 /* ---- what is found --------------------------------------------------------------------------- */

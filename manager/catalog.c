@@ -26,7 +26,7 @@ static void writing_drop(struct catalog *c)
     blob_unref(c->voters2);
     c->writing = NULL;
     c->bytes = c->voters = c->voters2 = NULL;
-    c->counted = c->storing = false;
+    c->counted = c->storing = c->found = false;
 }
 
 void catalog_close(struct catalog *c)
@@ -139,6 +139,19 @@ struct blob *catalog_voters(const struct ring *r)
     return voters_of(r, NULL);
 }
 
+struct blob *catalog_second(const struct ring *found, struct slice voters)
+{
+    struct blob *own = catalog_voters(found);
+    gt_assert(own);
+    size_t first = voters.bytes / 8, second = own->bytes / 8, both = 0;
+    for (size_t at = 0; at < voters.bytes; at += 8)
+        both += stays(found, le64_get(voters.data + at));
+    if (first / 2 + 1 + second / 2 + 1 <= first + second - both)
+        return own;
+    blob_unref(own);
+    return NULL;
+}
+
 /* ---- on its way ------------------------------------------------------------------------------ */
 
 /* Takes over the map and the lists; out of memory: drops them. */
@@ -168,7 +181,7 @@ static bool writing_begin(struct catalog *c, struct ring *map, struct blob *vote
 
 bool catalog_commit(struct catalog *c)
 {
-    if (!c->draft || c->counted || c->voters2)
+    if (!c->draft || c->counted || c->found)
         return false;
     if (!writing_begin(c, c->draft, voters_of(c->told, c->draft), NULL))
         return false; /* out of memory: the draft stays, the next commit tries again */
@@ -180,13 +193,15 @@ bool catalog_commit_found(struct catalog *c, const struct ring *found, struct sl
 {
     gt_assert(!c->writing && !c->draft);
     struct ring *copy = ring_copy(found, found->member_count);
-    struct blob *own = catalog_voters(found);
     if (c->counter < found->epoch.counter)
         c->counter = found->epoch.counter;
-    if (copy && own && writing_begin(c, copy, blob_copy(voters.data, voters.bytes), own))
-        return true;
-    ring_unref(copy);
-    return false;
+    if (!copy || !writing_begin(c, copy, blob_copy(voters.data, voters.bytes),
+                                catalog_second(found, voters))) {
+        ring_unref(copy);
+        return false;
+    }
+    c->found = true;
+    return true;
 }
 
 static void store(struct catalog *c, uint64_t stamp, struct gt_effects *fx)

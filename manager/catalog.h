@@ -30,6 +30,7 @@ struct catalog {
     struct blob *bytes;   /* of writing */
     struct blob *voters;  /* a majority of whom must hold writing: a run of u64, empty: nobody */
     struct blob *voters2; /* and a majority of these; NULL: the first are enough */
+    bool found;           /* writing: catalog_commit_found */
     bool counted, storing; /* writing: they do; and it is being stored */
 };
 
@@ -49,8 +50,8 @@ void catalog_drop(struct catalog *c);
 /* Gives the draft the next epoch, with the fences of arcs that have changed (ring.h), and puts it
  * in the place of what is on its way, which must not count yet. False: nothing was done. */
 bool catalog_commit(struct catalog *c);
-/* The same of a map that was found and may be counted or not: both a majority of voters and of its
- * own members must hold it, and nothing supersedes it. Takes over nothing. */
+/* The same of a proposal that was found, and counts or not: a majority of its voters must hold it,
+ * and one of its own members (catalog_second); nothing supersedes it. Takes over nothing. */
 bool catalog_commit_found(struct catalog *c, const struct ring *found, struct slice voters);
 /* They hold it: it is stored here too. stamp: the manager's clock, kept along with it. Again after
  * a store that failed. */
@@ -61,5 +62,8 @@ void catalog_copy(struct catalog *c, struct ring *counts, uint64_t stamp, struct
 bool catalog_stored(struct catalog *c, int result);
 /* The members of the map, without those removed: a run of u64, one reference. */
 struct blob *catalog_voters(const struct ring *r);
+/* The same of a proposal that was found, when its members must be asked besides its voters: NULL
+ * when any majority of the one meets any of the other, as with one who comes or goes. */
+struct blob *catalog_second(const struct ring *found, struct slice voters);
 
 #endif

@@ -466,6 +466,7 @@ static void on_map_stored(struct manager *m, const struct gt_event *ev, struct g
     m->cluster_id_durable = true;
     if (!leading(m))
         return; /* a copy of what another manager has told */
+    m->ballots.gone = 0;
     for (uint32_t i = 0; i < m->catalog.told->member_count; i++)
         if (m->waiting[i].stage == WAITING_IN_WRITE)
             registered_answer(m, i, ev->wall_us, fx);
@@ -648,6 +649,7 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
     const struct member *asked = &request->member.member;
     const struct ring *newest = catalog_newest(&m->catalog);
     char why[MSG_TEXT_BYTES] = "";
+    ballots_gone(m, g, request->member.replaces, ev->now_us);
     if (!leading(m) || !newest || foreign(m, g)) {
         register_answer(m, ev->link, request->id, ev->wall_us, GT_EBUSY,
                         "this manager does not lead", "", fx);
@@ -884,7 +886,7 @@ static void form(struct manager *m, uint64_t now_us)
 static uint64_t commit_us(const struct manager *m)
 {
     const struct catalog *c = &m->catalog;
-    if (!c->draft || (c->writing && (c->counted || c->voters2)))
+    if (!c->draft || (c->writing && (c->counted || c->found)))
         return UINT64_MAX;
     return c->writing ? m->proposed_us + RETRY_US : m->retry_us;
 }

@@ -52,6 +52,8 @@ struct ballots {
     struct ring *found;      /* the highest map heard of, where it is above told; else NULL */
     bool found_counts;       /* it is in force somewhere; else it is a proposal */
     struct blob *found_voters;
+    uint64_t gone;           /* a member whose place a node is to take: a person knows that it is
+                                lost, and nothing is asked of it; 0: none */
     struct blob *first, *second; /* of whom majorities are needed now; runs of u64, NULL: of none */
 };
 
@@ -101,6 +103,8 @@ void ballots_greeted(struct manager *m, struct greeted *g, uint64_t now_us, uint
 /* The node was heard: it can be asked for what is lacking of it. */
 void ballots_ask(struct manager *m, struct greeted *g, uint64_t now_us, uint64_t wall_us,
                  struct gt_effects *fx);
+/* The node that registers is to take the place of the member with this label. */
+void ballots_gone(struct manager *m, const struct greeted *g, struct slice label, uint64_t now_us);
 /* By the epoch of a message. */
 void ballots_epoch_seen(struct manager *m, const struct greeted *g, struct epoch epoch,
                         uint64_t now_us);

@@ -50,10 +50,14 @@ void acceptor_close(struct node *n)
         asked_drop(&n->acceptor.asked[i]);
 }
 
-/* The map proposed, where it is above the one in force. */
+/* The map proposed, where it is above the one in force. A node that is of no cluster yet may be a
+ * member in it. */
 static const struct ring *proposed(const struct node *n)
 {
     const struct ring *r = n->acceptor.now.ring;
+    if (r && !cluster_none(n->identity.cluster_id) &&
+        !cluster_same(n->identity.cluster_id, r->cluster_id))
+        return NULL;
     return r && (!n->ring || epoch_compare(r->epoch, n->ring->epoch) > 0) ? r : NULL;
 }
 
@@ -189,7 +193,8 @@ static int map_check(const struct node *n, const struct asked *a, struct ring **
     const struct ring *held = proposed(n);
     bool old = (n->ring && epoch_compare(r->epoch, n->ring->epoch) <= 0) ||
                (held && epoch_compare(r->epoch, held->epoch) <= 0);
-    if (!cluster_same(n->identity.cluster_id, r->cluster_id))
+    if (!cluster_none(n->identity.cluster_id) &&
+        !cluster_same(n->identity.cluster_id, r->cluster_id))
         error = GT_ECLUSTER;
     else if (r->epoch.ballot != a->ballot)
         error = GT_EPROTO;
@@ -276,10 +281,7 @@ void acceptor_next(struct node *n, struct gt_effects *fx)
     for (uint32_t i = 0; i < NODE_MANAGERS_MAX && !n->acceptor.storing; i++) {
         struct asked a = n->acceptor.asked[i];
         n->acceptor.asked[i] = (struct asked){0};
-        if (a.peer == 0)
-            continue;
-        /* Of no cluster, it is a member of no map. */
-        if (!cluster_none(n->identity.cluster_id))
+        if (a.peer != 0)
             judge(n, &a, fx);
         asked_drop(&a);
     }
