@@ -20,8 +20,9 @@
  * Which majority: with F the highest map found that counts, one of its members. A map P that was
  * found as a proposal may count, or not; so one of who had to hold it (the members of the map
  * before), for what would count instead of it, and one of its own members, for what may have come
- * after it; where one majority meets any of the other, the first alone. The same must hold it when it is proposed anew. Whoever could make another map
- * count would have to ask one of these majorities, in which somebody has promised not to take it.
+ * after it; where one majority meets any of the other, the first alone. The same must hold it when
+ * it is proposed anew. Whoever could make another map count would have to ask one of these
+ * majorities, in which somebody has promised not to take it.
  *
  * Of one member nothing is asked whose place a node is to take: a person has said that it is lost
  * for good. A majority of the others meets every majority with it (catalog.h).
@@ -38,9 +39,9 @@
 #include "engine/base/mutant.h"
 #include "manager/manager_private.h"
 
-#define ROUND_BITS  16
-#define ASK_US      1000000u /* a standby asks a node again */
-#define FREE_US     3000000u /* an answer to that counts so long */
+#define ROUND_BITS   16
+#define ASK_US       1000000u /* a standby asks a node again */
+#define FREE_US      3000000u /* an answer to that counts so long */
 #define PAUSE_US_MAX 1000000u /* after a refusal */
 
 /* ---- small questions ------------------------------------------------------------------------- */
@@ -137,8 +138,7 @@ static void electors_of_highest(struct manager *m)
     const struct ballots *b = &m->ballots;
     const struct ring *h = highest(m);
     if (b->found && !b->found_counts)
-        electors_set(m, blob_ref(b->found_voters),
-                     catalog_second(h, slice_blob(b->found_voters)));
+        electors_set(m, blob_ref(b->found_voters), catalog_second(h, slice_blob(b->found_voters)));
     else
         electors_set(m, h ? catalog_voters(h) : NULL, NULL);
 }

@@ -26,11 +26,11 @@
 struct catalog {
     struct ring *told, *writing, *draft; /* one reference each; may be NULL */
     uint64_t ballot;
-    uint64_t counter;     /* the highest that was given to a map */
-    struct blob *bytes;   /* of writing */
-    struct blob *voters;  /* a majority of whom must hold writing: a run of u64, empty: nobody */
-    struct blob *voters2; /* and a majority of these; NULL: the first are enough */
-    bool found;           /* writing: catalog_commit_found */
+    uint64_t counter;      /* the highest that was given to a map */
+    struct blob *bytes;    /* of writing */
+    struct blob *voters;   /* a majority of whom must hold writing: a run of u64, empty: nobody */
+    struct blob *voters2;  /* and a majority of these; NULL: the first are enough */
+    bool found;            /* writing: catalog_commit_found */
     bool counted, storing; /* writing: they do; and it is being stored */
 };
 

@@ -52,8 +52,8 @@ struct ballots {
     struct ring *found;      /* the highest map heard of, where it is above told; else NULL */
     bool found_counts;       /* it is in force somewhere; else it is a proposal */
     struct blob *found_voters;
-    uint64_t gone;           /* a member whose place a node is to take: a person knows that it is
-                                lost, and nothing is asked of it; 0: none */
+    uint64_t gone; /* a member whose place a node is to take: a person knows that it is
+                      lost, and nothing is asked of it; 0: none */
     struct blob *first, *second; /* of whom majorities are needed now; runs of u64, NULL: of none */
 };
 

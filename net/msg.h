@@ -392,16 +392,16 @@ struct msg {
             int32_t error; /* of an older manager's refusal; else 0 */
             /* 0: only whether it would be promised, and nothing is promised. */
             uint64_t ballot;
-            uint64_t life;      /* the incarnation of the manager: a ballot is one's alone */
-            struct slice map;   /* the body of its MAP; empty: the promise alone */
+            uint64_t life;       /* the incarnation of the manager: a ballot is one's alone */
+            struct slice map;    /* the body of its MAP; empty: the promise alone */
             struct slice voters; /* with it: a majority of these must hold it, a run of u64 */
         } propose;
         struct {
             int32_t error; /* GT_EBUSY: another manager leads; GT_ESTALE: a higher ballot was
                               promised; GT_ECLUSTER */
             uint64_t node, incarnation;
-            uint64_t ballot;   /* as it was asked */
-            uint64_t promised; /* durable, as is all that follows */
+            uint64_t ballot;                        /* as it was asked */
+            uint64_t promised;                      /* durable, as is all that follows */
             struct epoch map_epoch, proposed_epoch; /* in force; and held, 0 = none above that */
             /* The higher of the two, if the asker's is lower and it has sent none. */
             bool proposed;

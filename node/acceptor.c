@@ -158,10 +158,8 @@ void acceptor_propose(struct node *n, const struct gt_event *ev)
         return;
     struct asked *a = &n->acceptor.asked[p->id - 1];
     asked_drop(a); /* the newest of each manager is enough: it asks again */
-    *a = (struct asked){.peer = p->id,
-                        .ballot = m->propose.ballot,
-                        .life = m->propose.life,
-                        .known = m->epoch};
+    *a = (struct asked){
+        .peer = p->id, .ballot = m->propose.ballot, .life = m->propose.life, .known = m->epoch};
     if (m->propose.map.bytes > 0) {
         a->map = blob_copy(m->propose.map.data, m->propose.map.bytes);
         a->voters = blob_copy(m->propose.voters.data, m->propose.voters.bytes);
