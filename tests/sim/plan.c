@@ -363,7 +363,7 @@ static void slow_before(struct plan *p, struct prng *d, const struct fault *cut)
 
 static void faults_make(struct plan *p, struct prng *d)
 {
-    uint32_t weights[FAULT_KINDS], total = 0;
+    uint32_t weights[FAULT_MANAGER_WIPED], total = 0;
     uint32_t count = chance(d, 10) ? 0 : (uint32_t)scaled(d, 2, 40);
     uint64_t from_us = chance(d, 80) ? 2 * SECOND : 0; /* also while the cluster forms */
     enum theme theme = chance(d, 50) ? THEME_ANY : (enum theme)prng_below(d, THEME_LOSSES);
@@ -427,7 +427,7 @@ static void faults_make(struct plan *p, struct prng *d)
             p->settings.read_quorum = 1;
         }
     }
-    for (uint32_t i = 0; i < FAULT_KINDS; i++) {
+    for (uint32_t i = 0; i < FAULT_MANAGER_WIPED; i++) {
         weights[i] = chance(d, 50) || theme != THEME_ANY ? (uint32_t)scaled(d, 1, 20) : 0;
         if (!(theme_kinds[theme] >> i & 1) || !fault_fits(p, (enum fault_kind)i))
             weights[i] = 0;
@@ -477,6 +477,30 @@ static void waits_make(struct plan *p)
         p->reap_wait_us = 2 * SECOND + prng_below(&d, 4 * SECOND);
 }
 
+/* What befalls managers, in some plans, and a second one: of dice of its own as well. */
+static void managers_make(struct plan *p)
+{
+    static const enum fault_kind kinds[] = {FAULT_KILL, FAULT_PAUSE, FAULT_MANAGER_WIPED,
+                                            FAULT_MANAGER_OLD};
+    struct prng d;
+    prng_init(&d, p->seed ^ 0x6d616e6167657200);
+    p->managers = 1;
+    if (!chance(&d, 25))
+        return;
+    p->managers = 1 + (uint32_t)chance(&d, 70);
+    uint32_t count = 2 + (uint32_t)prng_below(&d, 8);
+    for (uint32_t i = 0; i < count && p->fault_count < PLAN_FAULTS_MAX; i++) {
+        struct fault f = {.kind = kinds[prng_below(&d, 4)],
+                          .at_us = 3 * SECOND + prng_below(&d, p->safety_us - 4 * SECOND),
+                          .for_us = scaled(&d, 50000, 8 * SECOND)};
+        if (chance(&d, 50) && p->managers == 2)
+            f.a = 1 + p->nodes + p->clients + 1; /* behind the client of the last reads */
+        if (!pending("fault", fault_name(f.kind)))
+            p->faults[p->fault_count++] = f;
+    }
+    qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
+}
+
 void plan_make(struct plan *p, uint64_t seed)
 {
     struct prng d;
@@ -491,6 +515,7 @@ void plan_make(struct plan *p, uint64_t seed)
     faults_make(p, &d);
     guests_make(p, &d);
     waits_make(p);
+    managers_make(p);
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */

@@ -33,7 +33,9 @@
     X(CLOCK_DRIFT, "clock_drift", "a wall clock runs fast or slow")                                \
     X(CLIENT, "client", "a client dies, and another session takes its place")                      \
     X(WIPE, "disk_wiped", "a machine comes back with an empty disk")                               \
-    X(ROLLBACK, "disk_rolled_back", "an old copy of a disk is put back")
+    X(ROLLBACK, "disk_rolled_back", "an old copy of a disk is put back")                           \
+    X(MANAGER_WIPED, "manager_wiped", "a manager comes back with an empty disk")                   \
+    X(MANAGER_OLD, "manager_old", "an old copy of a manager's disk is put back")
 
 enum fault_kind {
 #define PLAN_FAULT_ENUM(name, text, what) FAULT_##name,
@@ -56,6 +58,7 @@ enum key_mode { KEY_PLAIN, KEY_CONTEXT, KEY_MIXED };
 struct plan {
     uint64_t seed;
     uint32_t nodes, clients, keys;
+    uint32_t managers; /* 1 or 2 */
     struct settings settings;
     struct sim_network network;
     struct sim_storage storage;

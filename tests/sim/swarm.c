@@ -445,6 +445,16 @@ static void loss_begin(void *arg, struct sim *sim, uint64_t number)
     sim_at(w->sim, sim_now_us(w->sim) + LOSS_UNHEARD_US, lose, w, number);
 }
 
+static void manager_back(void *arg, struct sim *sim, uint64_t value)
+{
+    const struct swarm *w = arg;
+    if (!w->working)
+        return;
+    sim_end(sim, (uint32_t)value, SIM_POWER);
+    sim_disk_put_back(sim, (uint32_t)value);
+    sim_start(sim, (uint32_t)value, 0);
+}
+
 static void fault_strike(void *arg, struct sim *sim, uint64_t value)
 {
     struct swarm *w = arg;
@@ -533,6 +543,17 @@ static void fault_strike(void *arg, struct sim *sim, uint64_t value)
             sim_at(sim, sim_now_us(sim) + LOSS_SEEN_US, loss_begin, w, value);
         else
             sim_at(sim, until_us + LOSS_SEEN_US, roll_back, w, f->a);
+        break;
+    case FAULT_MANAGER_WIPED:
+        sim_end(sim, f->a, SIM_POWER);
+        sim_disk_wipe(sim, f->a);
+        sim_at(sim, until_us, restart, w, f->a);
+        break;
+    case FAULT_MANAGER_OLD:
+        sim_end(sim, f->a, SIM_KILL);
+        sim_disk_keep(sim, f->a);
+        sim_start(sim, f->a, 0);
+        sim_at(sim, until_us, manager_back, w, f->a);
         break;
     case FAULT_KINDS:
         break;
@@ -777,6 +798,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     struct swarm w = {.plan = p, .working = true, .trace = trace, .trace_arg = arg};
     struct sim_config config = {.seed = p->seed,
                                 .nodes = p->nodes,
+                                .managers = p->managers,
                                 .clients = p->clients + 1, /* the last one only for last reads */
                                 .settings = p->settings,
                                 .network = p->network,
