@@ -185,9 +185,9 @@ static void propose_send(struct manager *m, struct greeted *g, uint64_t ballot, 
                          uint64_t now_us, uint64_t wall_us, struct gt_effects *fx)
 {
     const struct ring *h = highest(m);
-    struct msg ask = {.type = MSG_PROPOSE,
-                      .stamp = hlc_now(&m->clock, wall_us),
-                      .epoch = h ? h->epoch : (struct epoch){0, 0}};
+    struct msg ask = {.type = MSG_PROPOSE, .stamp = hlc_now(&m->clock, wall_us), .epoch = {0, 0}};
+    if (h && !foreign(m, g)) /* epochs of two clusters are not compared */
+        ask.epoch = h->epoch;
     ask.propose.ballot = ballot;
     ask.propose.life = m->identity.incarnation;
     g->asked_us = now_us;
@@ -417,12 +417,24 @@ static void found_set(struct manager *m, struct ring *r, bool counts, struct sli
     electors_of_highest(m);
 }
 
+/* The copy follows, so that a standby tells what is. */
+static void copy_follow(struct manager *m, struct ring *r, bool counts, struct gt_effects *fx)
+{
+    char why[MSG_TEXT_BYTES];
+    const struct ring *told = m->catalog.told;
+    bool newer = !told || (same_cluster(told, r) && epoch_compare(r->epoch, told->epoch) > 0);
+    if (leading(m) || !counts || !newer || m->catalog.writing)
+        return;
+    if (manager_settings_judge(m, r, why) != 0)
+        effects_fail(fx, GT_EARG, "%s", why);
+    catalog_copy(&m->catalog, r, m->clock.last, fx);
+}
+
 /* A node has this map: in force, or as a proposal. */
 static void found(struct manager *m, struct ring *r, bool counts, struct slice voters,
                   uint64_t now_us, struct gt_effects *fx)
 {
     const struct ring *own = highest(m);
-    char why[MSG_TEXT_BYTES];
     bool change = own && !same_cluster(own, r);
     if (change && (!may_change_cluster(m, r, now_us) || m->catalog.storing))
         return;
@@ -440,14 +452,20 @@ static void found(struct manager *m, struct ring *r, bool counts, struct slice v
         }
         found_set(m, r, counts, voters);
     }
-    /* The copy follows, so that a standby tells what is. */
-    bool newer = !m->catalog.told || (same_cluster(m->catalog.told, r) &&
-                                      epoch_compare(r->epoch, m->catalog.told->epoch) > 0);
-    if (!leading(m) && counts && newer && !m->catalog.writing) {
-        if (manager_settings_judge(m, r, why) != 0)
-            effects_fail(fx, GT_EARG, "%s", why);
-        catalog_copy(&m->catalog, r, m->clock.last, fx);
+    copy_follow(m, r, counts, fx);
+}
+
+/* A node acts on the map of that epoch: what was found as a proposal counts. */
+static void in_force(struct manager *m, struct epoch epoch, struct gt_effects *fx)
+{
+    struct ballots *b = &m->ballots;
+    if (leading(m) || !b->found || epoch_compare(b->found->epoch, epoch) != 0)
+        return;
+    if (!b->found_counts) {
+        b->found_counts = true;
+        electors_of_highest(m);
     }
+    copy_follow(m, b->found, true, fx);
 }
 
 static void content_take(struct manager *m, const struct msg *vote, uint64_t now_us,
@@ -497,6 +515,8 @@ void ballots_vote(struct manager *m, struct greeted *g, const struct msg *vote, 
             g->holds = vote->vote.map_epoch;
     }
     content_take(m, vote, now_us, fx);
+    if (ours && !foreign(m, g))
+        in_force(m, vote->vote.map_epoch, fx);
     if (ours && !leading(m) && unknown(m, vote)) {
         g->promised = g->asked_us = 0; /* what it has must be seen first */
         g->free = false;

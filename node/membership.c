@@ -231,9 +231,9 @@ static void register_send(struct node *n, uint64_t peer, struct gt_effects *fx)
     effects_send(fx, peer, &m);
 }
 
-/* A node of no cluster yet joins that of the manager whose map has come furthest, and of equals the
- * first one on its list: it asks no other while that one may lead, or, for a moment, while it has
- * not been heard. So two managers that are both new do not found two clusters. */
+/* A node of no cluster yet joins that of a manager that has members rather than one that is new,
+ * and of equals the first one on its list: it asks no other while that one may lead, or, for a
+ * moment, while it has not been heard. So a new manager beside another founds no second cluster. */
 static bool may_register(const struct node *n, const struct peer *p)
 {
     if (!cluster_none(n->identity.cluster_id) || n->cluster_wanted)
@@ -242,7 +242,8 @@ static bool may_register(const struct node *n, const struct peer *p)
         const struct peer *q = &n->peers[i];
         if (!q->manager || q == p || q->busy)
             continue;
-        bool before = q->counter > p->counter || (q->counter == p->counter && q->id < p->id);
+        bool here = q->counter > 1, there = p->counter > 1; /* the first map has no members */
+        bool before = here != there ? here : q->id < p->id;
         if (q->up ? before : n->now_us < n->started_us + UNHEARD_US)
             return false;
     }

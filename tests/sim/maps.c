@@ -5,7 +5,8 @@
  *   1. no two maps of one epoch differ
  *   2. of the maps that count, the later one has the higher counter too: none is set back
  *   3. a map counts only when a majority of the members of the last one before it held it; of one
- *      whose disk was lost nothing is asked
+ *      whose disk was lost nothing is asked; nor of who is a member only since a proposal that
+ *      was found and proposed anew as it is
  *   4. under one ballot the maps of one life of one manager count
  *   5. a node acts only on a map that counts
  */
@@ -60,8 +61,8 @@ static struct map_seen *seen_of(struct sim *s, const struct ring *r)
     }
     maps->seen = sim_grown(maps->seen, maps->count, &maps->capacity, sizeof(*maps->seen));
     struct map_seen *m = &maps->seen[maps->count++];
-    *m = (struct map_seen){.ring = ring_ref((struct ring *)(uintptr_t)r),
-                           .bytes = msg_map_bytes(r)};
+    *m =
+        (struct map_seen){.ring = ring_ref((struct ring *)(uintptr_t)r), .bytes = msg_map_bytes(r)};
     gt_assert(m->bytes);
     return m;
 }
@@ -108,8 +109,8 @@ static void majority_judge(struct sim *s, const struct map_seen *m, const struct
         sim_break(s, "the map %s counts, and %u of %u members held it", epoch, held, members);
 }
 
-/* It counts from now on, for a manager. */
-static void counted(struct sim *s, const struct ring *r, uint64_t life)
+/* It counts from now on, for a manager. anew: it is a proposal that was found. */
+static void counted(struct sim *s, const struct ring *r, uint64_t life, bool anew)
 {
     struct map_seen *m = seen_of(s, r);
     const struct ring *before = NULL;
@@ -132,7 +133,8 @@ static void counted(struct sim *s, const struct ring *r, uint64_t life)
         if (order < 0 && (!before || epoch_compare(o->ring->epoch, before->epoch) > 0))
             before = o->ring;
     }
-    majority_judge(s, m, before);
+    if (!anew)
+        majority_judge(s, m, before);
 }
 
 void maps_look(struct sim *s, uint32_t host)
@@ -142,7 +144,7 @@ void maps_look(struct sim *s, uint32_t host)
     if (h->manager) {
         const struct catalog *c = &h->manager->catalog;
         if (c->counted && leading(h->manager))
-            counted(s, c->writing, h->manager->identity.incarnation);
+            counted(s, c->writing, h->manager->identity.incarnation, c->found);
     }
     if (!h->node)
         return;

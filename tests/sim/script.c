@@ -297,9 +297,9 @@ static int names_find(struct reading *r, const char *pattern, const struct match
         if (strncmp(slot, "{n}", 3) == 0 || slot[1] == 'k' || slot[1] == 't')
             continue;
         struct slice name = m->names[count];
-        bool host =
-            slot[1] == 'h' || (slot[1] == 'a' && (slice_is(name, "manager") ||
-                                                  slice_is(name, "manager2") || is_node(name)));
+        bool host = slot[1] == 'h' ||
+                    (slot[1] == 'a' &&
+                     (slice_is(name, "manager") || slice_is(name, "manager2") || is_node(name)));
         error = host ? host_find(r, name, &c->who[count]) : client_find(r, name, &c->who[count]);
         if (error)
             return error;

@@ -389,9 +389,9 @@ const struct ring *sim_ring(const struct sim *s)
                                : h->manager ? manager_ring(h->manager)
                                             : NULL;
         /* What a manager has founded that has lost its folder is no map of the cluster. */
-        bool better = r && (!newest || r->formed > newest->formed ||
-                            (r->formed == newest->formed &&
-                             epoch_compare(r->epoch, newest->epoch) > 0));
+        bool better =
+            r && (!newest || r->formed > newest->formed ||
+                  (r->formed == newest->formed && epoch_compare(r->epoch, newest->epoch) > 0));
         if (better)
             newest = r;
     }

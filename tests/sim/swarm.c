@@ -573,8 +573,10 @@ static void begin(struct swarm *w, struct swarm_result *out)
     const struct plan *p = w->plan;
     for (uint32_t host = 0; host <= p->nodes; host++)
         sim_clock(w->sim, host, p->clock_offset_us[host], 0);
-    for (uint32_t host = 0; host < sim_host_count(w->sim); host++)
+    for (uint32_t host = 0; host <= p->nodes + p->clients + 1; host++)
         sim_start(w->sim, host, 0);
+    if (p->managers == 2) /* it comes to a cluster that is formed */
+        sim_at(w->sim, 2 * SECOND, restart, w, sim_manager_host(w->sim, 1));
     for (uint32_t c = 0; c < p->clients; c++)
         workers_begin(w, sim_client_host(w->sim, c));
     for (uint32_t i = 0; i < p->fault_count; i++)
