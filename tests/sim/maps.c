@@ -119,6 +119,9 @@ static void counted(struct sim *s, const struct ring *r, uint64_t life, bool ane
         return;
     m->counts = true;
     m->life = life;
+    if (r->member_count == 0)
+        return; /* a new cluster has nobody to ask, and an old copy of its manager's disk nobody
+                   to tell it */
     slice_say(epoch, r->epoch);
     for (uint32_t i = 0; i < s->maps->count; i++) {
         const struct map_seen *o = &s->maps->seen[i];
