@@ -7,7 +7,7 @@
 
 int catalog_init(struct catalog *c, const struct blob *stored)
 {
-    *c = (struct catalog){.ballot = 1};
+    *c = (struct catalog){0};
     if (!stored)
         return 0;
     struct msg_decoder *decoder = msg_decoder_new();
@@ -15,17 +15,34 @@ int catalog_init(struct catalog *c, const struct blob *stored)
         return GT_ENOMEM;
     int error = msg_map_read(decoder, slice_blob(stored), &c->told);
     msg_decoder_free(decoder);
-    if (!error)
-        c->ballot = c->told->epoch.ballot + 1;
     return error;
+}
+
+static void writing_drop(struct catalog *c)
+{
+    ring_unref(c->writing);
+    blob_unref(c->bytes);
+    blob_unref(c->voters);
+    blob_unref(c->voters2);
+    c->writing = NULL;
+    c->bytes = c->voters = c->voters2 = NULL;
+    c->counted = c->storing = c->found = false;
 }
 
 void catalog_close(struct catalog *c)
 {
+    writing_drop(c);
     ring_unref(c->told);
-    ring_unref(c->writing);
     ring_unref(c->draft);
     *c = (struct catalog){0};
+}
+
+void catalog_drop(struct catalog *c)
+{
+    if (!c->counted)
+        writing_drop(c);
+    ring_unref(c->draft);
+    c->draft = NULL;
 }
 
 const struct ring *catalog_newest(const struct catalog *c)
@@ -89,40 +106,143 @@ static void epochs_note(struct ring *r, const struct ring *before)
     }
 }
 
-void catalog_commit(struct catalog *c, uint64_t stamp, struct gt_effects *fx)
+/* ---- who must hold it ------------------------------------------------------------------------ */
+
+static bool stays(const struct ring *r, uint64_t id)
 {
-    if (!c->draft || c->writing)
-        return;
+    int i = ring_member_by_id(r, id);
+    return i >= 0 && r->members[i].state != MEMBER_REMOVED;
+}
+
+/* The members of r; of exactly one of them that `after` has not any more nothing is asked. */
+static struct blob *voters_of(const struct ring *r, const struct ring *after)
+{
+    uint64_t ids[MEMBERS_MAX], left[MEMBERS_MAX];
+    uint32_t count = 0, staying = 0;
+    for (uint32_t i = 0; r && i < r->member_count; i++) {
+        if (r->members[i].state == MEMBER_REMOVED)
+            continue;
+        ids[count++] = r->members[i].id;
+        if (!after || stays(after, r->members[i].id))
+            left[staying++] = r->members[i].id;
+    }
+    bool one_goes = staying + 1 == count;
+    uint32_t asked = one_goes ? staying : count;
+    struct blob *run = blob_new(asked * 8u);
+    for (uint32_t i = 0; run && i < asked; i++)
+        le64_put(run->data + i * 8u, one_goes ? left[i] : ids[i]);
+    return run;
+}
+
+struct blob *catalog_voters(const struct ring *r)
+{
+    return voters_of(r, NULL);
+}
+
+struct blob *catalog_second(const struct ring *found, struct slice voters)
+{
+    struct blob *own = catalog_voters(found);
+    gt_assert(own);
+    size_t first = voters.bytes / 8, second = own->bytes / 8, both = 0;
+    for (size_t at = 0; at < voters.bytes; at += 8)
+        both += stays(found, le64_get(voters.data + at));
+    if (first / 2 + 1 + second / 2 + 1 <= first + second - both)
+        return own;
+    blob_unref(own);
+    return NULL;
+}
+
+/* ---- on its way ------------------------------------------------------------------------------ */
+
+/* Takes over the map and the lists; out of memory: drops them. */
+static bool writing_begin(struct catalog *c, struct ring *map, struct blob *voters,
+                          struct blob *voters2)
+{
     uint64_t counter = c->told ? c->told->epoch.counter : 0;
-    c->draft->epoch = (struct epoch){c->ballot, counter + 1};
-    epochs_note(c->draft, c->told);
-    struct blob *bytes = msg_map_bytes(c->draft);
-    if (!bytes)
-        return; /* out of memory: the draft stays, the next commit tries again */
-    c->writing = c->draft;
+    if (c->counter < counter)
+        c->counter = counter;
+    map->epoch = (struct epoch){c->ballot, c->counter + 1};
+    epochs_note(map, c->told);
+    struct blob *bytes = msg_map_bytes(map);
+    if (!bytes || !voters) {
+        blob_unref(bytes);
+        blob_unref(voters);
+        blob_unref(voters2);
+        return false;
+    }
+    writing_drop(c);
+    c->counter++;
+    c->writing = map;
+    c->bytes = bytes;
+    c->voters = voters;
+    c->voters2 = voters2;
+    return true;
+}
+
+bool catalog_commit(struct catalog *c)
+{
+    if (!c->draft || c->counted || c->found)
+        return false;
+    if (!writing_begin(c, c->draft, voters_of(c->told, c->draft), NULL))
+        return false; /* out of memory: the draft stays, the next commit tries again */
     c->draft = NULL;
+    return true;
+}
+
+bool catalog_commit_found(struct catalog *c, const struct ring *found, struct slice voters)
+{
+    gt_assert(!c->writing && !c->draft);
+    struct ring *copy = ring_copy(found, found->member_count);
+    if (c->counter < found->epoch.counter)
+        c->counter = found->epoch.counter;
+    if (!copy || !writing_begin(c, copy, blob_copy(voters.data, voters.bytes),
+                                catalog_second(found, voters))) {
+        ring_unref(copy);
+        return false;
+    }
+    c->found = true;
+    return true;
+}
+
+static void store(struct catalog *c, uint64_t stamp, struct gt_effects *fx)
+{
     struct store_request request = {.kind = STORE_META,
                                     .tag = CATALOG_TAG,
-                                    .hold = bytes,
+                                    .hold = blob_ref(c->bytes),
                                     .key = slice_text("map"),
-                                    .value = slice_blob(bytes),
+                                    .value = slice_blob(c->bytes),
                                     .stamp = stamp};
+    c->storing = true;
     effects_store(fx, &request);
+}
+
+void catalog_counted(struct catalog *c, uint64_t stamp, struct gt_effects *fx)
+{
+    gt_assert(c->writing && !c->storing);
+    c->counted = true;
+    store(c, stamp, fx);
+}
+
+void catalog_copy(struct catalog *c, struct ring *counts, uint64_t stamp, struct gt_effects *fx)
+{
+    gt_assert(!c->writing);
+    struct blob *bytes = msg_map_bytes(counts);
+    if (!bytes)
+        return; /* a cache: another time */
+    c->writing = ring_ref(counts);
+    c->bytes = bytes;
+    c->counted = true;
+    store(c, stamp, fx);
 }
 
 bool catalog_stored(struct catalog *c, int result)
 {
-    gt_assert(c->writing);
-    struct ring *written = c->writing;
-    c->writing = NULL;
-    if (result == 0) {
-        ring_unref(c->told);
-        c->told = written;
-        return true;
-    }
-    if (c->draft)
-        ring_unref(written); /* the draft holds its changes and more */
-    else
-        c->draft = written;
-    return false;
+    gt_assert(c->storing);
+    c->storing = false;
+    if (result)
+        return false;
+    ring_unref(c->told);
+    c->told = ring_ref(c->writing);
+    writing_drop(c);
+    return true;
 }

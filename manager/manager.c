@@ -109,6 +109,9 @@ int manager_new(const struct manager_config *c, struct manager **out, char why[M
     m->log = c->log;
     m->events = c->events;
     m->identity = c->identity;
+    m->given = c->given;
+    m->asked = c->settings;
+    ballots_init(m, c->seed);
     hlc_init(&m->clock, c->stamp_max);
     m->form_after_us = c->form_after_us;
     m->heartbeat_us = c->heartbeat_us ? c->heartbeat_us : HEARTBEAT_US_DEFAULT;
@@ -135,12 +138,6 @@ int manager_new(const struct manager_config *c, struct manager **out, char why[M
     if (c->replace_by_profile && m->settings.profile == PROFILE_COURSE)
         m->mover.replace_after_us = REPLACE_COURSE_US;
     cluster_id_choose(m, c->seed);
-    if (stored && !cluster_id_zero(c->identity.cluster_id) &&
-        memcmp(c->identity.cluster_id, m->cluster_id, CLUSTER_ID_BYTES) != 0) {
-        say(why, "the stored cluster map is of another cluster than its folder");
-        error = GT_ECLUSTER;
-        goto fail;
-    }
     for (uint32_t i = 0; i < MEMBERS_MAX; i++)
         m->sightings[i].heard_us = UINT64_MAX;
     *out = m;
@@ -150,10 +147,19 @@ fail:
     return error;
 }
 
+int manager_settings_judge(struct manager *m, const struct ring *r, char why[MSG_TEXT_BYTES])
+{
+    int error = settings_compare(&m->asked, &r->settings, m->given, why);
+    if (!error)
+        m->settings = r->settings;
+    return error;
+}
+
 void manager_free(struct manager *m)
 {
     if (!m)
         return;
+    ballots_close(m);
     catalog_close(&m->catalog);
     mover_close(&m->mover);
     free(m->greeted);
@@ -217,6 +223,7 @@ static void status_answer(struct manager *m, const struct gt_event *ev, struct g
     if (reply.status_reply.error == 0) {
         moves_status(m, told, &status, ev->now_us);
         reply.status_reply.status = &status;
+        status.manager_reachable = leading(m);
     }
     effects_reply(fx, ev->link, &reply);
     status_close(&status);
@@ -357,12 +364,14 @@ static int hello_check(struct manager *m, uint64_t link, const struct msg *hello
         say(why, m->cluster_id_durable ? "too many connections" : "the manager is starting");
         return GT_EBUSY;
     }
-    if (!cluster_id_zero(hello->hello.cluster_id) &&
-        memcmp(hello->hello.cluster_id, m->cluster_id, CLUSTER_ID_BYTES) != 0) {
+    bool other = !cluster_id_zero(hello->hello.cluster_id) &&
+                 memcmp(hello->hello.cluster_id, m->cluster_id, CLUSTER_ID_BYTES) != 0;
+    if (other && leading(m) && m->catalog.told && m->catalog.told->formed) {
         say(why, "the manager is of another cluster");
         return GT_ECLUSTER;
     }
-    if (hello->hello.role != ROLE_NODE)
+    /* Who does not lead judges nobody: what it knows may be old, or of another cluster. */
+    if (hello->hello.role != ROLE_NODE || other || !leading(m))
         return 0;
     const struct ring *newest = catalog_newest(&m->catalog);
     int member = newest ? ring_member_by_id(newest, hello->hello.node) : -1;
@@ -393,7 +402,13 @@ static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_eff
     reply.hello.seen_incarnation = seen;
     reply.hello.label = slice_text(MANAGER_LABEL);
     reply.hello.text = slice_text(why);
-    if (m->cluster_id_durable)
+    struct greeted now = {.link = ev->link,
+                          .incarnation = hello->hello.incarnation,
+                          .node = hello->hello.role == ROLE_NODE ? hello->hello.node : 0};
+    memcpy(now.cluster_id, hello->hello.cluster_id, CLUSTER_ID_BYTES);
+    /* A node is told whose manager this is when that is sure. */
+    bool sure = now.node == 0 || (leading(m) && !foreign(m, &now));
+    if (m->cluster_id_durable && (error || sure))
         memcpy(reply.hello.cluster_id, m->cluster_id, CLUSTER_ID_BYTES);
     effects_reply(fx, ev->link, &reply);
     if (error) {
@@ -405,9 +420,8 @@ static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_eff
     struct greeted *g = greeted_find(m, ev->link); /* a hello may come twice */
     if (!g)
         g = &m->greeted[m->greeted_count++];
-    *g = (struct greeted){.link = ev->link,
-                          .incarnation = hello->hello.incarnation,
-                          .node = hello->hello.role == ROLE_NODE ? hello->hello.node : 0};
+    *g = now;
+    ballots_greeted(m, g, ev->now_us, ev->wall_us, fx);
 }
 
 /* ---- the map is told ------------------------------------------------------------------------- */
@@ -451,10 +465,9 @@ static void waiting_move(struct manager *m, enum waiting_stage from, enum waitin
 
 static void on_map_stored(struct manager *m, const struct gt_event *ev, struct gt_effects *fx)
 {
-    if (!m->catalog.writing)
+    if (!m->catalog.storing)
         return; /* doubled */
     if (!catalog_stored(&m->catalog, ev->result->result)) {
-        waiting_move(m, WAITING_IN_WRITE, WAITING_IN_DRAFT);
         m->retry_us = ev->now_us + RETRY_US;
         log_error(m->log, "cluster map not stored, trying again: %s",
                   error_text(ev->result->result));
@@ -463,6 +476,9 @@ static void on_map_stored(struct manager *m, const struct gt_event *ev, struct g
         return;
     }
     m->cluster_id_durable = true;
+    if (!leading(m))
+        return; /* a copy of what another manager has told */
+    m->ballots.gone = 0;
     for (uint32_t i = 0; i < m->catalog.told->member_count; i++)
         if (m->waiting[i].stage == WAITING_IN_WRITE)
             registered_answer(m, i, ev->wall_us, fx);
@@ -651,6 +667,12 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
     const struct member *asked = &request->member.member;
     const struct ring *newest = catalog_newest(&m->catalog);
     char why[MSG_TEXT_BYTES] = "";
+    ballots_gone(m, g, request->member.replaces, ev->now_us);
+    if (!leading(m) || !newest || foreign(m, g)) {
+        register_answer(m, ev->link, request->id, ev->wall_us, GT_EBUSY,
+                        "this manager does not lead", "", fx);
+        return;
+    }
     int known = ring_member_by_id(newest, asked->id), place;
     int error = replace_check(newest, known, request->member.replaces, &place, why);
     if (!error)
@@ -713,6 +735,8 @@ static int heartbeat_take(struct manager *m, const struct greeted *g, const stru
 {
     const struct msg *beat = ev->message.msg;
     const struct ring *newest = catalog_newest(&m->catalog);
+    if (!leading(m) || !newest || foreign(m, g))
+        return GT_EBUSY;
     int index = ring_member_by_id(newest, beat->heartbeat.node);
     if (index < 0 || beat->heartbeat.node != g->node)
         return GT_ENOTFOUND;
@@ -880,15 +904,31 @@ static void form(struct manager *m, uint64_t now_us)
     events_add(m->events, EVENT_FORMED, "%u members", formed->member_count);
 }
 
-static void commit(struct manager *m, uint64_t now_us, struct gt_effects *fx)
+/* When the draft may be put on its way: at once, or in the place of a map that does not come to
+ * count. UINT64_MAX: not before that one has. */
+static uint64_t commit_us(const struct manager *m)
 {
-    if (!m->catalog.draft || m->catalog.writing || now_us < m->retry_us)
+    const struct catalog *c = &m->catalog;
+    if (!c->draft || (c->writing && (c->counted || c->found)))
+        return UINT64_MAX;
+    return c->writing ? m->proposed_us + RETRY_US : m->retry_us;
+}
+
+static void commit(struct manager *m, uint64_t now_us, uint64_t wall_us, struct gt_effects *fx)
+{
+    struct catalog *c = &m->catalog;
+    if (!leading(m) || now_us < m->retry_us)
         return;
-    catalog_commit(&m->catalog, m->clock.last, fx);
-    if (m->catalog.writing)
-        waiting_move(m, WAITING_IN_DRAFT, WAITING_IN_WRITE);
-    else
-        m->retry_us = now_us + RETRY_US;
+    if (c->draft && now_us >= commit_us(m)) {
+        if (catalog_commit(c)) {
+            waiting_move(m, WAITING_IN_DRAFT, WAITING_IN_WRITE);
+            ballots_propose(m, now_us, wall_us, fx);
+        } else {
+            m->retry_us = now_us + RETRY_US;
+        }
+    }
+    if (ballots_held(m) || (c->counted && !c->storing))
+        catalog_counted(c, m->clock.last, fx);
 }
 
 /* One that may not be marked now may be when another comes back, which is a step of its own. */
@@ -905,6 +945,8 @@ static uint64_t away_deadline_us(const struct manager *m, const struct ring *r, 
 uint64_t manager_deadline_us(const struct manager *m)
 {
     const struct ring *newest = catalog_newest(&m->catalog);
+    if (!leading(m))
+        return UINT64_MAX; /* nodes that are heard drive it */
     uint64_t deadline = forming_us(m);
     for (uint32_t i = 0; newest && i < newest->member_count; i++)
         if (watched(&newest->members[i]) && silence_us(m, i) < deadline)
@@ -912,7 +954,9 @@ uint64_t manager_deadline_us(const struct manager *m)
     deadline = away_deadline_us(m, newest, deadline);
     if (moves_deadline_us(m) < deadline)
         deadline = moves_deadline_us(m);
-    if (m->catalog.draft && !m->catalog.writing && m->retry_us < deadline)
+    if (commit_us(m) < deadline)
+        deadline = commit_us(m) > m->retry_us ? commit_us(m) : m->retry_us;
+    if (m->catalog.counted && !m->catalog.storing && m->retry_us < deadline)
         deadline = m->retry_us;
     return deadline;
 }
@@ -935,14 +979,14 @@ static void port_store(struct manager *m, struct gt_effects *fx)
 
 static void on_start(struct manager *m, const struct gt_event *ev, struct gt_effects *fx)
 {
-    m->start_us = m->last_join_us = ev->now_us;
+    ballots_begin(m, ev->now_us);
     events_add(m->events, EVENT_STARTED, "incarnation %016llx",
                (unsigned long long)m->identity.incarnation);
-    if (m->catalog.told) {
+    if (leading(m) && m->catalog.told) {
         /* A new reign has a new ballot, in a map of its own, even when nothing else changes. */
         if (!catalog_edit(&m->catalog, m->catalog.told->member_count))
             effects_fail(fx, GT_ENOMEM, "out of memory");
-    } else {
+    } else if (leading(m)) {
         struct ring *first = ring_new(0, 0);
         gt_assert(first); /* a machine cannot fail */
         first->settings = m->settings;
@@ -978,9 +1022,14 @@ static void on_message(struct manager *m, const struct gt_event *ev, struct gt_e
         effects_close_link(fx, ev->link);
         return;
     }
+    if (g)
+        ballots_epoch_seen(m, g, request->epoch, ev->now_us);
     switch (request->type) {
     case MSG_HELLO:
         on_hello(m, ev, fx);
+        return;
+    case MSG_VOTE:
+        ballots_vote(m, g, request, ev->now_us, fx);
         return;
     case MSG_PING: {
         struct msg reply = reply_to(m, ev);
@@ -1004,9 +1053,11 @@ static void on_message(struct manager *m, const struct gt_event *ev, struct gt_e
         return;
     case MSG_REGISTER:
         on_register(m, g, ev, fx);
+        ballots_ask(m, g, ev->now_us, ev->wall_us, fx);
         return;
     case MSG_HEARTBEAT:
         on_heartbeat(m, g, ev, fx);
+        ballots_ask(m, g, ev->now_us, ev->wall_us, fx);
         return;
     case MSG_PUT:
     case MSG_GET:
@@ -1052,11 +1103,14 @@ void manager_step(struct manager *m, const struct gt_event *ev, struct gt_effect
     case GT_CALL:
         break;
     }
+    ballots_go_on(m, ev->now_us, ev->wall_us, out);
+    if (!leading(m))
+        return;
     mark_silent(m, ev->now_us);
     mark_away(m, ev->now_us);
     form(m, ev->now_us);
     moves_step(m, ev->now_us);
-    commit(m, ev->now_us, out);
+    commit(m, ev->now_us, ev->wall_us, out);
 }
 
 static void step(void *self, const struct gt_event *ev, struct gt_effects *out)

@@ -4,6 +4,7 @@
 #ifndef GT_MANAGER_PRIVATE_H
 #define GT_MANAGER_PRIVATE_H
 
+#include "engine/base/prng.h"
 #include "manager/catalog.h"
 #include "manager/manager.h"
 #include "manager/mover.h"
@@ -20,7 +21,16 @@
 struct greeted {
     uint64_t link, node; /* node: 0 for a client */
     uint64_t incarnation;
-    bool registered; /* gets pushed maps */
+    uint8_t cluster_id[CLUSTER_ID_BYTES]; /* as its hello said; zero: of none yet */
+    bool registered;                      /* gets pushed maps */
+    /* Of ballots.c. A newer link of the node has come; in which lists of electors it is. */
+    bool superseded;
+    uint8_t electors;
+    bool free; /* it said, then, that it hears of no other leader */
+    uint64_t voted_us;
+    uint64_t asked_us, asked_ballot, asked_counter; /* of the last PROPOSE; counter 0: no map */
+    uint64_t promised;                              /* durable there, of ours; 0: none */
+    struct epoch holds;                             /* durable there, under our ballot */
 };
 
 /* A REGISTER that waits for its map to be durable. A node waits once: a newer one replaces it. */
@@ -41,6 +51,22 @@ struct admin_waiting {
     char text[MSG_TEXT_BYTES];
 };
 
+enum reign { REIGN_STANDBY, REIGN_GATHERING, REIGN_LEADING };
+
+struct ballots {
+    enum reign reign;
+    struct prng prng;
+    uint64_t ballot, seen;   /* our last one; the highest that was heard of */
+    uint64_t pause_until_us; /* no gathering begins before */
+    bool own_heard;          /* a member of our own copy was greeted */
+    struct ring *found;      /* the highest map heard of, where it is above told; else NULL */
+    bool found_counts;       /* it is in force somewhere; else it is a proposal */
+    struct blob *found_voters;
+    uint64_t gone; /* a member whose place a node is to take: a person knows that it is
+                      lost, and nothing is asked of it; 0: none */
+    struct blob *first, *second; /* of whom majorities are needed now; runs of u64, NULL: of none */
+};
+
 struct manager {
     struct log *log;
     struct events *events;
@@ -51,7 +77,12 @@ struct manager {
     bool cluster_id_durable;
     uint64_t form_after_us, heartbeat_us, reap_wait_us;
     uint16_t port_to_store; /* 0: none */
-    uint64_t start_us;      /* silence is counted from here */
+    uint64_t began_us;      /* START */
+    uint64_t start_us;      /* it began to lead: silence is counted from here */
+    uint64_t proposed_us;   /* the map on its way */
+    uint32_t given;         /* enum manager_given, of asked */
+    struct settings asked;  /* by the flags */
+    struct ballots ballots;
     uint64_t last_join_us, retry_us;
     struct hlc clock;
     struct greeted *greeted;
@@ -92,5 +123,37 @@ void plan_answer(struct manager *m, const struct gt_event *ev, struct gt_effects
 void admin_answer(struct manager *m, const struct gt_event *ev, struct gt_effects *fx);
 /* A map is told: those who waited for it are answered. */
 void admin_told(struct manager *m, uint64_t wall_us, struct gt_effects *fx);
+
+/* Whether the flags of this manager agree with the map: 0, or GT_ESETTINGS with why. */
+int manager_settings_judge(struct manager *m, const struct ring *r, char why[MSG_TEXT_BYTES]);
+
+/* ---- ballots.c ------------------------------------------------------------------------------- */
+
+/* Its maps count, if enough nodes hold them. Else it changes nothing. */
+bool leading(const struct manager *m);
+/* The node says that it is of another cluster than this manager. */
+bool foreign(const struct manager *m, const struct greeted *g);
+void ballots_init(struct manager *m, uint64_t seed);
+void ballots_close(struct manager *m);
+void ballots_begin(struct manager *m, uint64_t now_us);
+/* A hello was accepted. */
+void ballots_greeted(struct manager *m, struct greeted *g, uint64_t now_us, uint64_t wall_us,
+                     struct gt_effects *fx);
+/* The node was heard: it can be asked for what is lacking of it. */
+void ballots_ask(struct manager *m, struct greeted *g, uint64_t now_us, uint64_t wall_us,
+                 struct gt_effects *fx);
+/* The node that registers is to take the place of the member with this label. */
+void ballots_gone(struct manager *m, const struct greeted *g, struct slice label, uint64_t now_us);
+/* By the epoch of a message. */
+void ballots_epoch_seen(struct manager *m, const struct greeted *g, struct epoch epoch,
+                        uint64_t now_us);
+void ballots_vote(struct manager *m, struct greeted *g, const struct msg *vote, uint64_t now_us,
+                  struct gt_effects *fx);
+/* After every event: begins to gather, or to lead, when that has become possible. */
+void ballots_go_on(struct manager *m, uint64_t now_us, uint64_t wall_us, struct gt_effects *fx);
+/* After catalog_commit. */
+void ballots_propose(struct manager *m, uint64_t now_us, uint64_t wall_us, struct gt_effects *fx);
+/* The map on its way is held by whom it must be held by. */
+bool ballots_held(const struct manager *m);
 
 #endif

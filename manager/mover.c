@@ -33,6 +33,21 @@ void mover_close(struct mover *v)
     *v = (struct mover){0};
 }
 
+void mover_forget(struct mover *v)
+{
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        free(v->seen[i].done);
+        v->seen[i] = (struct mover_seen){0};
+        v->unnamed_since[i] = (struct epoch){0, 0};
+    }
+    free(v->cleanup_since);
+    free(v->target);
+    *v = (struct mover){.lease_us = v->lease_us,
+                        .replace_after_us = v->replace_after_us,
+                        .seen = v->seen,
+                        .unnamed_since = v->unnamed_since};
+}
+
 /* ---- what members say ------------------------------------------------------------------------ */
 
 static int partition_order(const void *left, const void *right)

@@ -75,6 +75,8 @@ struct mover {
 /* 0 or GT_ENOMEM. */
 int mover_init(struct mover *v, uint64_t lease_us, uint64_t replace_after_us);
 void mover_close(struct mover *v);
+/* A new reign begins: what was heard in an earlier one may be of a map that is gone. */
+void mover_forget(struct mover *v);
 /* A heartbeat of member `index` of r, whose identity was checked. */
 void mover_hear(struct mover *v, const struct ring *r, uint32_t index, const struct msg *beat,
                 uint64_t now_us);

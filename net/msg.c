@@ -593,6 +593,27 @@ static void put_body(struct writer *w, const struct msg *m)
         put_i(w, m->heartbeat_reply.error);
         put_u(w, m->heartbeat_reply.lease_ms);
         return;
+    case MSG_PROPOSE:
+        put_start(w, m, 5);
+        put_i(w, m->propose.error);
+        put_u(w, m->propose.ballot);
+        put_u(w, m->propose.life);
+        put_bin(w, m->propose.map);
+        put_bin(w, m->propose.voters);
+        return;
+    case MSG_VOTE:
+        put_start(w, m, 10);
+        put_i(w, m->vote.error);
+        put_u(w, m->vote.node);
+        put_u(w, m->vote.incarnation);
+        put_u(w, m->vote.ballot);
+        put_u(w, m->vote.promised);
+        put_epoch(w, m->vote.map_epoch);
+        put_epoch(w, m->vote.proposed_epoch);
+        put_u(w, m->vote.proposed);
+        put_bin(w, m->vote.map);
+        put_bin(w, m->vote.voters);
+        return;
     case MSG_ACCEPT_LOSS:
         put_start(w, m, 3);
         put_u(w, m->accept_loss.apply);
@@ -690,6 +711,10 @@ static size_t body_bytes_expected(const struct msg *m)
         if (m->map.ring)
             bytes += m->map.ring->member_count * 100u + m->map.ring->settings.partitions * 16u;
         return bytes;
+    case MSG_PROPOSE:
+        return bytes + m->propose.map.bytes + m->propose.voters.bytes;
+    case MSG_VOTE:
+        return bytes + m->vote.map.bytes + m->vote.voters.bytes;
     case MSG_STATUS_REPLY:
         if (m->status_reply.status)
             bytes += m->status_reply.status->node_count * 200u;
@@ -1582,6 +1607,27 @@ static void get_body(struct fields *f, struct msg *m)
         m->heartbeat_reply.error = get_error(f);
         m->heartbeat_reply.lease_ms = (uint32_t)get_u(f, UINT32_MAX);
         return;
+    case MSG_PROPOSE:
+        m->propose.error = get_error(f);
+        m->propose.ballot = get_u(f, UINT64_MAX);
+        m->propose.life = get_u(f, UINT64_MAX);
+        m->propose.map = get_bytes(f);
+        m->propose.voters = get_run(f, 8);
+        return;
+    case MSG_VOTE:
+        m->vote.error = get_error(f);
+        m->vote.node = get_u(f, UINT64_MAX);
+        m->vote.incarnation = get_u(f, UINT64_MAX);
+        m->vote.ballot = get_u(f, UINT64_MAX);
+        m->vote.promised = get_u(f, UINT64_MAX);
+        if (fields_left(f) > 0)
+            m->vote.map_epoch = get_epoch(f);
+        if (fields_left(f) > 0)
+            m->vote.proposed_epoch = get_epoch(f);
+        m->vote.proposed = get_u(f, UINT32_MAX) & 1;
+        m->vote.map = get_bytes(f);
+        m->vote.voters = get_run(f, 8);
+        return;
     case MSG_ACCEPT_LOSS:
         m->accept_loss.apply = get_u(f, UINT32_MAX) & 1;
         m->accept_loss.first = get_partition(f);
@@ -1734,6 +1780,8 @@ static const char *type_name(enum msg_type type)
         NAME(REGISTER_REPLY);
         NAME(HEARTBEAT);
         NAME(HEARTBEAT_REPLY);
+        NAME(PROPOSE);
+        NAME(VOTE);
         NAME(STATUS);
         NAME(STATUS_REPLY);
         NAME(VERIFY);
@@ -1803,6 +1851,10 @@ static int error_in(const struct msg *m)
         return m->register_reply.error;
     case MSG_HEARTBEAT_REPLY:
         return m->heartbeat_reply.error;
+    case MSG_PROPOSE:
+        return m->propose.error;
+    case MSG_VOTE:
+        return m->vote.error;
     case MSG_STATUS_REPLY:
         return m->status_reply.error;
     case MSG_ACCEPT_LOSS_REPLY:

@@ -54,6 +54,8 @@ enum msg_type {
     MSG_REGISTER_REPLY = 41,
     MSG_HEARTBEAT = 42,
     MSG_HEARTBEAT_REPLY = 43,
+    MSG_VOTE = 44,    /* node -> manager: what it has promised and holds, in answer to a PROPOSE */
+    MSG_PROPOSE = 45, /* manager -> node, pushed, with id 0: promise a ballot; hold a map */
     MSG_VERIFY = 46,
     MSG_VERIFY_REPLY = 47, /* tool -> owner: read a run of keys again */
     MSG_STATUS = 50,
@@ -421,6 +423,25 @@ struct msg {
             int32_t error;     /* GT_ENOTFOUND: register again */
             uint32_t lease_ms; /* the node is not taken for dead so long; 0 = not told */
         } heartbeat_reply;
+        struct {           /* PROPOSE; the epoch of the message: the highest map known there */
+            int32_t error; /* of an older manager's refusal; else 0 */
+            /* 0: only whether it would be promised, and nothing is promised. */
+            uint64_t ballot;
+            uint64_t life;       /* the incarnation of the manager: a ballot is one's alone */
+            struct slice map;    /* the body of its MAP; empty: the promise alone */
+            struct slice voters; /* with it: a majority of these must hold it, a run of u64 */
+        } propose;
+        struct {
+            int32_t error; /* GT_EBUSY: another manager leads; GT_ESTALE: a higher ballot was
+                              promised; GT_ECLUSTER */
+            uint64_t node, incarnation;
+            uint64_t ballot;                        /* as it was asked */
+            uint64_t promised;                      /* durable, as is all that follows */
+            struct epoch map_epoch, proposed_epoch; /* in force; and held, 0 = none above that */
+            /* The higher of the two, if the asker's is lower and it has sent none. */
+            bool proposed;
+            struct slice map, voters;
+        } vote;
         struct {
             int32_t error;
             struct status *status; /* decode: in the decoder's zone */

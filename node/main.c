@@ -368,6 +368,7 @@ static int node_open(struct program *p)
                                  .manager_count = o->manager_count,
                                  .self = {.capacity = o->capacity, .address = d->told},
                                  .map = engine_meta(d->engine, "map"),
+                                 .ballot = engine_meta(d->engine, "ballot"),
                                  .label_stored = label[0] != 0,
                                  .replaces = o->replace,
                                  .peers = engine_meta(d->engine, "peers"),

@@ -23,6 +23,7 @@
 #include "node/node_private.h"
 
 #define SEEN_BYTES 16u
+#define UNHEARD_US 1000000u /* a manager on the list is waited for by who is of no cluster yet */
 
 /* ---- inbound links --------------------------------------------------------------------------- */
 
@@ -230,6 +231,32 @@ static void register_send(struct node *n, uint64_t peer, struct gt_effects *fx)
     effects_send(fx, peer, &m);
 }
 
+/* A node of no cluster yet joins that of a manager that has members rather than one that is new,
+ * and of equals the first one on its list: it asks no other while that one may lead, or, for a
+ * moment, while it has not been heard. So a new manager beside another founds no second cluster. */
+static bool may_register(const struct node *n, const struct peer *p)
+{
+    if (!cluster_none(n->identity.cluster_id) || n->cluster_wanted)
+        return true;
+    for (uint32_t i = 0; i < n->peer_count; i++) {
+        const struct peer *q = &n->peers[i];
+        if (!q->manager || q == p || q->busy)
+            continue;
+        bool here = q->counter > 1, there = p->counter > 1; /* the first map has no members */
+        bool before = here != there ? here : q->id < p->id;
+        if (q->up ? before : n->now_us < n->started_us + UNHEARD_US)
+            return false;
+    }
+    return true;
+}
+
+void register_soon(struct node *n, uint64_t peer, struct gt_effects *fx)
+{
+    const struct peer *p = node_peer(n, peer);
+    if (p && p->manager && p->up && !p->registered && may_register(n, p))
+        register_send(n, peer, fx);
+}
+
 void heartbeats_send(struct node *n, struct gt_effects *fx)
 {
     n->heartbeat_at_us = n->now_us + n->config.heartbeat_us;
@@ -247,7 +274,7 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
         if (!p->manager || !p->up)
             continue;
         if (!p->registered) {
-            register_send(n, p->id, fx);
+            register_soon(n, p->id, fx);
             continue;
         }
         struct msg m = node_message(n, MSG_HEARTBEAT, ++n->next_id);
@@ -389,9 +416,10 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
             watch_greeted(n, p->id);
             keepers_greeted(p);
         }
-        if (p->manager)
-            register_send(n, p->id, fx);
-        else
+        if (p->manager) {
+            p->counter = m->epoch.counter;
+            register_soon(n, p->id, fx);
+        } else
             clock_ask(n, p, fx);
     }
 }
@@ -415,7 +443,10 @@ void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects
     bool joined = !cluster_none(n->identity.cluster_id);
     if (!error && joined && !cluster_same(n->identity.cluster_id, m->register_reply.cluster_id))
         error = GT_ECLUSTER;
-    if (error == GT_EINCARNATION || error == GT_EBUSY) {
+    acceptor_led(n, p, error);
+    if (error == GT_EBUSY)
+        return; /* it does not lead, or not yet; asked again with the next heartbeat */
+    if (error == GT_EINCARNATION) {
         log_warn(n->log, "registration put off cause=%s", error_text(error));
         return; /* asked again with the next heartbeat */
     }
@@ -437,8 +468,12 @@ void heartbeat_reply(struct node *n, const struct gt_event *ev, struct gt_effect
     struct peer *p = node_peer(n, ev->peer);
     if (!p || !p->manager)
         return;
+    int error = ev->message.msg->heartbeat_reply.error;
     lease_take(n, p, ev->message.msg);
-    if (ev->message.msg->heartbeat_reply.error != GT_ENOTFOUND)
+    acceptor_led(n, p, error);
+    if (error == GT_EBUSY)
+        p->registered = false;
+    if (error != GT_ENOTFOUND)
         return;
     p->registered = false;
     register_send(n, p->id, fx);

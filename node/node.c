@@ -78,7 +78,7 @@ void node_fail(struct node *n, int error, const char *text, struct gt_effects *f
 bool meta_store(struct node *n, enum meta_kind kind, uint64_t version, struct slice value,
                 struct gt_effects *fx)
 {
-    static const char *const names[] = {"map", "peers", "label"};
+    static const char *const names[] = {"map", "peers", "label", "ballot"};
     struct slice name = slice_text(names[kind]);
     uint64_t id;
     struct blob *hold = blob_new(name.bytes + value.bytes);
@@ -131,6 +131,9 @@ static void meta_stored(struct node *n, uint64_t id, struct slot *s, const struc
     case META_LABEL:
         n->label_storing = false;
         n->label_wanted = r->result != 0;
+        break;
+    case META_BALLOT:
+        acceptor_stored(n, r->result, fx);
         break;
     }
 }
@@ -344,6 +347,9 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
     case MSG_MAP:
         map_take(n, ev);
         break;
+    case MSG_PROPOSE:
+        acceptor_propose(n, ev);
+        break;
     case MSG_REGISTER_REPLY:
         register_reply(n, ev, fx);
         break;
@@ -487,6 +493,8 @@ static void settle(struct node *n, struct gt_effects *fx)
         map_store(n, fx);
     if (may_store && n->label_wanted && !n->label_storing)
         n->label_storing = meta_store(n, META_LABEL, 0, slice_text(n->self.label), fx);
+    if (may_store)
+        acceptor_next(n, fx);
     if (!n->ready)
         ready(n, fx);
 }
@@ -571,7 +579,7 @@ int node_new(const struct node_config *c, struct node **out)
     if (!n)
         return GT_ENOMEM;
     n->config = *c;
-    n->config.map = n->config.peers = NULL; /* borrowed for this call */
+    n->config.map = n->config.peers = n->config.ballot = NULL; /* borrowed for this call */
     if (n->config.heartbeat_us == 0)
         n->config.heartbeat_us = HEARTBEAT_US;
     n->log = c->log;
@@ -602,6 +610,8 @@ int node_new(const struct node_config *c, struct node **out)
     int error = n->slots ? map_restore(n, c->map) : GT_ENOMEM;
     if (!error && c->peers)
         error = seen_read(n, c->peers);
+    if (!error)
+        error = acceptor_restore(n, c->ballot);
     if (error) {
         node_free(n);
         return error;
@@ -626,6 +636,7 @@ void node_free(struct node *n)
     ring_unref(n->ring);
     ring_unref(n->map_storing);
     ring_unref(n->map_next);
+    acceptor_close(n);
     keepers_free(n);
     free(n->peers);
     free(n->links);

@@ -19,7 +19,8 @@ struct node_config {
     uint32_t manager_count;
     struct member self;     /* label may be empty (the manager names it), address as advertised */
     const struct blob *map; /* as stored ("map" in the engine's metas), NULL when none; borrowed */
-    bool label_stored;      /* self.label is the one in the engine's metas */
+    const struct blob *ballot; /* "ballot" likewise: what is promised and proposed (acceptor.c) */
+    bool label_stored;         /* self.label is the one in the engine's metas */
     bool replaces; /* it takes the place of the member with self.label, as long as it is none */
     /* "peers" in the engine's metas, NULL when none; borrowed: { u64 node, u64 incarnation } each,
      * the highest incarnations that this node has durably seen; only those of members count. */

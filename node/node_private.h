@@ -76,6 +76,9 @@ struct peer {
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
     bool compare_moving;       /* of those that are moving alone */
     uint64_t beat_id, beat_us; /* manager: of the last heartbeat */
+    uint64_t leads_us;         /* manager: until then it is believed to lead (acceptor.c) */
+    bool busy;                 /* manager: it has said that it does not */
+    uint64_t counter;          /* manager: of the map that it had when it was greeted */
     uint64_t ping_id, ping_us; /* of the ping under way, 0 = none, and when it was sent */
     uint64_t unanswered_us;    /* since when nothing came back to any, 0: the last was answered */
     bool clock_known;
@@ -225,7 +228,28 @@ enum put_phase {
     PUT_MERGING  /* it was, and the state that includes it is being merged here */
 };
 
-enum meta_kind { META_MAP, META_PEERS, META_LABEL };
+enum meta_kind { META_MAP, META_PEERS, META_LABEL, META_BALLOT };
+
+/* What an acceptor holds (acceptor.c): promised, and the proposal; NULL: none. */
+struct held {
+    uint64_t ballot, life;
+    struct ring *ring;
+    struct blob *map, *voters; /* its bytes; a run of u64 */
+};
+
+/* A PROPOSE that is not answered yet; peer 0: none. */
+struct asked {
+    uint64_t peer, ballot, life;
+    struct epoch known;
+    struct blob *map, *voters; /* NULL: no map */
+};
+
+struct acceptor {
+    struct held now, next; /* durable; and being stored */
+    bool storing;
+    struct asked next_asked;               /* for which that is */
+    struct asked asked[NODE_MANAGERS_MAX]; /* one of each manager */
+};
 
 /* A state on its way to owners, and who counts it is the slot's quorum (spread.c). */
 struct spread {
@@ -392,6 +416,7 @@ struct node {
 
     struct ring *map_storing, *map_next; /* newer maps: being made durable, and waiting for that */
     uint64_t map_asked_us;
+    struct acceptor acceptor;
 
     struct peer *peers; /* ascending by id */
     uint32_t peer_count;
@@ -560,6 +585,22 @@ void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects
 void heartbeats_send(struct node *n, struct gt_effects *fx);
 /* Registers again with a manager that has forgotten this node. */
 void heartbeat_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+
+/* A manager leads that does not know us: registers at once. */
+void register_soon(struct node *n, uint64_t peer, struct gt_effects *fx);
+
+/* ---- acceptor.c ------------------------------------------------------------------------------ */
+
+/* Reads what is held as stored, at birth: 0, or GT_ENOMEM, GT_EFORMAT, GT_EPROTO. */
+int acceptor_restore(struct node *n, const struct blob *bytes);
+void acceptor_close(struct node *n);
+/* A manager has answered a heartbeat or a registration: it leads, or (GT_EBUSY) does not. */
+void acceptor_led(struct node *n, struct peer *p, int error);
+/* Keeps a PROPOSE, to be judged by acceptor_next. */
+void acceptor_propose(struct node *n, const struct gt_event *ev);
+/* After every event: judges what waits, when storage may be asked. */
+void acceptor_next(struct node *n, struct gt_effects *fx);
+void acceptor_stored(struct node *n, int result, struct gt_effects *fx);
 
 /* ---- map.c ----------------------------------------------------------------------------------- */
 

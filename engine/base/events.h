@@ -39,6 +39,7 @@
     X(EVENT_REBALANCE, "rebalance", "moves to other lists begin, or have come to an end")          \
     X(EVENT_NODE_REFUSED, "node_refused", "the manager refused a registration")                    \
     X(EVENT_FORMED, "cluster_formed", "tokens were handed out")                                    \
+    X(EVENT_MANAGER, "manager", "the manager leads, or stands by while another one does")          \
     X(EVENT_MAP, "map_adopted", "a newer cluster map is durable and acted upon")                   \
     X(EVENT_PULL_BEGUN, "pull_begun", "a link came up, and there are writes to catch up on")       \
     X(EVENT_PULL_ENDED, "pull_ended", "they have been brought")                                    \

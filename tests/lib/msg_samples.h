@@ -23,6 +23,7 @@ static const enum msg_type sample_types[] = {
     MSG_EVENTS,   MSG_EVENTS_REPLY,   MSG_ACCEPT_LOSS, MSG_ACCEPT_LOSS_REPLY,
     MSG_RETIRED,  MSG_RETIRED_REPLY,  MSG_PARCEL,      MSG_PARCEL_REPLY,
     MSG_ADMIN,    MSG_ADMIN_REPLY,    MSG_PLAN,        MSG_PLAN_REPLY,
+    MSG_VOTE,     MSG_PROPOSE,
 };
 #define SAMPLE_TYPES (sizeof(sample_types) / sizeof(sample_types[0]))
 
@@ -490,6 +491,25 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->heartbeat_reply.error = sample_error(s);
         m->heartbeat_reply.lease_ms = (uint32_t)sample_u(s, UINT32_MAX);
         break;
+    case MSG_VOTE:
+        m->vote.error = sample_error(s);
+        m->vote.node = sample_u(s, UINT64_MAX);
+        m->vote.incarnation = sample_u(s, UINT64_MAX);
+        m->vote.ballot = sample_u(s, UINT64_MAX);
+        m->vote.promised = sample_u(s, UINT64_MAX);
+        m->vote.map_epoch = (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
+        m->vote.proposed_epoch = (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
+        m->vote.proposed = sample_u(s, 1);
+        m->vote.map = sample_slice(s, SAMPLE_BYTES);
+        m->vote.voters = sample_run(s, 8);
+        break;
+    case MSG_PROPOSE:
+        m->propose.error = sample_error(s);
+        m->propose.ballot = sample_u(s, UINT64_MAX);
+        m->propose.life = sample_u(s, UINT64_MAX);
+        m->propose.map = sample_slice(s, SAMPLE_BYTES);
+        m->propose.voters = sample_run(s, 8);
+        break;
     case MSG_STATUS_REPLY:
         m->status_reply.error = sample_error(s);
         m->status_reply.status = sample_status(s);
@@ -829,6 +849,18 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
     case MSG_HEARTBEAT_REPLY:
         return a->heartbeat_reply.error == b->heartbeat_reply.error &&
                a->heartbeat_reply.lease_ms == b->heartbeat_reply.lease_ms;
+    case MSG_VOTE:
+        return a->vote.error == b->vote.error && a->vote.node == b->vote.node &&
+               a->vote.incarnation == b->vote.incarnation && a->vote.ballot == b->vote.ballot &&
+               a->vote.promised == b->vote.promised &&
+               epoch_compare(a->vote.map_epoch, b->vote.map_epoch) == 0 &&
+               epoch_compare(a->vote.proposed_epoch, b->vote.proposed_epoch) == 0 &&
+               a->vote.proposed == b->vote.proposed && slice_equal(a->vote.map, b->vote.map) &&
+               slice_equal(a->vote.voters, b->vote.voters);
+    case MSG_PROPOSE:
+        return a->propose.error == b->propose.error && a->propose.ballot == b->propose.ballot &&
+               a->propose.life == b->propose.life && slice_equal(a->propose.map, b->propose.map) &&
+               slice_equal(a->propose.voters, b->propose.voters);
     case MSG_STATUS_REPLY:
         return a->status_reply.error == b->status_reply.error &&
                same_status(a->status_reply.status, b->status_reply.status);

@@ -37,4 +37,4 @@ manager starts
   manager is ready
 wait until all is quiet
 status
-  the manager says, epoch 8: healthy; node1 up, node2 up, node3 up
+  the manager says, epoch 7: healthy; node1 up, node2 up, node3 up

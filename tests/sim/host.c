@@ -268,6 +268,7 @@ void host_feed(struct sim *s, uint32_t host, struct gt_event *ev)
     effects_init(&s->fx);
     h->machine.step(h->machine.self, ev, &fx);
     ring_follow(h);
+    maps_look(s, host);
     shuffle(s, &fx);
     for (uint32_t i = 0; i < fx.count && h->life == life; i++)
         if (!carry_one(s, host, &fx.items[i]))
@@ -450,7 +451,7 @@ static bool takes_place(const struct sim *s, uint32_t host)
 {
     const struct host *h = &s->hosts[host];
     const struct ring *ring = sim_ring(s);
-    return h->wiped && (!ring || ring_member_by_label(ring, h->name) >= 0);
+    return h->role == SIM_NODE && h->wiped && (!ring || ring_member_by_label(ring, h->name) >= 0);
 }
 
 static int folder_open(struct sim *s, uint32_t host, uint32_t cut, struct engine_report *report)
@@ -518,9 +519,10 @@ static int node_make(struct sim *s, uint32_t host)
     struct node_config config = {.log = log_of(s, host),
                                  .seed = prng_next(&s->seed_prng),
                                  .identity = *engine_identity(h->engine),
-                                 .managers = {address_of(s, 0)},
-                                 .manager_count = 1,
+                                 .managers = {address_of(s, 0), address_of(s, s->host_count - 1)},
+                                 .manager_count = s->config.managers == 2 ? 2 : 1,
                                  .map = engine_meta(h->engine, "map"),
+                                 .ballot = engine_meta(h->engine, "ballot"),
                                  .peers = engine_meta(h->engine, "peers"),
                                  .stamp_max = engine_stamp_max(h->engine),
                                  .join_timeout_us = JOIN_TIMEOUT_US,
@@ -587,6 +589,8 @@ static void session_make(struct sim *s, uint32_t host)
     struct session_config config = {.log = log_of(s, host), .seed = prng_next(&s->seed_prng)};
     for (uint32_t i = 0; i <= s->config.nodes && i < SESSION_SEEDS_MAX; i++)
         config.seeds[config.seed_count++] = address_of(s, i);
+    if (s->config.managers == 2 && config.seed_count < SESSION_SEEDS_MAX)
+        config.seeds[config.seed_count++] = address_of(s, s->host_count - 1);
     config.window = 64;
     h->session = session_new(&config);
     gt_assert(h->session);
@@ -762,6 +766,7 @@ static void machine_free(struct host *h)
     h->node = NULL;
     h->manager = NULL;
     h->session = NULL;
+    h->map_held = h->map_acted = NULL;
     h->machine = (struct gt_machine){0};
 }
 
@@ -878,6 +883,7 @@ void sim_disk_wipe(struct sim *s, uint32_t host)
     memindex_snapshot_free(h->index_kept);
     h->disk_kept = NULL;
     h->index_kept = NULL;
+    h->node_id = 0;
     h->wiped = true;
     sim_say(s, (int)host, "disk is empty");
 }

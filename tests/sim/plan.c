@@ -545,6 +545,30 @@ static void moves_make(struct plan *p, bool wanted)
         p->replace_after_us = 3 * SECOND + prng_below(&d, 6 * SECOND);
 }
 
+/* What befalls managers, in some plans, and a second one: of dice of its own as well. */
+static void managers_make(struct plan *p)
+{
+    static const enum fault_kind kinds[] = {FAULT_KILL, FAULT_PAUSE, FAULT_MANAGER_WIPED,
+                                            FAULT_MANAGER_OLD};
+    struct prng d;
+    prng_init(&d, p->seed ^ 0x6d616e6167657200);
+    p->managers = 1;
+    if (!chance(&d, 25))
+        return;
+    p->managers = 1 + (uint32_t)chance(&d, 70);
+    uint32_t count = 2 + (uint32_t)prng_below(&d, 8);
+    for (uint32_t i = 0; i < count && p->fault_count < PLAN_FAULTS_MAX; i++) {
+        struct fault f = {.kind = kinds[prng_below(&d, 4)],
+                          .at_us = 3 * SECOND + prng_below(&d, p->safety_us - 4 * SECOND),
+                          .for_us = scaled(&d, 50000, 8 * SECOND)};
+        if (chance(&d, 50) && p->managers == 2)
+            f.a = 1 + p->nodes + p->clients + 1; /* behind the client of the last reads */
+        if (!pending("fault", fault_name(f.kind)))
+            p->faults[p->fault_count++] = f;
+    }
+    qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
+}
+
 static void make(struct plan *p, uint64_t seed, bool moves)
 {
     struct prng d;
@@ -560,6 +584,7 @@ static void make(struct plan *p, uint64_t seed, bool moves)
     faults_make(p, &d);
     guests_make(p, &d);
     waits_make(p);
+    managers_make(p);
 }
 
 void plan_make(struct plan *p, uint64_t seed)

@@ -34,6 +34,8 @@
     X(CLIENT, "client", "a client dies, and another session takes its place")                      \
     X(WIPE, "disk_wiped", "a machine comes back with an empty disk")                               \
     X(ROLLBACK, "disk_rolled_back", "an old copy of a disk is put back")                           \
+    X(MANAGER_WIPED, "manager_wiped", "a manager comes back with an empty disk")                   \
+    X(MANAGER_OLD, "manager_old", "an old copy of a manager's disk is put back")                   \
     X(JOIN, "join", "a node comes that was not there before")                                      \
     X(DRAIN, "drain", "a person drains a node")                                                    \
     X(UNDRAIN, "cancel", "a person cancels the rebalance")                                         \
@@ -47,7 +49,7 @@ enum fault_kind {
 #undef PLAN_FAULT_ENUM
         FAULT_KINDS
 };
-#define FAULT_KINDS_ANY FAULT_JOIN /* those before may strike in every plan */
+#define FAULT_KINDS_ANY FAULT_MANAGER_WIPED /* those before may strike in every plan */
 const char *fault_name(enum fault_kind kind);
 
 struct fault {
@@ -63,6 +65,7 @@ enum key_mode { KEY_PLAIN, KEY_CONTEXT, KEY_MIXED };
 struct plan {
     uint64_t seed;
     uint32_t nodes, clients, keys;
+    uint32_t managers; /* 1 or 2 */
     struct settings settings;
     struct sim_network network;
     struct sim_storage storage;

@@ -22,6 +22,7 @@ static const struct sentence {
 } sentences[] = {
     {"seed {n}", VERB_SEED},
     {"states above {n} bytes go in pieces", VERB_PIECES},
+    {"there are {n} managers", VERB_MANAGERS},
     {"cluster of {n} node|nodes, {n} copy|copies, R={n}, W={n}", VERB_CLUSTER},
     {"cluster of {n} node|nodes, {n} copy|copies, R={n}, W={n}, {n} partition|partitions",
      VERB_CLUSTER},
@@ -83,6 +84,7 @@ static const struct sentence {
     {"who keeps parcels", VERB_PARCELS},
     {"{who}'s map", VERB_MAP},
     {"status", VERB_STATUS},
+    {"who leads", VERB_LEADER},
     {"verify", VERB_VERIFY},
     {"what is in quarantine", VERB_QUARANTINE},
 };
@@ -208,6 +210,7 @@ struct reading {
     struct script *script;
     struct script_error *error;
     uint32_t nodes; /* of the cluster; 0 before there is one */
+    uint32_t managers;
     bool command_above;
     bool waits[SCRIPT_CLIENTS_MAX]; /* has begun a call and not heard of it */
     /* What each client has read all of, to be seen by a write: keys in the text. */
@@ -269,6 +272,10 @@ static int host_find(struct reading *r, struct slice name, struct who *out)
     *out = (struct who){WHO_MANAGER, 0};
     if (slice_is(name, "manager"))
         return 0;
+    if (slice_is(name, "manager2") && r->managers == 2) {
+        out->number = 1;
+        return 0;
+    }
     if (!is_node(name))
         return wrong(r, "\"%.*s\" is neither the manager nor a node",
                      (int)(name.bytes < 40 ? name.bytes : 40), (const char *)name.data);
@@ -290,8 +297,9 @@ static int names_find(struct reading *r, const char *pattern, const struct match
         if (strncmp(slot, "{n}", 3) == 0 || slot[1] == 'k' || slot[1] == 't')
             continue;
         struct slice name = m->names[count];
-        bool host =
-            slot[1] == 'h' || (slot[1] == 'a' && (slice_is(name, "manager") || is_node(name)));
+        bool host = slot[1] == 'h' ||
+                    (slot[1] == 'a' &&
+                     (slice_is(name, "manager") || slice_is(name, "manager2") || is_node(name)));
         error = host ? host_find(r, name, &c->who[count]) : client_find(r, name, &c->who[count]);
         if (error)
             return error;
@@ -368,6 +376,12 @@ static int command_check(struct reading *r, const struct match *m, struct comman
         return wrong(r, "a key of %zu bytes; the limit is %d", c->key.bytes, KEY_BYTES_MAX);
     if (c->verb == VERB_SEED)
         return r->nodes > 0 ? wrong(r, "the seed comes before the cluster") : 0;
+    if (c->verb == VERB_MANAGERS) {
+        r->managers = (uint32_t)c->number;
+        return r->nodes > 0 || c->number < 1 || c->number > 2
+                   ? wrong(r, "1 or 2 managers are possible, before the cluster")
+                   : 0;
+    }
     if (c->verb == VERB_PIECES)
         return r->nodes > 0 ? wrong(r, "how large pieces are comes before the cluster") : 0;
     if (c->verb == VERB_CLUSTER)

@@ -20,6 +20,7 @@
 enum verb {
     VERB_SEED,
     VERB_PIECES,
+    VERB_MANAGERS,
     VERB_CLUSTER,
     VERB_KILL,
     VERB_POWER,
@@ -68,6 +69,7 @@ enum verb {
     VERB_EQUAL,
     VERB_PARCELS,
     VERB_MAP,
+    VERB_LEADER,
     VERB_STATUS,
     VERB_QUARANTINE,
     VERB_VERIFY

@@ -6,6 +6,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/crc.h"
 #include "engine/base/hash.h"
+#include "manager/manager_private.h"
 #include "tests/sim/world.h"
 
 /* ---- small things ---------------------------------------------------------------------------- */
@@ -227,12 +228,17 @@ void sim_at(struct sim *s, uint64_t at_us, void (*call)(void *arg, struct sim *s
 
 /* ---- birth and end --------------------------------------------------------------------------- */
 
+static uint32_t manager_count(const struct sim_config *c)
+{
+    return c->managers == 2 ? 2 : 1;
+}
+
 static void host_name(struct host *h, enum sim_role role, uint32_t number)
 {
     h->role = role;
     h->timer_us = UINT64_MAX;
     if (role == SIM_MANAGER)
-        snprintf(h->name, sizeof(h->name), "manager");
+        snprintf(h->name, sizeof(h->name), number == 0 ? "manager" : "manager2");
     else
         snprintf(h->name, sizeof(h->name), "%s%u", role == SIM_NODE ? "node" : "client", number);
 }
@@ -240,7 +246,7 @@ static void host_name(struct host *h, enum sim_role role, uint32_t number)
 struct sim *sim_new(const struct sim_config *c)
 {
     struct sim *s = calloc(1, sizeof(*s));
-    gt_assert(s && 1 + c->nodes + c->clients <= SIM_HOSTS_MAX);
+    gt_assert(s && manager_count(c) + c->nodes + c->clients <= SIM_HOSTS_MAX);
     s->config = *c;
     s->network = c->network;
     prng_init(&s->net_prng, c->seed ^ 0x6e6574);
@@ -250,13 +256,14 @@ struct sim *sim_new(const struct sim_config *c)
     s->decoder = msg_decoder_new();
     gt_assert(s->decoder);
     effects_init(&s->fx);
-    s->host_count = 1 + c->nodes + c->clients;
+    s->maps = maps_new();
+    s->host_count = manager_count(c) + c->nodes + c->clients;
     for (uint32_t i = 0; i < s->host_count; i++) {
         struct host *h = &s->hosts[i];
         host_name(h,
-                  i == 0          ? SIM_MANAGER
-                  : i <= c->nodes ? SIM_NODE
-                                  : SIM_CLIENT,
+                  i == 0 || i > c->nodes + c->clients ? SIM_MANAGER
+                  : i <= c->nodes                     ? SIM_NODE
+                                                      : SIM_CLIENT,
                   i <= c->nodes ? i : i - c->nodes);
         h->sync_us = c->storage.sync_us;
     }
@@ -283,6 +290,7 @@ void sim_free(struct sim *s)
         item_release(&s->copies[i]);
     net_free(s);
     inv_free(s);
+    maps_free(s);
     effects_close(&s->fx);
     msg_decoder_free(s->decoder);
     free(s->held);
@@ -307,6 +315,17 @@ uint64_t sim_hash(const struct sim *s)
 uint64_t sim_events(const struct sim *s)
 {
     return s->events;
+}
+
+uint32_t sim_manager_host(const struct sim *s, uint32_t manager)
+{
+    gt_assert(manager < manager_count(&s->config));
+    return manager == 0 ? 0 : s->host_count - 1;
+}
+
+bool sim_leads(const struct sim *s, uint32_t host)
+{
+    return s->hosts[host].up && s->hosts[host].manager && leading(s->hosts[host].manager);
 }
 
 uint32_t sim_node_host(const struct sim *s, uint32_t node)
@@ -363,10 +382,17 @@ struct engine *sim_engine(const struct sim *s, uint32_t host)
 
 const struct ring *sim_ring(const struct sim *s)
 {
-    const struct ring *newest = s->hosts[0].manager ? manager_ring(s->hosts[0].manager) : NULL;
-    for (uint32_t i = 1; i < s->host_count; i++) {
-        const struct ring *r = s->hosts[i].node ? node_ring(s->hosts[i].node) : NULL;
-        if (r && (!newest || epoch_compare(r->epoch, newest->epoch) > 0))
+    const struct ring *newest = NULL;
+    for (uint32_t i = 0; i < s->host_count; i++) {
+        const struct host *h = &s->hosts[i];
+        const struct ring *r = h->node      ? node_ring(h->node)
+                               : h->manager ? manager_ring(h->manager)
+                                            : NULL;
+        /* What a manager has founded that has lost its folder is no map of the cluster. */
+        bool better =
+            r && (!newest || r->formed > newest->formed ||
+                  (r->formed == newest->formed && epoch_compare(r->epoch, newest->epoch) > 0));
+        if (better)
             newest = r;
     }
     return newest;

@@ -32,7 +32,7 @@
 #define SIM_HOSTS_MAX 24
 #define SIM_WALL_US   1700000000000000ull /* wall clock at virtual time 0 */
 
-/* Hosts: 0 is the manager, then the nodes, then the clients. */
+/* Hosts: 0 is the manager, then the nodes, then the clients, then a second manager, if any. */
 enum sim_role { SIM_MANAGER, SIM_NODE, SIM_CLIENT };
 
 /* Chances in 1/10,000 for each frame, and times. */
@@ -53,6 +53,7 @@ struct sim;
 struct sim_config {
     uint64_t seed;
     uint32_t nodes, clients;
+    uint32_t managers; /* 1 or 2; 0 = 1 */
     struct settings settings;
     struct sim_network network;
     struct sim_storage storage;
@@ -103,13 +104,16 @@ void sim_at(struct sim *s, uint64_t at_us, void (*call)(void *arg, struct sim *s
 
 /* ---- hosts ----------------------------------------------------------------------------------- */
 
-uint32_t sim_node_host(const struct sim *s, uint32_t node);     /* 0 .. nodes-1 */
+uint32_t sim_manager_host(const struct sim *s, uint32_t manager); /* 0 .. managers-1 */
+uint32_t sim_node_host(const struct sim *s, uint32_t node);       /* 0 .. nodes-1 */
 uint32_t sim_client_host(const struct sim *s, uint32_t client); /* 0 .. clients-1 */
 uint32_t sim_host_count(const struct sim *s);
 enum sim_role sim_role(const struct sim *s, uint32_t host);
 const char *sim_name(const struct sim *s, uint32_t host); /* "manager", "node1", "client1" */
 bool sim_up(const struct sim *s, uint32_t host);          /* its process runs */
 bool sim_ready(const struct sim *s, uint32_t host);       /* and has said so */
+/* It is a manager that leads. */
+bool sim_leads(const struct sim *s, uint32_t host);
 /* The machine of a host that runs, NULL otherwise. */
 const struct node *sim_node(const struct sim *s, uint32_t host);
 const struct session *sim_session(const struct sim *s, uint32_t host);

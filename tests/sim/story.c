@@ -42,7 +42,7 @@ struct player {
     struct sim *sim;
     FILE *out;
     uint64_t seed, piece_bytes_max;
-    uint32_t nodes;
+    uint32_t nodes, managers;
     struct client clients[SCRIPT_CLIENTS_MAX + 1]; /* the last one asks for the status */
     void (*trace)(void *arg, const char *line);
 };
@@ -105,7 +105,7 @@ static uint32_t host_of(const struct player *p, const struct who *who)
 {
     switch (who->kind) {
     case WHO_MANAGER:
-        return 0;
+        return sim_manager_host(p->sim, who->number);
     case WHO_NODE:
         return sim_node_host(p->sim, who->number - 1);
     case WHO_CLIENT:
@@ -244,7 +244,11 @@ static void status_say(struct words *w, const char *text, const struct msg *m)
     uint32_t count = 0;
     for (uint32_t i = 0; i < s->node_count && count < SCRIPT_NODES_MAX; i++)
         members[count++] = &s->nodes[i].member;
-    add(w, "%s says, epoch %" PRIu64 ": ", s->manager_reachable ? "the manager" : s->source,
+    bool manager = strcmp(s->source, MANAGER_LABEL) == 0;
+    add(w, "%s says, epoch %" PRIu64 ": ",
+        manager                ? s->manager_reachable ? "the manager" : "a manager that stands by"
+        : s->manager_reachable ? "the manager"
+                               : s->source,
         s->epoch.counter);
     add(w, "%s; ", verdict_name((enum verdict)s->verdict));
     members_say(w, members, count);
@@ -388,6 +392,7 @@ static void cluster_make(struct player *p, const struct command *k)
 {
     struct sim_config config = {.seed = p->seed,
                                 .nodes = k->nodes,
+                                .managers = p->managers,
                                 .clients = SCRIPT_CLIENTS_MAX + 1,
                                 .settings = k->settings,
                                 .network = {.latency_us = 50, .holds = true},
@@ -407,6 +412,8 @@ static void cluster_make(struct player *p, const struct command *k)
         sim_start(p->sim, host, 0);
     if (!sim_run_till(p->sim, PATIENCE_US, formed, p))
         tell(p, "the cluster does not form");
+    if (p->managers == 2)
+        sim_start(p->sim, sim_manager_host(p->sim, 1), 0);
     sim_run_until(p->sim, sim_now_us(p->sim) + LINKS_US);
 }
 
@@ -570,6 +577,20 @@ static void parcels_tell(struct player *p)
         tell(p, "nobody");
 }
 
+static void leader_tell(struct player *p)
+{
+    struct words w = {.bytes = 0};
+    for (uint32_t i = 0; i < (p->managers == 2 ? 2 : 1); i++) {
+        uint32_t host = sim_manager_host(p->sim, i);
+        const char *does = sim_leads(p->sim, host) ? "leads"
+                           : sim_up(p->sim, host)  ? "stands by"
+                                                   : "does not run";
+        add_comma(&w, ", ");
+        add(&w, "%s %s", sim_name(p->sim, host), does);
+    }
+    tell(p, "%s", w.text);
+}
+
 static void map_tell(struct player *p, uint32_t client)
 {
     const struct session *session = sim_session(p->sim, sim_client_host(p->sim, client));
@@ -690,8 +711,14 @@ static void perform(struct player *p, const struct command *k)
     case VERB_PIECES:
         p->piece_bytes_max = k->number;
         break;
+    case VERB_MANAGERS:
+        p->managers = (uint32_t)k->number;
+        break;
     case VERB_CLUSTER:
         cluster_make(p, k);
+        break;
+    case VERB_LEADER:
+        leader_tell(p);
         break;
     case VERB_KILL:
         end(p, host, SIM_KILL);

@@ -506,6 +506,16 @@ static void die(struct swarm *w, const struct fault *f)
            (uint64_t)other << 8 | f->a);
 }
 
+static void manager_back(void *arg, struct sim *sim, uint64_t value)
+{
+    const struct swarm *w = arg;
+    if (!w->working)
+        return;
+    sim_end(sim, (uint32_t)value, SIM_POWER);
+    sim_disk_put_back(sim, (uint32_t)value);
+    sim_start(sim, (uint32_t)value, 0);
+}
+
 static void fault_strike(void *arg, struct sim *sim, uint64_t value)
 {
     struct swarm *w = arg;
@@ -612,6 +622,17 @@ static void fault_strike(void *arg, struct sim *sim, uint64_t value)
     case FAULT_REPLACE:
         die(w, f);
         break;
+    case FAULT_MANAGER_WIPED:
+        sim_end(sim, f->a, SIM_POWER);
+        sim_disk_wipe(sim, f->a);
+        sim_at(sim, until_us, restart, w, f->a);
+        break;
+    case FAULT_MANAGER_OLD:
+        sim_end(sim, f->a, SIM_KILL);
+        sim_disk_keep(sim, f->a);
+        sim_start(sim, f->a, 0);
+        sim_at(sim, until_us, manager_back, w, f->a);
+        break;
     case FAULT_KINDS:
         break;
     }
@@ -630,8 +651,10 @@ static void begin(struct swarm *w, struct swarm_result *out)
     const struct plan *p = w->plan;
     for (uint32_t host = 0; host <= p->nodes; host++)
         sim_clock(w->sim, host, p->clock_offset_us[host], 0);
-    for (uint32_t host = 0; host < sim_host_count(w->sim); host++)
+    for (uint32_t host = 0; host <= p->nodes + p->clients + 1; host++)
         restart(w, w->sim, host);
+    if (p->managers == 2) /* it comes to a cluster that is formed */
+        sim_at(w->sim, 2 * SECOND, restart, w, sim_manager_host(w->sim, 1));
     for (uint32_t c = 0; c < p->clients; c++)
         workers_begin(w, sim_client_host(w->sim, c));
     for (uint32_t i = 0; i < p->fault_count; i++)
@@ -939,6 +962,7 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
     struct swarm w = {.plan = p, .working = true, .trace = trace, .trace_arg = arg};
     struct sim_config config = {.seed = p->seed,
                                 .nodes = p->nodes,
+                                .managers = p->managers,
                                 .clients = p->clients + 1, /* the last one only for last reads */
                                 .settings = p->settings,
                                 .network = p->network,

@@ -5,6 +5,7 @@
  *   net.c   connections: dialing, frames, cuts, what a broken link tells
  *   host.c  one process: birth, effects, storage, end
  *   inv.c   INV, asserted after every change of a replica
+ *   maps.c  whose maps count, asserted after every step of a manager and a node
  */
 #ifndef GT_TESTS_SIM_WORLD_H
 #define GT_TESTS_SIM_WORLD_H
@@ -165,6 +166,9 @@ struct host {
     uint32_t merge_count, merge_capacity;
     bool puts_cut_off;    /* a life ended while puts were under way; inv.c */
     uint64_t reaped_seen; /* the engine's count; inv.c */
+    /* maps.c: the folder's, 0 = none; and what the machine held, and acted on, when looked at. */
+    uint64_t node_id;
+    const struct ring *map_held, *map_acted;
     struct parcel_under_way *parcels;
     uint32_t parcel_count, parcel_capacity;
 };
@@ -191,6 +195,7 @@ struct sim {
     struct prng net_prng, store_prng, loop_prng, seed_prng;
     struct msg_decoder *decoder;
     struct gt_effects fx;
+    struct maps *maps;
     struct inv_keys *keys; /* which dot is of which key: inv.c */
     struct state looked;   /* scratch of inv.c */
     char broken[600];
@@ -230,6 +235,13 @@ void host_timer(struct sim *s, uint32_t host);
 void host_boot(struct sim *s, uint32_t host, uint32_t cut);
 void host_started(struct sim *s, uint32_t host);
 void host_free(struct sim *s, uint32_t host);
+
+/* ---- maps.c ---------------------------------------------------------------------------------- */
+
+struct maps *maps_new(void);
+void maps_free(struct sim *s);
+/* After a step of the host. */
+void maps_look(struct sim *s, uint32_t host);
 
 /* ---- inv.c ----------------------------------------------------------------------------------- */
 

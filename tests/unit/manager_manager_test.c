@@ -14,7 +14,8 @@
 #define MS            1000u
 #define HEARTBEAT_US  (500 * MS)
 #define FORM_AFTER_US (2000 * MS)
-#define REPLIES_MAX   512
+#define REPLIES_MAX   2048
+#define LINKS         64
 
 struct heard {
     uint64_t link;
@@ -23,7 +24,21 @@ struct heard {
     struct msg msg;
 };
 
+/* The node at the other end of a link, as an acceptor: promises, and holds what is proposed. */
+struct acceptor {
+    uint64_t node; /* 0: nobody has said hello */
+    bool mute;     /* it does not answer */
+    bool led;      /* it says that another manager leads */
+    bool asked;
+    uint64_t ballot, promised; /* as it was asked last; its highest */
+    struct epoch in_force, holds;
+    struct blob *map, *voters; /* of the highest of those; voters NULL: in force */
+    struct epoch known;
+    bool with_map;
+};
+
 struct world {
+    struct acceptor acceptors[LINKS];
     struct manager *manager;
     struct manager_config config;
     struct gt_effects fx;
@@ -60,12 +75,45 @@ static void hear(struct world *w, const struct gt_effect *e)
     assert_int_equal(msg_decode(h->decoder, slice_blob(h->body), &h->msg), 0);
 }
 
+static void proposed(struct world *w, uint64_t link, const struct msg *m)
+{
+    struct acceptor *a = &w->acceptors[link];
+    assert_true(link < LINKS);
+    assert_int_equal(m->propose.error, 0);
+    a->asked = true;
+    a->ballot = m->propose.ballot;
+    a->known = m->epoch;
+    a->with_map = m->propose.map.bytes > 0;
+    if (a->mute || a->ballot < a->promised)
+        return;
+    a->promised = a->ballot ? a->ballot : a->promised;
+    if (!a->with_map)
+        return;
+    a->holds = m->epoch;
+    blob_unref(a->map);
+    blob_unref(a->voters);
+    a->map = blob_copy(m->propose.map.data, m->propose.map.bytes);
+    a->voters = blob_copy(m->propose.voters.data, m->propose.voters.bytes);
+}
+
+static void acceptors_clear(struct world *w)
+{
+    for (uint64_t link = 1; link < LINKS; link++) {
+        struct acceptor *a = &w->acceptors[link];
+        blob_unref(a->map);
+        blob_unref(a->voters);
+        *a = (struct acceptor){.promised = a->promised};
+    }
+}
+
 static void carry_out(struct world *w)
 {
     for (uint32_t i = 0; i < w->fx.count; i++) {
         const struct gt_effect *e = &w->fx.items[i];
         if (e->kind == GT_REPLY) {
             hear(w, e);
+            if (w->heard[w->heard_count - 1].msg.type == MSG_PROPOSE)
+                proposed(w, e->link, &w->heard[w->heard_count - 1].msg);
         } else if (e->kind == GT_STORE && slice_equal(e->request.key, slice_text("map"))) {
             assert_null(w->writing); /* never two map writes in flight */
             w->writing = blob_copy(e->request.value.data, e->request.value.bytes);
@@ -83,12 +131,51 @@ static void carry_out(struct world *w)
     effects_clear(&w->fx);
 }
 
+static void vote(struct world *w, uint64_t link)
+{
+    struct acceptor *a = &w->acceptors[link];
+    struct msg m = {.type = MSG_VOTE, .id = 8};
+    m.vote.node = a->node;
+    m.vote.ballot = a->ballot;
+    m.vote.promised = a->promised;
+    m.vote.map_epoch = a->in_force;
+    m.vote.proposed_epoch = a->holds;
+    m.vote.error = a->ballot && a->ballot < a->promised ? GT_ESTALE
+                   : a->led && !a->with_map             ? GT_EBUSY
+                                                        : 0;
+    struct epoch has = a->voters ? a->holds : a->in_force;
+    if (a->map && !a->with_map && epoch_compare(has, a->known) > 0) {
+        m.vote.map = slice_blob(a->map);
+        m.vote.proposed = a->voters != NULL;
+        if (a->voters)
+            m.vote.voters = slice_blob(a->voters);
+    }
+    struct gt_event ev = {.kind = GT_MESSAGE,
+                          .link = link,
+                          .now_us = w->now_us,
+                          .wall_us = w->wall_base_us + w->now_us};
+    ev.message.msg = &m;
+    a->asked = false;
+    manager_step(w->manager, &ev, &w->fx);
+    carry_out(w);
+}
+
+static void votes_give(struct world *w)
+{
+    for (uint64_t link = 1; link < LINKS; link++)
+        if (w->acceptors[link].asked && !w->acceptors[link].mute) {
+            vote(w, link);
+            link = 0; /* it may have been asked again */
+        }
+}
+
 static void feed(struct world *w, struct gt_event *ev)
 {
     ev->now_us = w->now_us;
     ev->wall_us = w->wall_base_us + w->now_us;
     manager_step(w->manager, ev, &w->fx);
     carry_out(w);
+    votes_give(w);
 }
 
 static void map_write_ends(struct world *w, int result)
@@ -139,6 +226,8 @@ static void say(struct world *w, uint64_t link, struct msg *m)
 {
     struct gt_event ev = {.kind = GT_MESSAGE, .link = link};
     ev.message.msg = m;
+    if (m->type == MSG_HELLO && m->hello.role == ROLE_NODE && link < LINKS)
+        w->acceptors[link].node = m->hello.node;
     feed(w, &ev);
 }
 
@@ -228,13 +317,26 @@ static void begin(struct world *w)
     feed(w, &ev);
 }
 
-static void restart(struct world *w)
+/* The process ends and starts again, and hears of nobody. */
+static void restart_alone(struct world *w)
 {
     manager_free(w->manager);
     blob_unref(w->writing);
     w->writing = NULL;
     forget(w);
+    acceptors_clear(w);
     begin(w);
+}
+
+/* The same, and the members of the map that it has connect to it. */
+static void restart(struct world *w)
+{
+    restart_alone(w);
+    const struct ring *copy = manager_ring(w->manager);
+    struct ring *held = copy ? ring_ref((struct ring *)copy) : NULL;
+    for (uint32_t i = 0; held && i < held->member_count; i++)
+        greet(w, held->members[i].id - 100, held->members[i].incarnation);
+    ring_unref(held);
 }
 
 static int world_new(void **state)
@@ -266,6 +368,7 @@ static int world_end(void **state)
 {
     struct world *w = *state;
     forget(w);
+    acceptors_clear(w);
     manager_free(w->manager);
     blob_unref(w->writing);
     blob_unref(w->stored);
@@ -775,7 +878,8 @@ static void a_restart_keeps_tokens_and_raises_the_ballot(void **state)
     restart(w);
     map_store_all(w);
     const struct ring *after = manager_ring(w->manager);
-    assert_int_equal(after->epoch.ballot, before->epoch.ballot + 1);
+    assert_int_equal(after->epoch.ballot >> 16, (before->epoch.ballot >> 16) + 1);
+    assert_int_equal(after->epoch.counter, before->epoch.counter + 1);
     assert_true(after->formed);
     assert_memory_equal(after->arcs, before->arcs, 64 * sizeof(*after->arcs));
     assert_memory_equal(after->cluster_id, before->cluster_id, CLUSTER_ID_BYTES);
@@ -803,6 +907,269 @@ static void a_map_that_was_not_durable_is_gone_after_a_crash(void **state)
     restart(w);
     map_store_all(w);
     assert_int_equal(manager_ring(w->manager)->member_count, 0);
+}
+
+/* ---- whose maps count ------------------------------------------------------------------------ */
+
+/* The members of a map, as a proposal names them. */
+static struct blob *members_of(const struct ring *r)
+{
+    struct blob *run = blob_new(r->member_count * 8u);
+    for (uint32_t i = 0; i < r->member_count; i++)
+        le64_put(run->data + i * 8u, r->members[i].id);
+    return run;
+}
+
+/* From now on the node holds the map: in force, or (voters) as a proposal. */
+static void brings(struct world *w, uint64_t link, const struct ring *r, struct blob *map,
+                   struct blob *voters)
+{
+    struct acceptor *a = &w->acceptors[link];
+    blob_unref(a->map);
+    blob_unref(a->voters);
+    a->map = blob_ref(map);
+    a->voters = voters ? blob_ref(voters) : NULL;
+    *(voters ? &a->holds : &a->in_force) = r->epoch;
+}
+
+static void a_map_counts_when_a_majority_of_the_members_holds_it(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct epoch before = manager_ring(w->manager)->epoch;
+    for (uint64_t link = 1; link <= 3; link++)
+        w->acceptors[link].mute = true;
+    enlist(w, 2, "node2", 7, 7002);
+    wait_us(w, HEARTBEAT_US);
+    assert_null(w->writing); /* nobody holds it */
+    w->acceptors[3].mute = false;
+    for (uint64_t node = 1; node <= 3; node++)
+        beat(w, node);
+    assert_null(w->writing); /* one of three does */
+    assert_null(last_heard(w, 2, MSG_REGISTER_REPLY));
+    assert_int_equal(epoch_compare(manager_ring(w->manager)->epoch, before), 0);
+    w->acceptors[1].mute = false;
+    wait_us(w, HEARTBEAT_US);
+    for (uint64_t node = 1; node <= 3; node++)
+        beat(w, node);
+    assert_non_null(w->writing); /* and now it is made durable here */
+    map_store(w);
+    assert_int_equal(last_heard(w, 2, MSG_REGISTER_REPLY)->register_reply.error, 0);
+    assert_int_equal(last_heard(w, 3, MSG_MAP)->map.ring->members[1].address.port, 7002);
+}
+
+static void a_manager_that_hears_of_no_majority_changes_nothing(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct epoch before = manager_ring(w->manager)->epoch;
+    restart_alone(w);
+    uint32_t writes = w->writes;
+    join(w, 1);
+    assert_int_equal(last_heard(w, 1, MSG_REGISTER_REPLY)->register_reply.error, GT_EBUSY);
+    for (int i = 0; i < 20; i++) {
+        wait_us(w, HEARTBEAT_US);
+        beat(w, 1);
+        assert_int_equal(last_heard(w, 1, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, GT_EBUSY);
+    }
+    assert_int_equal(w->writes, writes);
+    assert_int_equal(epoch_compare(manager_ring(w->manager)->epoch, before), 0);
+    struct msg ask = {.type = MSG_STATUS, .id = 9};
+    say(w, 1, &ask);
+    const struct msg *reply = last_heard(w, 1, MSG_STATUS_REPLY);
+    assert_int_equal(reply->status_reply.error, 0);
+    assert_false(reply->status_reply.status->manager_reachable);
+    assert_int_equal(reply->status_reply.status->node_count, 3);
+    join(w, 2); /* two of three are */
+    map_store_all(w);
+    assert_true(epoch_compare(manager_ring(w->manager)->epoch, before) > 0);
+    wait_us(w, HEARTBEAT_US);
+    beat(w, 1);
+    assert_int_equal(last_heard(w, 1, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, 0);
+}
+
+static void a_manager_of_yesterday_adopts_the_newest_map(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct blob *yesterday = blob_ref(w->stored);
+    join(w, 4);
+    map_store_all(w);
+    struct ring *newest = ring_ref((struct ring *)manager_ring(w->manager));
+    struct blob *map = msg_map_bytes(newest);
+    blob_unref(w->stored);
+    w->stored = yesterday;
+    restart_alone(w);
+    greet(w, 1, 7); /* as old as the copy here; the other one has heard of node4 */
+    brings(w, 2, newest, map, NULL);
+    greet(w, 2, 7);
+    map_store_all(w);
+    assert_int_equal(w->acceptors[1].holds.counter, 0); /* of four members two are none */
+    greet(w, 3, 7);
+    map_store_all(w);
+    const struct ring *now = manager_ring(w->manager);
+    assert_int_equal(now->member_count, 4);
+    assert_int_equal(now->epoch.counter, newest->epoch.counter + 1);
+    assert_true(now->epoch.ballot > newest->epoch.ballot);
+    ring_unref(newest);
+    blob_unref(map);
+}
+
+/* Two of three held it when its manager ended: it may count, and is proposed anew as it is. */
+static void a_proposal_that_may_count_is_taken_up(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct ring *next = ring_copy(manager_ring(w->manager), 4);
+    next->members[3] = next->members[2];
+    next->members[3].id = 104;
+    next->members[3].state = MEMBER_JOINING;
+    snprintf(next->members[3].label, sizeof(next->members[3].label), "node4");
+    next->epoch.counter++;
+    struct blob *map = msg_map_bytes(next), *voters = members_of(manager_ring(w->manager));
+    restart_alone(w);
+    greet(w, 1, 7);
+    brings(w, 3, next, map, voters);
+    greet(w, 3, 7);
+    map_store_all(w);
+    const struct ring *now = manager_ring(w->manager);
+    assert_int_equal(ring_member_by_id(now, 104), 3);
+    assert_int_equal(now->epoch.counter, next->epoch.counter + 1);
+    assert_int_equal(epoch_compare(w->acceptors[1].holds, now->epoch), 0);
+    ring_unref(next);
+    blob_unref(map);
+    blob_unref(voters);
+}
+
+static void a_second_manager_leads_when_the_first_is_silent(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    restart_alone(w);
+    for (uint64_t link = 1; link <= 3; link++) {
+        w->acceptors[link].led = true;
+        greet(w, link, 7);
+    }
+    uint32_t writes = w->writes;
+    for (int i = 0; i < 10; i++) {
+        wait_us(w, HEARTBEAT_US);
+        for (uint64_t node = 1; node <= 3; node++)
+            beat(w, node);
+    }
+    assert_int_equal(w->writes, writes);
+    for (uint64_t link = 1; link <= 3; link++) {
+        assert_int_equal(w->acceptors[link].ballot, 0); /* it has asked, and bound nobody */
+        w->acceptors[link].led = false;
+    }
+    for (int i = 0; i < 4; i++) {
+        wait_us(w, HEARTBEAT_US);
+        for (uint64_t node = 1; node <= 3; node++)
+            beat(w, node);
+        map_store_all(w);
+    }
+    assert_int_equal(last_heard(w, 1, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, 0);
+    assert_int_equal(w->writes, writes + 1);
+}
+
+static void a_higher_ballot_ends_the_reign(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct epoch before = manager_ring(w->manager)->epoch;
+    w->acceptors[2].promised = before.ballot + (5 << 16); /* to another one */
+    enlist(w, 2, "node2", 7, 7002);
+    map_store_all(w);
+    assert_int_equal(epoch_compare(manager_ring(w->manager)->epoch, before), 0);
+    beat(w, 1);
+    assert_int_equal(last_heard(w, 1, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, GT_EBUSY);
+    for (int i = 0; i < 8; i++) {
+        wait_us(w, HEARTBEAT_US);
+        for (uint64_t node = 1; node <= 3; node++)
+            beat(w, node);
+        map_store_all(w);
+    }
+    beat(w, 1); /* the other one was never heard of again */
+    assert_int_equal(last_heard(w, 1, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, 0);
+    assert_true(manager_ring(w->manager)->epoch.ballot > before.ballot + (5 << 16));
+}
+
+static void a_node_with_a_later_map_ends_the_reign(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct msg m = {.type = MSG_PING, .id = 4, .epoch = manager_ring(w->manager)->epoch};
+    m.epoch.ballot += 1 << 16;
+    say(w, 1, &m);
+    beat(w, 2);
+    assert_int_equal(last_heard(w, 2, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, GT_EBUSY);
+}
+
+/* Its folder is empty: the cluster that it has founded meanwhile has nobody. */
+static void an_empty_folder_is_filled_by_the_nodes(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct ring *newest = ring_ref((struct ring *)manager_ring(w->manager));
+    struct blob *map = msg_map_bytes(newest);
+    blob_unref(w->stored);
+    w->stored = NULL;
+    memset(w->config.identity.cluster_id, 4, CLUSTER_ID_BYTES);
+    restart_alone(w);
+    map_store_all(w);
+    for (uint64_t node = 1; node <= 3; node++) {
+        struct msg hello = {.type = MSG_HELLO,
+                            .id = 1,
+                            .hello = {.role = ROLE_NODE,
+                                      .protocol_min = 1,
+                                      .protocol_max = 1,
+                                      .node = 100 + node,
+                                      .incarnation = 7,
+                                      .previous_incarnation = 6}};
+        memcpy(hello.hello.cluster_id, newest->cluster_id, CLUSTER_ID_BYTES);
+        brings(w, node, newest, map, NULL);
+        say(w, node, &hello);
+        assert_int_equal(last_heard(w, node, MSG_HELLO_REPLY)->hello.error, 0);
+    }
+    map_store_all(w);
+    const struct ring *now = manager_ring(w->manager);
+    assert_memory_equal(now->cluster_id, newest->cluster_id, CLUSTER_ID_BYTES);
+    assert_int_equal(now->member_count, 3);
+    assert_int_equal(now->epoch.counter, newest->epoch.counter + 1);
+    enlist(w, 1, "node1", 7, 6001);
+    assert_int_equal(last_heard(w, 1, MSG_REGISTER_REPLY)->register_reply.error, 0);
+    ring_unref(newest);
+    blob_unref(map);
+}
+
+/* Two members, one of which is lost, and the manager starts again: a majority of two is both. */
+static void one_of_two_that_is_lost_can_be_replaced(void **state)
+{
+    struct world *w = *state;
+    manager_free(w->manager);
+    blob_unref(w->stored);
+    w->stored = NULL;
+    w->config.settings.replicas = w->config.settings.form_nodes = 2;
+    begin(w);
+    map_store(w);
+    for (uint64_t node = 1; node <= 2; node++) {
+        join(w, node);
+        map_store_all(w);
+    }
+    beats_for(w, 1, 2, FORM_AFTER_US + HEARTBEAT_US);
+    assert_true(manager_ring(w->manager)->formed);
+    restart_alone(w);
+    greet(w, 1, 7);
+    uint32_t writes = w->writes;
+    beats_for(w, 1, 1, 10 * HEARTBEAT_US);
+    assert_int_equal(w->writes, writes); /* without the other one it leads nobody */
+    assert_int_equal(replace(w, 3, "node2"), GT_EBUSY);
+    assert_int_equal(w->writes, writes + 1); /* a person has said that it is gone */
+    beats_for(w, 1, 1, 4 * HEARTBEAT_US);
+    replace(w, 3, "node2"); /* waits for the place of the map that says that it is down */
+    beats_for(w, 1, 1, 4 * HEARTBEAT_US);
+    assert_int_equal(last_heard(w, 3, MSG_REGISTER_REPLY)->register_reply.error, 0);
+    assert_int_equal(tokens_told(w, 3), 64);
+    assert_int_equal(state_told(w, 2), MEMBER_REMOVED);
 }
 
 /* ---- refusals -------------------------------------------------------------------------------- */
@@ -839,12 +1206,13 @@ static void a_bad_triple_is_refused_with_the_inequality(void **state)
 static void a_node_of_another_cluster_is_refused(void **state)
 {
     struct world *w = *state;
+    cluster_form(w);
     struct msg m = {.type = MSG_HELLO,
                     .id = 1,
                     .hello = {.role = ROLE_NODE, .protocol_min = 1, .protocol_max = 1, .node = 5}};
     memset(m.hello.cluster_id, 1, CLUSTER_ID_BYTES);
-    say(w, 1, &m);
-    assert_int_equal(last_heard(w, 1, MSG_HELLO_REPLY)->hello.error, GT_ECLUSTER);
+    say(w, 9, &m);
+    assert_int_equal(last_heard(w, 9, MSG_HELLO_REPLY)->hello.error, GT_ECLUSTER);
     assert_int_equal(w->closed, 1);
 }
 
@@ -1009,6 +1377,15 @@ int main(void)
         STORY(a_restart_keeps_tokens_and_raises_the_ballot),
         STORY(silence_is_counted_from_the_managers_own_start),
         STORY(a_map_that_was_not_durable_is_gone_after_a_crash),
+        STORY(a_map_counts_when_a_majority_of_the_members_holds_it),
+        STORY(a_manager_that_hears_of_no_majority_changes_nothing),
+        STORY(a_manager_of_yesterday_adopts_the_newest_map),
+        STORY(a_proposal_that_may_count_is_taken_up),
+        STORY(a_second_manager_leads_when_the_first_is_silent),
+        STORY(a_higher_ballot_ends_the_reign),
+        STORY(a_node_with_a_later_map_ends_the_reign),
+        STORY(an_empty_folder_is_filled_by_the_nodes),
+        STORY(one_of_two_that_is_lost_can_be_replaced),
         STORY(settings_that_differ_from_the_map_are_refused),
         STORY(a_bad_triple_is_refused_with_the_inequality),
         STORY(a_node_of_another_cluster_is_refused),
