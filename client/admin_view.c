@@ -220,13 +220,18 @@ __attribute__((format(printf, 3, 4))) static void row(struct grid *g, const char
     cell(g, "%s", text);
 }
 
+static const char *manager_text(const struct status *s)
+{
+    return s->manager_reachable ? "reachable" : s->standby ? "standby" : "unreachable";
+}
+
 void view_summary_grid(const struct status *s, struct grid *g)
 {
     char id[2 * CLUSTER_ID_BYTES + 1], size[32];
     column(g, "NAME", false);
     column(g, "VALUE", false);
     row(g, "verdict", "%s", verdict_name((enum verdict)s->verdict));
-    row(g, "manager", "%s", s->manager_reachable ? "reachable" : "unreachable");
+    row(g, "manager", "%s", manager_text(s));
     row(g, "cluster", "%s", id_text(s->cluster_id, id));
     row(g, "epoch", "%llu (ballot %llu)", (unsigned long long)s->epoch.counter,
         (unsigned long long)s->epoch.ballot);
@@ -362,7 +367,7 @@ static json_t *answer_new(const struct status *s, struct epoch epoch, bool forme
     char id[2 * CLUSTER_ID_BYTES + 1];
     json_t *answer = object_new();
     set_number(answer, "v", true, 1);
-    set_text(answer, "manager", s->manager_reachable ? "reachable" : "unreachable");
+    set_text(answer, "manager", manager_text(s));
     set_text(answer, "source", s->source);
     set_text(answer, "cluster_id", id_text(s->cluster_id, id));
     set_number(answer, "epoch", true, epoch.counter);

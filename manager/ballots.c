@@ -281,7 +281,13 @@ static void refused(struct manager *m, uint64_t now_us)
 void ballots_epoch_seen(struct manager *m, const struct greeted *g, struct epoch epoch,
                         uint64_t now_us)
 {
-    if (g->node == 0 || foreign(m, g) || epoch.ballot <= m->ballots.seen)
+    const struct ring *told = m->catalog.told;
+    if (g->node == 0 || foreign(m, g))
+        return;
+    /* The cluster has formed, and what we had was older: nobody had to hold it. */
+    if (leading(m) && told && !told->formed && epoch.counter > told->epoch.counter)
+        step_down(m, 0, now_us, "a node has a later map");
+    if (epoch.ballot <= m->ballots.seen)
         return;
     m->ballots.seen = epoch.ballot;
     if (m->ballots.reign != REIGN_STANDBY && epoch.ballot > m->ballots.ballot)

@@ -183,7 +183,10 @@ bool catalog_commit(struct catalog *c)
 {
     if (!c->draft || c->counted || c->found)
         return false;
-    if (!writing_begin(c, c->draft, voters_of(c->told, c->draft), NULL))
+    struct blob *voters = !c->draft->formed              ? blob_new(0)
+                          : !c->told || !c->told->formed ? catalog_voters(c->draft)
+                                                         : voters_of(c->told, c->draft);
+    if (!writing_begin(c, c->draft, voters, NULL))
         return false; /* out of memory: the draft stays, the next commit tries again */
     c->draft = NULL;
     return true;

@@ -13,6 +13,10 @@
  * nothing is asked: a majority of the others meets every majority with it (of n: n/2 + 1, of n - 1:
  * (n-1)/2 + 1, together more than n). So one of two nodes that is lost can be replaced.
  *
+ * A map that is not formed counts when it is durable here: it has no owners, so nothing is written
+ * by it, and nodes that come and go while the cluster gathers must not hold it up. The map that
+ * forms the cluster must be held by a majority of its own members.
+ *
  * Epochs: the ballot is that of the manager's reign (ballots.c), the counter goes up by one with
  * each map and is never set back, nor used for two maps.
  */

@@ -218,12 +218,14 @@ static void status_answer(struct manager *m, const struct gt_event *ev, struct g
     struct status status = {0};
     struct msg reply = reply_to(m, ev);
     const struct ring *told = m->catalog.told;
-    reply.status_reply.error =
-        told ? status_fill(told, m->sightings, told->member_count, ev->now_us, &status) : GT_EBUSY;
+    reply.status_reply.error = told ? status_fill(told, catalog_newest(&m->catalog), m->sightings,
+                                                  told->member_count, ev->now_us, &status)
+                                    : GT_EBUSY;
     if (reply.status_reply.error == 0) {
         moves_status(m, told, &status, ev->now_us);
         reply.status_reply.status = &status;
         status.manager_reachable = leading(m);
+        status.standby = !leading(m);
     }
     effects_reply(fx, ev->link, &reply);
     status_close(&status);

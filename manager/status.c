@@ -12,8 +12,8 @@ static void tokens_count(const struct ring *r, struct status_node *nodes)
             nodes[r->arcs[p].owners[i]].tokens++;
 }
 
-int status_fill(const struct ring *r, const struct sighting *sightings, uint32_t sighting_count,
-                uint64_t now_us, struct status *out)
+int status_fill(const struct ring *r, const struct ring *newest, const struct sighting *sightings,
+                uint32_t sighting_count, uint64_t now_us, struct status *out)
 {
     *out = (struct status){.manager_reachable = true,
                            .source = MANAGER_LABEL,
@@ -32,6 +32,8 @@ int status_fill(const struct ring *r, const struct sighting *sightings, uint32_t
     for (uint32_t i = 0; i < r->member_count; i++) {
         struct status_node *n = &out->nodes[i];
         n->member = r->members[i];
+        if (newest->members[i].id == n->member.id && newest->members[i].state == MEMBER_DOWN)
+            n->member.state = MEMBER_DOWN;
         n->heard_ms = UINT64_MAX;
         up[i] = n->member.state == MEMBER_UP;
         out->registered += up[i];

@@ -14,10 +14,12 @@ struct sighting {
     bool report_known;
 };
 
-/* Fills *out from the map and from sightings[i] of member i (members without one come last and
- * count as never heard). What it points to ends with status_close. 0 or GT_ENOMEM. */
-int status_fill(const struct ring *r, const struct sighting *sightings, uint32_t sighting_count,
-                uint64_t now_us, struct status *out);
+/* Fills *out from the map, from sightings[i] of member i (members without one come last and count
+ * as never heard), and from the newest map on its way: whom that says to be down is, also while a
+ * majority of the members is away and no map comes to count. What it points to ends with
+ * status_close. 0 or GT_ENOMEM. */
+int status_fill(const struct ring *r, const struct ring *newest, const struct sighting *sightings,
+                uint32_t sighting_count, uint64_t now_us, struct status *out);
 void status_close(struct status *s);
 
 #endif

@@ -241,7 +241,7 @@ static void put_report(struct writer *w, const struct node_report *r)
 static void put_status(struct writer *w, const struct status *s)
 {
     put_array(w, 11);
-    put_u(w, (s->manager_reachable ? 1u : 0) | (s->formed ? 2u : 0));
+    put_u(w, (s->manager_reachable ? 1u : 0) | (s->formed ? 2u : 0) | (s->standby ? 4u : 0));
     put_text(w, s->source);
     put_epoch(w, s->epoch);
     put_bin(w, slice_of(s->cluster_id, CLUSTER_ID_BYTES));
@@ -1230,6 +1230,7 @@ static struct status *get_status(struct fields *f)
     struct fields in = get_array(f);
     uint64_t flags = get_u(&in, UINT32_MAX);
     s->manager_reachable = flags & 1;
+    s->standby = flags & 4;
     s->formed = flags & 2;
     get_text(&in, s->source, sizeof(s->source));
     s->epoch = get_epoch(&in);

@@ -206,7 +206,8 @@ struct status_node {
 
 /* One snapshot for CLI, JSON and page. */
 struct status {
-    bool manager_reachable; /* false when a node answers without the manager */
+    bool manager_reachable; /* false when a node answers without a manager that leads */
+    bool standby;           /* a manager answers from its copy: it does not lead */
     char source[UNITS_LABEL_BYTES];
     struct epoch epoch;
     uint8_t cluster_id[CLUSTER_ID_BYTES];

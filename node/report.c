@@ -63,7 +63,7 @@ static enum member_state state_seen(const struct node *n, uint32_t i)
 static bool manager_reachable(const struct node *n)
 {
     for (uint32_t i = 0; i < n->peer_count; i++)
-        if (n->peers[i].manager && n->peers[i].up)
+        if (n->peers[i].manager && n->peers[i].up && !n->peers[i].busy)
             return true;
     return false;
 }

@@ -202,6 +202,7 @@ static inline struct status *sample_status(struct sample_memory *s)
     struct status *t = &s->status;
     memset(t, 0, sizeof(*t));
     t->manager_reachable = sample_u(s, 1);
+    t->standby = sample_u(s, 1);
     sample_text(s, t->source, sizeof(t->source), "manager");
     t->epoch = (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
     sample_fixed(s, t->cluster_id, CLUSTER_ID_BYTES);
@@ -641,8 +642,8 @@ static inline bool same_status(const struct status *a, const struct status *b)
             a->nodes[i].tokens != b->nodes[i].tokens ||
             a->nodes[i].heard_ms != b->nodes[i].heard_ms)
             return false;
-    return a->manager_reachable == b->manager_reachable && strcmp(a->source, b->source) == 0 &&
-           epoch_compare(a->epoch, b->epoch) == 0 &&
+    return a->manager_reachable == b->manager_reachable && a->standby == b->standby &&
+           strcmp(a->source, b->source) == 0 && epoch_compare(a->epoch, b->epoch) == 0 &&
            memcmp(a->cluster_id, b->cluster_id, CLUSTER_ID_BYTES) == 0 && a->formed == b->formed &&
            a->registered == b->registered && same_settings(&a->settings, &b->settings) &&
            a->verdict == b->verdict && a->partitions_full == b->partitions_full &&

@@ -4,11 +4,14 @@
  *
  *   1. no two maps of one epoch differ
  *   2. of the maps that count, the later one has the higher counter too: none is set back
- *   3. a map counts only when a majority of the members of the last one before it held it; of one
- *      whose disk was lost nothing is asked; nor of who is a member only since a proposal that
- *      was found and proposed anew as it is
+ *   3. a map counts only when a majority of the members of the last one before it held it; the one
+ *      that forms the cluster, when one of its own did. Of one whose disk was lost nothing is
+ *      asked, nor of anybody new when a proposal that was found is proposed anew as it is
  *   4. under one ballot the maps of one life of one manager count
  *   5. a node acts only on a map that counts
+ *
+ * 2 to 4 are of maps that are formed: by others nothing is written, and they count when they are on
+ * the disk of a manager.
  */
 #include <stdlib.h>
 
@@ -119,13 +122,12 @@ static void counted(struct sim *s, const struct ring *r, uint64_t life, bool ane
         return;
     m->counts = true;
     m->life = life;
-    if (r->member_count == 0)
-        return; /* a new cluster has nobody to ask, and an old copy of its manager's disk nobody
-                   to tell it */
+    if (!r->formed)
+        return;
     slice_say(epoch, r->epoch);
     for (uint32_t i = 0; i < s->maps->count; i++) {
         const struct map_seen *o = &s->maps->seen[i];
-        if (!o->counts || o == m || !same_cluster(o->ring, r))
+        if (!o->counts || !o->ring->formed || o == m || !same_cluster(o->ring, r))
             continue;
         int order = epoch_compare(o->ring->epoch, r->epoch);
         slice_say(other, o->ring->epoch);
@@ -137,7 +139,7 @@ static void counted(struct sim *s, const struct ring *r, uint64_t life, bool ane
             before = o->ring;
     }
     if (!anew)
-        majority_judge(s, m, before);
+        majority_judge(s, m, before ? before : r);
 }
 
 void maps_look(struct sim *s, uint32_t host)
