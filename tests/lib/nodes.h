@@ -88,7 +88,7 @@ struct world {
     bool cut[HOSTS][HOSTS]; /* packets from a to b vanish */
     bool mute;              /* nobody is asked for its clock: no pull repairs what a read shall */
     enum msg_type held;     /* messages of that type are kept back, 0 = of none */
-    struct packet kept[16];
+    struct packet kept[64];
     uint32_t kept_count;
     uint32_t pull_bytes; /* of one reply of a pull; 0 = as usual */
     bool doubles; /* the reply to a PULL comes once more when the second one after it is asked */
@@ -372,7 +372,7 @@ static inline void packet_deliver(struct world *w)
         } else if (w->mute && m.type == MSG_CLOCKS) {
             /* lost */
         } else if (w->held && m.type == w->held) {
-            assert_true(w->kept_count < 16);
+            assert_true(w->kept_count < 64);
             w->kept[w->kept_count++] = (struct packet){p.conn, p.back, blob_ref(p.body)};
         } else if (to == TEST) {
             assert_true(w->manager_count < 256);

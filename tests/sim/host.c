@@ -1030,7 +1030,7 @@ bool sim_call(struct sim *s, uint32_t client_host, uint64_t tag, const struct ms
 /* On a link of its own, which ends at once. */
 #define ADMIN_LINK (UINT64_MAX - 1)
 
-static void admin_feed(struct sim *s, const struct msg *request)
+static void admin_feed(struct sim *s, uint32_t host, const struct msg *request)
 {
     struct msg m;
     struct blob *frame = msg_frame(request);
@@ -1040,25 +1040,33 @@ static void admin_feed(struct sim *s, const struct msg *request)
     gt_assert(error == 0);
     struct gt_event ev = {
         .kind = GT_MESSAGE, .link = ADMIN_LINK, .message = {.msg = &m, .body = body}};
-    host_feed(s, 0, &ev);
+    host_feed(s, host, &ev);
     blob_unref(body);
     blob_unref(frame);
 }
 
-void sim_admin(struct sim *s, const struct msg *request)
+static void admin_ask(struct sim *s, uint32_t host, const struct msg *request)
 {
     struct msg hello = {.type = MSG_HELLO, .id = 1};
     hello.hello.role = ROLE_CLIENT;
     hello.hello.protocol_min = MSG_PROTOCOL_MIN;
     hello.hello.protocol_max = MSG_PROTOCOL_MAX;
-    if (!s->hosts[0].up || s->hosts[0].paused_us > s->now_us)
+    struct host *h = &s->hosts[host];
+    if (!h->up || h->paused_us > s->now_us)
         return;
-    admin_feed(s, &hello);
-    if (s->hosts[0].up)
-        admin_feed(s, request);
+    admin_feed(s, host, &hello);
+    if (h->up)
+        admin_feed(s, host, request);
     struct gt_event gone = {.kind = GT_LINK_DOWN, .link = ADMIN_LINK, .error = GT_ECLOSED};
-    if (s->hosts[0].up)
-        host_feed(s, 0, &gone);
+    if (h->up)
+        host_feed(s, host, &gone);
+}
+
+void sim_admin(struct sim *s, const struct msg *request)
+{
+    for (uint32_t host = 0; host < s->host_count; host++)
+        if (s->hosts[host].role == SIM_MANAGER)
+            admin_ask(s, host, request);
 }
 
 bool sim_verify(struct sim *s, uint32_t client_host, struct verifier *v, uint64_t until_us)

@@ -176,7 +176,7 @@ bool sim_disk_lose_key(struct sim *s, uint32_t host, uint32_t partition, struct 
  * when the client is down. */
 bool sim_call(struct sim *s, uint32_t client_host, uint64_t tag, const struct msg *request);
 
-/* What a person asks of the manager, if that runs; nobody waits for its answer. */
+/* What a person asks of the managers that run, of which one leads; nobody waits for an answer. */
 void sim_admin(struct sim *s, const struct msg *request);
 
 /* gtstore-admin verify, as the process of this client, whose session ends. False when it has not

@@ -668,7 +668,8 @@ static void begin(struct swarm *w, struct swarm_result *out)
 static void people_end(void *arg, struct sim *sim, uint64_t value)
 {
     struct swarm *w = arg;
-    (void)sim, (void)value;
+    if (value > 0)
+        sim_at(sim, sim_now_us(sim) + 5 * SECOND, people_end, w, value - 1);
     admin(w, ADMIN_RESUME, 0, 0, 0);
     for (uint32_t host = 1; host <= w->plan->nodes; host++)
         if (w->dead >> host & 1)
@@ -693,7 +694,7 @@ static void heal(struct swarm *w)
         restart(w, w->sim, host);
     }
     if (w->plan->moves)
-        sim_at(w->sim, sim_now_us(w->sim) + 3 * SECOND, people_end, w, 0);
+        sim_at(w->sim, sim_now_us(w->sim) + 3 * SECOND, people_end, w, 4);
 }
 
 /* A new session reads every key, a few at a time. */
