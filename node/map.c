@@ -102,12 +102,13 @@ void map_store(struct node *n, struct gt_effects *fx)
 }
 
 /* We are no member any more: nobody asks us, or believes what we say. */
-static void left_heed(struct node *n, struct gt_effects *fx)
+static void left_heed(struct node *n, const struct ring *before, struct gt_effects *fx)
 {
     const struct member *self = n->member >= 0 ? &n->ring->members[n->member] : NULL;
     if (!self || self->state != MEMBER_REMOVED)
         return;
-    if (self->leaving)
+    int was = before ? ring_member_by_id(before, n->identity.node_id) : -1;
+    if (was >= 0 && before->members[was].leaving)
         node_fail(n, 0,
                   "drained: the other nodes have all that was here, and this one has left the "
                   "cluster; its folder can be deleted",
@@ -138,7 +139,7 @@ void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
     members_changed(n, fx);
     refills_heed(n, before, fx);
     moves_heed(n);
-    left_heed(n, fx);
+    left_heed(n, before, fx);
     ring_unref(before);
 }
 

@@ -35,7 +35,7 @@
 void pull_want(struct node *n, uint32_t partition)
 {
     struct watch *w = watch_of(n, partition);
-    if (w && !w->wanted && w->part != PART_LEAVER) {
+    if (w && !w->wanted && (w->part != PART_LEAVER || w->filling)) {
         w->wanted = true;
         n->pulls_wanted++;
     }

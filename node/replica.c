@@ -163,6 +163,8 @@ static int parcel_check(const struct node *n, const struct gt_event *ev)
     const struct ring *r = n->ring;
     if (!r || !r->formed || n->member < 0)
         return GT_EFORMING;
+    if (r->members[n->member].leaving)
+        return GT_ENOTOWNER; /* what it keeps is to get less, until it can go */
     if (m->state.partition >= r->settings.partitions || m->state.dots.bytes % DOT_BYTES != 0 ||
         m->state.record.bytes == 0 || !key_of(n, m->state.key, m->state.partition))
         return GT_EARG;

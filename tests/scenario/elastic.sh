@@ -14,7 +14,7 @@ echo "step,node,keys" >"$csv"
 
 # Keys per node now, one row for each that owns something, and how evenly they lie: max / mean.
 step() { # NAME
-  admin -o json status | jq -r --arg step "$1" \
+  admin -o json nodes | jq -r --arg step "$1" \
     '.nodes[] | select(.tokens > 0) | "\($step),\(.label),\(.keys)"' | tee -a "$csv" |
     awk -F, -v step="$1" '{ n++; sum += $3; if ($3 > max) max = $3 }
       END { printf "%-28s %d nodes, %.0f keys each, max/mean %.3f\n", step, n, sum / n, max * n / sum; exit max * n > 1.10 * sum }' ||

@@ -501,6 +501,17 @@ static bool holds_ask(void *arg, uint32_t partition)
     return engine_holds(h->engine, partition);
 }
 
+/* What of the report the manager decides by. */
+static void report_ask(void *arg, struct node_report *out)
+{
+    const struct host *h = arg;
+    struct engine_totals totals;
+    engine_totals(h->engine, &totals);
+    out->keys = totals.live;
+    out->records = totals.records;
+    out->hints = totals.parcels;
+}
+
 static int node_make(struct sim *s, uint32_t host)
 {
     struct host *h = &s->hosts[host];
@@ -516,6 +527,8 @@ static int node_make(struct sim *s, uint32_t host)
                                  .inflight_max = s->config.inflight_max ? s->config.inflight_max
                                                                         : INFLIGHT_DEFAULT,
                                  .digest_above = s->config.digest_above,
+                                 .report = report_ask,
+                                 .report_arg = h,
                                  .filling = filling_ask,
                                  .cursor = cursor_ask,
                                  .holds = holds_ask,

@@ -651,13 +651,22 @@ void inv_parcel_drop(struct sim *s, uint32_t host, const struct store_request *r
     uint32_t target = host_of_node(s, r->target);
     struct parcel *parcel = parcel_of(e, r);
     bool drops = parcel && (parcel->number == r->number || MUTANT(drop_newer_parcel));
-    if (!drops || target == NONE || s->hosts[target].lost || parcel_read(e, parcel, &hold, &v) != 0)
+    if (!drops || parcel_read(e, parcel, &hold, &v) != 0)
         return;
-    for (uint32_t i = 0; i < dots_count(v.dots); i++)
-        if (!was_taken(s, target, r->partition, dots_at(v.dots, i)))
-            sim_break(s, "INV: %s drops a parcel of %.*s that %s does not have",
-                      s->hosts[host].name, (int)r->key.bytes, (const char *)r->key.data,
-                      s->hosts[target].name);
+    const struct ring *ring = node_ring(sim_node(s, host));
+    int member = ring_member_by_id(ring, r->target);
+    bool owns = member >= 0 && ring_part(ring, r->partition, (uint32_t)member) != PART_NONE &&
+                ring_part(ring, r->partition, (uint32_t)member) != PART_LEAVER;
+    const struct arc *arc = &ring->arcs[r->partition];
+    /* Where the target owns the key no more all owners have taken it. */
+    for (uint32_t i = 0; i < (owns ? 1 : arc->owner_count); i++) {
+        uint32_t at = owns ? target : host_of_node(s, ring->members[arc->owners[i]].id);
+        for (uint32_t d = 0; at != NONE && !s->hosts[at].lost && d < dots_count(v.dots); d++)
+            if (!was_taken(s, at, r->partition, dots_at(v.dots, d)))
+                sim_break(s, "INV: %s drops a parcel of %.*s that %s does not have",
+                          s->hosts[host].name, (int)r->key.bytes, (const char *)r->key.data,
+                          s->hosts[at].name);
+    }
     blob_unref(hold);
 }
 

@@ -391,7 +391,7 @@ static void moves_add(struct plan *p)
     bool loses = false; /* one disk, and more than one would be too many */
     for (uint32_t i = 0; i < p->fault_count; i++)
         loses |= p->faults[i].kind == FAULT_WIPE || p->faults[i].kind == FAULT_ROLLBACK ||
-                 p->faults[i].kind == FAULT_FLIP;
+                 p->faults[i].kind == FAULT_FLIP || p->faults[i].kind == FAULT_READ_ERROR;
     if (p->settings.replicas >= 3 && p->nodes > 3 && !loses && chance(&d, 40))
         move_add(p, &d, chance(&d, 50) ? FAULT_REMOVE : FAULT_REPLACE,
                  1 + (uint32_t)prng_below(&d, first - 1), 6 * SECOND, 30 * SECOND);
@@ -521,11 +521,11 @@ static void waits_make(struct plan *p)
 }
 
 /* Some clusters grow and shrink while they are used. Of dice of its own. */
-static void moves_make(struct plan *p)
+static void moves_make(struct plan *p, bool wanted)
 {
     struct prng d;
     prng_init(&d, p->seed ^ 0x6d6f766573000000);
-    if (!chance(&d, 15))
+    if (!chance(&d, 15) && !wanted)
         return;
     p->moves = true;
     p->nodes = 2 + (uint32_t)prng_below(&d, 6);
@@ -545,13 +545,13 @@ static void moves_make(struct plan *p)
         p->replace_after_us = 3 * SECOND + prng_below(&d, 6 * SECOND);
 }
 
-void plan_make(struct plan *p, uint64_t seed)
+static void make(struct plan *p, uint64_t seed, bool moves)
 {
     struct prng d;
     *p = (struct plan){.seed = seed, .safety_us = 45 * SECOND};
     prng_init(&d, seed);
     shape_make(p, &d);
-    moves_make(p);
+    moves_make(p, moves);
     network_make(p, &d);
     work_make(p, &d);
     if (chance(&d, 30))
@@ -560,6 +560,16 @@ void plan_make(struct plan *p, uint64_t seed)
     faults_make(p, &d);
     guests_make(p, &d);
     waits_make(p);
+}
+
+void plan_make(struct plan *p, uint64_t seed)
+{
+    make(p, seed, false);
+}
+
+void plan_make_moving(struct plan *p, uint64_t seed)
+{
+    make(p, seed, true);
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */

@@ -88,6 +88,8 @@ struct plan {
 };
 
 void plan_make(struct plan *p, uint64_t seed);
+/* The run of the seed in which partitions move: the same where they do anyway. */
+void plan_make_moving(struct plan *p, uint64_t seed);
 /* One line for a fault, for people. Returns text. */
 const char *fault_text(const struct fault *f, char text[160]);
 /* The shape in one line. Returns text. */

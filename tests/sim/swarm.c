@@ -901,6 +901,11 @@ static void parcels_count(struct swarm *w, uint32_t node)
 {
     struct engine_totals totals = {0};
     const struct engine *e = sim_engine(w->sim, sim_node_host(w->sim, node));
+    struct engine_kept kept[8];
+    uint32_t count = e ? engine_kept(e, kept, 8) : 0;
+    for (uint32_t i = 0; i < count; i++)
+        sim_say(w->sim, (int)sim_node_host(w->sim, node), "keeps %llu parcels for %04llx",
+                (unsigned long long)kept[i].parcels, (unsigned long long)kept[i].target >> 48);
     if (e)
         engine_totals(e, &totals);
     w->run.parcels_left += totals.parcels;
