@@ -56,9 +56,11 @@ bool moves_begin_all(struct manager *m)
     if (newest->rebalance != REBALANCE_IDLE)
         return true;
     struct ring *draft = catalog_edit(&m->catalog, newest->member_count);
-    if (draft)
-        draft->rebalance = REBALANCE_RUNNING;
-    return draft != NULL;
+    if (!draft)
+        return false;
+    draft->rebalance = REBALANCE_RUNNING;
+    events_add(m->events, EVENT_REBALANCE, "begun");
+    return true;
 }
 
 /* When the next step is due; UINT64_MAX: not before something comes. */

@@ -99,9 +99,9 @@ static int apply(struct wish *w)
     if (left == 0 && r->rebalance == REBALANCE_IDLE)
         return say(w, 0, "nothing to move");
     struct ring *draft = draft_of(w);
-    if (!draft)
+    if (!draft || !moves_begin_all(w->m))
         return GT_ENOMEM;
-    draft->rebalance = REBALANCE_RUNNING;
+    draft->rebalance = REBALANCE_RUNNING; /* a paused one too */
     return say(w, 0, "the rebalance begins: %llu moves", (unsigned long long)left);
 }
 
