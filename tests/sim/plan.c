@@ -419,11 +419,11 @@ static void faults_make(struct plan *p, struct prng *d)
         theme = THEME_LOSSES;
     struct prng early;
     prng_init(&early, p->seed ^ 0x6561726c79000000);
-    if (chance(&early, 4))
+    if (chance(&early, 4) && !p->moves) /* it has a shape of its own */
         theme = THEME_EARLY;
     struct prng more;
     prng_init(&more, p->seed ^ 0x6d6f726500000000);
-    if (chance(&more, 6))
+    if (chance(&more, 6) && !p->moves)
         theme = rare_make(p, &more, &count);
     if (theme == THEME_EARLY) {
         early_make(p, &early);
