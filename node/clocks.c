@@ -87,9 +87,16 @@ static struct watch_other *other_of(struct watch *w, uint64_t node)
     return NULL;
 }
 
+/* What it told is of this side of the last move of the arc: it cannot have given that up since, as
+ * who owned the partition before and comes back to it has (drop.c). */
+static bool holds_still(const struct watch *w, const struct watch_other *o)
+{
+    return o->clock && (epoch_compare(o->clock_epoch, w->write_since) >= 0 || MUTANT(told_before));
+}
+
 /* The others who have a part in an arc; what is known of those that stay is kept. A removed owner
  * is none: nobody listens to it. */
-static struct watch *watch_make(const struct node *n, uint32_t partition, struct watch *before)
+static struct watch *watch_make(struct node *n, uint32_t partition, struct watch *before)
 {
     uint16_t places[PLACES_MAX];
     uint32_t in_owners, in_beside;
@@ -115,8 +122,10 @@ static struct watch *watch_make(const struct node *n, uint32_t partition, struct
         o->owner = in_owners >> i & 1;
     }
     w->unsure |= !before || before->count != w->count;
-    if (!before)
+    if (!before) {
+        w->round = ++n->rounds;
         fill_begin_watch(n, partition, w);
+    }
     moves_watch(n, partition, w, before);
     return w;
 }
@@ -130,7 +139,7 @@ void watches_rebuild(struct node *n)
     n->pulls_wanted = n->filling = 0;
     for (uint32_t p = 0; p < count; p++)
         if (ring_part(r, p, (uint32_t)n->member) != PART_NONE) {
-            watches[p] = watch_make(n, p, watch_of(n, p));
+            watches[p] = watch_make(n, p, moves_known(n, p));
             n->pulls_wanted += watches[p]->wanted;
             n->filling += watches[p]->filling;
         }
@@ -201,7 +210,8 @@ void watch_lag_note(struct node *n)
 struct slice watch_told(const struct node *n, uint32_t partition, uint64_t node, uint64_t life)
 {
     const struct watch_other *o = other_of(watch_of(n, partition), node);
-    return o && o->clock && o->clock_life == life ? slice_blob(o->clock) : slice_of(NULL, 0);
+    bool holds = o && holds_still(watch_of(n, partition), o) && o->clock_life == life;
+    return holds ? slice_blob(o->clock) : slice_of(NULL, 0);
 }
 
 bool watch_current(const struct node *n, uint32_t partition)
@@ -419,14 +429,15 @@ void clocks_timeout(struct node *n, uint64_t id, struct slot *s)
  * the very clocks that confirm the tombstone. One that is marked to refill needs to give none: what
  * goes without it goes there too when it fills.
  */
-static bool confirms(const struct node *n, const struct watch_other *o)
+static bool confirms(const struct node *n, const struct watch *w, const struct watch_other *o)
 {
     const struct peer *p = node_peer(n, o->node);
     uint64_t seen = node_seen(n, o->node), heard = p ? p->life_heard : 0;
     if (node_refills(n, o->node))
         return true;
     bool present = o->clock_life >= seen && o->clock_life >= heard;
-    return (o->clock && (present || MUTANT(confirmed_by_the_dead))) || MUTANT(confirm_unheard);
+    bool told = holds_still(w, o) && (present || MUTANT(confirmed_by_the_dead));
+    return told || MUTANT(confirm_unheard);
 }
 
 /* All others have what their clocks cover. One at a time: another comparison that comes meanwhile
@@ -439,7 +450,7 @@ static void confirm(struct node *n, uint32_t partition, struct watch *w, struct 
     if (w->filling || w->part == PART_LEAVER)
         return;
     for (uint32_t i = 0; i < w->count; i++)
-        if (!w->others[i].goes && !confirms(n, &w->others[i]))
+        if (!w->others[i].goes && !confirms(n, w, &w->others[i]))
             return;
     if (w->confirming) {
         w->confirm_again = true;
@@ -561,6 +572,7 @@ static void compare(struct node *n, const struct teller *from, const struct told
     blob_unref(o->clock);
     o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
     o->clock_life = from->life;
+    o->clock_epoch = from->epoch;
     o->unheard = theirs->unheard;
     o->fills = theirs->filling;
     o->lacking = clock_missing(&n->clock_ours, &n->clock_theirs);
@@ -568,7 +580,7 @@ static void compare(struct node *n, const struct teller *from, const struct told
     bool equal = o->lacking == 0 && clock_missing(&n->clock_theirs, &n->clock_ours) == 0;
     bool same = ours->records == theirs->records && ours->digest_sum == theirs->digest_sum;
     /* What they lack they pull; whether they have it is asked in the next round. */
-    o->unsure = !equal || !same;
+    o->unsure = !equal || !same || !holds_still(w, o);
     if (equal && !same)
         differ(n, o, ours, theirs);
     if (same)

@@ -294,7 +294,7 @@ void closing_swept(struct node *n, uint32_t partition, uint64_t source, uint32_t
                    struct gt_effects *fx)
 {
     struct watch *w = watch_of(n, partition);
-    if (!w || !w->closing || number != w->closing_number)
+    if (!w || !w->closing || number != w->closing_number || !moves_take(w))
         return;
     for (uint32_t i = 0; i < w->count; i++)
         if (w->others[i].node == source)
@@ -351,7 +351,7 @@ void closing_round(struct node *n, struct gt_effects *fx)
         n->closing.agreed = lives_collect(n);
     for (uint32_t p = 0; p < n->watch_count; p++) {
         struct watch *w = n->watches[p];
-        if (!w || w->part == PART_LEAVER || !(w->closable || w->closing || MUTANT(close_early)))
+        if (!w || !moves_take(w) || !(w->closable || w->closing || MUTANT(close_early)))
             continue;
         if (n->closing.agreed && !w->parcel_free && !MUTANT(close_early)) {
             kept++;

@@ -70,7 +70,7 @@ void fills_reread(struct node *n)
         struct slice sources;
         if (!was && n->config.filling && n->config.filling(n->config.filling_arg, p, &sources)) {
             fill_begin_watch(n, p, w);
-            w->round++;
+            w->round = ++n->rounds;
         }
         n->filling += w->filling;
     }
@@ -127,7 +127,7 @@ static bool fill_store(struct node *n, uint32_t partition, uint8_t reason, struc
 static void round_begin(struct node *n, uint32_t partition, struct watch *w)
 {
     w->ending = false;
-    w->round++;
+    w->round = ++n->rounds;
     for (uint32_t i = 0; i < w->count; i++)
         w->others[i].settled = false;
     pull_want(n, partition);

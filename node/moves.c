@@ -46,6 +46,14 @@ bool moves_open(const struct watch *w)
     return w && !w->done && (w->covering || w->part == PART_LEAVER);
 }
 
+/* Who leaves brings nothing here any more, but what makes whole what it holds. What is being
+ * dropped, or was, takes no clock: it would speak of states that are not here (INV). */
+bool moves_take(const struct watch *w)
+{
+    return w->part != PART_LEAVER || (w->filling && !w->dropping && !w->done) ||
+           MUTANT(leaver_pulls);
+}
+
 /* ---- from the map ---------------------------------------------------------------------------- */
 
 static void move_begin(const struct node *n, uint32_t partition, struct watch *w)
@@ -66,6 +74,16 @@ static void move_begin(const struct node *n, uint32_t partition, struct watch *w
     }
 }
 
+/* What a map before this one showed of the partition, and still counts: of what was dropped and
+ * comes back nothing does. */
+struct watch *moves_known(const struct node *n, uint32_t partition)
+{
+    struct watch *before = watch_of(n, partition);
+    bool left = before && before->part == PART_LEAVER &&
+                ring_part(n->ring, partition, (uint32_t)n->member) != PART_LEAVER;
+    return left ? NULL : before;
+}
+
 void moves_watch(const struct node *n, uint32_t partition, struct watch *w,
                  const struct watch *before)
 {
@@ -83,6 +101,8 @@ void moves_watch(const struct node *n, uint32_t partition, struct watch *w,
         w->others[i].goes = arc->phase == ARC_CLEANUP && !w->others[i].owner;
     if (!same)
         move_begin(n, partition, w);
+    w->wanted &= moves_take(w);
+    w->closing &= moves_take(w);
 }
 
 void moves_heed(struct node *n)
@@ -163,7 +183,8 @@ void moves_compared(struct node *n, uint32_t partition, struct watch *w, struct 
     if (!moves_open(w))
         return;
     if (w->part == PART_LEAVER) {
-        o->has_ours = o->owner && !o->fills && clock_missing(&n->clock_theirs, &n->clock_ours) == 0;
+        o->has_ours = o->owner && !o->fills && epoch_compare(epoch, w->write_since) >= 0 &&
+                      clock_missing(&n->clock_theirs, &n->clock_ours) == 0;
         round_soon(n);
         return;
     }
@@ -241,7 +262,7 @@ void drop_stored(struct node *n, uint64_t id, struct slot *s, const struct store
 {
     uint32_t partition = s->partition;
     struct watch *w = watch_of(n, partition);
-    bool again = !r->result && r->more;
+    bool again = !r->result && r->more && (!w || w->part == PART_LEAVER);
     coord_end(n, id, s);
     if (again && drop_store(n, partition, fx))
         return;

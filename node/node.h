@@ -32,6 +32,7 @@ struct node_config {
     uint32_t digest_above;  /* records above are compared by digest at first; 0 = 4096 bytes */
     size_t piece_bytes_max; /* records above go to replicas in pieces; 0 = what a frame takes */
     uint32_t pull_bytes;    /* of one reply of a pull; 0 = 256 KiB */
+    uint32_t pulls_max;     /* pulls at a time; 0 = 8 */
     /* Facts of the process that the machine cannot know: fills keys, records, data_bytes,
      * rss_bytes, uptime_s, damage, operations. May be NULL (the simulator). */
     void (*report)(void *arg, struct node_report *out);

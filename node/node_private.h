@@ -90,14 +90,15 @@ struct peer {
 /* What is known of one other owner of a partition (clocks.c). */
 struct watch_other {
     uint64_t node;
-    bool unsure;         /* clocks may differ: to be compared */
-    bool current;        /* since we were linked last we have had all that was theirs */
-    uint64_t lacking;    /* dots of theirs that we lacked when compared last */
-    struct blob *clock;  /* theirs, durable, as heard last; NULL: not yet */
-    uint64_t clock_life; /* the incarnation in which they said so */
-    bool differs;        /* every key is to be pulled: our clocks are equal, our records are not */
-    bool settled;        /* we pulled everything that it has since we lost data (fill.c) */
-    uint64_t life;       /* its incarnation then */
+    bool unsure;              /* clocks may differ: to be compared */
+    bool current;             /* since we were linked last we have had all that was theirs */
+    uint64_t lacking;         /* dots of theirs that we lacked when compared last */
+    struct blob *clock;       /* theirs, durable, as heard last; NULL: not yet */
+    uint64_t clock_life;      /* the incarnation in which they said so */
+    struct epoch clock_epoch; /* and the epoch of their map then */
+    bool differs;  /* every key is to be pulled: our clocks are equal, our records are not */
+    bool settled;  /* we pulled everything that it has since we lost data (fill.c) */
+    uint64_t life; /* its incarnation then */
     uint64_t differs_us, differs_again_us; /* the pause after that, and its end */
     uint64_t digest_ours, digest_theirs;   /* where our clocks were equal and our records not */
     bool unheard;                          /* its clock confirms no deletion (keepers.c) */
@@ -126,7 +127,7 @@ struct watch {
     bool anew; /* another went bad meanwhile: the clock is to be given up once more, and that is not
                   stored yet */
     bool ending;                   /* storage was told that it is whole */
-    uint32_t round;                /* how often it began: a pull from before does not count */
+    uint32_t round;                /* since it began: a pull from before does not count */
     bool owed;                     /* we vote, and have not yet pulled everything from everybody */
     uint64_t rot_us, rot_again_us; /* the pause before another bad record counts, and its end */
     bool unheard; /* it may have lost what a parcel still holds: it confirms no deletion (keepers.c)
@@ -490,6 +491,7 @@ struct node {
         bool stale;          /* who is asked has changed meanwhile */
     } closing;
     uint32_t pulls, pulls_wanted, pull_next;
+    uint32_t rounds; /* a name for every watch.round */
     struct catching_up catching_up;
     struct eta eta;
     uint64_t pull_free_us;   /* no more is asked for before: the rate of pulls */
@@ -889,6 +891,8 @@ void moves_watch(const struct node *n, uint32_t partition, struct watch *w,
                  const struct watch *before);
 /* Something is to be done here for the move of the partition. */
 bool moves_open(const struct watch *w);
+bool moves_take(const struct watch *w);
+struct watch *moves_known(const struct node *n, uint32_t partition);
 /* Another map is in force. */
 void moves_heed(struct node *n);
 /* A message shows by which map its sender goes. */

@@ -25,7 +25,7 @@
 #include "engine/base/mutant.h"
 #include "node/node_private.h"
 
-#define PULLS_MAX        8u
+#define PULLS_MAX        8u /* unless the configuration says another number */
 #define PULL_BYTES       (256u << 10)
 #define PULL_BYTES_PER_S (64u << 20)
 #define PULL_SILENT_US   3000000u
@@ -35,7 +35,7 @@
 void pull_want(struct node *n, uint32_t partition)
 {
     struct watch *w = watch_of(n, partition);
-    if (w && !w->wanted && (w->part != PART_LEAVER || w->filling)) {
+    if (w && !w->wanted && moves_take(w)) {
         w->wanted = true;
         n->pulls_wanted++;
     }
@@ -222,7 +222,9 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     struct watch_other *source = fill_source(n, w);
     bool fills = source != NULL;
     uint64_t id;
-    if (!source && !w->filling)
+    if (!moves_take(w))
+        source = NULL;
+    else if (!source && !w->filling)
         source = w->part == PART_RECEIVER ? mover_source(n, partition, w) : source_of(n, w);
     if (!source) { /* the next comparison wants it again */
         want_no_more(n, w);
@@ -254,7 +256,8 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
 
 static void wanted_begin(struct node *n, struct gt_effects *fx)
 {
-    for (uint32_t left = n->watch_count; left > 0 && n->pulls_wanted > 0 && n->pulls < PULLS_MAX;
+    uint32_t pulls_max = n->config.pulls_max ? n->config.pulls_max : PULLS_MAX;
+    for (uint32_t left = n->watch_count; left > 0 && n->pulls_wanted > 0 && n->pulls < pulls_max;
          left--) {
         uint32_t at = n->pull_next++ % n->watch_count;
         struct watch *w = n->watches[at];

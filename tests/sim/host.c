@@ -536,7 +536,8 @@ static int node_make(struct sim *s, uint32_t host)
                                  .holds = holds_ask,
                                  .filling_arg = h,
                                  .piece_bytes_max = s->config.piece_bytes_max,
-                                 .pull_bytes = s->config.pull_bytes};
+                                 .pull_bytes = s->config.pull_bytes,
+                                 .pulls_max = s->config.pulls_max};
     engine_meta_text(h->engine, "label", config.self.label, sizeof(config.self.label));
     config.label_stored = config.self.label[0] != 0;
     config.replaces = takes_place(s, host);

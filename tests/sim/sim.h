@@ -64,6 +64,7 @@ struct sim_config {
     uint32_t digest_above;     /* of a node's reads; 0 = the usual */
     size_t piece_bytes_max;    /* of a node's states; 0 = what a frame takes */
     uint32_t pull_bytes;       /* of a reply of a pull; 0 = as a node has it */
+    uint32_t pulls_max;        /* at a time; 0 = as a node has it */
     bool restarts; /* what ends by itself (exit 74, a refusal) is started again after 1 s */
     void *arg;
     /* A session's answer: m is NULL when error says that there was none, and text, valid during the
@@ -106,7 +107,7 @@ void sim_at(struct sim *s, uint64_t at_us, void (*call)(void *arg, struct sim *s
 
 uint32_t sim_manager_host(const struct sim *s, uint32_t manager); /* 0 .. managers-1 */
 uint32_t sim_node_host(const struct sim *s, uint32_t node);       /* 0 .. nodes-1 */
-uint32_t sim_client_host(const struct sim *s, uint32_t client); /* 0 .. clients-1 */
+uint32_t sim_client_host(const struct sim *s, uint32_t client);   /* 0 .. clients-1 */
 uint32_t sim_host_count(const struct sim *s);
 enum sim_role sim_role(const struct sim *s, uint32_t host);
 const char *sim_name(const struct sim *s, uint32_t host); /* "manager", "node1", "client1" */

@@ -961,24 +961,26 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
                struct swarm_result *out)
 {
     struct swarm w = {.plan = p, .working = true, .trace = trace, .trace_arg = arg};
-    struct sim_config config = {.seed = p->seed,
-                                .nodes = p->nodes,
-                                .managers = p->managers,
-                                .clients = p->clients + 1, /* the last one only for last reads */
-                                .settings = p->settings,
-                                .network = p->network,
-                                .storage = p->storage,
-                                .inflight_max = p->inflight_max,
-                                .digest_above = p->digest_above,
-                                .piece_bytes_max = p->piece_bytes_max,
-                                .pull_bytes = (uint32_t)p->piece_bytes_max, /* small with small */
-                                .reap_wait_us = p->reap_wait_us,
-                                .rebalance = p->moves,
-                                .replace_after_us = p->replace_after_us,
-                                .restarts = true,
-                                .arg = &w,
-                                .done = done,
-                                .trace = trace ? on_trace : NULL};
+    struct sim_config config = {
+        .seed = p->seed,
+        .nodes = p->nodes,
+        .managers = p->managers,
+        .clients = p->clients + 1, /* the last one only for last reads */
+        .settings = p->settings,
+        .network = p->network,
+        .storage = p->storage,
+        .inflight_max = p->inflight_max,
+        .digest_above = p->digest_above,
+        .piece_bytes_max = p->piece_bytes_max,
+        .pull_bytes = (uint32_t)p->piece_bytes_max, /* small with small */
+        .pulls_max = p->moves ? 1 + (uint32_t)(p->seed * 0x9e3779b97f4a7c15u >> 62) : 0,
+        .reap_wait_us = p->reap_wait_us,
+        .rebalance = p->moves,
+        .replace_after_us = p->replace_after_us,
+        .restarts = true,
+        .arg = &w,
+        .done = done,
+        .trace = trace ? on_trace : NULL};
     *out = (struct swarm_result){0};
     prng_init(&w.dice, p->seed ^ 0x64696365);
     run_init(&w.run);
