@@ -114,23 +114,28 @@ static bool stays(const struct ring *r, uint64_t id)
     return i >= 0 && r->members[i].state != MEMBER_REMOVED;
 }
 
-/* The members of r; of exactly one of them that `after` has not any more nothing is asked. */
+/* Another node has its place: a person has said that it is lost for good. */
+static bool is_replaced(const struct ring *r, uint32_t member, const struct ring *after)
+{
+    return member < after->member_count && after->members[member].id != r->members[member].id;
+}
+
+/* The members of r, but for those of whom nothing is asked when `after` follows (catalog.h). */
 static struct blob *voters_of(const struct ring *r, const struct ring *after)
 {
-    uint64_t ids[MEMBERS_MAX], left[MEMBERS_MAX];
-    uint32_t count = 0, staying = 0;
+    uint32_t going = 0, asked = 0;
+    uint64_t ids[MEMBERS_MAX];
+    for (uint32_t i = 0; r && after && i < r->member_count; i++)
+        going += r->members[i].state != MEMBER_REMOVED && !stays(after, r->members[i].id);
     for (uint32_t i = 0; r && i < r->member_count; i++) {
-        if (r->members[i].state == MEMBER_REMOVED)
-            continue;
-        ids[count++] = r->members[i].id;
-        if (!after || stays(after, r->members[i].id))
-            left[staying++] = r->members[i].id;
+        const struct member *m = &r->members[i];
+        bool goes = after && !stays(after, m->id) && (going == 1 || is_replaced(r, i, after));
+        if (m->state != MEMBER_REMOVED && !goes)
+            ids[asked++] = m->id;
     }
-    bool one_goes = staying + 1 == count;
-    uint32_t asked = one_goes ? staying : count;
     struct blob *run = blob_new(asked * 8u);
     for (uint32_t i = 0; run && i < asked; i++)
-        le64_put(run->data + i * 8u, one_goes ? left[i] : ids[i]);
+        le64_put(run->data + i * 8u, ids[i]);
     return run;
 }
 

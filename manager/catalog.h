@@ -9,9 +9,12 @@
  * that one. One that does not come to count may be superseded by the draft: nobody else can find
  * that it counts, since only its manager counts under its ballot.
  *
- * Who must hold a map: a majority of the members of the map before. Of exactly one who goes with it
- * nothing is asked: a majority of the others meets every majority with it (of n: n/2 + 1, of n - 1:
- * (n-1)/2 + 1, together more than n). So one of two nodes that is lost can be replaced.
+ * Who must hold a map: a majority of the members of the map before. When exactly one goes with it
+ * nothing is asked of that one: a majority of the others meets every majority with it (of n: n/2 +
+ * 1, of n - 1: (n-1)/2 + 1, together more than n). Nor is anything asked of those whose places are
+ * given to others, since a person has said that they are lost for good: then all that anybody can
+ * ever gather are majorities of who is left, or more. So one of two nodes, or two of three, can be
+ * replaced.
  *
  * A map that is not formed counts when it is durable here: it has no owners, so nothing is written
  * by it, and nodes that come and go while the cluster gathers must not hold it up. The map that

@@ -106,7 +106,7 @@ static void majority_judge(struct sim *s, const struct map_seen *m, const struct
         lost += is_lost(s, before->members[i].id);
         held += has_held(m, before->members[i].id);
     }
-    uint32_t asked = lost > 0 ? members - 1 : members;
+    uint32_t asked = members - lost;
     slice_say(epoch, m->ring->epoch);
     if (asked > 0 && held < asked / 2 + 1)
         sim_break(s, "the map %s counts, and %u of %u members held it", epoch, held, members);
