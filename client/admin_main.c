@@ -5,34 +5,20 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/admin_view.h"
-#include "client/ask.h"
-#include "client/tool.h"
+#include "client/admin.h"
 #include "engine/base/error.h"
 #include "engine/base/program.h"
 #include "net/loop_uv.h"
 
-#define EXIT_UNREACHABLE       6
-#define EXIT_NOT_WELL          7
 #define REQUEST_US             5000000u
 #define WAIT_US                600000000u
 #define WAIT_PAUSE_US          200000u
 #define EVENTS_ASK_US          2000000u /* one of them */
 #define VERIFY_LINES_BYTES_MAX (64u << 20)
 
-struct options {
-    const char *managers; /* as typed; NULL: the environment's, or the default */
-    struct address addresses[ASK_ADDRESSES_MAX];
-    uint32_t address_count;
-    bool json;
-    bool yes;
-    uint64_t timeout_us; /* 0: the verb's default */
-    const char *arguments[TOOL_ARGUMENTS_MAX];
-};
-
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static uint64_t timeout_of(const struct options *o)
+uint64_t timeout_of(const struct options *o)
 {
     return o->timeout_us ? o->timeout_us : REQUEST_US;
 }
@@ -45,7 +31,7 @@ static void ask_or_die(const struct options *o, enum msg_type type, struct ask_r
         program_die(error_exit_code(error), "%s", reply->text);
 }
 
-static const struct status *status_or_die(const struct options *o, struct ask_reply *reply)
+const struct status *status_or_die(const struct options *o, struct ask_reply *reply)
 {
     ask_or_die(o, MSG_STATUS, reply);
     int error = reply->msg.status_reply.error;
@@ -65,12 +51,12 @@ static const struct ring *ring_or_die(const struct options *o, struct ask_reply 
 
 /* ---- showing --------------------------------------------------------------------------------- */
 
-static void json_show(json_t *answer)
+void json_show(json_t *answer)
 {
     tool_json_print(answer, JSON_COMPACT | JSON_REAL_PRECISION(12));
 }
 
-static void grid_show(struct grid *g, bool headings)
+void grid_show(struct grid *g, bool headings)
 {
     struct libscols_table *table = scols_new_table();
     if (!table)
@@ -624,8 +610,6 @@ static int run_accept_loss(const struct options *o)
     return count > 0 && !o->yes ? EXIT_USAGE : status;
 }
 
-enum { KEY_TIMEOUT = 256, KEY_YES };
-
 static const struct argp_option accept_loss_flags[] = {{"yes", KEY_YES, NULL, 0, "accept it", 0},
                                                        {0}};
 
@@ -658,9 +642,30 @@ static const struct tool_verb verbs[] = {
      "with commas between. Without --yes it says what would be accepted, and exits 2.",
      run_accept_loss, 1, accept_loss_flags},
     {"version", "", "Prints the version.", run_version, 0, NULL},
-    {.name = "rebalance"},
-    {.name = "drain"},
-    {.name = "remove"},
+    {"rebalance", "",
+     "Shows what would be moved to level the nodes, by their weights; --apply does it, --status "
+     "says "
+     "how far it is. Exit 4 when the map has another epoch than --epoch.",
+     run_rebalance, 0, rebalance_flags},
+    {"drain", "NODE",
+     "Gives what the node owns to others, and lets it be a member no more when nothing is left "
+     "there. Returns when that is accepted; see wait.",
+     run_drain, 1, NULL},
+    {"remove", "NODE",
+     "Takes a node that is down, and will not come back, out of the cluster; what it owned goes to "
+     "others. Without --yes it says what would happen, and exits 2.",
+     run_remove, 1, remove_flags},
+    {"replace", "OLD NEW",
+     "Gives what OLD owns to NEW, a member without tokens. OLD is drained when it is up, and "
+     "removed "
+     "when it is down.",
+     run_replace, 2, NULL},
+    {"weight", "NODE X", "Sets the weight (capacity) of a node, for good.", run_weight, 2, NULL},
+    {"set", "",
+     "Changes settings of the cluster. Refused unless what was written by the quorums of now is "
+     "read "
+     "by the new ones, and the other way round.",
+     run_set, 0, set_flags},
     {0},
 };
 
@@ -695,7 +700,7 @@ static error_t take(struct options *o, int key, char *text)
             program_usage("--timeout %s: a time like 500ms, 5s or 10m is needed", text);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return moves_flag_take(o, key, text);
     }
 }
 
@@ -714,8 +719,11 @@ int main(int argc, char **argv)
     static const struct tool tool = {
         .text = "Shows and waits for the state of a GTStore cluster.\v"
                 "Verbs: status, nodes, ring, locate KEY, hints, wait, verify, events, accept-loss "
-                "PARTITIONS, version. "
-                "Each has its own --help. Exit codes: 0 ok, 2 usage, 5 forming, 6 unreachable, 7 "
+                "PARTITIONS, rebalance, drain NODE, remove NODE, replace OLD NEW, weight NODE X, "
+                "set, version. "
+                "Each has its own --help. Exit codes: 0 ok, 1 failed, 2 usage, 3 no such node, 4 "
+                "the map has "
+                "changed, 5 forming, 6 unreachable, 7 "
                 "not all well.",
         .flags = flags,
         .verbs = verbs,

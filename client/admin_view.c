@@ -1,4 +1,5 @@
 #include "client/admin_view.h"
+#include "client/moves_view.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,6 +61,16 @@ static void cell_size(struct grid *g, bool known, uint64_t bytes)
 {
     char text[32];
     cell(g, "%s", known ? units_size_text(bytes, text) : "-");
+}
+
+void grid_column(struct grid *g, const char *header, bool right)
+{
+    column(g, header, right);
+}
+
+void grid_cell(struct grid *g, const char *text)
+{
+    cell(g, "%s", text);
 }
 
 /* ---- words ----------------------------------------------------------------------------------- */
@@ -163,6 +174,8 @@ const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text
     for (uint32_t i = 0; i < s->node_count && !text[0]; i++)
         if (s->nodes[i].member.state != MEMBER_REMOVED)
             node_wait_text(&s->nodes[i], waited_ms, text);
+    if (!text[0] && !view_moves_ended(s))
+        view_moves_text(s, text);
     return text;
 }
 
@@ -230,8 +243,8 @@ void view_summary_grid(const struct status *s, struct grid *g)
     row(g, "value limit", "%s", units_size_text(s->settings.value_bytes_max, size));
     row(g, "partitions", "%u: %u full, %u quorum, %u below", s->settings.partitions,
         s->partitions_full, s->partitions_quorum, s->partitions_below);
-    row(g, "moves", "%llu of %llu done", (unsigned long long)s->moves_done,
-        (unsigned long long)s->moves_total);
+    char moves[VIEW_TEXT_BYTES];
+    row(g, "moves", "%s", view_moves_text(s, moves));
 }
 
 static bool lag_eta_known(const struct status_node *n)
@@ -384,6 +397,11 @@ json_t *view_status_json(const struct status *s)
     set_number(moves, "done", true, s->moves_done);
     set_number(moves, "bytes_left", true, s->moves_bytes_left);
     set_number(moves, "eta_s", true, s->moves_eta_s);
+    set_number(moves, "prepare", true, s->moves_prepare);
+    set_number(moves, "read_new", true, s->moves_read_new);
+    set_number(moves, "cleanup", true, s->moves_cleanup);
+    set_text(answer, "rebalance", view_rebalance_name(s->rebalance));
+    set(answer, "rebalance_pending", json_boolean(s->rebalance_pending));
     set(answer, "moves", moves);
     set(answer, "nodes", nodes_array(s));
     return answer;

@@ -21,6 +21,9 @@ struct grid {
 };
 void grid_init(struct grid *g);
 void grid_close(struct grid *g);
+/* The headers first, then the cells, row after row. */
+void grid_column(struct grid *g, const char *header, bool right);
+void grid_cell(struct grid *g, const char *text);
 
 /* All json_t are new references; all aborts when out of memory: a tool has nothing else to do. */
 void view_summary_grid(const struct status *s, struct grid *g);
@@ -68,7 +71,7 @@ const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES]
 bool view_report_fresh(const struct status_node *n, uint64_t waited_ms);
 /* One line: what `wait` waits for, "" when for nothing more: every member is up, and every node has
  * reported since the wait began (within the last waited_ms) that it is 0 writes behind and
- * keeps nothing for one that is away. Returns text. */
+ * keeps nothing for one that is away, and no move is open or about to begin. Returns text. */
 const char *view_wait_text(const struct status *s, uint64_t waited_ms, char text[VIEW_TEXT_BYTES]);
 /* One line: what is not equal, "" when everything is. Returns text. */
 const char *view_verify_text(const struct verifier *v, char text[VIEW_TEXT_BYTES]);

@@ -313,7 +313,8 @@ int engine_replace(struct engine *e, const struct store_request *r, struct parti
         return error;
     w.now = presence_of(&e->merged, w.record);
     buf_clear(&e->noted);
-    error = noted_superseded(e, &w, &e->local);
+    if (r->kind != STORE_DROP) /* what is given up was not superseded by that */
+        error = noted_superseded(e, &w, &e->local);
     fresh_operations_count(e, &w);
     if (!error)
         error = state_write(e, &w, false, lsn);
@@ -1095,6 +1096,8 @@ bool engine_admit(struct engine *e, const struct store_request *r, bool parked)
                 : r->kind == STORE_CLOCK  ? admit_clock(e, r, parked)
                 : r->kind == STORE_REST   ? admit_rest(e, r, parked)
                 : r->kind == STORE_FILL   ? admit_fill(e, r, parked)
+                : r->kind == STORE_CURSOR ? admit_fill(e, r, parked)
+                : r->kind == STORE_DROP   ? admit_drop(e, r, parked)
                 : r->kind == STORE_PARCEL ? admit_parcel(e, r, parked)
                                           : admit_meta(e, r, parked);
     if (error == NO_ROOM)

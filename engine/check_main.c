@@ -185,7 +185,7 @@ static int each_logged(void *arg, const struct wal_record *r)
     c->log_records++;
     if (r->type != LOG_STATE && r->type != LOG_REAP) {
         if (r->type == LOG_META || r->type == LOG_CLOCK || r->type == LOG_FILL ||
-            r->type == LOG_PARCEL || r->type >= LOG_OPTIONAL_MIN)
+            r->type == LOG_DROP || r->type == LOG_PARCEL || r->type >= LOG_OPTIONAL_MIN)
             return 0;
         snprintf(text, sizeof(text), "lsn %llu type %u", (unsigned long long)r->lsn, r->type);
         problem(c, "log record", text, GT_EFORMAT);

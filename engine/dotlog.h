@@ -9,8 +9,8 @@
  *          the log is at the same time the list of those that wait for it.
  *   floor  a clock below which entries may be missing: who does not cover it is sent every key. It
  *          has what every owner has confirmed, and all when the log was over its bound. So an owner
- *          that has lost what it confirmed lacks something of it, and is not told by a list in which
- *          that is missing that it lacks nothing.
+ *          that has lost what it confirmed lacks something of it, and is not told by a list in
+ * which that is missing that it lacks nothing.
  *
  * After a recovery entries of siblings that were superseded since the checkpoint may still be
  * there: whoever meets one drops it. Missing is none.

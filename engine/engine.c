@@ -226,6 +226,8 @@ void engine_submit(struct engine *e, const struct store_request *r, uint64_t now
     case STORE_CLOCK:
     case STORE_REST:
     case STORE_FILL:
+    case STORE_CURSOR:
+    case STORE_DROP:
     case STORE_PARCEL:
         /* Behind those that wait, so that nobody is overtaken for ever. */
         if (e->parked.count > 0 || !engine_admit(e, &request, false)) {

@@ -21,7 +21,9 @@
  *            and not noted before. Replay installs the record as it stands: records are resulting
  *            states.
  *   2 META   varint length, name; varint length, value (empty = removed); u64 stamp of the request
- *   3 DROP   reserved: a partition with its clock, log and floor
+ *   3 DROP   varint partition; u64 stamp of the request: its clock, dot log, floor and filling are
+ *            given up; its records go by REAP records behind it (drop.c); u8 1: none is left, and
+ *            its counts are 0
  *   4 REAP   as STATE, with an empty record: nothing stands for the key any more (RULES 19)
  *   5 CLOCK  varint partition; varint length, clock: merged whole into the partition's; varint
  * bytes, operations superseded among its dots and not noted before; u64 stamp up to which more of
@@ -48,7 +50,8 @@
  *                    length, fill, empty when it never filled:
  *                      u64 generation of the folder up to which it was filled, u8 enum fill_reason
  *                      of its own, varint length, run of u64: owners pulled from whole since then
- *                      while others still owe that, varint length, clock that was given up
+ *                      while others still owe that, varint length, clock that was given up; varint
+ *                      length, cursor of a pull, its owner's; varint, how often it was given up
  *   INDEX_LOG        the dot log: dotlog.h
  *   INDEX_PARCEL     what is kept for other owners: parcels.h
  *   INDEX_META       u32 CRC32C of name and all that follows; u8 format 1; bytes. Names:
@@ -134,6 +137,8 @@ enum store_kind {
     STORE_OPERATION, /* whether the write of this operation id has happened (RULES 10) */
     STORE_REST,      /* a run of keys that were pulled is all that the sender has (RULES 7) */
     STORE_FILL,      /* a partition begins to fill, or is whole */
+    STORE_CURSOR,    /* how far a pull has come (RULES 4) */
+    STORE_DROP,      /* a run of what is here of a partition that is not owned any more goes */
     STORE_PARCEL,    /* keeps a state for another owner, or no more (RULES 5) */
     STORE_PARCELS,   /* what is kept: of one target, or for whom */
     STORE_RECALL     /* puts of the operation that wait for room are answered GT_ESTALE, and not
@@ -202,6 +207,7 @@ struct store_request {
      * with the last of them. clock: the sender's. Each key here that was not sent is merged with
      * the empty state and that clock. */
     bool more;
+    /* CURSOR: value is kept with the partition, or none is any more. */
     /* FILL: 0 it is whole now, or enum fill_reason. When whole, value: the owners that it was
      * pulled from whole, a run of u64, while others still owe that. */
     uint8_t fill;
@@ -275,7 +281,7 @@ struct store_result {
      * record: what is stored for the key here is bad, so its state is unknown (RULES 16). */
     struct blob *entries;
     uint32_t entry_count;
-    bool more; /* keys remain behind the last entry */
+    bool more; /* keys remain behind the last entry; DROP: some are left */
     /* VERIFY: entries are varint length, key; u64 digest of its record, 0 = it is bad; repeated, as
      * SCAN's in order. clock is the row of the partition that CLOCKS would give, of the same
      * moment. */
@@ -290,6 +296,7 @@ struct store_result {
     bool miscounted;  /* SCRUB: the records are not those that were counted (RULES 16) */
     bool whole;       /* PULL: these are all keys of the range, not those that were lacking */
     uint64_t lacking; /* PULL: how many logged dots the asker lacked, those sent included */
+    uint64_t data;    /* PULL: another one when what is here was lost and filled since */
     uint32_t reaped;  /* CONFIRM: tombstones that went; with `more` others may be ready to go */
     /* PARCELS of a target: entries are repeated u64 number; varint partition; varint length, key;
      * varint length, dots; varint length, record (empty: what is kept is bad); varint length,
@@ -427,6 +434,10 @@ bool engine_filling(const struct engine *e, uint32_t partition);
 /* The owners from which a partition that is whole was pulled, a run of u64, while others still owe
  * that; empty: nobody does. Borrowed until the next call. */
 struct slice engine_fill_sources(const struct engine *e, uint32_t partition);
+/* What STORE_CURSOR has kept; empty: nothing. Borrowed until the next call. */
+struct slice engine_cursor(const struct engine *e, uint32_t partition);
+/* Something of the partition is here: a record, or what says that there is. */
+bool engine_holds(const struct engine *e, uint32_t partition);
 /* The highest stamp that came with any durable write, in all lives of the folder: a machine whose
  * clock starts there writes above all that it ever stored, wherever the wall clock stands. The
  * stamps of the states themselves are not looked at: one that the machine did not follow when it

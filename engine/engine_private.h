@@ -11,6 +11,7 @@
  *   checkpoint.c  freezing, chunks, the applied mark, recycling
  *   recover.c     opening a folder; identity; closing
  *   fill.c        partitions that lost data, or may have, and how they get whole again
+ *   drop.c        partitions that are not owned any more
  */
 #ifndef GT_ENGINE_PRIVATE_H
 #define GT_ENGINE_PRIVATE_H
@@ -32,6 +33,7 @@
 #define OVERLAY_BYTES_DEFAULT    (64u << 20)
 #define PARKED_DEFAULT           8192u
 #define SCAN_BYTES_MAX           (1u << 20)
+#define CURSOR_BYTES_MAX         (1u << 20)
 #define OPERATIONS_PULL_BYTES    (16000u * OPERATION_BYTES) /* of one pull, about 1 MiB */
 #define PARCELS_DEFAULT          250000u
 #define PARCEL_BYTES_DEFAULT     (1ull << 30)
@@ -436,6 +438,11 @@ void fill_raise(struct engine *e, struct identity_value *identity, bool lost);
 int admit_fill(struct engine *e, const struct store_request *r, bool parked);
 int admit_rest(struct engine *e, const struct store_request *r, bool parked);
 int fill_replay(struct engine *e, struct slice payload, uint64_t lsn, uint64_t *replayed);
+
+/* ---- drop.c ---------------------------------------------------------------------------------- */
+
+int admit_drop(struct engine *e, const struct store_request *r, bool parked);
+int drop_replay(struct engine *e, struct slice payload, uint64_t lsn, uint64_t *replayed);
 
 /* ---- scrub.c --------------------------------------------------------------------------------- */
 

@@ -405,6 +405,15 @@ static bool below_floor(const struct engine *e, const struct partition *p, struc
     return below;
 }
 
+/* A name for what is here: another one after a loss. */
+static uint64_t data_name(const struct engine *e, const struct partition *p)
+{
+    uint8_t bytes[16];
+    le64_put(bytes, e->identity_value.fill_generation);
+    le64_put(bytes + 8, p->fill.number);
+    return hash_bytes(slice_of(bytes, sizeof(bytes)));
+}
+
 void engine_pull(struct engine *e, const struct store_request *r)
 {
     struct store_result result = {.kind = STORE_PULL, .tag = r->tag};
@@ -420,6 +429,7 @@ void engine_pull(struct engine *e, const struct store_request *r)
         return;
     }
     result.whole = r->whole || below_floor(e, u.partition, r->told);
+    result.data = data_name(e, u.partition);
     buf_clear(&e->scan);
     if (result.whole) {
         struct store_request scan = *r;

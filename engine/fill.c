@@ -42,6 +42,12 @@ struct slice engine_fill_sources(const struct engine *e, uint32_t partition)
     return slice_blob(p ? p->fill.sources : NULL);
 }
 
+struct slice engine_cursor(const struct engine *e, uint32_t partition)
+{
+    const struct partition *p = engine_partition_find(e, partition);
+    return slice_blob(p ? p->fill.cursor : NULL);
+}
+
 uint64_t engine_minted(const struct engine *e, const struct partition *p)
 {
     struct actor self = {e->identity.node_id, e->identity.incarnation};
@@ -165,8 +171,17 @@ static int fill_next(struct engine *e, const struct partition *p, const struct s
 {
     fill_init(next);
     next->generation = p->fill.generation;
+    next->number = p->fill.number;
+    if (r->kind == STORE_CURSOR) {
+        next->reason = p->fill.reason;
+        next->sources = blob_ref(p->fill.sources);
+        next->cursor = r->value.bytes > 0 ? blob_copy(r->value.data, r->value.bytes) : NULL;
+        return r->value.bytes > 0 && !next->cursor ? GT_ENOMEM
+                                                   : clock_copy(&next->doubt, &p->fill.doubt);
+    }
     next->reason = r->fill;
     if (r->fill != 0) {
+        next->number++;
         int error = clock_copy(&next->doubt, &p->clock);
         return error ? error : clock_merge(&next->doubt, &p->fill.doubt);
     }
@@ -186,7 +201,7 @@ static int fill_write(struct engine *e, const struct store_request *r, struct pa
     fill_encode(next, &bytes);
     record.fill = buf_slice(&bytes);
     record.cleared = r->fill != 0;
-    record.counted = r->fill == 0;
+    record.counted = r->kind == STORE_FILL && r->fill == 0;
     int error = record.counted ? recount(e, r->partition, &record.counts) : 0;
     if (!error && record.counted && p->rotten) {
         p->rotten = false; /* whoever is told fills for this reason, too, if there is anybody to
@@ -215,7 +230,9 @@ static int fill_write(struct engine *e, const struct store_request *r, struct pa
 
 int admit_fill(struct engine *e, const struct store_request *r, bool parked)
 {
-    if (r->partition >= PARTITIONS_MAX || r->value.bytes % 8 != 0 || r->fill > FILL_ROT)
+    bool cursor = r->kind == STORE_CURSOR;
+    if (r->partition >= PARTITIONS_MAX || r->fill > FILL_ROT ||
+        (cursor ? r->value.bytes > CURSOR_BYTES_MAX : r->value.bytes % 8 != 0))
         return GT_ELIMIT;
     struct partition *p = engine_partition_get(e, r->partition);
     if (!p)
@@ -229,8 +246,9 @@ int admit_fill(struct engine *e, const struct store_request *r, bool parked)
         fill_close(&next);
         return error;
     }
-    scrub_forget(e, r->partition);
-    struct store_result result = {.kind = STORE_FILL, .tag = r->tag};
+    if (!cursor)
+        scrub_forget(e, r->partition);
+    struct store_result result = {.kind = r->kind, .tag = r->tag};
     engine_answer_at(e, &result, lsn);
     return 0;
 }

@@ -395,6 +395,8 @@ static int deliver(void *arg, const struct wal_record *r)
         error = clock_replay(replay, r);
     else if (r->type == LOG_FILL)
         error = fill_replay(replay->e, r->payload, r->lsn, &replay->replayed);
+    else if (r->type == LOG_DROP)
+        error = drop_replay(replay->e, r->payload, r->lsn, &replay->replayed);
     else if (r->type == LOG_PARCEL)
         error = parcel_replay(replay, r);
     else if (r->type < LOG_OPTIONAL_MIN)

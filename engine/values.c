@@ -125,6 +125,7 @@ void fill_init(struct fill *f)
 void fill_close(struct fill *f)
 {
     blob_unref(f->sources);
+    blob_unref(f->cursor);
     clock_close(&f->doubt);
     fill_init(f);
 }
@@ -139,6 +140,8 @@ void fill_encode(const struct fill *f, struct buf *out)
     buf_u8(out, f->reason);
     buf_bytes(out, slice_blob(f->sources));
     buf_bytes(out, buf_slice(&doubt));
+    buf_bytes(out, slice_blob(f->cursor));
+    buf_varint(out, f->number);
     out->failed |= doubt.failed;
     buf_close(&doubt);
 }
@@ -157,13 +160,19 @@ int fill_decode(struct slice bytes, struct fill *f)
         return GT_ECORRUPT;
     if (sources.bytes > 0 && !(f->sources = blob_copy(sources.data, sources.bytes)))
         return GT_ENOMEM;
+    struct slice cursor = reader_left(&r) > 0 ? read_bytes(&r) : slice_of(NULL, 0);
+    f->number = reader_left(&r) > 0 ? read_varint(&r) : 0;
+    if (r.failed)
+        return GT_ECORRUPT;
+    if (cursor.bytes > 0 && !(f->cursor = blob_copy(cursor.data, cursor.bytes)))
+        return GT_ENOMEM;
     return reader_left(&doubt) > 0 ? clock_decode(&doubt, &f->doubt) : 0;
 }
 
-static bool fill_nothing(const struct fill *f)
+bool fill_nothing(const struct fill *f)
 {
     return f->generation == 0 && f->reason == 0 && !f->sources && f->doubt.entry_count == 0 &&
-           f->doubt.closed_count == 0;
+           f->doubt.closed_count == 0 && !f->cursor && f->number == 0;
 }
 
 void fill_record_encode(const struct fill_record *f, struct buf *out)

@@ -14,6 +14,7 @@
 /* Types of log records. */
 #define LOG_STATE        1
 #define LOG_META         2
+#define LOG_DROP         3
 #define LOG_REAP         4
 #define LOG_CLOCK        5
 #define LOG_FILL         6
@@ -68,9 +69,13 @@ struct fill {
     uint8_t reason;       /* its own: 0, or enum fill_reason */
     struct blob *sources; /* owners pulled from whole since, a run of u64; NULL: nobody is owed */
     struct clock doubt;   /* the clock that was given up with a bad record */
+    struct blob *cursor;  /* how far a pull has come, as its owner wrote it; NULL: none is kept */
+    uint64_t number;      /* how often it began because of a bad record */
 };
 void fill_init(struct fill *f);
 void fill_close(struct fill *f);
+/* As of a partition that never filled. */
+bool fill_nothing(const struct fill *f);
 void fill_encode(const struct fill *f, struct buf *out);
 int fill_decode(struct slice bytes, struct fill *f); /* 0, GT_ECORRUPT, GT_ENOMEM */
 

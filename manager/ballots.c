@@ -277,6 +277,7 @@ static void step_down(struct manager *m, uint64_t pause_us, uint64_t now_us, con
         m->catalog.counted = false;
     catalog_drop(&m->catalog);
     memset(m->waiting, 0, sizeof(m->waiting));
+    m->admin_count = 0; /* what they wished may be lost: they hear of it by no answer */
     for (uint32_t i = 0; i < m->greeted_count; i++) {
         struct greeted *g = &m->greeted[i];
         g->registered = g->free = false;
@@ -327,6 +328,7 @@ static void lead_begin(struct manager *m, uint64_t now_us, struct gt_effects *fx
     b->reign = REIGN_LEADING;
     m->catalog.ballot = b->ballot;
     m->start_us = m->last_join_us = now_us;
+    mover_forget(&m->mover);
     memset(m->waiting, 0, sizeof(m->waiting));
     memset(m->rivals, 0, sizeof(m->rivals));
     for (uint32_t i = 0; i < MEMBERS_MAX; i++)

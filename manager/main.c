@@ -11,11 +11,13 @@
 #define SEGMENT_BYTES   (1u << 20)
 #define INDEX_MAP_BYTES (1ull << 30)
 #define REAP_WAIT_US    (7ull * 24 * 3600 * 1000000)
+#define REPLACE_US      (600ull * 1000000)
 
 struct options {
     struct settings settings;
     uint32_t given;
-    uint64_t form_after_us, heartbeat_us, reap_wait_us;
+    uint64_t form_after_us, heartbeat_us, reap_wait_us, replace_after_us;
+    bool replace_given, rebalance_auto;
 };
 
 struct program {
@@ -59,14 +61,17 @@ static const struct argp_option flags[] = {
      "and a node is down",
      0},
     {"replace-after", KEY_REPLACE, "TIME", 0,
-     "0: a node that is down keeps its tokens (the only "
-     "choice of this version)",
+     "how long a node may be down before its tokens go to others, if enough are left (10m; in "
+     "profile course 3s); 0: it keeps them",
      0},
     {"reap-wait", KEY_REAP_WAIT, "TIME", 0,
      "how long a node that is away is waited for before deletes are reaped and ended lives are "
      "closed without it (7d); it fills anew when it comes back; 0: without end",
      0},
-    {"rebalance", KEY_REBALANCE, "HOW", 0, "manual (the only choice of this version)", 0},
+    {"rebalance", KEY_REBALANCE, "HOW", 0,
+     "auto (default): after nodes have come, or weights have changed, tokens are moved by "
+     "themselves; manual: when gtstore-admin says so",
+     0},
     {0},
 };
 
@@ -122,15 +127,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         o->heartbeat_us = daemon_number("heartbeat-ms", arg, 1, 3600000) * 1000;
         return 0;
     case KEY_REPLACE:
-        if (daemon_duration_us("replace-after", arg) != 0)
-            program_usage("--replace-after %s: not supported in this version; 0 is", arg);
+        o->replace_after_us = daemon_duration_us("replace-after", arg);
+        o->replace_given = true;
         return 0;
     case KEY_REAP_WAIT:
         o->reap_wait_us = daemon_duration_us("reap-wait", arg);
         return 0;
     case KEY_REBALANCE:
-        if (strcmp(arg, "manual") != 0)
-            program_usage("--rebalance %s: not supported in this version; manual is", arg);
+        if (strcmp(arg, "manual") != 0 && strcmp(arg, "auto") != 0)
+            program_usage("--rebalance %s: auto or manual is needed", arg);
+        o->rebalance_auto = strcmp(arg, "auto") == 0;
         return 0;
     case KEY_REPLICAS:
     case KEY_READ:
@@ -183,7 +189,9 @@ static void options_parse(struct program *p, int argc, char **argv)
         .settings = {.replicas = 3, .partitions = 1024, .value_bytes_max = VALUE_BYTES_DEFAULT},
         .form_after_us = 2000000,
         .heartbeat_us = 500000,
-        .reap_wait_us = REAP_WAIT_US};
+        .reap_wait_us = REAP_WAIT_US,
+        .replace_after_us = REPLACE_US,
+        .rebalance_auto = true};
     daemon_options_parse(&argp, argc, argv, p);
     settings_complete(&p->options);
     daemon_options_check(&p->daemon);
@@ -225,7 +233,10 @@ static int manager_open(struct program *p)
                                     .given = o->given,
                                     .form_after_us = o->form_after_us,
                                     .heartbeat_us = o->heartbeat_us,
-                                    .reap_wait_us = o->reap_wait_us};
+                                    .reap_wait_us = o->reap_wait_us,
+                                    .rebalance_auto = o->rebalance_auto,
+                                    .replace_after_us = o->replace_after_us,
+                                    .replace_by_profile = !o->replace_given};
     error = manager_new(&config, &p->manager, why);
     if (error == GT_ESETTINGS) /* a flag says other than the map: usage */
         return daemon_fail(d, GT_EARG, "%s", why);

@@ -116,8 +116,15 @@ int manager_new(const struct manager_config *c, struct manager **out, char why[M
     m->form_after_us = c->form_after_us;
     m->heartbeat_us = c->heartbeat_us ? c->heartbeat_us : HEARTBEAT_US_DEFAULT;
     m->reap_wait_us = c->reap_wait_us;
+    m->rebalance_auto = c->rebalance_auto;
     m->greeted = calloc(MANAGER_LINKS_MAX, sizeof(*m->greeted));
-    int error = m->greeted ? catalog_init(&m->catalog, c->map) : GT_ENOMEM;
+    int error = mover_init(&m->mover, MANAGER_MISSES_MAX * m->heartbeat_us, c->replace_after_us);
+    if (error) {
+        free(m->greeted);
+        free(m);
+        return error;
+    }
+    error = m->greeted ? catalog_init(&m->catalog, c->map) : GT_ENOMEM;
     if (error) {
         say(why, "the stored cluster map cannot be read: %s", error_text(error));
         goto fail;
@@ -128,6 +135,8 @@ int manager_new(const struct manager_config *c, struct manager **out, char why[M
     if (error)
         goto fail;
     m->settings = stored ? stored->settings : c->settings;
+    if (c->replace_by_profile && m->settings.profile == PROFILE_COURSE)
+        m->mover.replace_after_us = REPLACE_COURSE_US;
     cluster_id_choose(m, c->seed);
     for (uint32_t i = 0; i < MEMBERS_MAX; i++)
         m->sightings[i].heard_us = UINT64_MAX;
@@ -152,6 +161,7 @@ void manager_free(struct manager *m)
         return;
     ballots_close(m);
     catalog_close(&m->catalog);
+    mover_close(&m->mover);
     free(m->greeted);
     free(m);
 }
@@ -187,7 +197,7 @@ static struct msg message(struct manager *m, enum msg_type type, uint64_t id, ui
     return out;
 }
 
-static struct msg reply_to(struct manager *m, const struct gt_event *ev)
+struct msg reply_to(struct manager *m, const struct gt_event *ev)
 {
     const struct msg *request = ev->message.msg;
     enum msg_type type = (enum msg_type)(request->type + 1);
@@ -211,10 +221,12 @@ static void status_answer(struct manager *m, const struct gt_event *ev, struct g
     reply.status_reply.error = told ? status_fill(told, catalog_newest(&m->catalog), m->sightings,
                                                   told->member_count, ev->now_us, &status)
                                     : GT_EBUSY;
-    if (reply.status_reply.error == 0)
+    if (reply.status_reply.error == 0) {
+        moves_status(m, told, &status, ev->now_us);
         reply.status_reply.status = &status;
-    status.manager_reachable = leading(m);
-    status.standby = !leading(m);
+        status.manager_reachable = leading(m);
+        status.standby = !leading(m);
+    }
     effects_reply(fx, ev->link, &reply);
     status_close(&status);
 }
@@ -473,6 +485,8 @@ static void on_map_stored(struct manager *m, const struct gt_event *ev, struct g
         if (m->waiting[i].stage == WAITING_IN_WRITE)
             registered_answer(m, i, ev->wall_us, fx);
     map_push(m, 0, ev->wall_us, fx);
+    moves_told(m);
+    admin_told(m, ev->wall_us, fx);
     log_info(m->log, "map epoch=%llu.%llu members=%u %s",
              (unsigned long long)m->catalog.told->epoch.ballot,
              (unsigned long long)m->catalog.told->epoch.counter, m->catalog.told->member_count,
@@ -544,7 +558,7 @@ static int member_check(const struct ring *r, int known, int place, const struct
         return GT_EPROTO;
     }
     if (known >= 0 && r->members[known].state == MEMBER_REMOVED) {
-        say(why, "another node has taken the place of this one: begin in an empty folder");
+        say(why, "this node is a member no more: begin in an empty folder");
         return GT_ELABEL;
     }
     if (asked->label[0] && units_label_check(asked->label) != 0) {
@@ -598,7 +612,8 @@ static struct member member_renewed(const struct ring *r, uint32_t index,
     renewed.incarnation = asked->incarnation;
     renewed.address = asked->address;
     memcpy(renewed.zone, asked->zone, sizeof(renewed.zone));
-    renewed.capacity = asked->capacity;
+    if (!renewed.capacity_set)
+        renewed.capacity = asked->capacity;
     renewed.state = state_when_heard(r, index);
     renewed.refill = false; /* its folder knows of the mark now, and fills */
     return renewed;
@@ -618,6 +633,8 @@ static void place_give(struct ring *draft, uint32_t place, const struct member *
 {
     struct member gone = draft->members[place];
     gone.state = MEMBER_REMOVED;
+    gone.leaving = gone.replacing = false;
+    gone.heir = 0;
     for (uint32_t i = 1;; i++) { /* ends: there are more numbers than members */
         snprintf(gone.label, sizeof(gone.label), "%.40s-replaced-%u", now->label, i);
         if (ring_member_by_label(draft, gone.label) < 0)
@@ -631,6 +648,7 @@ static void joined(struct manager *m, uint32_t index, uint64_t node, uint64_t no
 {
     m->sightings[index].node = node;
     m->sightings[index].heard_us = now_us;
+    mover_joined(&m->mover, index, node, now_us);
 }
 
 static void register_wait(struct manager *m, uint32_t index, const struct gt_event *ev,
@@ -677,7 +695,8 @@ static void on_register(struct manager *m, const struct greeted *g, const struct
                      : place >= 0 ? (uint32_t)place
                                   : newest->member_count;
     struct member now = *asked;
-    now.refill = false;
+    now.refill = now.leaving = now.capacity_set = now.replacing = false;
+    now.heir = 0;
     if (known >= 0) {
         now = member_renewed(newest, index, asked);
     } else {
@@ -724,6 +743,8 @@ static int heartbeat_take(struct manager *m, const struct greeted *g, const stru
     if (index < 0 || beat->heartbeat.node != g->node)
         return GT_ENOTFOUND;
     const struct member *member = &newest->members[index];
+    if (member->state == MEMBER_REMOVED)
+        return GT_ENOTFOUND; /* and no lease: others go on without it */
     if (beat->heartbeat.incarnation < member->incarnation)
         return GT_EINCARNATION;
     if (beat->heartbeat.incarnation > member->incarnation)
@@ -733,6 +754,7 @@ static int heartbeat_take(struct manager *m, const struct greeted *g, const stru
     s->heard_us = ev->now_us;
     s->report = beat->heartbeat.report;
     s->report_known = true;
+    mover_hear(&m->mover, newest, (uint32_t)index, beat, ev->now_us);
     enum member_state state = state_when_heard(newest, (uint32_t)index);
     if (state == member->state)
         return 0;
@@ -878,6 +900,7 @@ static void form(struct manager *m, uint64_t now_us)
         return;
     }
     formed->formed = true;
+    m->mover.judged_for = mover_inputs(formed); /* they are dealt as they should be */
     catalog_begin(&m->catalog, formed);
     log_info(m->log, "cluster formed members=%u", formed->member_count);
     events_add(m->events, EVENT_FORMED, "%u members", formed->member_count);
@@ -931,6 +954,8 @@ uint64_t manager_deadline_us(const struct manager *m)
         if (watched(&newest->members[i]) && silence_us(m, i) < deadline)
             deadline = silence_us(m, i);
     deadline = away_deadline_us(m, newest, deadline);
+    if (moves_deadline_us(m) < deadline)
+        deadline = moves_deadline_us(m);
     if (commit_us(m) < deadline)
         deadline = commit_us(m) > m->retry_us ? commit_us(m) : m->retry_us;
     if (m->catalog.counted && !m->catalog.storing && m->retry_us < deadline)
@@ -1022,6 +1047,12 @@ static void on_message(struct manager *m, const struct gt_event *ev, struct gt_e
     case MSG_EVENTS:
         events_answer(m, ev, fx);
         return;
+    case MSG_ADMIN:
+        admin_answer(m, ev, fx);
+        return;
+    case MSG_PLAN:
+        plan_answer(m, ev, fx);
+        return;
     case MSG_REGISTER:
         on_register(m, g, ev, fx);
         ballots_ask(m, g, ev->now_us, ev->wall_us, fx);
@@ -1080,6 +1111,7 @@ void manager_step(struct manager *m, const struct gt_event *ev, struct gt_effect
     mark_silent(m, ev->now_us);
     mark_away(m, ev->now_us);
     form(m, ev->now_us);
+    moves_step(m, ev->now_us);
     commit(m, ev->now_us, ev->wall_us, out);
 }
 

@@ -54,6 +54,10 @@ struct manager_config {
     uint64_t form_after_us;
     uint64_t heartbeat_us; /* 0 = 500 ms */
     uint64_t reap_wait_us; /* a member away for longer is marked to refill; 0 = never */
+    bool rebalance_auto; /* what is to be moved after a change of members is, without being told */
+    /* A member that is down for longer has its places given to others; 0 = never. */
+    uint64_t replace_after_us;
+    bool replace_by_profile; /* in profile course after 3 s, whatever replace_after_us says */
 };
 
 #define MANAGER_LINKS_MAX  4096 /* greeted at a time; a hello above it is answered GT_EBUSY */

@@ -7,11 +7,15 @@
 #include "engine/base/prng.h"
 #include "manager/catalog.h"
 #include "manager/manager.h"
+#include "manager/mover.h"
 #include "manager/status.h"
 
 #define TAG_PORT             2
 #define HEARTBEAT_US_DEFAULT 500000u
 #define RETRY_US             1000000u /* after a map that could not be written */
+#define REBALANCE_WAIT_US    3000000u /* after the last one joined, before it begins by itself */
+#define REPLACE_COURSE_US    3000000u
+#define ADMIN_WAITING_MAX    16 /* answers to people that wait for their map to be told */
 
 /* An inbound connection whose HELLO was accepted. */
 struct greeted {
@@ -42,6 +46,12 @@ struct rival {
 };
 
 #define GONE_MAX 16u
+
+/* A person's wish that is in a map which is not told yet. */
+struct admin_waiting {
+    uint64_t link, id;
+    char text[MSG_TEXT_BYTES];
+};
 
 enum reign { REIGN_STANDBY, REIGN_GATHERING, REIGN_LEADING };
 
@@ -84,9 +94,38 @@ struct manager {
     struct sighting sightings[MEMBERS_MAX];
     struct waiting waiting[MEMBERS_MAX];
     struct rival rivals[MEMBERS_MAX];
+    struct mover mover;
+    uint64_t move_us; /* no step of moves before */
+    bool rebalance_auto;
+    struct epoch settings_since; /* the map since which they are told, or the first of this start */
+    struct admin_waiting admins[ADMIN_WAITING_MAX];
+    uint32_t admin_count;
 };
 
 /* ---- manager.c ------------------------------------------------------------------------------- */
+
+/* The reply to the message of the event, to be filled and sent. */
+struct msg reply_to(struct manager *m, const struct gt_event *ev);
+
+/* ---- moves.c: the mover in the manager ------------------------------------------------------- */
+
+/* A map is told. */
+void moves_told(struct manager *m);
+/* Changes the draft where moves can go on, at most once in MOVES_PAUSE_US. */
+void moves_step(struct manager *m, uint64_t now_us);
+uint64_t moves_deadline_us(const struct manager *m);
+void moves_status(struct manager *m, const struct ring *told, struct status *out, uint64_t now_us);
+/* Begins a rebalance unless one is on, or paused. False: out of memory. */
+bool moves_begin_all(struct manager *m);
+/* The answer to PLAN. */
+void plan_answer(struct manager *m, const struct gt_event *ev, struct gt_effects *fx);
+
+/* ---- verbs.c --------------------------------------------------------------------------------- */
+
+/* The answer to ADMIN: at once, or when the map that it changes is told. */
+void admin_answer(struct manager *m, const struct gt_event *ev, struct gt_effects *fx);
+/* A map is told: those who waited for it are answered. */
+void admin_told(struct manager *m, uint64_t wall_us, struct gt_effects *fx);
 
 /* Whether the flags of this manager agree with the map: 0, or GT_ESETTINGS with why. */
 int manager_settings_judge(struct manager *m, const struct ring *r, char why[MSG_TEXT_BYTES]);

@@ -315,7 +315,7 @@ static int lists_fill(struct work *w)
 
 static bool stays(const struct member *m)
 {
-    return m->state != MEMBER_LEAVING && m->state != MEMBER_REMOVED;
+    return m->state != MEMBER_LEAVING && m->state != MEMBER_REMOVED && !m->leaving;
 }
 
 static int seats_number(const struct plan *p, const struct ring *r, uint16_t **out)

@@ -37,6 +37,8 @@ int status_fill(const struct ring *r, const struct ring *newest, const struct si
         n->heard_ms = UINT64_MAX;
         up[i] = n->member.state == MEMBER_UP;
         out->registered += up[i];
+        if (n->member.state == MEMBER_UP && n->member.leaving)
+            n->member.state = MEMBER_LEAVING; /* it serves what it still owns */
         if (i >= sighting_count || sightings[i].heard_us == UINT64_MAX)
             continue;
         n->heard_ms = now_us > sightings[i].heard_us ? (now_us - sightings[i].heard_us) / 1000 : 0;

@@ -152,7 +152,7 @@ static void put_settings(struct writer *w, const struct settings *s)
 
 static void put_member(struct writer *w, const struct member *m)
 {
-    put_array(w, 11);
+    put_array(w, 13);
     put_u(w, m->id);
     put_u(w, m->incarnation);
     put_text(w, m->label);
@@ -164,6 +164,8 @@ static void put_member(struct writer *w, const struct member *m)
     put_u(w, m->refill);
     put_u(w, m->leaving);
     put_u(w, m->capacity_set);
+    put_u(w, m->replacing);
+    put_u(w, m->heir);
 }
 
 static void put_owners(struct writer *w, const uint16_t *owners, uint32_t count)
@@ -175,6 +177,7 @@ static void put_owners(struct writer *w, const uint16_t *owners, uint32_t count)
 
 static void put_ring(struct writer *w, const struct ring *r)
 {
+    static const struct epoch never;
     uint32_t arc_count = r->formed ? r->settings.partitions : 0;
     put_epoch(w, r->epoch);
     put_bin(w, slice_of(r->cluster_id, CLUSTER_ID_BYTES));
@@ -186,7 +189,8 @@ static void put_ring(struct writer *w, const struct ring *r)
     put_array(w, arc_count);
     for (uint32_t i = 0; i < arc_count; i++) {
         const struct arc *a = &r->arcs[i];
-        bool moved = a->write_since.ballot != 0;
+        bool moved =
+            epoch_compare(a->write_since, never) != 0 || epoch_compare(a->read_since, never) != 0;
         put_array(w, moved ? 5 : 3);
         put_u(w, a->phase);
         put_owners(w, a->owners, a->owner_count);
@@ -236,7 +240,7 @@ static void put_report(struct writer *w, const struct node_report *r)
 
 static void put_status(struct writer *w, const struct status *s)
 {
-    put_array(w, 10);
+    put_array(w, 11);
     put_u(w, (s->manager_reachable ? 1u : 0) | (s->formed ? 2u : 0) | (s->standby ? 4u : 0));
     put_text(w, s->source);
     put_epoch(w, s->epoch);
@@ -263,6 +267,12 @@ static void put_status(struct writer *w, const struct status *s)
         put_u(w, n->tokens);
         put_u(w, n->heard_ms);
     }
+    put_array(w, 5);
+    put_u(w, s->rebalance);
+    put_u(w, s->moves_prepare);
+    put_u(w, s->moves_read_new);
+    put_u(w, s->moves_cleanup);
+    put_u(w, s->rebalance_pending);
 }
 
 /* type, id, ballot, counter, stamp, then `fields` more. */
@@ -346,6 +356,44 @@ static void put_events_reply(struct writer *w, const struct msg *m)
     }
 }
 
+static void put_admin(struct writer *w, const struct msg *m)
+{
+    put_start(w, m, 9);
+    put_u(w, m->admin.verb);
+    put_u(w, m->admin.apply);
+    put_str(w, m->admin.node);
+    put_str(w, m->admin.other);
+    put_real(w, m->admin.capacity);
+    put_epoch(w, m->admin.epoch);
+    put_u(w, m->admin.write_quorum);
+    put_u(w, m->admin.read_quorum);
+    put_u(w, m->admin.value_bytes_max);
+}
+
+static void put_plan_reply(struct writer *w, const struct msg *m)
+{
+    put_start(w, m, 8);
+    put_i(w, m->plan_reply.error);
+    put_str(w, m->plan_reply.text);
+    put_u(w, m->plan_reply.formed);
+    put_u(w, m->plan_reply.rebalance);
+    put_u(w, m->plan_reply.eta_s);
+    put_u(w, m->plan_reply.order_changes);
+    put_array(w, m->plan_reply.node_count);
+    for (uint32_t i = 0; i < m->plan_reply.node_count; i++) {
+        const struct plan_node *n = &m->plan_reply.nodes[i];
+        put_array(w, 7);
+        put_str(w, n->label);
+        put_u(w, n->takes_part);
+        put_real(w, n->capacity);
+        put_u(w, n->tokens);
+        put_u(w, n->tokens_after);
+        put_u(w, n->keys);
+        put_u(w, n->bytes);
+    }
+    put_bin(w, m->plan_reply.moves);
+}
+
 static void put_body(struct writer *w, const struct msg *m)
 {
     switch (m->type) {
@@ -357,6 +405,7 @@ static void put_body(struct writer *w, const struct msg *m)
     case MSG_MAP_GET:
     case MSG_STATUS:
     case MSG_EVENTS:
+    case MSG_PLAN:
         put_start(w, m, 0);
         return;
     case MSG_PING_REPLY:
@@ -532,11 +581,12 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, slice_of(m->register_reply.cluster_id, CLUSTER_ID_BYTES));
         return;
     case MSG_HEARTBEAT:
-        put_start(w, m, 4);
+        put_start(w, m, 5);
         put_u(w, m->heartbeat.node);
         put_u(w, m->heartbeat.incarnation);
         put_report(w, &m->heartbeat.report);
         put_bin(w, m->heartbeat.done);
+        put_bin(w, m->heartbeat.heard);
         return;
     case MSG_HEARTBEAT_REPLY:
         put_start(w, m, 2);
@@ -584,6 +634,18 @@ static void put_body(struct writer *w, const struct msg *m)
         return;
     case MSG_EVENTS_REPLY:
         put_events_reply(w, m);
+        return;
+    case MSG_ADMIN:
+        put_admin(w, m);
+        return;
+    case MSG_ADMIN_REPLY:
+        put_start(w, m, 3);
+        put_i(w, m->admin_reply.error);
+        put_str(w, m->admin_reply.text);
+        put_u(w, m->admin_reply.changed);
+        return;
+    case MSG_PLAN_REPLY:
+        put_plan_reply(w, m);
         return;
     }
     gt_assert(msg_is_reply(m->type));
@@ -657,6 +719,10 @@ static size_t body_bytes_expected(const struct msg *m)
         if (m->status_reply.status)
             bytes += m->status_reply.status->node_count * 200u;
         return bytes;
+    case MSG_HEARTBEAT:
+        return bytes + m->heartbeat.done.bytes + m->heartbeat.heard.bytes;
+    case MSG_PLAN_REPLY:
+        return bytes + m->plan_reply.moves.bytes + m->plan_reply.node_count * 64u;
     default:
         return bytes;
     }
@@ -1032,6 +1098,8 @@ static void get_member(struct fields *f, struct member *m)
     m->refill = get_u(&in, UINT32_MAX) & 1;
     m->leaving = get_u(&in, UINT32_MAX) & 1;
     m->capacity_set = get_u(&in, UINT32_MAX) & 1;
+    m->replacing = get_u(&in, UINT32_MAX) & 1;
+    m->heir = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 
@@ -1189,6 +1257,13 @@ static struct status *get_status(struct fields *f)
     for (uint32_t i = 0; s->nodes && i < s->node_count; i++)
         get_status_node(&nodes, &s->nodes[i]);
     end_array(&in, &nodes);
+    struct fields open = get_array(&in);
+    s->rebalance = (uint8_t)get_u(&open, REBALANCE_PAUSED);
+    s->moves_prepare = (uint32_t)get_u(&open, UINT32_MAX);
+    s->moves_read_new = (uint32_t)get_u(&open, UINT32_MAX);
+    s->moves_cleanup = (uint32_t)get_u(&open, UINT32_MAX);
+    s->rebalance_pending = get_u(&open, UINT32_MAX) & 1;
+    end_array(&in, &open);
     end_array(f, &in);
     return s;
 }
@@ -1294,6 +1369,68 @@ static void get_scan_reply(struct fields *f, struct msg *m)
     m->scan_reply.clock = get_bytes(f);
 }
 
+static void get_admin(struct fields *f, struct msg *m)
+{
+    m->admin.verb = (uint8_t)get_u(f, UINT8_MAX);
+    m->admin.apply = get_u(f, UINT32_MAX) & 1;
+    m->admin.node = get_bytes(f);
+    m->admin.other = get_bytes(f);
+    m->admin.capacity = get_real(f, MEMBER_CAPACITY_MAX);
+    m->admin.epoch = get_epoch(f);
+    m->admin.write_quorum = (uint32_t)get_u(f, UINT32_MAX);
+    m->admin.read_quorum = (uint32_t)get_u(f, UINT32_MAX);
+    m->admin.value_bytes_max = get_u(f, UINT64_MAX);
+}
+
+static void get_plan_node(struct fields *f, struct plan_node *n)
+{
+    struct fields in = get_array(f);
+    n->label = get_bytes(&in);
+    n->takes_part = get_u(&in, UINT32_MAX) & 1;
+    n->capacity = get_real(&in, MEMBER_CAPACITY_MAX);
+    n->tokens = get_u(&in, UINT64_MAX);
+    n->tokens_after = get_u(&in, UINT64_MAX);
+    n->keys = get_u(&in, UINT64_MAX);
+    n->bytes = get_u(&in, UINT64_MAX);
+    end_array(f, &in);
+}
+
+/* from and to are nobody, or count the nodes of the plan. */
+static bool moves_sound(struct slice moves, uint32_t node_count)
+{
+    for (size_t at = 0; at < moves.bytes; at += MOVE_BYTES)
+        for (size_t end = 2; end <= 4; end += 2) {
+            uint16_t node = le16_get(moves.data + at + end);
+            if (node != MOVE_NOBODY && node >= node_count)
+                return false;
+        }
+    return true;
+}
+
+static void get_plan_reply(struct fields *f, struct msg *m)
+{
+    m->plan_reply.error = get_error(f);
+    m->plan_reply.text = get_bytes(f);
+    m->plan_reply.formed = get_u(f, UINT32_MAX) & 1;
+    m->plan_reply.rebalance = (uint8_t)get_u(f, REBALANCE_PAUSED);
+    m->plan_reply.eta_s = get_u(f, UINT64_MAX);
+    m->plan_reply.order_changes = (uint32_t)get_u(f, UINT32_MAX);
+    struct fields in = get_array(f);
+    uint32_t count = fields_left(&in);
+    if (count > MEMBERS_MAX) {
+        wrong(f);
+        return;
+    }
+    m->plan_reply.nodes = zone_array(&in, count, sizeof(*m->plan_reply.nodes));
+    m->plan_reply.node_count = m->plan_reply.nodes ? count : 0;
+    for (uint32_t i = 0; i < m->plan_reply.node_count; i++)
+        get_plan_node(&in, &m->plan_reply.nodes[i]);
+    end_array(f, &in);
+    m->plan_reply.moves = get_run(f, MOVE_BYTES);
+    if (!f->error && !moves_sound(m->plan_reply.moves, m->plan_reply.node_count))
+        wrong(f);
+}
+
 static void get_body(struct fields *f, struct msg *m)
 {
     switch (m->type) {
@@ -1305,6 +1442,7 @@ static void get_body(struct fields *f, struct msg *m)
     case MSG_MAP_GET:
     case MSG_STATUS:
     case MSG_EVENTS:
+    case MSG_PLAN:
         return;
     case MSG_PING_REPLY:
         m->ping_reply.wall_us = get_u(f, UINT64_MAX);
@@ -1464,6 +1602,7 @@ static void get_body(struct fields *f, struct msg *m)
         m->heartbeat.incarnation = get_u(f, UINT64_MAX);
         get_report(f, &m->heartbeat.report);
         m->heartbeat.done = get_run(f, 2);
+        m->heartbeat.heard = get_run(f, 8);
         return;
     case MSG_HEARTBEAT_REPLY:
         m->heartbeat_reply.error = get_error(f);
@@ -1505,6 +1644,17 @@ static void get_body(struct fields *f, struct msg *m)
     case MSG_STATUS_REPLY:
         m->status_reply.error = get_error(f);
         m->status_reply.status = get_status(f);
+        return;
+    case MSG_ADMIN:
+        get_admin(f, m);
+        return;
+    case MSG_ADMIN_REPLY:
+        m->admin_reply.error = get_error(f);
+        m->admin_reply.text = get_bytes(f);
+        m->admin_reply.changed = get_u(f, UINT32_MAX) & 1;
+        return;
+    case MSG_PLAN_REPLY:
+        get_plan_reply(f, m);
         return;
     }
     f->error = GT_EUNSUPPORTED;
@@ -1641,6 +1791,10 @@ static const char *type_name(enum msg_type type)
         NAME(EVENTS_REPLY);
         NAME(ACCEPT_LOSS);
         NAME(ACCEPT_LOSS_REPLY);
+        NAME(ADMIN);
+        NAME(ADMIN_REPLY);
+        NAME(PLAN);
+        NAME(PLAN_REPLY);
 #undef NAME
     }
     return "?";
@@ -1706,6 +1860,10 @@ static int error_in(const struct msg *m)
         return m->status_reply.error;
     case MSG_ACCEPT_LOSS_REPLY:
         return m->accept_loss_reply.error;
+    case MSG_ADMIN_REPLY:
+        return m->admin_reply.error;
+    case MSG_PLAN_REPLY:
+        return m->plan_reply.error;
     default:
         return 0;
     }

@@ -64,6 +64,10 @@ enum msg_type {
     MSG_EVENTS_REPLY = 53,
     MSG_ACCEPT_LOSS = 54, /* a person: vote again although the sources are gone */
     MSG_ACCEPT_LOSS_REPLY = 55,
+    MSG_ADMIN = 56,
+    MSG_ADMIN_REPLY = 57, /* a person -> manager: change the cluster */
+    MSG_PLAN = 58,
+    MSG_PLAN_REPLY = 59, /* a person -> manager: what would a rebalance move? */
 };
 
 enum role { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MANAGER = 3 };
@@ -104,6 +108,32 @@ enum reply_flag {
     REPLY_WHOLE = 256,   /* PULL: the entries are all keys of their range, not those lacking */
     REPLY_FILLING = 512, /* FETCH, RANGE, PULL: no vote: it is catching up */
     REPLY_DIGEST = 1024  /* FETCH: the digest of the record instead of it */
+};
+
+/* What a person asks of the manager. */
+enum admin_verb {
+    ADMIN_APPLY = 1,   /* begin the rebalance; epoch: only while the map is still of that one */
+    ADMIN_PAUSE = 2,   /* begin no move for now */
+    ADMIN_RESUME = 3,  /* go on */
+    ADMIN_CANCEL = 4,  /* end it: moves that can be are undone, and nobody is drained any more */
+    ADMIN_DRAIN = 5,   /* node: what it owns goes to others, then it is a member no more */
+    ADMIN_REMOVE = 6,  /* node, which is down: a member no more, what it owned goes to others */
+    ADMIN_REPLACE = 7, /* node by other: as drain or remove, and other gets all of it */
+    ADMIN_WEIGHT = 8,  /* node: its capacity */
+    ADMIN_SET = 9      /* write_quorum, read_quorum, value_bytes_max; 0 leaves one as it is */
+};
+
+/* A move that a rebalance would make: on the wire 6 bytes, partition, from, to. */
+#define MOVE_BYTES  6
+#define MOVE_NOBODY UINT16_MAX /* from or to: the list grows longer, or shorter */
+
+/* What a plan says of a member. from and to of a move count these rows. */
+struct plan_node {
+    struct slice label;
+    bool takes_part;
+    double capacity;
+    uint64_t tokens, tokens_after;
+    uint64_t keys, bytes; /* in all of its tokens; 0 when it has none, or has not told */
 };
 
 /* What every request about data carries. */
@@ -187,6 +217,9 @@ struct status {
     uint8_t verdict; /* enum verdict */
     uint32_t partitions_full, partitions_quorum, partitions_below;
     uint64_t moves_total, moves_done, moves_bytes_left, moves_eta_s;
+    uint8_t rebalance;                                     /* enum rebalance */
+    uint32_t moves_prepare, moves_read_new, moves_cleanup; /* arcs in each phase */
+    bool rebalance_pending; /* it will be looked by itself, soon, whether there is what to move */
     struct status_node *nodes;
     uint32_t node_count;
 };
@@ -384,6 +417,8 @@ struct msg {
              * that the map of the message's epoch shows, which is durable here: PREPARE, the new
              * owner has all that it must; CLEANUP, who left has dropped what it had. */
             struct slice done;
+            /* Members that answer this node, a run of u64 ids: none of them is replaced. */
+            struct slice heard;
         } heartbeat;
         struct {
             int32_t error;     /* GT_ENOTFOUND: register again */
@@ -428,6 +463,31 @@ struct msg {
             struct slice text;
             struct slice partitions; /* in which it had no vote, of those asked for: u16 each */
         } accept_loss_reply;
+        struct {
+            uint8_t verb; /* enum admin_verb */
+            bool apply;   /* or only say what would happen */
+            struct slice node, other;
+            double capacity;
+            struct epoch epoch; /* a counter of 0: whatever the map's is */
+            uint32_t write_quorum, read_quorum;
+            uint64_t value_bytes_max;
+        } admin;
+        struct {
+            int32_t error;
+            struct slice text; /* what was done, or why not, for people */
+            bool changed;      /* false: it was so already */
+        } admin_reply;
+        struct {
+            int32_t error;
+            struct slice text;
+            bool formed;
+            uint8_t rebalance;       /* enum rebalance */
+            uint64_t eta_s;          /* of the whole, about */
+            uint32_t order_changes;  /* lists of which the order alone would change */
+            struct plan_node *nodes; /* of every member; decode: in the decoder's zone */
+            uint32_t node_count;
+            struct slice moves; /* MOVE_BYTES each */
+        } plan_reply;           /* its epoch is that of the message */
         struct { /* encode only, of a type that is not in the list: the answer to a request of an
                   * unknown type (its number plus one). Every reply decodes from it. */
             int32_t error;

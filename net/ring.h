@@ -51,6 +51,8 @@ struct member {
     bool refill;
     bool leaving;      /* it is being drained: it keeps what it owns until others have it */
     bool capacity_set; /* by a person: what it says of itself at a start does not count */
+    bool replacing;    /* it is down for so long that its place goes to others, unless it returns */
+    uint64_t heir;     /* the id of the member who gets what it owns; 0: as placement wants it */
 };
 
 /*

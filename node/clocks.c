@@ -34,8 +34,12 @@
 
 static void watch_free(struct watch *w)
 {
-    for (uint32_t i = 0; w && i < w->count; i++)
+    for (uint32_t i = 0; w && i < w->count; i++) {
         blob_unref(w->others[i].clock);
+        blob_unref(w->others[i].fenced_clock);
+    }
+    if (w)
+        blob_unref(w->cursor);
     free(w);
 }
 
@@ -59,6 +63,7 @@ struct told {
     struct slice clock;
     uint64_t records, digest_sum;
     bool unheard; /* its clock confirms no deletion */
+    bool filling; /* nor does it say what is there */
 };
 
 /* False at the end, or where it cannot be read. */
@@ -82,29 +87,37 @@ static struct watch_other *other_of(struct watch *w, uint64_t node)
     return NULL;
 }
 
-/* The other owners of an arc; what is known of those that stay is kept. */
+/* The others who have a part in an arc; what is known of those that stay is kept. A removed owner
+ * is none: nobody listens to it. */
 static struct watch *watch_make(const struct node *n, uint32_t partition, struct watch *before)
 {
-    const struct arc *arc = &n->ring->arcs[partition];
-    struct watch *w = calloc(1, sizeof(*w) + arc->owner_count * sizeof(w->others[0]));
+    uint16_t places[PLACES_MAX];
+    uint32_t in_owners, in_beside;
+    uint32_t count = ring_places(n->ring, partition, false, places, &in_owners, &in_beside);
+    struct watch *w = calloc(1, sizeof(*w) + count * sizeof(w->others[0]));
     gt_assert(w); /* a machine cannot fail for memory */
-    if (before)
+    if (before) {
         memcpy(w, before, sizeof(*w));
+        before->cursor = NULL;
+    }
     w->count = 0;
-    w->unsure = true;
-    for (uint32_t i = 0; i < arc->owner_count; i++) {
-        if (arc->owners[i] == n->member)
+    for (uint32_t i = 0; i < count; i++) {
+        const struct member *m = &n->ring->members[places[i]];
+        if (places[i] == n->member || m->state == MEMBER_REMOVED)
             continue;
         struct watch_other *o = &w->others[w->count++];
-        *o = (struct watch_other){.node = n->ring->members[arc->owners[i]].id, .unsure = true};
+        *o = (struct watch_other){.node = m->id, .unsure = true};
         struct watch_other *was = other_of(before, o->node);
         if (was) {
             *o = *was;
-            was->clock = NULL;
+            was->clock = was->fenced_clock = NULL;
         }
+        o->owner = in_owners >> i & 1;
     }
+    w->unsure |= !before || before->count != w->count;
     if (!before)
         fill_begin_watch(n, partition, w);
+    moves_watch(n, partition, w, before);
     return w;
 }
 
@@ -116,7 +129,7 @@ void watches_rebuild(struct node *n)
     gt_assert(watches);
     n->pulls_wanted = n->filling = 0;
     for (uint32_t p = 0; p < count; p++)
-        if (ring_slot(r, p, (uint32_t)n->member) >= 0) {
+        if (ring_part(r, p, (uint32_t)n->member) != PART_NONE) {
             watches[p] = watch_make(n, p, watch_of(n, p));
             n->pulls_wanted += watches[p]->wanted;
             n->filling += watches[p]->filling;
@@ -131,8 +144,10 @@ void watch_changed(struct node *n, uint32_t partition)
     struct watch *w = watch_of(n, partition);
     if (w)
         w->unsure = true;
-    for (uint32_t i = 0; w && i < w->count; i++)
+    for (uint32_t i = 0; w && i < w->count; i++) {
         w->others[i].unsure = true;
+        w->others[i].has_ours = false;
+    }
 }
 
 void watch_greeted(struct node *n, uint64_t peer)
@@ -163,6 +178,8 @@ uint64_t watch_lag(const struct node *n, bool *known)
     for (uint32_t p = 0; p < n->watch_count; p++) {
         const struct watch *w = n->watches[p];
         uint64_t most = 0;
+        if (w && w->part != PART_OWNER)
+            continue; /* what comes with a move is no lag, nor what goes with it */
         for (uint32_t i = 0; w && i < w->count; i++) {
             const struct watch_other *o = &w->others[i];
             most = o->lacking > most ? o->lacking : most;
@@ -191,7 +208,7 @@ bool watch_current(const struct node *n, uint32_t partition)
 {
     const struct watch *w = watch_of(n, partition);
     for (uint32_t i = 0; w && i < w->count; i++)
-        if (node_linked(n, w->others[i].node) && !w->others[i].current)
+        if (w->others[i].owner && node_linked(n, w->others[i].node) && !w->others[i].current)
             return false;
     return w != NULL;
 }
@@ -230,7 +247,8 @@ static struct slot *slot_take(struct node *n, enum slot_kind kind, uint64_t peer
 
 /* The partitions to compare with one peer, from one on, which then count as being compared. A
  * message takes so many; the answer to it goes on. */
-static void compare_begin(struct node *n, struct peer *p, uint32_t from, struct gt_effects *fx)
+static void compare_begin(struct node *n, struct peer *p, uint32_t from, bool moving,
+                          struct gt_effects *fx)
 {
     uint8_t numbers[CLOCKS_AT_ONCE * 2];
     uint32_t count = 0;
@@ -238,10 +256,11 @@ static void compare_begin(struct node *n, struct peer *p, uint32_t from, struct 
     uint32_t at = from;
     for (; at < n->watch_count && count < CLOCKS_AT_ONCE; at++) {
         struct watch_other *o = other_of(n->watches[at], p->id);
-        if (o && o->unsure)
+        if (o && o->unsure && (!moving || moves_open(n->watches[at])))
             le16_put(&numbers[2 * count++], (uint16_t)at);
     }
     p->compare_next = count == CLOCKS_AT_ONCE ? at : 0;
+    p->compare_moving = moving;
     if (count == 0 || !slot_take(n, SLOT_CLOCKS, p->id, &id))
         return;
     for (uint32_t i = 0; i < count; i++)
@@ -286,14 +305,19 @@ void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r
     coord_end(n, id, slots_find(n->slots, id));
 }
 
-void clocks_exchange(struct node *n, struct gt_effects *fx)
+void clocks_compare(struct node *n, bool moving, struct gt_effects *fx)
 {
-    n->exchange_at_us = n->now_us + EXCHANGE_US - prng_below(&n->prng, EXCHANGE_US / 4);
     for (uint32_t i = 0; i < n->peer_count; i++) {
         struct peer *p = &n->peers[i];
         if (p->up && !p->manager && !p->comparing)
-            compare_begin(n, p, 0, fx);
+            compare_begin(n, p, 0, moving, fx);
     }
+}
+
+void clocks_exchange(struct node *n, struct gt_effects *fx)
+{
+    n->exchange_at_us = n->now_us + EXCHANGE_US - prng_below(&n->prng, EXCHANGE_US / 4);
+    clocks_compare(n, false, fx);
     fills_round(n, fx);
     keepers_round(n, fx);
     confirm_alone(n, fx);
@@ -324,18 +348,23 @@ static bool life_listed(const struct buf *lives, uint64_t node)
     return false;
 }
 
-/* What goes with a list of our clocks: which of them confirm no deletion, and the other owners in
- * the lives in which we know them. The buffers are the node's. */
+/* What goes with a list of our clocks: which of them confirm no deletion, of which of them we fill,
+ * and the other owners in the lives in which we know them. The buffers are the node's. */
 static void clocks_tell(struct node *n, struct slice clocks, struct msg *m)
 {
     struct reader r = reader_of(clocks);
     struct told ours;
     uint8_t life[LIFE_BYTES];
+    uint8_t number[2];
     buf_clear(&n->bytes);
     buf_clear(&n->context);
+    buf_clear(&n->filling_told);
     while (told_next(&r, &ours)) {
         const struct watch *w = watch_of(n, ours.partition);
         keepers_unheard(n, ours.partition, &n->bytes);
+        le16_put(number, (uint16_t)ours.partition);
+        if (w && w->filling)
+            buf_put(&n->filling_told, number, sizeof(number));
         for (uint32_t i = 0; w && i < w->count; i++) {
             if (life_listed(&n->context, w->others[i].node))
                 continue;
@@ -347,6 +376,7 @@ static void clocks_tell(struct node *n, struct slice clocks, struct msg *m)
     m->clocks.clocks = clocks;
     m->clocks.unheard = buf_slice(&n->bytes);
     m->clocks.lives = buf_slice(&n->context);
+    m->clocks.filling = buf_slice(&n->filling_told);
 }
 
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
@@ -362,6 +392,7 @@ void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct sto
     }
     s->clocks.sent = blob_ref(r->entries);
     slots_set_deadline(n->slots, id, n->now_us + SILENCE_US);
+    s->deadline_us = n->now_us; /* when it was asked */
     struct msg m = node_message(n, MSG_CLOCKS, id);
     clocks_tell(n, slice_blob(r->entries), &m);
     effects_send(fx, p->id, &m);
@@ -405,19 +436,20 @@ static void confirm(struct node *n, uint32_t partition, struct watch *w, struct 
     struct buf list;
     uint64_t id;
     /* What covers our clock there may be more than we hold (RULES 7). */
-    if (w->filling)
+    if (w->filling || w->part == PART_LEAVER)
         return;
     for (uint32_t i = 0; i < w->count; i++)
-        if (!confirms(n, &w->others[i]))
+        if (!w->others[i].goes && !confirms(n, &w->others[i]))
             return;
     if (w->confirming) {
         w->confirm_again = true;
         return;
     }
-    bool unheard = w->unheard;
+    /* While the arc moves nothing is reaped (RULES 19). */
+    bool unheard = w->unheard || (w->phase != ARC_STABLE && !MUTANT(reap_while_moving));
     buf_init(&list, CLOCKS_BYTES_MAX);
     for (uint32_t i = 0; i < w->count; i++) {
-        if (node_refills(n, w->others[i].node))
+        if (w->others[i].goes || node_refills(n, w->others[i].node))
             continue;
         unheard = unheard || w->others[i].unheard;
         if (w->others[i].clock)
@@ -494,8 +526,8 @@ static void differ(struct node *n, struct watch_other *o, const struct told *our
  */
 static bool forgotten(const struct node *n, const struct watch *w)
 {
-    if (w->filling || w->owed)
-        return false;
+    if (w->filling || w->owed || w->part == PART_RECEIVER || w->part == PART_LEAVER)
+        return false; /* or of what we gave up when we owned it before */
     for (uint32_t i = 0; i < n->clock_theirs.entry_count; i++) {
         struct actor actor = n->clock_theirs.entries[i].actor;
         if (actor.node == n->identity.node_id && actor.incarnation < n->identity.incarnation &&
@@ -530,6 +562,7 @@ static void compare(struct node *n, const struct teller *from, const struct told
     o->clock = blob_copy(theirs->clock.data, theirs->clock.bytes);
     o->clock_life = from->life;
     o->unheard = theirs->unheard;
+    o->fills = theirs->filling;
     o->lacking = clock_missing(&n->clock_ours, &n->clock_theirs);
     o->current = o->current || o->lacking == 0;
     bool equal = o->lacking == 0 && clock_missing(&n->clock_theirs, &n->clock_ours) == 0;
@@ -542,6 +575,7 @@ static void compare(struct node *n, const struct teller *from, const struct told
         o->differs_us = o->differs_again_us = 0;
     if ((o->lacking > 0 || o->differs) && !MUTANT(no_pull))
         pull_want(n, ours->partition);
+    moves_compared(n, ours->partition, w, o, from->epoch, from->asked_us);
     confirm(n, ours->partition, w, fx);
 }
 
@@ -555,6 +589,14 @@ static void lives_hear(struct node *n, struct slice lives)
     }
 }
 
+/* Of a run of u16 in the order of the lists: whether the partition is the next of them. */
+static bool next_is(struct slice run, size_t *at, uint32_t partition)
+{
+    bool is = *at + 2 <= run.bytes && le16_get(run.data + *at) == partition;
+    *at += is ? 2 : 0;
+    return is;
+}
+
 /* Two lists of the same partitions in the same order, as the list of those that are unheard; what
  * is missing in theirs they do not own. */
 static void compare_all(struct node *n, const struct teller *from, struct slice ours,
@@ -562,12 +604,11 @@ static void compare_all(struct node *n, const struct teller *from, struct slice 
 {
     struct reader a = reader_of(ours), b = reader_of(theirs);
     struct told here, there;
-    size_t next = 0;
+    size_t unheard = 0, filling = 0;
     lives_hear(n, from->lives);
     while (told_next(&b, &there)) {
-        there.unheard = next + 2 <= from->unheard.bytes &&
-                        le16_get(from->unheard.data + next) == there.partition;
-        next += there.unheard ? 2 : 0;
+        there.unheard = next_is(from->unheard, &unheard, there.partition);
+        there.filling = next_is(from->filling, &filling, there.partition);
         bool found = false;
         while (!found && told_next(&a, &here))
             found = here.partition == there.partition;
@@ -584,6 +625,7 @@ void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects
     if (!s || s->kind != SLOT_CLOCKS || s->clocks.peer != ev->peer || !s->clocks.sent)
         return;
     struct peer *p = node_peer(n, ev->peer);
+    uint64_t asked_us = s->deadline_us;
     struct blob *sent = blob_ref(s->clocks.sent);
     if (m->clocks.head.error)
         compare_lost(n, s);
@@ -591,10 +633,16 @@ void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects
         p->comparing = false;
     coord_end(n, m->id, s);
     if (!m->clocks.head.error) {
-        struct teller from = {ev->peer, p ? p->life : 0, m->clocks.unheard, m->clocks.lives};
+        struct teller from = {.node = ev->peer,
+                              .life = p ? p->life : 0,
+                              .epoch = m->epoch,
+                              .asked_us = asked_us,
+                              .unheard = m->clocks.unheard,
+                              .filling = m->clocks.filling,
+                              .lives = m->clocks.lives};
         compare_all(n, &from, slice_blob(sent), m->clocks.clocks, fx);
         if (p && p->compare_next > 0)
-            compare_begin(n, p, p->compare_next, fx);
+            compare_begin(n, p, p->compare_next, p->compare_moving, fx);
         if (p)
             pull_announce(n, p, p->compare_next == 0);
     }
@@ -626,7 +674,12 @@ void replica_clocks(struct node *n, const struct gt_event *ev, struct gt_effects
     s->origin = (struct origin){ev->link, m->id, m->type};
     s->body = blob_ref(ev->message.body);
     s->clocks.theirs = m->clocks.clocks;
-    s->clocks.from = (struct teller){l->node, l->incarnation, m->clocks.unheard, m->clocks.lives};
+    s->clocks.from = (struct teller){.node = l->node,
+                                     .life = l->incarnation,
+                                     .epoch = m->epoch,
+                                     .unheard = m->clocks.unheard,
+                                     .filling = m->clocks.filling,
+                                     .lives = m->clocks.lives};
     clocks_read(id, numbers, count, fx);
 }
 

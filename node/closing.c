@@ -237,7 +237,9 @@ void retired_asked_stored(struct node *n, uint64_t id, struct slot *s, const str
             buf_put(&known, s->key.data + at, LIFE_BYTES);
     }
     bool stored = known.bytes == 0 || n->seen_version <= n->seen_stored;
-    bool apart = s->key.bytes > 0 && n->ring && epoch_compare(n->ring->epoch, s->origin_epoch) != 0;
+    bool apart = s->key.bytes > 0 && n->ring &&
+                 (epoch_compare(s->origin_epoch, n->ring->members_since) < 0 ||
+                  epoch_compare(s->origin_epoch, n->ring->epoch) > 0);
     if (r->result || !stored || known.failed || apart)
         reply.retired.head.error = GT_EBUSY; /* what was seen is not durable yet, or the two of us
                                                 do not leave out the same members */
@@ -349,7 +351,7 @@ void closing_round(struct node *n, struct gt_effects *fx)
         n->closing.agreed = lives_collect(n);
     for (uint32_t p = 0; p < n->watch_count; p++) {
         struct watch *w = n->watches[p];
-        if (!w || !(w->closable || w->closing || MUTANT(close_early)))
+        if (!w || w->part == PART_LEAVER || !(w->closable || w->closing || MUTANT(close_early)))
             continue;
         if (n->closing.agreed && !w->parcel_free && !MUTANT(close_early)) {
             kept++;

@@ -182,21 +182,53 @@ static bool other_linked(const struct node *n, uint32_t partition)
     return false;
 }
 
-void coord_quorum(const struct node *n, struct slot *s, uint32_t need)
+struct msg coord_message(struct node *n, const struct slot *s, enum msg_type type, uint64_t id)
+{
+    struct msg m = node_message(n, type, id);
+    if (!MUTANT(newer_epoch))
+        m.epoch = s->epoch;
+    return m;
+}
+
+/* What the list of so many owners needs. */
+static uint32_t list_need(const struct node *n, uint32_t owners, uint32_t asked, bool writes)
+{
+    uint32_t w, read;
+    ring_list_quorums(n->ring, owners, &w, &read);
+    uint32_t usual = writes ? w : read;
+    if (usual > 1 && (writes ? MUTANT(write_quorum_minus_one) : MUTANT(read_quorum_minus_one)))
+        usual--;
+    return asked == 0 ? usual : asked < owners ? asked : owners;
+}
+
+bool coord_quorum(const struct node *n, struct slot *s, uint32_t asked, bool writes)
 {
     const struct arc *arc = &n->ring->arcs[s->partition];
-    quorum_init(&s->quorum, arc->owner_count, need);
-    for (uint32_t i = 0; i < arc->owner_count; i++) {
-        s->owners[i] = n->ring->members[arc->owners[i]].id;
-        if (arc->owners[i] == n->member)
+    uint16_t places[PLACES_MAX];
+    uint32_t in_owners, in_beside, total = arc->owner_count;
+    uint32_t count = ring_places(n->ring, s->partition, true, places, &in_owners, &in_beside);
+    bool doubled = writes && arc_doubled(arc);
+    if (doubled)
+        total = count;
+    quorum_init(&s->quorum, total, list_need(n, arc->owner_count, asked, writes));
+    if (doubled)
+        quorum_beside(&s->quorum, in_owners, in_beside,
+                      list_need(n, arc->beside_count, asked, writes));
+    s->epoch = n->ring->epoch;
+    s->filling = s->full = 0;
+    bool among = false;
+    for (uint32_t i = 0; i < total; i++) {
+        bool self = places[i] == n->member;
+        s->owners[i] = n->ring->members[places[i]].id;
+        if (self)
             s->self = (uint8_t)i;
-        if (arc->owners[i] == n->member && s->kind != SLOT_PUT && fill_has_no_vote(n, s->partition))
+        among |= self;
+        if (self && s->kind != SLOT_PUT && fill_has_no_vote(n, s->partition))
             coord_no_vote(s, i);
-        else if (arc->owners[i] == n->member)
-            continue;
-        else if (!node_linked(n, s->owners[i]))
+        else if (!self && !node_linked(n, s->owners[i]))
             quorum_fail(&s->quorum, i);
     }
+    return among;
 }
 
 bool coord_forward(struct node *n, const struct origin *o, const struct msg *request,
@@ -339,6 +371,7 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
     s->head = *head;
     s->partition = partition;
     s->deadline_us = deadline_us;
+    s->begun_us = n->now_us;
     s->body = blob_ref(ev->message.body);
     if (write) {
         s->put.sloppy = guests_allowed(n, head);
@@ -346,18 +379,14 @@ struct slot *coord_begin(struct node *n, const struct gt_event *ev, enum slot_ki
         n->put_bytes += s->put.bytes;
         n->deletes_under_way[partition % DELETES_ROWS] += (head->flags & REQUEST_TOMBSTONE) != 0;
     }
-    if (usual > 1 && (MUTANT(write_quorum_minus_one) && write))
-        usual--;
-    if (usual > 1 && (MUTANT(read_quorum_minus_one) && !write))
-        usual--;
-    coord_quorum(n, s, head->quorum ? head->quorum : usual);
-    s->weak = s->quorum.need < usual;
+    coord_quorum(n, s, head->quorum, write);
+    s->weak = head->quorum > 0 && head->quorum < usual;
     for (uint32_t i = 0; !write && MUTANT(guest_counts_in_read) && i < total; i++)
         if (s->quorum.state[i] == QUORUM_FAILED && guests_possible(n, partition) > 0)
             quorum_stand_in_answer(&s->quorum, i);
     bool available = !write && head->mode == MODE_AVAILABLE, sloppy = write && s->put.sloppy;
     uint32_t guests = sloppy ? guests_possible(n, partition) : 0;
-    if (!available && quorum_possible(&s->quorum) + guests < s->quorum.need) {
+    if (!available && !quorum_reachable(&s->quorum, guests)) {
         n->metrics.quorum_failures_count++;
         coord_quorum_text(n, s,
                           !write   ? ""
@@ -441,7 +470,10 @@ void coord_end(struct node *n, uint64_t id, struct slot *s)
     case SLOT_CLOCKS_ALONE:
     case SLOT_CONFIRM:
     case SLOT_VERIFY:
+    case SLOT_STREAM:
     case SLOT_FILL:
+    case SLOT_DROP:
+    case SLOT_CURSOR:
     case SLOT_SCRUB:
     case SLOT_RETIRED:
     case SLOT_RETIRED_ASKED:
@@ -564,6 +596,9 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     case SLOT_VERIFY:
         verify_timeout(n, id, s, fx);
         break;
+    case SLOT_STREAM:
+        stream_timeout(n, id, s, fx);
+        break;
     case SLOT_RETIRED:
         closing_timeout(n, id, s);
         break;
@@ -579,6 +614,8 @@ void coord_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effect
     case SLOT_CLOCKS_ALONE:
     case SLOT_CONFIRM:
     case SLOT_FILL:
+    case SLOT_DROP:
+    case SLOT_CURSOR:
     case SLOT_SCRUB:
     case SLOT_RETIRED_ASKED:
     case SLOT_CLOSE:

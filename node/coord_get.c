@@ -41,7 +41,7 @@ static void ask_self(struct node *n, uint64_t id, struct slot *s, struct gt_effe
 static void fetch_send(struct node *n, uint64_t id, const struct slot *s, uint64_t peer,
                        uint32_t digest_above, struct gt_effects *fx)
 {
-    struct msg m = node_message(n, MSG_FETCH, id);
+    struct msg m = coord_message(n, s, MSG_FETCH, id);
     m.fetch.head.deadline_ms = coord_left_ms(n, s);
     m.fetch.partition = s->partition;
     m.fetch.key = s->key;
@@ -193,6 +193,7 @@ void get_fetched(struct node *n, const struct gt_event *ev, struct gt_effects *f
         digest_take(n, m->id, s, (uint32_t)owner, m, fx);
         return;
     }
+    s->stale |= error_stale(m->fetch_reply.head.error);
     bool absent = m->fetch_reply.head.flags & REPLY_ABSENT;
     if (m->fetch_reply.head.flags & REPLY_FILLING)
         coord_no_vote(s, (uint32_t)owner);
@@ -350,6 +351,7 @@ int get_answer(struct node *n, const struct slot *s, uint32_t owners, uint32_t f
     m.get_reply.clock_us = n->now_us;
     effects_reply(fx, s->origin.link, &m);
     free(shown);
+    pace_note(&n->pace, n->now_us, n->now_us - s->begun_us);
     return 0;
 }
 
@@ -378,7 +380,9 @@ static void get_finish(struct node *n, uint64_t id, struct slot *s, bool degrade
     }
     uint32_t held = holders(s, slice_blob(record));
     bool differ = held < answered, blocking = s->head.flags & REQUEST_BLOCKING;
-    bool settled = !record || held >= w || (!differ && !blocking) || MUTANT(answer_unsettled);
+    /* While the arc moves it is not told from the list in force alone. */
+    bool at_w = held >= w && !arc_doubled(&n->ring->arcs[s->partition]);
+    bool settled = !record || at_w || (!differ && !blocking) || MUTANT(answer_unsettled);
     bool waits = !settled && !degraded && (blocking || s->head.flags & REQUEST_SESSION);
     s->answered = !waits;
     n->metrics.unsettled_count += !settled && !waits;
@@ -429,7 +433,7 @@ static void get_fail(struct node *n, uint64_t id, struct slot *s, const char *te
                      struct gt_effects *fx)
 {
     n->metrics.quorum_failures_count++;
-    answer(n, &s->origin, GT_EQUORUM, OUTCOME_DONE, text, fx);
+    answer(n, &s->origin, s->stale ? GT_ESTALE : GT_EQUORUM, OUTCOME_DONE, text, fx);
     coord_end(n, id, s);
 }
 

@@ -288,10 +288,8 @@ static void put_round_clear(struct node *n, struct slot *s)
     s->put.stored = s->put.guests_out = false;
     s->put.guests_tried = 0;
     memset(s->put.guests, 0, sizeof(s->put.guests));
-    quorum_init(&s->quorum, s->quorum.total, s->quorum.need);
-    for (uint32_t i = 0; i < s->quorum.total; i++)
-        if (i != s->self && !node_linked(n, s->owners[i]))
-            quorum_fail(&s->quorum, i);
+    if (!coord_quorum(n, s, s->head.quorum, true))
+        s->self = 0; /* it is found when the put is stored */
 }
 
 /*
@@ -398,11 +396,18 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
     hlc_observe(&n->hlc, r->stamp, n->wall_us);
     /* What outranks it here goes along, and whoever has that says so too. Alone with it nothing is
      * stored again: an owner that is cut off would leave attempts behind which nobody knows. */
-    if (s->quorum.need == 1 && put_outranked(n, id, s, r->outranking_stamp,
-                                             slice_blob(r->outranking), slice_of(NULL, 0), fx))
+    bool alone = s->quorum.need == 1 && s->quorum.need_beside <= 1;
+    if (alone && put_outranked(n, id, s, r->outranking_stamp, slice_blob(r->outranking),
+                               slice_of(NULL, 0), fx))
         return;
-    /* Others may be linked again since they were counted as failed. */
-    quorum_init(&s->quorum, s->quorum.total, s->quorum.need);
+    /* Others may be linked again since they were counted as failed, and the map be a newer one: who
+     * is counted, and the epoch by which they are asked, are of one map. */
+    if (!coord_quorum(n, s, s->head.quorum, true)) {
+        if (!s->answered)
+            put_doubt(n, s, GT_ESTALE, "this node owns the key no more; in doubt", fx);
+        coord_end(n, id, s);
+        return;
+    }
     /* A later attempt asked here while this one waited for storage. */
     if ((!r->known_op && retry_overtaken(n, s)) || r->unsettled)
         quorum_fail(&s->quorum, s->self);
@@ -422,6 +427,7 @@ void put_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, in
                                 reply->state_reply.outranking, reply->state_reply.operations, fx))
         return;
     s->full |= (uint32_t)(error == GT_ENOSPACE) << owner;
+    s->stale |= error_stale(error);
     if (error)
         quorum_fail(&s->quorum, owner);
     else
@@ -446,6 +452,7 @@ static void put_reply(struct node *n, struct slot *s, struct gt_effects *fx)
     m.put_reply.clock_us = n->now_us;
     effects_reply(fx, s->origin.link, &m);
     s->answered = true;
+    pace_note(&n->pace, n->now_us, n->now_us - s->begun_us);
 }
 
 static void put_quorum_missed(struct node *n, struct slot *s, struct gt_effects *fx)
@@ -453,7 +460,7 @@ static void put_quorum_missed(struct node *n, struct slot *s, struct gt_effects 
     char text[MSG_TEXT_BYTES];
     coord_quorum_text(n, s, "in doubt", text);
     n->metrics.quorum_failures_count++;
-    put_doubt(n, s, GT_EQUORUM, text, fx);
+    put_doubt(n, s, s->stale ? GT_ESTALE : GT_EQUORUM, text, fx);
 }
 
 void put_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)

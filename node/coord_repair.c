@@ -102,31 +102,45 @@ static bool spread_shown(struct node *n, struct slot *s)
     struct blob *dots = blob_new((size_t)n->history.exact_count * DOT_BYTES);
     for (uint32_t i = 0; dots && i < n->history.exact_count; i++)
         dots_put(dots->data + (size_t)i * DOT_BYTES, n->history.exact[i]);
-    s->spread = (struct spread){
-        .dots = dots, .operations = buf_blob(&n->bytes), .priority = PRIORITY_REPAIR};
+    s->spread = (struct spread){.dots = dots,
+                                .operations = buf_blob(&n->bytes),
+                                .flags = s->answered ? 0 : REQUEST_SETTLING,
+                                .priority = PRIORITY_REPAIR};
     if (dots && s->spread.operations)
         return true;
     spread_drop(&s->spread);
     return false;
 }
 
-/* The quorum of the spreading: who holds the state has answered; who lacks it, or is needed for w,
- * is untried; the rest is left alone. */
-static struct quorum targets(const struct node *n, const struct slot *s, struct slice record)
+/*
+ * The quorum of the spreading, into the slot: who holds the state has answered; who lacks it, or is
+ * needed for w, is untried; the rest is left alone. While the arc moves, w of both lists are
+ * needed. False: the list was read by a map that is in force no more; before is that of the
+ * reading.
+ */
+static bool targets(const struct node *n, struct slot *s, const struct quorum *before,
+                    struct slice record)
 {
-    uint32_t total, w, r, known = quorum_count(&s->quorum, QUORUM_ANSWERED);
-    struct quorum q;
+    uint64_t read[REPLICAS_MAX];
+    uint32_t total, w, r, known = quorum_count(before, QUORUM_ANSWERED);
+    memcpy(read, s->owners, sizeof(read));
     ring_quorums(n->ring, s->partition, &total, &w, &r);
-    quorum_init(&q, s->quorum.total, w);
-    bool others = !s->answered && known < w;
-    for (uint32_t i = 0; i < s->quorum.total; i++) {
-        bool answered = s->quorum.state[i] == QUORUM_ANSWERED;
+    if (total != before->total || !coord_quorum(n, s, 0, true))
+        return false;
+    for (uint32_t i = 0; i < total; i++)
+        if (s->owners[i] != read[i])
+            return false;
+    struct quorum *q = &s->quorum;
+    bool others = !s->answered && (known < w || q->need_beside > 0);
+    for (uint32_t i = 0; i < q->total; i++) {
+        bool answered = i < total && before->state[i] == QUORUM_ANSWERED;
+        q->state[i] = QUORUM_UNTRIED;
         if (answered && slice_equal(s->get.shares[i].bytes, record))
-            quorum_answer(&q, i);
+            quorum_answer(q, i);
         else if (!answered && !others)
-            quorum_fail(&q, i);
+            quorum_fail(q, i);
     }
-    return q;
+    return true;
 }
 
 static void merge_here(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
@@ -154,15 +168,14 @@ static void merge_here(struct node *n, uint64_t id, struct slot *s, struct gt_ef
 }
 
 /* Whether the repair goes ahead, in the background only if its key and the rate allow. */
-static bool admitted(struct node *n, const struct slot *s, const struct quorum *q, size_t bytes,
-                     int *place)
+static bool admitted(struct node *n, const struct slot *s, size_t bytes, int *place)
 {
     *place = place_take(n, s->key);
     if (!s->answered)
         return true;
     uint64_t cost = bytes > REPAIR_COST_MIN ? bytes : REPAIR_COST_MIN;
     bool crowded = n->coordinated > n->inflight_max / 2; /* the places are for clients */
-    if (*place < 0 || crowded || !rate_allows(n, cost * quorum_count(q, QUORUM_UNTRIED))) {
+    if (*place < 0 || crowded || !rate_allows(n, cost * quorum_count(&s->quorum, QUORUM_UNTRIED))) {
         if (*place >= 0)
             n->repairs.hashes[*place] = 0;
         n->metrics.repairs_skipped_count++;
@@ -174,12 +187,14 @@ static bool admitted(struct node *n, const struct slot *s, const struct quorum *
 void repair_begin(struct node *n, uint64_t id, struct slot *s, struct blob *record,
                   struct gt_effects *fx)
 {
-    struct quorum q = targets(n, s, slice_blob(record));
-    uint32_t read_owners = quorum_count(&s->quorum, QUORUM_ANSWERED);
+    struct quorum before = s->quorum;
+    uint32_t read_owners = quorum_count(&before, QUORUM_ANSWERED);
     int place = -1;
-    if (!spread_shown(n, s) || !admitted(n, s, &q, record->bytes, &place)) {
+    bool shown = spread_shown(n, s);
+    bool current = targets(n, s, &before, slice_blob(record));
+    if (!shown || !current || !admitted(n, s, record->bytes, &place)) {
         if (!s->answered)
-            answer(n, &s->origin, GT_ENOMEM, OUTCOME_DONE, NULL, fx);
+            answer(n, &s->origin, current ? GT_ENOMEM : GT_ESTALE, OUTCOME_DONE, NULL, fx);
         blob_unref(record);
         coord_end(n, id, s);
         return;
@@ -188,7 +203,6 @@ void repair_begin(struct node *n, uint64_t id, struct slot *s, struct blob *reco
     shares_close(s->get.shares);
     blob_unref(s->get.min_left);
     s->kind = SLOT_REPAIR;
-    s->quorum = q;
     s->repair.record = record;
     s->repair.read_owners = (uint8_t)read_owners;
     s->repair.place = place;
@@ -204,6 +218,7 @@ void repair_begin(struct node *n, uint64_t id, struct slot *s, struct blob *reco
 void repair_counted(struct node *n, uint64_t id, struct slot *s, uint32_t owner, int error,
                     struct gt_effects *fx)
 {
+    s->stale |= error_stale(error);
     if (error)
         quorum_fail(&s->quorum, owner);
     else
@@ -229,7 +244,7 @@ static void settle(struct node *n, struct slot *s, bool settled, struct gt_effec
         char text[MSG_TEXT_BYTES];
         n->metrics.quorum_failures_count++;
         coord_quorum_text(n, s, "what was read is not settled", text);
-        answer(n, &s->origin, GT_EQUORUM, OUTCOME_DONE, text, fx);
+        answer(n, &s->origin, s->stale ? GT_ESTALE : GT_EQUORUM, OUTCOME_DONE, text, fx);
         return;
     }
     state_clear(&n->local);

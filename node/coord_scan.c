@@ -40,7 +40,7 @@ static void ask_self(struct node *n, uint64_t id, struct slot *s, struct gt_effe
 static void ask_peer(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
                      struct gt_effects *fx)
 {
-    struct msg m = node_message(n, MSG_RANGE, id);
+    struct msg m = coord_message(n, s, MSG_RANGE, id);
     m.scan.head.deadline_ms = coord_left_ms(n, s);
     m.scan.partition = s->partition;
     m.scan.from_start = s->scan.from_start;
@@ -175,6 +175,7 @@ void scan_ranged(struct node *n, const struct gt_event *ev, struct gt_effects *f
     if (!(m->scan_reply.head.flags & REPLY_DEGRADED))
         s->vouched |= 1u << owner;
     int error = m->scan_reply.head.error;
+    s->stale |= error_stale(error);
     if (m->scan_reply.head.flags & REPLY_FILLING) {
         coord_no_vote(s, (uint32_t)owner);
         error = GT_EFILLING;
@@ -409,7 +410,7 @@ void scan_progress(struct node *n, uint64_t id, struct slot *s, struct gt_effect
         case QUORUM_LOST:
             n->metrics.quorum_failures_count++;
             coord_quorum_text(n, s, "", text);
-            answer(n, &s->origin, GT_EQUORUM, OUTCOME_DONE, text, fx);
+            answer(n, &s->origin, s->stale ? GT_ESTALE : GT_EQUORUM, OUTCOME_DONE, text, fx);
             coord_end(n, id, s);
             return;
         }

@@ -42,7 +42,7 @@
 bool fill_has_no_vote(const struct node *n, uint32_t partition)
 {
     const struct watch *w = watch_of(n, partition);
-    return w && w->filling && !MUTANT(vote_while_filling);
+    return w && (w->filling || w->part == PART_RECEIVER) && !MUTANT(vote_while_filling);
 }
 
 /* ---- what storage knows ---------------------------------------------------------------------- */
@@ -82,7 +82,16 @@ static uint32_t settled_count(const struct watch *w)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < w->count; i++)
-        count += w->others[i].settled;
+        count += w->others[i].settled && w->others[i].owner;
+    return count;
+}
+
+/* Of the list in force. */
+static uint32_t owners_count(const struct watch *w)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->count; i++)
+        count += w->others[i].owner;
     return count;
 }
 
@@ -128,7 +137,8 @@ void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_eff
 {
     struct watch *w = watch_of(n, partition);
     fill_mended(n, partition, fx);
-    if (!w || w->count == 0 || w->rot || n->now_us < w->rot_again_us || MUTANT(rot_stays))
+    if (!w || w->count == 0 || w->part == PART_LEAVER || w->rot || n->now_us < w->rot_again_us ||
+        MUTANT(rot_stays))
         return;
     if (!fill_store(n, partition, FILL_ROT, NULL, fx))
         return;
@@ -171,7 +181,7 @@ void fill_mended(struct node *n, uint32_t partition, struct gt_effects *fx)
 static bool enough(const struct node *n, uint32_t partition, const struct watch *w)
 {
     uint32_t total, write, read, settled = settled_count(w);
-    if (w->count == 0)
+    if (owners_count(w) == 0)
         return true;
     if (w->anew)
         return false;
@@ -179,7 +189,7 @@ static bool enough(const struct node *n, uint32_t partition, const struct watch 
     if (w->rot || n->identity.lost)
         return settled >= (MUTANT(filling_ends_early) ? 1 : total - write + 1);
     for (uint32_t i = 0; i < w->count; i++)
-        if (!w->others[i].settled && node_linked(n, w->others[i].node))
+        if (w->others[i].owner && !w->others[i].settled && node_linked(n, w->others[i].node))
             return false;
     return settled > 0 && n->now_us >= n->started_us + GRACE_US;
 }
@@ -190,14 +200,14 @@ static struct blob *sources_of(const struct node *n, const struct watch *w, bool
 {
     uint32_t count = settled_count(w), at = 0;
     *failed = false;
-    if (count == w->count)
+    if (count == owners_count(w))
         return NULL;
     struct blob *b = blob_new((size_t)(count + 1) * 8);
     *failed = !b;
     if (b)
         le64_put(b->data + 8 * (size_t)at++, n->identity.node_id);
     for (uint32_t i = 0; b && i < w->count; i++)
-        if (w->others[i].settled)
+        if (w->others[i].settled && w->others[i].owner)
             le64_put(b->data + 8 * (size_t)at++, w->others[i].node);
     return b;
 }
@@ -218,7 +228,7 @@ struct watch_other *fill_source(const struct node *n, struct watch *w)
     if (node_refills(n, n->identity.node_id) || mapped < n->life_told)
         return NULL; /* or our map is older than what we were told, which may be such a mark */
     for (uint32_t i = 0; (w->filling || w->owed) && i < w->count; i++)
-        if (!w->others[i].settled && node_linked(n, w->others[i].node))
+        if (w->others[i].owner && !w->others[i].settled && node_linked(n, w->others[i].node))
             return &w->others[i];
     return NULL;
 }
@@ -250,7 +260,7 @@ void fill_stored(struct node *n, uint64_t id, struct slot *s, const struct store
         return;
     if (r->result) {
         uint32_t times;
-        if (log_due(&n->pace.unfilled, n->now_us, &times))
+        if (log_due(&n->lines.unfilled, n->now_us, &times))
             log_warn(n->log, "filling not stored partition=%u cause=%s times=%u", partition,
                      error_text(r->result), times);
         w->rot &= !begins || w->anew; /* the next one that meets the record tries again */
@@ -265,7 +275,7 @@ void fill_stored(struct node *n, uint64_t id, struct slot *s, const struct store
     if (w->rot)
         w->rot_again_us = n->now_us + w->rot_us;
     w->filling = w->rot = w->ending = false;
-    w->owed = settled_count(w) < w->count;
+    w->owed = settled_count(w) < owners_count(w);
     watch_changed(n, partition);
     watch_soon(n);
     if (n->filling == 0)

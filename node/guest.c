@@ -90,15 +90,18 @@ uint64_t guests_due_us(const struct node *n, const struct slot *s)
     return at;
 }
 
-/* Places that are answered for, or for which a guest was asked just now. */
-static uint32_t hopeful(const struct node *n, const struct slot *s)
+struct hope {
+    const struct node *n;
+    const struct slot *s;
+};
+
+/* The place is answered for, or a guest was asked for it just now. */
+static bool hopeful(const void *arg, uint32_t i)
 {
-    const struct quorum *q = &s->quorum;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < q->total; i++)
-        count += q->state[i] == QUORUM_ANSWERED || q->stand_in[i] == QUORUM_ANSWERED ||
-                 (q->stand_in[i] == QUORUM_ASKED && due_us(s, i) > n->now_us);
-    return count;
+    const struct hope *h = arg;
+    const struct quorum *q = &h->s->quorum;
+    return q->state[i] == QUORUM_ANSWERED || q->stand_in[i] == QUORUM_ANSWERED ||
+           (q->stand_in[i] == QUORUM_ASKED && due_us(h->s, i) > h->n->now_us);
 }
 
 /* Nobody can answer for it any more. */
@@ -111,12 +114,13 @@ static bool place_lost(const struct quorum *q, uint32_t i)
 void guests_ask(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
     struct quorum *q = &s->quorum;
+    struct hope hope = {n, s};
     bool asked = false;
-    for (uint32_t i = 0; i < q->total && quorum_possible(q) < q->need; i++)
+    for (uint32_t i = 0; i < q->total && !quorum_reachable(q, 0); i++)
         if (place_lost(q, i))
             asked |= stand_in(n, id, s, i, fx);
     for (uint32_t i = 0; i < q->total && !s->put.guests_out; i++)
-        if (due_us(s, i) <= n->now_us && hopeful(n, s) < q->need)
+        if (due_us(s, i) <= n->now_us && !quorum_enough(q, hopeful, &hope))
             asked |= stand_in(n, id, s, i, fx);
     if (asked || s->put.guests_out)
         coord_date(n, id, s);

@@ -250,6 +250,18 @@ static bool filling_ask(void *arg, uint32_t partition, struct slice *sources)
     return engine_filling(p->daemon.engine, partition);
 }
 
+static struct slice cursor_ask(void *arg, uint32_t partition)
+{
+    const struct program *p = arg;
+    return engine_cursor(p->daemon.engine, partition);
+}
+
+static bool holds_ask(void *arg, uint32_t partition)
+{
+    const struct program *p = arg;
+    return engine_holds(p->daemon.engine, partition);
+}
+
 /* Before what is here fills, which may drop it. */
 static int quarantine(struct program *p)
 {
@@ -365,6 +377,8 @@ static int node_open(struct program *p)
                                  .report = report_fill,
                                  .report_arg = p,
                                  .filling = filling_ask,
+                                 .cursor = cursor_ask,
+                                 .holds = holds_ask,
                                  .filling_arg = p};
     struct member *self = &config.self;
     memcpy(config.managers, o->managers, sizeof(config.managers));

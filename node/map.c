@@ -101,6 +101,25 @@ void map_store(struct node *n, struct gt_effects *fx)
     blob_unref(bytes);
 }
 
+/* We are no member any more: nobody asks us, or believes what we say. */
+static void left_heed(struct node *n, const struct ring *before, struct gt_effects *fx)
+{
+    const struct member *self = n->member >= 0 ? &n->ring->members[n->member] : NULL;
+    if (!self || self->state != MEMBER_REMOVED)
+        return;
+    int was = before ? ring_member_by_id(before, n->identity.node_id) : -1;
+    if (was >= 0 && before->members[was].leaving)
+        node_fail(n, 0,
+                  "drained: the other nodes have all that was here, and this one has left the "
+                  "cluster; its folder can be deleted",
+                  fx);
+    else
+        node_fail(n, GT_ELABEL,
+                  "this node was removed from the cluster, or another one has its place: begin in "
+                  "an empty folder",
+                  fx);
+}
+
 /* Takes over one reference. */
 void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
 {
@@ -119,6 +138,8 @@ void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx)
     peers_rebuild(n, fx);
     members_changed(n, fx);
     refills_heed(n, before, fx);
+    moves_heed(n);
+    left_heed(n, before, fx);
     ring_unref(before);
 }
 
@@ -135,6 +156,7 @@ int map_restore(struct node *n, const struct blob *bytes)
         return error;
     n->member = ring_member_by_id(n->ring, n->identity.node_id);
     watches_rebuild(n);
+    moves_heed(n);
     return 0;
 }
 

@@ -262,6 +262,10 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
     n->heartbeat_at_us = n->now_us + n->config.heartbeat_us;
     watch_lag_note(n);
     struct node_report r = report_now(n);
+    uint8_t heard[8 * MEMBERS_MAX];
+    struct slice heard_run = slice_of(heard, report_heard(n, heard));
+    buf_clear(&n->bytes);
+    moves_done(n, &n->bytes);
     for (uint32_t i = 0; i < n->peer_count; i++) {
         struct peer *p = &n->peers[i];
         /* A hello, or its answer, may have been lost on a link that stands. */
@@ -278,6 +282,8 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
         m.heartbeat.node = n->identity.node_id;
         m.heartbeat.incarnation = n->identity.incarnation;
         m.heartbeat.report = r;
+        m.heartbeat.heard = heard_run;
+        m.heartbeat.done = buf_slice(&n->bytes);
         lease_asked(n, p, m.id);
         effects_send(fx, p->id, &m);
     }
@@ -402,6 +408,7 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
         if (!p->up)
             events_add(n->events, EVENT_LINK_UP, "%s", who);
         p->up = p->fresh = true;
+        p->epoch = m->epoch;
         p->unanswered_us = 0;
         p->life = m->hello.incarnation;
         p->lives = told;

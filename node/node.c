@@ -187,6 +187,9 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
     case SLOT_PULL:
         pull_stored(n, r->tag, s, r, fx);
         break;
+    case SLOT_STREAM:
+        replica_done(n, r->tag, s, r, fx);
+        break;
     case SLOT_VERIFY:
         verify_stored(n, r->tag, s, r, fx);
         break;
@@ -195,6 +198,12 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
         break;
     case SLOT_FILL:
         fill_stored(n, r->tag, s, r, fx);
+        break;
+    case SLOT_DROP:
+        drop_stored(n, r->tag, s, r, fx);
+        break;
+    case SLOT_CURSOR: /* a pull that does not find it begins anew */
+        coord_end(n, r->tag, s);
         break;
     case SLOT_SCRUB:
         scrub_done(n, r->tag, s, r);
@@ -288,6 +297,10 @@ static void request(struct node *n, const struct gt_event *ev, struct gt_effects
     case MSG_ACCEPT_LOSS:
         loss_accept(n, ev, fx);
         break;
+    case MSG_ADMIN:
+    case MSG_PLAN:
+        admin_refuse(n, ev, fx);
+        break;
     default:
         log_warn(n->log, "link closed: no request to a node type=%d", m->type);
         effects_close_link(fx, ev->link);
@@ -351,6 +364,7 @@ static void reply(struct node *n, const struct gt_event *ev, struct gt_effects *
 static void message(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     hlc_observe(&n->hlc, ev->message.msg->stamp, n->wall_us);
+    moves_epoch(n, ev);
     if (ev->peer)
         reply(n, ev, fx);
     else
@@ -429,6 +443,8 @@ static void timeout(struct node *n, struct gt_effects *fx)
         clocks_exchange(n, fx);
         parcels_round(n, fx);
     }
+    if (moves_due_us(n) <= n->now_us)
+        moves_round(n, fx);
     if (scrub_deadline_us(n) <= n->now_us)
         scrub_next(n, fx);
     if (!n->ready && n->join_deadline_us <= n->now_us)
@@ -526,6 +542,8 @@ uint64_t node_deadline_us(const struct node *n)
         at = n->heartbeat_at_us;
     if (n->exchange_at_us < at)
         at = n->exchange_at_us;
+    if (moves_due_us(n) < at)
+        at = moves_due_us(n);
     if (scrub_deadline_us(n) < at)
         at = scrub_deadline_us(n);
     if (!n->ready && n->join_deadline_us < at)
@@ -571,6 +589,8 @@ int node_new(const struct node_config *c, struct node **out)
     n->self = c->self;
     n->label_known = c->label_stored;
     n->member = -1;
+    n->moves.at_us = UINT64_MAX;
+    pace_init(&n->pace, PACE_BYTES_PER_S);
     n->inflight_max = c->inflight_max ? c->inflight_max : INFLIGHT_DEFAULT;
     operations_init(&n->promises, PROMISES_BYTES_MAX);
     operations_init(&n->taken, TAKEN_BYTES_MAX);
@@ -585,6 +605,7 @@ int node_new(const struct node_config *c, struct node **out)
     history_init(&n->wanted);
     buf_init(&n->bytes, BLOB_BYTES_MAX / 2);
     buf_init(&n->context, CONTEXT_BYTES_MAX);
+    buf_init(&n->filling_told, PARTITIONS_MAX * 2);
     n->slots = slots_new(n->inflight_max * 2 + META_SLOTS, sizeof(struct slot));
     int error = n->slots ? map_restore(n, c->map) : GT_ENOMEM;
     if (!error && c->peers)
@@ -633,6 +654,7 @@ void node_free(struct node *n)
     history_close(&n->wanted);
     buf_close(&n->bytes);
     buf_close(&n->context);
+    buf_close(&n->filling_told);
     free(n);
 }
 

@@ -39,6 +39,9 @@ struct node_config {
     /* engine_filling and engine_fill_sources of the folder: asked of every partition when this node
      * becomes its owner, and after another identity. May be NULL: none fills. */
     bool (*filling)(void *arg, uint32_t partition, struct slice *sources);
+    /* engine_cursor and engine_holds of the folder, likewise. */
+    struct slice (*cursor)(void *arg, uint32_t partition);
+    bool (*holds)(void *arg, uint32_t partition);
     void *filling_arg;
 };
 

@@ -15,10 +15,12 @@
 #ifndef GT_NODE_NODE_PRIVATE_H
 #define GT_NODE_NODE_PRIVATE_H
 
+#include "engine/base/error.h"
 #include "engine/base/prng.h"
 #include "engine/operations.h"
 #include "node/eta.h"
 #include "node/node.h"
+#include "node/pace.h"
 #include "node/quorum.h"
 
 #define INFLIGHT_DEFAULT 4096u
@@ -66,11 +68,13 @@ struct peer {
                                   since we were linked; NULL: not yet */
     bool comparing;            /* a comparison of clocks is under way */
     uint64_t life, told;       /* a member's incarnation, as its last hello reply said; how many */
+    struct epoch epoch;        /* of its map, which is durable there, as its last message said */
     struct lives lives;        /* of its folder, as that said */
     uint64_t life_heard;       /* the highest of it of which another member has told (clocks.c) */
     uint64_t rival, rival_us;  /* another life of it that says hello to us, and since when */
     uint64_t rival_told;       /* replies until then */
     uint32_t compare_next;     /* the partition at which it goes on, 0: it was the last message */
+    bool compare_moving;       /* of those that are moving alone */
     uint64_t beat_id, beat_us; /* manager: of the last heartbeat */
     uint64_t leads_us;         /* manager: until then it is believed to lead (acceptor.c) */
     bool busy;                 /* manager: it has said that it does not */
@@ -98,10 +102,24 @@ struct watch_other {
     uint64_t digest_ours, digest_theirs;   /* where our clocks were equal and our records not */
     bool unheard;                          /* its clock confirms no deletion (keepers.c) */
     bool swept; /* pulled from to the end since all members knew the lives that are being closed */
+    /* In a move of the partition (moves.c): it is in the list in force; what was written is not
+     * kept for it alone: it goes, and confirms nothing; it fills, as it has said with its clock;
+     * its clock of after the fences, and we have all of that; it has all that we have. */
+    bool owner, goes, fills;
+    struct blob *fenced_clock;
+    bool covered, has_ours;
 };
 
-/* One partition that we own. */
+/* One partition in which we have a part (ring.h). */
 struct watch {
+    enum ring_part part;
+    enum arc_phase phase;
+    struct epoch write_since; /* of the arc */
+    /* A move (moves.c): we must have what the arc's owners had, for who leaves; the fences stand,
+     * since when; our part is done; what we had is being dropped. */
+    bool covering, fenced, done, dropping;
+    uint64_t fenced_us;
+    struct blob *cursor;  /* how far the pull from one owner came (pull.c); NULL: there is none */
     bool wanted, pulling; /* a pull is, and one is under way (pull.c) */
     bool filling;         /* we have no vote (fill.c) */
     bool rot;             /* because of a bad record */
@@ -171,7 +189,9 @@ struct origin {
 /* Whom we compare with, in which life, and what it says with its clocks. */
 struct teller {
     uint64_t node, life;
-    struct slice unheard, lives;
+    struct epoch epoch; /* of its map */
+    uint64_t asked_us;  /* when we asked; 0: it has */
+    struct slice unheard, filling, lives;
 };
 
 enum slot_kind {
@@ -193,7 +213,10 @@ enum slot_kind {
     SLOT_CLOSE,         /* and those are being closed in a partition */
     SLOT_PULL,
     SLOT_VERIFY,  /* a peer's or tool's VERIFY: paced, then read */
+    SLOT_STREAM,  /* a peer's PULL of what moves there: likewise */
     SLOT_FILL,    /* storage is told that a partition fills, or is whole */
+    SLOT_DROP,    /* and that it is not owned any more (moves.c) */
+    SLOT_CURSOR,  /* and how far a pull came */
     SLOT_SCRUB,   /* records at rest are looked at */
     SLOT_PARCELS, /* whose parcels we keep; or a run of them to their target (parcel.c) */
     SLOT_DELIVERY /* one parcel on its way */
@@ -258,36 +281,37 @@ struct slot {
     uint8_t self;  /* our place among the owners */
     struct origin origin;
     struct epoch origin_epoch; /* RETIRED: of the asker's map */
+    struct epoch epoch;        /* of the map by which the owners are counted */
+    bool stale;                /* an owner goes by another map */
     struct blob *body;         /* of the request: key and the rest borrow from it */
     struct slice key;
     struct request_head head;
     struct slice min_context; /* of a get: what its client has seen; borrows from body */
     uint32_t partition;
-    uint64_t deadline_us;
+    uint64_t deadline_us, begun_us;
     struct quorum quorum;
-    uint64_t owners[REPLICAS_MAX]; /* node ids */
-    uint32_t filling;              /* bits of owners that have no vote */
-    uint32_t full;                 /* bits of owners that had no room for a put */
+    uint64_t owners[PLACES_MAX]; /* node ids */
+    uint32_t filling;            /* bits of owners that have no vote */
+    uint32_t full;               /* bits of owners that had no room for a put */
     uint32_t vouched; /* of a read: bits of owners whose answer is worth R = 1 alone (vote.c) */
-    uint64_t asked_us[REPLICAS_MAX]; /* UINT64_MAX: by storage, whose silence has no limit */
-    struct spread spread;            /* of a put, of a repair */
+    uint64_t asked_us[PLACES_MAX]; /* UINT64_MAX: by storage, whose silence has no limit */
+    struct spread spread;          /* of a put, of a repair */
     union {
         struct {
             enum put_phase phase;
             bool stored, known;
             bool again; /* it was outranked, and is or was stored once more above (RULES 12) */
-            uint8_t write_need;                 /* W, while R is counted */
             uint64_t length_ms;                 /* of the shortest table asked */
             struct slice value, client_context; /* as they came */
             struct blob *context;
             uint64_t stamp;
-            uint64_t valid_until_us;       /* not minted later: its sender has given it up */
-            uint64_t first_stamp;          /* at which a retry is minted; 0 = by its age */
-            uint64_t bytes;                /* its share of node.put_bytes */
-            bool sloppy, guests_out;       /* guests may stand in; no other is left to ask */
-            uint32_t guests_tried;         /* of the order in which they come */
-            uint64_t guests[REPLICAS_MAX]; /* the stand-in of each place, 0 = none */
-            uint64_t guest_asked_us[REPLICAS_MAX];
+            uint64_t valid_until_us;     /* not minted later: its sender has given it up */
+            uint64_t first_stamp;        /* at which a retry is minted; 0 = by its age */
+            uint64_t bytes;              /* its share of node.put_bytes */
+            bool sloppy, guests_out;     /* guests may stand in; no other is left to ask */
+            uint32_t guests_tried;       /* of the order in which they come */
+            uint64_t guests[PLACES_MAX]; /* the stand-in of each place, 0 = none */
+            uint64_t guest_asked_us[PLACES_MAX];
         } put;
         struct {
             struct slice
@@ -320,6 +344,14 @@ struct slot {
         struct {
             uint32_t digest_above; /* FETCH: as it asks */
         } replica;
+        struct stream {
+            uint64_t node, life; /* who asks for what it lacks */
+            struct slice clock, from_key;
+            uint64_t from_hash;
+            uint32_t bytes_max;
+            bool from_start, whole;
+            bool paced; /* of a partition that moves there */
+        } stream;
         struct {
             enum meta_kind kind;
             uint64_t version;
@@ -335,17 +367,21 @@ struct slot {
             enum pull_stage stage;
             uint32_t outstanding; /* states, or the clock, in our storage */
             bool failed, more, whole;
-            uint32_t round;  /* of the partition's filling, when it began */
-            uint32_t sweeps; /* the closing that it is for; 0: none */
-            bool filling;    /* who gives has lost data, and does not know yet what it had */
-            bool foreign;    /* who gives goes by another map: it may leave out somebody, us too */
-            bool uncut;      /* a record there is bad: no clock is to be merged */
-            bool unknown;    /* one that is not known here either */
+            uint32_t round;    /* of the partition's filling, when it began */
+            uint32_t sweeps;   /* the closing that it is for; 0: none */
+            bool filling;      /* who gives has lost data, and does not know yet what it had */
+            bool foreign;      /* who gives goes by another map of the members: it may leave out
+                                  somebody, us too */
+            bool uncut;        /* a record there is bad: no clock is to be merged */
+            bool unknown;      /* one that is not known here either */
             struct blob *body; /* whole: the reply, whose entries are all of its run */
             struct slice entries, clock;
             struct blob *begin_key;  /* of that run; NULL: the start */
             struct blob *cut;        /* to be merged in the end; NULL: none yet, or none at all */
             struct blob *last_key;   /* whole: the cursor */
+            bool moving;             /* a partition that is moving here: the cursor is kept */
+            bool fresh;              /* nothing was asked yet */
+            uint64_t data;           /* what it belongs to, as the source named it; 0: not yet */
             struct blob *operations; /* rows that go with the cut */
             uint64_t operations_floor;
         } pull;
@@ -370,7 +406,7 @@ struct node {
     struct log *log;
     struct {
         struct log_pace unstored, broke, unfilled;
-    } pace; /* of lines that every partition may cause */
+    } lines; /* that every partition may cause */
     struct events *events;
     struct node_config config;
     struct engine_identity identity;
@@ -432,6 +468,11 @@ struct node {
     uint64_t started_us;
     uint32_t filling; /* partitions that we own and have no vote in */
     struct {
+        uint64_t at_us; /* of the next round; UINT64_MAX: nothing is moving */
+        bool changed;   /* the manager is to hear that something is done */
+        bool leftovers; /* what is not ours any more may be here */
+    } moves;
+    struct {
         uint64_t at_us;
         uint32_t partition;
         bool reading;
@@ -452,6 +493,7 @@ struct node {
     struct catching_up catching_up;
     struct eta eta;
     uint64_t pull_free_us;   /* no more is asked for before: the rate of pulls */
+    struct pace pace;        /* and that of what moves, sent or taken */
     uint64_t verify_free_us; /* nothing is read again before */
     struct {
         bool asking;                    /* whose there are */
@@ -462,7 +504,7 @@ struct node {
 
     struct state local, incoming, merged; /* scratch of merging */
     struct history history, wanted;
-    struct buf bytes, context;
+    struct buf bytes, context, filling_told;
     struct node_metrics metrics;
 };
 
@@ -581,6 +623,10 @@ void map_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 
 /* The facts of this process, with the peers that it is linked to. */
 struct node_report report_now(const struct node *n);
+/* The members that answer this node, as heartbeats tell them. Returns the bytes. */
+size_t report_heard(const struct node *n, uint8_t out[8 * MEMBERS_MAX]);
+/* The answer to what is the manager's alone: ADMIN and PLAN. */
+void admin_refuse(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 /* Answers with the cluster as this node sees it. */
 void status_give(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 
@@ -618,8 +664,17 @@ void coord_relay(struct node *n, const struct gt_event *ev, struct gt_effects *f
 uint32_t coord_left_ms(const struct node *n, const struct slot *s);
 /* Counts owner i as asked now, and dates the slot. */
 void coord_asked(struct node *n, uint64_t id, struct slot *s, uint32_t i);
-/* Counts from the beginning, toward `need`: owners without a link have failed. */
-void coord_quorum(const struct node *n, struct slot *s, uint32_t need);
+/* Counts from the beginning, by the map of now: owners without a link have failed. A read needs R
+ * of the list in force, a write W of each list that is written to. asked: R or W of the request, 0:
+ * that of the list. False: this node is not among them. */
+bool coord_quorum(const struct node *n, struct slot *s, uint32_t asked, bool writes);
+/* A message of the slot to who is counted, with the epoch by which they are. */
+struct msg coord_message(struct node *n, const struct slot *s, enum msg_type type, uint64_t id);
+/* An owner goes by another map than the one by which it was asked. */
+static inline bool error_stale(int error)
+{
+    return error == GT_ESTALE || error == GT_ENOTOWNER;
+}
 void coord_date(struct node *n, uint64_t id, struct slot *s);
 /* The place of the owner in the slot, -1 when it is none. */
 int coord_owner(const struct slot *s, uint64_t node);
@@ -809,7 +864,9 @@ bool watch_current(const struct node *n, uint32_t partition);
 uint64_t watch_lag(const struct node *n, bool *known);
 /* With each heartbeat: how it falls. */
 void watch_lag_note(struct node *n);
-/* One round: compares what is unsure with every peer that can be asked. */
+/* Compares what is unsure with every peer that can be asked; moving: of that, what is moving. */
+void clocks_compare(struct node *n, bool moving, struct gt_effects *fx);
+/* One round of that, and of all that goes with it. */
 void clocks_exchange(struct node *n, struct gt_effects *fx);
 void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r);
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
@@ -824,6 +881,28 @@ void clocks_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer
 void replica_clocks(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 void clocks_asked_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                          struct gt_effects *fx);
+
+/* ---- moves.c --------------------------------------------------------------------------------- */
+
+/* What the move of the partition makes of a watch that is made; before: of the map before. */
+void moves_watch(const struct node *n, uint32_t partition, struct watch *w,
+                 const struct watch *before);
+/* Something is to be done here for the move of the partition. */
+bool moves_open(const struct watch *w);
+/* Another map is in force. */
+void moves_heed(struct node *n);
+/* A message shows by which map its sender goes. */
+void moves_epoch(struct node *n, const struct gt_event *ev);
+/* Compared with another owner; asked: it has answered a question of this time, with this epoch. */
+void moves_compared(struct node *n, uint32_t partition, struct watch *w, struct watch_other *o,
+                    struct epoch epoch, uint64_t asked_us);
+/* When moves_round is to be called; UINT64_MAX: not. */
+uint64_t moves_due_us(const struct node *n);
+void moves_round(struct node *n, struct gt_effects *fx);
+void drop_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
+                 struct gt_effects *fx);
+/* Partitions in which our part of a move is done, a run of u16, appended. */
+void moves_done(const struct node *n, struct buf *out);
 
 /* ---- fill.c ---------------------------------------------------------------------------------- */
 
@@ -867,6 +946,7 @@ void pull_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects
 void pull_link_down(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
                     struct gt_effects *fx);
 void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
+void stream_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx);
 /* Answers a peer's PULL with what storage gave. */
 void pull_give(struct node *n, const struct slot *s, const struct store_result *r,
                struct gt_effects *fx);
@@ -919,9 +999,16 @@ void keepers_unheard(const struct node *n, uint32_t partition, struct buf *out);
 
 /* ---- replica.c ------------------------------------------------------------------------------- */
 
-/* A slot that remembers who asked; NULL when it was refused: not ours, or busy. */
+/* What a peer may ask for, by what we have to do with the partition. */
+enum access {
+    ACCESS_WRITE, /* it is counted, or merged */
+    ACCESS_READ,  /* what we have is counted */
+    ACCESS_LOOK   /* among those who exchange what they have; counted by nobody */
+};
+/* A slot that remembers who asked; NULL when it was refused: not ours, by an older map than that
+ * since which such requests are refused, or busy. counted: the fences of a move are for it. */
 struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t partition,
-                           uint64_t *id, struct gt_effects *fx);
+                           enum access access, bool counted, uint64_t *id, struct gt_effects *fx);
 void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 /* A state to be kept for an owner that its sender could not reach. */
 void replica_parcel(struct node *n, const struct gt_event *ev, struct gt_effects *fx);

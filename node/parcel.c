@@ -229,7 +229,8 @@ static void recipients(const struct node *n, struct slot *s)
     const struct ring *r = n->ring;
     const struct arc *arc = &r->arcs[s->partition];
     int target = ring_member_by_id(r, s->delivery.target);
-    bool owns = target >= 0 && ring_slot(r, s->partition, (uint32_t)target) >= 0;
+    enum ring_part part = target >= 0 ? ring_part(r, s->partition, (uint32_t)target) : PART_NONE;
+    bool owns = part == PART_OWNER || part == PART_RECEIVER || part == PART_WRITTEN;
     s->self = UINT8_MAX;
     if (owns) {
         s->owners[0] = s->delivery.target;

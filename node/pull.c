@@ -30,11 +30,12 @@
 #define PULL_BYTES_PER_S (64u << 20)
 #define PULL_SILENT_US   3000000u
 #define MERGE_US         10000000u
+#define STREAM_WAIT_US   1000000u /* who would wait longer for its turn is to ask again */
 
 void pull_want(struct node *n, uint32_t partition)
 {
     struct watch *w = watch_of(n, partition);
-    if (w && !w->wanted) {
+    if (w && !w->wanted && (w->part != PART_LEAVER || w->filling)) {
         w->wanted = true;
         n->pulls_wanted++;
     }
@@ -68,6 +69,104 @@ static void caught_up(struct node *n)
                (unsigned long long)((n->now_us - c->begun_us) / 1000));
 }
 
+/* ---- the cursor of a move -------------------------------------------------------------------- */
+
+/*
+ * How far the pull of every key of a partition that moves here came (RULES 4): a restart goes on
+ * behind that. It belongs to the move, the source, what that had, and its cut, which speaks of the
+ * keys behind the cursor as well as of those before: whoever has another one begins at the start.
+ *
+ *   u64 ballot, u64 counter of the arc's PREPARE; u64 node id of the source, u64 data (msg.h);
+ *   varint length, cut clock; varint length, the last key
+ */
+struct cursor {
+    struct epoch move;
+    uint64_t source, data;
+    struct slice cut, key;
+};
+
+/* False: there is none for this move. */
+static bool cursor_read(const struct watch *w, struct cursor *c)
+{
+    struct reader r = reader_of(slice_blob(w->cursor));
+    if (!w->cursor)
+        return false;
+    c->move.ballot = read_u64(&r);
+    c->move.counter = read_u64(&r);
+    c->source = read_u64(&r);
+    c->data = read_u64(&r);
+    c->cut = read_bytes(&r);
+    c->key = read_bytes(&r);
+    return !r.failed && c->key.bytes > 0 && c->key.bytes <= KEY_BYTES_MAX &&
+           epoch_compare(c->move, w->write_since) == 0;
+}
+
+static void cursor_store(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx)
+{
+    uint64_t id;
+    struct slot *s = NULL;
+    if (n->replicating < n->inflight_max)
+        s = slots_take(n->slots, UINT64_MAX, &id);
+    if (!s)
+        return; /* a restart repeats a run more */
+    n->replicating++;
+    s->kind = SLOT_CURSOR;
+    s->partition = partition;
+    struct store_request r = {.kind = STORE_CURSOR,
+                              .tag = id,
+                              .deadline_us = n->now_us + MERGE_US,
+                              .hold = blob_ref(w->cursor),
+                              .partition = partition,
+                              .value = slice_blob(w->cursor),
+                              .stamp = n->hlc.last};
+    effects_store(fx, &r);
+}
+
+/* All states of the runs so far are durable here. */
+static void cursor_keep(struct node *n, const struct slot *s, struct gt_effects *fx)
+{
+    struct watch *w = watch_of(n, s->partition);
+    if (!w || w->part != PART_RECEIVER || !s->pull.moving || !s->pull.whole || !s->pull.last_key)
+        return;
+    buf_clear(&n->bytes);
+    buf_u64(&n->bytes, w->write_since.ballot);
+    buf_u64(&n->bytes, w->write_since.counter);
+    buf_u64(&n->bytes, s->pull.source);
+    buf_u64(&n->bytes, s->pull.data);
+    buf_bytes(&n->bytes, slice_blob(s->pull.cut));
+    buf_bytes(&n->bytes, slice_blob(s->pull.last_key));
+    blob_unref(w->cursor);
+    w->cursor = buf_blob(&n->bytes);
+    if (w->cursor)
+        cursor_store(n, s->partition, w, fx);
+}
+
+static void cursor_forget(struct node *n, uint32_t partition, struct gt_effects *fx)
+{
+    struct watch *w = watch_of(n, partition);
+    if (!w || !w->cursor)
+        return;
+    blob_unref(w->cursor);
+    w->cursor = NULL;
+    cursor_store(n, partition, w, fx);
+}
+
+/* A pull from the source of the cursor goes on where that stands. */
+static void cursor_take(struct slot *s, const struct watch *w)
+{
+    struct cursor c;
+    bool ours = cursor_read(w, &c) && (c.source == s->pull.source || MUTANT(cursor_of_another));
+    if (!ours)
+        return;
+    s->pull.cut = blob_copy(c.cut.data, c.cut.bytes);
+    s->pull.last_key = blob_copy(c.key.data, c.key.bytes);
+    gt_assert(s->pull.cut && s->pull.last_key); /* a machine cannot fail for memory */
+    s->pull.data = c.data;
+    s->pull.whole = true;
+}
+
+/* ---- beginning ------------------------------------------------------------------------------- */
+
 static void want_no_more(struct node *n, struct watch *w)
 {
     if (w->wanted)
@@ -88,6 +187,29 @@ static struct watch_other *source_of(const struct node *n, struct watch *w)
     return best;
 }
 
+/* For a partition that is moving here: who was pulled from before, as its cursor is of use with
+ * nobody else; or whom we stand in for; or anybody who has what we lack. */
+static struct watch_other *mover_source(const struct node *n, uint32_t partition, struct watch *w)
+{
+    struct cursor c;
+    int leaving = ring_leaving(n->ring, partition);
+    uint64_t leaver = leaving >= 0 ? n->ring->members[leaving].id : 0;
+    uint64_t before = cursor_read(w, &c) ? c.source : 0;
+    struct watch_other *best = NULL;
+    uint32_t best_rank = 0;
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct watch_other *o = &w->others[i];
+        if (!o->owner || o->fills || o->lacking == 0 || !node_linked(n, o->node))
+            continue;
+        uint32_t rank = o->node == before ? 3 : o->node == leaver ? 2 : 1;
+        if (rank > best_rank || (rank == best_rank && o->lacking > best->lacking)) {
+            best = o;
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
 static void clock_read(uint64_t id, uint32_t partition, struct gt_effects *fx)
 {
     uint8_t number[2];
@@ -101,7 +223,7 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     bool fills = source != NULL;
     uint64_t id;
     if (!source && !w->filling)
-        source = source_of(n, w);
+        source = w->part == PART_RECEIVER ? mover_source(n, partition, w) : source_of(n, w);
     if (!source) { /* the next comparison wants it again */
         want_no_more(n, w);
         return true;
@@ -121,6 +243,10 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     s->pull.whole = fills || (source->differs && source->lacking == 0);
     s->pull.round = w->round;
     source->differs = false;
+    s->pull.moving = w->part == PART_RECEIVER;
+    if (s->pull.moving && !fills)
+        cursor_take(s, w);
+    s->pull.fresh = true;
     s->pull.stage = PULL_READING;
     clock_read(id, partition, fx);
     return true;
@@ -163,7 +289,7 @@ static void pull_end(struct node *n, uint64_t id, struct slot *s, struct gt_effe
 static void pull_fail(struct node *n, uint64_t id, struct slot *s, int error, struct gt_effects *fx)
 {
     uint32_t times;
-    if (log_due(&n->pace.broke, n->now_us, &times))
+    if (log_due(&n->lines.broke, n->now_us, &times))
         log_info(n->log, "pull broke partition=%u from=%s cause=%s times=%u", s->partition,
                  node_label_of(n, s->pull.source), error_text(error), times);
     n->metrics.pulls_broken_count++;
@@ -206,7 +332,7 @@ static void ask(struct node *n, uint64_t id, struct slot *s, struct slice clock,
     s->pull.stage = PULL_ASKED;
     slots_set_deadline(n->slots, id, n->now_us + PULL_SILENT_US);
     struct msg m = node_message(n, MSG_PULL, id);
-    m.pull.head.priority = 1;
+    m.pull.head.priority = s->pull.moving ? PRIORITY_STREAM : PRIORITY_REPAIR;
     m.pull.head.deadline_ms = PULL_SILENT_US / 1000;
     m.pull.partition = s->partition;
     m.pull.clock = clock;
@@ -214,7 +340,10 @@ static void ask(struct node *n, uint64_t id, struct slot *s, struct slice clock,
     m.pull.from_start = !s->pull.last_key;
     m.pull.from_key = slice_blob(s->pull.last_key);
     m.pull.from_hash = s->pull.last_key ? hash_bytes(m.pull.from_key) : 0;
+    if (MUTANT(cursor_plus_one) && s->pull.moving && s->pull.last_key && s->pull.fresh)
+        m.pull.from_hash += 1ull << 50;
     m.pull.bytes_max = n->config.pull_bytes ? n->config.pull_bytes : PULL_BYTES;
+    s->pull.fresh = false;
     effects_send(fx, s->pull.source, &m);
 }
 
@@ -225,9 +354,16 @@ static void reply_over(struct node *n, uint64_t id, struct slot *s, struct gt_ef
         pull_end(n, id, s, fx);
         return;
     }
-    if (s->pull.more && n->pull_free_us > n->now_us) {
+    if (s->pull.more)
+        cursor_keep(n, s, fx);
+    else
+        cursor_forget(n, s->partition, fx);
+    uint64_t free_us = n->pull_free_us;
+    if (s->pull.moving && n->pace.free_us > free_us)
+        free_us = n->pace.free_us;
+    if (s->pull.more && free_us > n->now_us) {
         s->pull.stage = PULL_PAUSED;
-        slots_set_deadline(n->slots, id, n->pull_free_us);
+        slots_set_deadline(n->slots, id, free_us);
         return;
     }
     if (s->pull.more) {
@@ -336,7 +472,8 @@ void pull_stored(struct node *n, uint64_t id, struct slot *s, const struct store
     /* A record here that is bad stays so; the rest is brought all the same, but not the clock. */
     if (r->result && !s->pull.failed) {
         uint32_t times;
-        if (log_due(&n->pace.unstored, n->now_us, &times)) /* on a full disk, each pull ends here */
+        if (log_due(&n->lines.unstored, n->now_us,
+                    &times)) /* on a full disk, each pull ends here */
             log_info(n->log, "pulled state not stored partition=%u cause=%s times=%u", s->partition,
                      error_text(r->result), times);
         s->pull.failed = true;
@@ -452,11 +589,19 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
         pull_fail(n, id, s, m->pull_reply.head.error ? m->pull_reply.head.error : GT_ENOTOWNER, fx);
         return;
     }
+    /* The source has lost something since, and filled: its first cut speaks of what is gone. */
+    if (s->pull.data != 0 && s->pull.data != m->pull_reply.data && !MUTANT(cursor_of_another)) {
+        cursor_forget(n, s->partition, fx);
+        pull_fail(n, id, s, GT_ESTALE, fx);
+        return;
+    }
+    s->pull.data = m->pull_reply.data;
     s->pull.stage = PULL_STORING;
     s->pull.whole = s->pull.whole || m->pull_reply.head.flags & REPLY_WHOLE;
     s->pull.more = m->pull_reply.head.flags & REPLY_MORE && !MUTANT(merge_clock_early);
     s->pull.filling = s->pull.filling || m->pull_reply.head.flags & REPLY_FILLING;
-    s->pull.foreign = s->pull.foreign || epoch_compare(m->epoch, n->ring->epoch) != 0;
+    s->pull.foreign =
+        s->pull.foreign || epoch_compare(m->pull_reply.members_since, n->ring->members_since) != 0;
     cut_keep(s, m->pull_reply.clock, m->pull_reply.head.flags & REPLY_UNKNOWN);
     if (!s->pull.more)
         operations_keep(s, m->pull_reply.operations, m->pull_reply.operations_floor);
@@ -473,22 +618,20 @@ void pull_replied(struct node *n, const struct gt_event *ev, struct gt_effects *
     if (n->pull_free_us < n->now_us)
         n->pull_free_us = n->now_us;
     n->pull_free_us += m->pull_reply.entries.bytes * 1000000 / PULL_BYTES_PER_S;
+    if (s->pull.moving)
+        pace_take(&n->pace, n->now_us, m->pull_reply.entries.bytes);
     if (s->pull.outstanding == 0)
         states_stored(n, id, s, fx);
 }
 
 /* ---- being asked ----------------------------------------------------------------------------- */
 
-void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+/* Storage is asked for what the asker lacks. */
+static void lacking_read(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
-    const struct msg *m = ev->message.msg;
-    uint64_t id;
-    struct slot *s = replica_begin(n, ev, m->pull.partition, &id, fx);
-    if (!s)
-        return;
-    const struct inbound *l = node_inbound(n, ev->link);
-    struct slice clock = m->pull.clock, from_key = m->pull.from_key,
-                 told = watch_told(n, m->pull.partition, l->node, l->incarnation);
+    const struct stream *from = &s->stream;
+    struct slice clock = from->clock, from_key = from->from_key,
+                 told = watch_told(n, s->partition, from->node, from->life);
     struct slice *parts[] = {&clock, &from_key, &told};
     struct blob *hold = slices_join(parts, sizeof(parts) / sizeof(parts[0]));
     if (!hold) {
@@ -499,15 +642,51 @@ void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *
     struct store_request r = {.kind = STORE_PULL,
                               .tag = id,
                               .hold = hold,
-                              .partition = m->pull.partition,
+                              .partition = s->partition,
                               .clock = clock,
                               .told = told,
-                              .whole = m->pull.whole,
-                              .from_start = m->pull.from_start,
-                              .from_hash = m->pull.from_hash,
+                              .whole = from->whole,
+                              .from_start = from->from_start,
+                              .from_hash = from->from_hash,
                               .from_key = from_key,
-                              .bytes_max = m->pull.bytes_max};
+                              .bytes_max = from->bytes_max};
     effects_store(fx, &r);
+}
+
+void replica_pull(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *m = ev->message.msg;
+    uint64_t id;
+    struct slot *s = replica_begin(n, ev, m->pull.partition, ACCESS_LOOK, false, &id, fx);
+    if (!s)
+        return;
+    const struct inbound *l = node_inbound(n, ev->link);
+    s->body = blob_ref(ev->message.body);
+    s->stream = (struct stream){.node = l->node,
+                                .life = l->incarnation,
+                                .clock = m->pull.clock,
+                                .from_key = m->pull.from_key,
+                                .from_hash = m->pull.from_hash,
+                                .from_start = m->pull.from_start,
+                                .whole = m->pull.whole,
+                                .bytes_max = m->pull.bytes_max,
+                                .paced = m->pull.head.priority == PRIORITY_STREAM};
+    if (!s->stream.paced || n->pace.free_us <= n->now_us) {
+        lacking_read(n, id, s, fx);
+    } else if (n->pace.free_us > n->now_us + STREAM_WAIT_US) {
+        answer(n, &s->origin, GT_EBUSY, OUTCOME_NOT_APPLIED, error_text(GT_EBUSY), fx);
+        coord_end(n, id, s);
+    } else {
+        s->kind = SLOT_STREAM;
+        slots_set_deadline(n->slots, id, n->pace.free_us);
+    }
+}
+
+void stream_timeout(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
+{
+    slots_set_deadline(n->slots, id, UINT64_MAX);
+    s->kind = SLOT_REPLICA;
+    lacking_read(n, id, s, fx);
 }
 
 void pull_give(struct node *n, const struct slot *s, const struct store_result *r,
@@ -524,5 +703,9 @@ void pull_give(struct node *n, const struct slot *s, const struct store_result *
     m.pull_reply.lacking = r->lacking;
     m.pull_reply.operations = slice_blob(r->operations);
     m.pull_reply.operations_floor = r->operations_floor;
+    m.pull_reply.data = r->data;
+    m.pull_reply.members_since = n->ring ? n->ring->members_since : (struct epoch){0, 0};
     effects_reply(fx, s->origin.link, &m);
+    if (s->stream.paced)
+        pace_take(&n->pace, n->now_us, m.pull_reply.entries.bytes);
 }

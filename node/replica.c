@@ -15,11 +15,32 @@ static void refuse(struct node *n, const struct gt_event *ev, int error, struct 
     answer(n, &o, error, OUTCOME_NOT_APPLIED, error_text(error), fx);
 }
 
-static bool owned(const struct node *n, uint32_t partition)
+static enum ring_part part_of(const struct node *n, uint32_t partition)
 {
     const struct ring *r = n->ring;
-    return r && r->formed && n->member >= 0 && partition < r->settings.partitions &&
-           ring_slot(r, partition, (uint32_t)n->member) >= 0;
+    bool known = r && r->formed && n->member >= 0 && partition < r->settings.partitions;
+    return known ? ring_part(r, partition, (uint32_t)n->member) : PART_NONE;
+}
+
+static bool may_ask(enum ring_part part, enum access access)
+{
+    if (access == ACCESS_WRITE)
+        return part == PART_OWNER || part == PART_RECEIVER || part == PART_WRITTEN;
+    if (access == ACCESS_READ)
+        return part == PART_OWNER || part == PART_RECEIVER;
+    return part != PART_NONE;
+}
+
+/*
+ * The request is counted by a map from before a fence (RULES 6): whoever sent it may count owners
+ * that are not, or not all that are.
+ */
+static bool fenced(const struct node *n, uint32_t partition, enum access access, struct epoch epoch)
+{
+    const struct arc *arc = &n->ring->arcs[partition];
+    if (access == ACCESS_WRITE)
+        return epoch_compare(epoch, arc->write_since) < 0 && !MUTANT(skip_write_fence);
+    return epoch_compare(epoch, arc->read_since) < 0 && !MUTANT(skip_read_fence);
 }
 
 static struct slot *slot_take(struct node *n, const struct gt_event *ev, uint32_t partition,
@@ -40,10 +61,14 @@ static struct slot *slot_take(struct node *n, const struct gt_event *ev, uint32_
 }
 
 struct slot *replica_begin(struct node *n, const struct gt_event *ev, uint32_t partition,
-                           uint64_t *id, struct gt_effects *fx)
+                           enum access access, bool counted, uint64_t *id, struct gt_effects *fx)
 {
-    if (!owned(n, partition)) {
+    if (!may_ask(part_of(n, partition), access)) {
         refuse(n, ev, GT_ENOTOWNER, fx);
+        return NULL;
+    }
+    if (counted && fenced(n, partition, access, ev->message.msg->epoch)) {
+        refuse(n, ev, GT_ESTALE, fx);
         return NULL;
     }
     return slot_take(n, ev, partition, id, fx);
@@ -88,7 +113,9 @@ void replica_state(struct node *n, const struct gt_event *ev, struct gt_effects 
 {
     const struct msg *m = ev->message.msg;
     uint64_t id;
-    struct slot *s = replica_begin(n, ev, m->state.partition, &id, fx);
+    bool counted =
+        m->state.head.priority != PRIORITY_REPAIR || m->state.head.flags & REQUEST_SETTLING;
+    struct slot *s = replica_begin(n, ev, m->state.partition, ACCESS_WRITE, counted, &id, fx);
     if (!s)
         return;
     if (!key_of(n, m->state.key, m->state.partition) || m->state.dots.bytes % DOT_BYTES != 0) {
@@ -136,11 +163,15 @@ static int parcel_check(const struct node *n, const struct gt_event *ev)
     const struct ring *r = n->ring;
     if (!r || !r->formed || n->member < 0)
         return GT_EFORMING;
+    if (r->members[n->member].leaving)
+        return GT_ENOTOWNER; /* what it keeps is to get less, until it can go */
     if (m->state.partition >= r->settings.partitions || m->state.dots.bytes % DOT_BYTES != 0 ||
         m->state.record.bytes == 0 || !key_of(n, m->state.key, m->state.partition))
         return GT_EARG;
     if (m->state.target == n->identity.node_id || ring_member_by_id(r, m->state.target) < 0)
         return GT_ENOTOWNER;
+    if (fenced(n, m->state.partition, ACCESS_WRITE, m->epoch))
+        return GT_ESTALE; /* it would be counted in an owner's place */
     return put_stale(n, ev) ? GT_EINCARNATION : 0;
 }
 
@@ -175,7 +206,7 @@ void replica_fetch(struct node *n, const struct gt_event *ev, struct gt_effects 
 {
     const struct msg *m = ev->message.msg;
     uint64_t id;
-    struct slot *s = replica_begin(n, ev, m->fetch.partition, &id, fx);
+    struct slot *s = replica_begin(n, ev, m->fetch.partition, ACCESS_READ, true, &id, fx);
     if (!s)
         return;
     if (!key_of(n, m->fetch.key, m->fetch.partition)) {
@@ -198,7 +229,7 @@ void replica_operation(struct node *n, const struct gt_event *ev, struct gt_effe
 {
     const struct msg *m = ev->message.msg;
     uint64_t id;
-    struct slot *s = replica_begin(n, ev, m->operation.partition, &id, fx);
+    struct slot *s = replica_begin(n, ev, m->operation.partition, ACCESS_READ, true, &id, fx);
     if (!s)
         return;
     if (!key_of(n, m->operation.key, m->operation.partition)) {
@@ -223,7 +254,7 @@ void replica_range(struct node *n, const struct gt_event *ev, struct gt_effects 
 {
     const struct msg *m = ev->message.msg;
     uint64_t id;
-    if (!replica_begin(n, ev, m->scan.partition, &id, fx))
+    if (!replica_begin(n, ev, m->scan.partition, ACCESS_READ, true, &id, fx))
         return;
     n->metrics.replica_reads_count++;
     struct store_request r = {.kind = STORE_SCAN,

@@ -34,6 +34,19 @@ static bool answers(const struct node *n, uint64_t id)
            (!p || p->unanswered_us == 0 || n->now_us - p->unanswered_us < UNANSWERED_MAX_US);
 }
 
+size_t report_heard(const struct node *n, uint8_t out[8 * MEMBERS_MAX])
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; n->ring && i < n->ring->member_count; i++) {
+        uint64_t id = n->ring->members[i].id;
+        if ((int)i == n->member || !answers(n, id))
+            continue;
+        le64_put(out + bytes, id);
+        bytes += 8;
+    }
+    return bytes;
+}
+
 static enum member_state state_seen(const struct node *n, uint32_t i)
 {
     const struct member *m = &n->ring->members[i];
@@ -42,6 +55,8 @@ static enum member_state state_seen(const struct node *n, uint32_t i)
         return MEMBER_CATCHING_UP;
     if (m->state != MEMBER_UP && m->state != MEMBER_DOWN)
         return m->state;
+    if (up && m->leaving)
+        return MEMBER_LEAVING; /* it serves what it still owns */
     return up ? MEMBER_UP : MEMBER_DOWN;
 }
 
@@ -105,4 +120,19 @@ void events_give(struct node *n, const struct gt_event *ev, struct gt_effects *f
     msg_events(&m, node_label(n), n->events);
     effects_reply(fx, ev->link, &m);
     free(m.events_reply.events);
+}
+
+void admin_refuse(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
+{
+    const struct msg *request = ev->message.msg;
+    struct slice text = slice_text("this is a storage node: ask the manager");
+    struct msg m = node_message(n, (enum msg_type)(request->type + 1), request->id);
+    if (request->type == MSG_ADMIN) {
+        m.admin_reply.error = GT_EUNSUPPORTED;
+        m.admin_reply.text = text;
+    } else {
+        m.plan_reply.error = GT_EUNSUPPORTED;
+        m.plan_reply.text = text;
+    }
+    effects_reply(fx, ev->link, &m);
 }

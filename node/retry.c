@@ -53,7 +53,7 @@ static void ask_self(struct node *n, uint64_t id, struct slot *s, struct gt_effe
 static void ask_peer(struct node *n, uint64_t id, struct slot *s, uint64_t peer,
                      struct gt_effects *fx)
 {
-    struct msg m = node_message(n, MSG_OPERATION, id);
+    struct msg m = coord_message(n, s, MSG_OPERATION, id);
     m.operation.head.deadline_ms = coord_left_ms(n, s);
     m.operation.head.age_ms = s->head.age_ms;
     memcpy(m.operation.head.op, s->head.op, OP_ID_BYTES);
@@ -99,26 +99,31 @@ bool retry_overtaken(const struct node *n, const struct slot *s)
 
 void retry_begin(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
-    uint32_t total, w, read;
-    ring_quorums(n->ring, s->partition, &total, &w, &read);
     s->put.phase = PUT_ASKING;
-    s->put.write_need = s->quorum.need;
     s->put.length_ms = OPERATIONS_KEEP_MS;
-    coord_quorum(n, s, read);
+    coord_quorum(n, s, 0, false);
     retry_promise(n, s->partition, s->key, &s->head, fx);
     retry_progress(n, id, s, fx);
 }
 
-/* The questions are over: from here on the owners count toward W. */
+/* The questions are over: from here on the owners count toward W. Should this node be none of them
+ * any more it is found when the put is stored. */
 static void asked(struct node *n, struct slot *s, enum put_phase phase)
 {
     s->put.phase = phase;
-    coord_quorum(n, s, s->put.write_need);
+    if (!coord_quorum(n, s, s->head.quorum, true))
+        s->self = 0;
 }
 
 static void too_few(struct node *n, uint64_t id, struct slot *s, struct gt_effects *fx)
 {
     char text[MSG_TEXT_BYTES];
+    if (s->stale) {
+        answer(n, &s->origin, GT_ESTALE, OUTCOME_NOT_APPLIED,
+               "the owners go by another map; not applied", fx);
+        coord_end(n, id, s);
+        return;
+    }
     snprintf(text, sizeof(text),
              "it was tried before: %u of %u owners can tell whether it was written; R=%u not met; "
              "not applied; see: gtstore-admin status",
@@ -239,6 +244,7 @@ void retry_told(struct node *n, const struct gt_event *ev, struct gt_effects *fx
     if (owner < 0)
         return;
     const struct reply_head *head = &m->operation_reply.head;
+    s->stale |= error_stale(head->error);
     if (head->error || !(head->flags & REPLY_KNOWN)) {
         bool tells = !head->error && !(head->flags & REPLY_UNKNOWN);
         unknown(n, m->id, s, (uint32_t)owner, tells, m->operation_reply.length_ms, fx);

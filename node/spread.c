@@ -19,7 +19,7 @@
 static struct msg state_message(struct node *n, uint64_t id, const struct slot *s,
                                 const struct blob *record, bool last, uint64_t target)
 {
-    struct msg m = node_message(n, target ? MSG_PARCEL : MSG_STATE, id);
+    struct msg m = coord_message(n, s, target ? MSG_PARCEL : MSG_STATE, id);
     m.state.target = target;
     m.state.head = (struct request_head){.deadline_ms = coord_left_ms(n, s),
                                          .age_ms = s->head.age_ms,
@@ -96,7 +96,7 @@ static int pieces_cut(struct node *n, struct slot *s, const struct blob *record,
 void spread_send(struct node *n, uint64_t id, struct slot *s, const struct blob *record,
                  struct gt_effects *fx)
 {
-    uint64_t peers[REPLICAS_MAX];
+    uint64_t peers[PLACES_MAX];
     uint32_t count = 0;
     size_t bytes_max = n->config.piece_bytes_max;
     if (bytes_max == 0)

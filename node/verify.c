@@ -42,7 +42,7 @@ void replica_verify(struct node *n, const struct gt_event *ev, struct gt_effects
 {
     const struct msg *m = ev->message.msg;
     uint64_t id;
-    struct slot *s = replica_begin(n, ev, m->scan.partition, &id, fx);
+    struct slot *s = replica_begin(n, ev, m->scan.partition, ACCESS_LOOK, false, &id, fx);
     if (!s)
         return;
     uint32_t bytes = m->scan.bytes_max;

@@ -105,7 +105,7 @@ static int clock_order(const void *left, const void *right)
 
 int64_t clock_apart_us(struct node *n, const struct slot *s)
 {
-    int64_t own = (int64_t)n->wall_us - (int64_t)n->now_us, clocks[REPLICAS_MAX];
+    int64_t own = (int64_t)n->wall_us - (int64_t)n->now_us, clocks[PLACES_MAX + 1];
     uint32_t count = 0;
     clocks[count++] = own;
     for (uint32_t i = 0; i < s->quorum.total; i++) {

@@ -33,6 +33,10 @@
     X(EVENT_NODE_DOWN, "node_down", "the manager heard a member no more")                          \
     X(EVENT_NODE_AWAY, "node_away",                                                                \
       "it was away for longer than --reap-wait: nobody waits for it")                              \
+    X(EVENT_NODE_REPLACED, "node_replaced",                                                        \
+      "it was down for longer than --replace-after: its places go to others, or it is back")       \
+    X(EVENT_NODE_REMOVED, "node_removed", "it is a member no more")                                \
+    X(EVENT_REBALANCE, "rebalance", "moves to other lists begin, or have come to an end")          \
     X(EVENT_NODE_REFUSED, "node_refused", "the manager refused a registration")                    \
     X(EVENT_FORMED, "cluster_formed", "tokens were handed out")                                    \
     X(EVENT_MANAGER, "manager", "the manager leads, or stands by while another one does")          \

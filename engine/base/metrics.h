@@ -30,6 +30,7 @@
     X(miscounts_count, "partitions found to hold other records than they counted")                 \
     X(fills_count, "times that a partition began to fill for a bad record or a miscount")          \
     X(records_mended_count, "bad records replaced by what other owners have")                      \
+    X(drops_count, "partitions given up that are not owned any more")                              \
     X(segments_made_count, "log segments written with zeros")                                      \
     X(segments_recycled_count, "log segments used again")                                          \
     X(overlay_records, "records newer than the index (gauge)")                                     \

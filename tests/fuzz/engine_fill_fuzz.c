@@ -19,7 +19,8 @@ static void fill_try(struct slice bytes)
         gt_assert(!out.failed && fill_decode(buf_slice(&out), &again) == 0);
         gt_assert(fill.generation == again.generation && fill.reason == again.reason);
         gt_assert(slice_equal(slice_blob(fill.sources), slice_blob(again.sources)));
-        gt_assert(clock_equal(&fill.doubt, &again.doubt));
+        gt_assert(clock_equal(&fill.doubt, &again.doubt) && fill.number == again.number);
+        gt_assert(slice_equal(slice_blob(fill.cursor), slice_blob(again.cursor)));
     }
     buf_close(&out);
     fill_close(&fill);
@@ -64,6 +65,8 @@ size_t fuzz_seed(unsigned index, uint8_t *out, size_t capacity)
     fill.generation = index;
     fill.reason = index % 2 ? FILL_ROT : 0;
     fill.sources = index % 3 ? blob_copy(sources, index % 3 * 8) : NULL;
+    fill.cursor = index % 2 ? NULL : blob_copy(sources, index);
+    fill.number = index * 100;
     for (unsigned i = 0; i < index; i++)
         gt_assert(clock_add(&fill.doubt, (struct dot){{1 + i, 2}, 3 + i}) == 0);
     fill_encode(&fill, &bytes);

@@ -22,6 +22,7 @@ static const enum msg_type sample_types[] = {
     MSG_STATUS,   MSG_STATUS_REPLY,   MSG_VERIFY,      MSG_VERIFY_REPLY,
     MSG_EVENTS,   MSG_EVENTS_REPLY,   MSG_ACCEPT_LOSS, MSG_ACCEPT_LOSS_REPLY,
     MSG_RETIRED,  MSG_RETIRED_REPLY,  MSG_PARCEL,      MSG_PARCEL_REPLY,
+    MSG_ADMIN,    MSG_ADMIN_REPLY,    MSG_PLAN,        MSG_PLAN_REPLY,
     MSG_VOTE,     MSG_PROPOSE,
 };
 #define SAMPLE_TYPES (sizeof(sample_types) / sizeof(sample_types[0]))
@@ -30,6 +31,7 @@ static const enum msg_type sample_types[] = {
 #define SAMPLE_SIBLINGS 64
 #define SAMPLE_NODES    5
 #define SAMPLE_EVENTS   1000
+#define SAMPLE_MOVES    40
 
 /* What a sample points to. */
 struct sample_memory {
@@ -40,6 +42,8 @@ struct sample_memory {
     struct msg_event events[SAMPLE_EVENTS];
     struct status status;
     struct status_node nodes[SAMPLE_NODES];
+    struct plan_node plan_nodes[SAMPLE_NODES];
+    uint8_t moves[SAMPLE_MOVES * MOVE_BYTES];
     struct ring *ring;
 };
 
@@ -120,6 +124,8 @@ static inline void sample_member(struct sample_memory *s, struct member *m, uint
     m->refill = sample_u(s, 1);
     m->leaving = sample_u(s, 1);
     m->capacity_set = sample_u(s, 1);
+    m->replacing = sample_u(s, 1);
+    m->heir = sample_u(s, UINT64_MAX);
 }
 
 static inline void sample_settings(struct sample_memory *s, struct settings *c, uint32_t partitions)
@@ -211,6 +217,11 @@ static inline struct status *sample_status(struct sample_memory *s)
     t->moves_done = sample_u(s, UINT64_MAX);
     t->moves_bytes_left = sample_u(s, UINT64_MAX);
     t->moves_eta_s = sample_u(s, UINT64_MAX);
+    t->rebalance = (uint8_t)sample_u(s, REBALANCE_PAUSED);
+    t->moves_prepare = (uint32_t)sample_u(s, UINT32_MAX);
+    t->moves_read_new = (uint32_t)sample_u(s, UINT32_MAX);
+    t->moves_cleanup = (uint32_t)sample_u(s, UINT32_MAX);
+    t->rebalance_pending = sample_u(s, 1);
     t->nodes = s->nodes;
     t->node_count = SAMPLE_NODES;
     for (uint32_t i = 0; i < SAMPLE_NODES; i++) {
@@ -254,6 +265,49 @@ static inline void sample_events_reply(struct sample_memory *s, struct msg *m)
 }
 
 /* Fills *m; it borrows from s until sample_release. Seed s->prng and s->extreme before. */
+static inline void sample_admin(struct sample_memory *s, struct msg *m)
+{
+    m->admin.verb = (uint8_t)sample_u(s, UINT8_MAX);
+    m->admin.apply = sample_u(s, 1);
+    m->admin.node = sample_slice(s, UNITS_LABEL_BYTES);
+    m->admin.other = sample_slice(s, UNITS_LABEL_BYTES);
+    m->admin.capacity = s->extreme ? MEMBER_CAPACITY_MAX : 0.5 * (double)sample_u(s, 100);
+    m->admin.epoch.ballot = sample_u(s, UINT64_MAX);
+    m->admin.epoch.counter = sample_u(s, UINT64_MAX);
+    m->admin.write_quorum = (uint32_t)sample_u(s, UINT32_MAX);
+    m->admin.read_quorum = (uint32_t)sample_u(s, UINT32_MAX);
+    m->admin.value_bytes_max = sample_u(s, UINT64_MAX);
+}
+
+static inline void sample_plan_reply(struct sample_memory *s, struct msg *m)
+{
+    m->plan_reply.error = sample_error(s);
+    m->plan_reply.text = sample_slice(s, 100);
+    m->plan_reply.formed = sample_u(s, 1);
+    m->plan_reply.rebalance = (uint8_t)sample_u(s, REBALANCE_PAUSED);
+    m->plan_reply.eta_s = sample_u(s, UINT64_MAX);
+    m->plan_reply.order_changes = (uint32_t)sample_u(s, UINT32_MAX);
+    m->plan_reply.nodes = s->plan_nodes;
+    m->plan_reply.node_count = SAMPLE_NODES;
+    for (uint32_t i = 0; i < SAMPLE_NODES; i++) {
+        struct plan_node *n = &s->plan_nodes[i];
+        n->label = sample_slice(s, UNITS_LABEL_BYTES);
+        n->takes_part = sample_u(s, 1);
+        n->capacity = s->extreme ? MEMBER_CAPACITY_MAX : 0.5 * (double)sample_u(s, 100);
+        n->tokens = sample_u(s, UINT64_MAX);
+        n->tokens_after = sample_u(s, UINT64_MAX);
+        n->keys = sample_u(s, UINT64_MAX);
+        n->bytes = sample_u(s, UINT64_MAX);
+    }
+    for (uint32_t i = 0; i < SAMPLE_MOVES; i++) {
+        uint8_t *move = s->moves + (size_t)i * MOVE_BYTES;
+        le16_put(move, (uint16_t)sample_u(s, PARTITIONS_MAX - 1));
+        le16_put(move + 2, i % 3 == 0 ? MOVE_NOBODY : (uint16_t)sample_u(s, SAMPLE_NODES - 1));
+        le16_put(move + 4, i % 3 == 1 ? MOVE_NOBODY : (uint16_t)sample_u(s, SAMPLE_NODES - 1));
+    }
+    m->plan_reply.moves = slice_of(s->moves, sizeof(s->moves));
+}
+
 static inline void sample_msg(struct sample_memory *s, enum msg_type type, struct msg *m)
 {
     memset(m, 0, sizeof(*m));
@@ -432,6 +486,7 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->heartbeat.incarnation = sample_u(s, UINT64_MAX);
         sample_report(s, &m->heartbeat.report);
         m->heartbeat.done = sample_run(s, 2);
+        m->heartbeat.heard = sample_run(s, 8);
         break;
     case MSG_HEARTBEAT_REPLY:
         m->heartbeat_reply.error = sample_error(s);
@@ -486,10 +541,22 @@ static inline void sample_msg(struct sample_memory *s, enum msg_type type, struc
         m->accept_loss_reply.text = sample_slice(s, 100);
         m->accept_loss_reply.partitions = sample_run(s, 2);
         break;
+    case MSG_ADMIN:
+        sample_admin(s, m);
+        break;
+    case MSG_ADMIN_REPLY:
+        m->admin_reply.error = sample_error(s);
+        m->admin_reply.text = sample_slice(s, 100);
+        m->admin_reply.changed = sample_u(s, 1);
+        break;
+    case MSG_PLAN_REPLY:
+        sample_plan_reply(s, m);
+        break;
     case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:
     case MSG_EVENTS:
+    case MSG_PLAN:
         break;
     }
 }
@@ -520,7 +587,8 @@ static inline bool same_member(const struct member *a, const struct member *b)
     return a->id == b->id && a->incarnation == b->incarnation && strcmp(a->label, b->label) == 0 &&
            strcmp(a->address.host, b->address.host) == 0 && a->address.port == b->address.port &&
            strcmp(a->zone, b->zone) == 0 && a->capacity == b->capacity && a->state == b->state &&
-           a->refill == b->refill && a->leaving == b->leaving && a->capacity_set == b->capacity_set;
+           a->refill == b->refill && a->leaving == b->leaving &&
+           a->capacity_set == b->capacity_set && a->replacing == b->replacing && a->heir == b->heir;
 }
 
 static inline bool same_settings(const struct settings *a, const struct settings *b)
@@ -582,7 +650,10 @@ static inline bool same_status(const struct status *a, const struct status *b)
            a->partitions_quorum == b->partitions_quorum &&
            a->partitions_below == b->partitions_below && a->moves_total == b->moves_total &&
            a->moves_done == b->moves_done && a->moves_bytes_left == b->moves_bytes_left &&
-           a->moves_eta_s == b->moves_eta_s && a->node_count == b->node_count;
+           a->moves_eta_s == b->moves_eta_s && a->node_count == b->node_count &&
+           a->rebalance == b->rebalance && a->moves_prepare == b->moves_prepare &&
+           a->moves_read_new == b->moves_read_new && a->moves_cleanup == b->moves_cleanup &&
+           a->rebalance_pending == b->rebalance_pending;
 }
 
 static inline bool same_siblings(const struct msg *a, const struct msg *b)
@@ -611,6 +682,26 @@ static inline bool same_events(const struct msg *a, const struct msg *b)
     return a->events_reply.error == b->events_reply.error &&
            a->events_reply.forgotten == b->events_reply.forgotten &&
            slice_equal(a->events_reply.label, b->events_reply.label);
+}
+
+static inline bool same_plan_reply(const struct msg *a, const struct msg *b)
+{
+    if (a->plan_reply.node_count != b->plan_reply.node_count)
+        return false;
+    for (uint32_t i = 0; i < a->plan_reply.node_count; i++) {
+        const struct plan_node *x = &a->plan_reply.nodes[i], *y = &b->plan_reply.nodes[i];
+        if (!slice_equal(x->label, y->label) || x->takes_part != y->takes_part ||
+            x->capacity != y->capacity || x->tokens != y->tokens ||
+            x->tokens_after != y->tokens_after || x->keys != y->keys || x->bytes != y->bytes)
+            return false;
+    }
+    return a->plan_reply.error == b->plan_reply.error &&
+           slice_equal(a->plan_reply.text, b->plan_reply.text) &&
+           a->plan_reply.formed == b->plan_reply.formed &&
+           a->plan_reply.rebalance == b->plan_reply.rebalance &&
+           a->plan_reply.eta_s == b->plan_reply.eta_s &&
+           a->plan_reply.order_changes == b->plan_reply.order_changes &&
+           slice_equal(a->plan_reply.moves, b->plan_reply.moves);
 }
 
 static inline bool same_msg(const struct msg *a, const struct msg *b)
@@ -754,7 +845,8 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
         return a->heartbeat.node == b->heartbeat.node &&
                a->heartbeat.incarnation == b->heartbeat.incarnation &&
                same_report(&a->heartbeat.report, &b->heartbeat.report) &&
-               slice_equal(a->heartbeat.done, b->heartbeat.done);
+               slice_equal(a->heartbeat.done, b->heartbeat.done) &&
+               slice_equal(a->heartbeat.heard, b->heartbeat.heard);
     case MSG_HEARTBEAT_REPLY:
         return a->heartbeat_reply.error == b->heartbeat_reply.error &&
                a->heartbeat_reply.lease_ms == b->heartbeat_reply.lease_ms;
@@ -794,10 +886,26 @@ static inline bool same_msg(const struct msg *a, const struct msg *b)
         return a->accept_loss_reply.error == b->accept_loss_reply.error &&
                slice_equal(a->accept_loss_reply.text, b->accept_loss_reply.text) &&
                slice_equal(a->accept_loss_reply.partitions, b->accept_loss_reply.partitions);
+    case MSG_ADMIN:
+        return a->admin.verb == b->admin.verb && a->admin.apply == b->admin.apply &&
+               slice_equal(a->admin.node, b->admin.node) &&
+               slice_equal(a->admin.other, b->admin.other) &&
+               a->admin.capacity == b->admin.capacity &&
+               epoch_compare(a->admin.epoch, b->admin.epoch) == 0 &&
+               a->admin.write_quorum == b->admin.write_quorum &&
+               a->admin.read_quorum == b->admin.read_quorum &&
+               a->admin.value_bytes_max == b->admin.value_bytes_max;
+    case MSG_ADMIN_REPLY:
+        return a->admin_reply.error == b->admin_reply.error &&
+               slice_equal(a->admin_reply.text, b->admin_reply.text) &&
+               a->admin_reply.changed == b->admin_reply.changed;
+    case MSG_PLAN_REPLY:
+        return same_plan_reply(a, b);
     case MSG_PING:
     case MSG_MAP_GET:
     case MSG_STATUS:
     case MSG_EVENTS:
+    case MSG_PLAN:
         return true;
     }
     return false;

@@ -9,6 +9,9 @@
  *       Reads every key: the version found must be at least the acknowledged one and at most the one
  *       tried, and its filling must be whole. Exit 0 when all are; 1 otherwise, naming the keys.
  *
+ * The last line of its output says how many were acknowledged, how many were not, and the longest
+ * time in which nobody was.
+ *
  * A failed put counts as in doubt: a later version of the same key goes on from there.
  */
 #include <pthread.h>
@@ -37,6 +40,12 @@ struct writer {
 
 static volatile sig_atomic_t stopping;
 
+/* Of all threads: when a put was acknowledged last, and the longest time between two. */
+static struct {
+    pthread_mutex_t mutex;
+    double last_s, longest_s;
+} service = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
 static void on_term(int signal_number)
 {
     (void)signal_number;
@@ -61,6 +70,16 @@ static int make_value(char *value, const char *key, unsigned version)
     return n + FILLING_BYTES;
 }
 
+static void acknowledged(void)
+{
+    pthread_mutex_lock(&service.mutex);
+    double now = now_s(), gap = service.last_s > 0 ? now - service.last_s : 0;
+    service.last_s = now;
+    if (gap > service.longest_s)
+        service.longest_s = gap;
+    pthread_mutex_unlock(&service.mutex);
+}
+
 static void *write_loop(void *arg)
 {
     struct writer *w = arg;
@@ -74,6 +93,7 @@ static void *write_loop(void *arg)
         if (error == 0) {
             w->acked[k] = version;
             w->acks++;
+            acknowledged();
         } else {
             w->errors++;
             w->last_error = error;
@@ -123,8 +143,8 @@ static int do_write(gtstore_env *env, const char *path, double seconds, int thre
                 fprintf(f, "%.8s%02d-%02u %u %u\n", prefix, i, k, w->acked[k], w->tried[k]);
     }
     fclose(f);
-    printf("acknowledged %u, failed or in doubt %u (last: %s)\n", acks, errors,
-           last_error ? gtstore_strerror(last_error) : "none");
+    printf("acknowledged %u, failed or in doubt %u (last: %s), longest gap %.0f ms\n", acks, errors,
+           last_error ? gtstore_strerror(last_error) : "none", service.longest_s * 1000);
     return acks > 0 ? 0 : 1;
 }
 

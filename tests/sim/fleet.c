@@ -46,7 +46,7 @@ static void worker(const struct fleet *f, uint32_t number)
         b->running[number] = true;
         struct plan plan;
         struct swarm_result r;
-        plan_make(&plan, seed);
+        (o->moves ? plan_make_moving : plan_make)(&plan, seed);
         swarm_run(&plan, NULL, NULL, &r);
         struct fleet_verdict v = {.seed = seed,
                                   .hash = r.hash,

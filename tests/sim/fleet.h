@@ -15,6 +15,7 @@ struct fleet_orders {
     uint32_t jobs;        /* 1 .. FLEET_JOBS_MAX */
     uint64_t seconds;     /* no seed begins after so many; 0 = all are run */
     bool first_only;      /* nothing begins after a failure */
+    bool moves;           /* partitions move in every run */
 };
 
 struct fleet_verdict {

@@ -490,6 +490,29 @@ static bool filling_ask(void *arg, uint32_t partition, struct slice *sources)
     return engine_filling(h->engine, partition);
 }
 
+static struct slice cursor_ask(void *arg, uint32_t partition)
+{
+    const struct host *h = arg;
+    return engine_cursor(h->engine, partition);
+}
+
+static bool holds_ask(void *arg, uint32_t partition)
+{
+    const struct host *h = arg;
+    return engine_holds(h->engine, partition);
+}
+
+/* What of the report the manager decides by. */
+static void report_ask(void *arg, struct node_report *out)
+{
+    const struct host *h = arg;
+    struct engine_totals totals;
+    engine_totals(h->engine, &totals);
+    out->keys = totals.live;
+    out->records = totals.records;
+    out->hints = totals.parcels;
+}
+
 static int node_make(struct sim *s, uint32_t host)
 {
     struct host *h = &s->hosts[host];
@@ -506,7 +529,11 @@ static int node_make(struct sim *s, uint32_t host)
                                  .inflight_max = s->config.inflight_max ? s->config.inflight_max
                                                                         : INFLIGHT_DEFAULT,
                                  .digest_above = s->config.digest_above,
+                                 .report = report_ask,
+                                 .report_arg = h,
                                  .filling = filling_ask,
+                                 .cursor = cursor_ask,
+                                 .holds = holds_ask,
                                  .filling_arg = h,
                                  .piece_bytes_max = s->config.piece_bytes_max,
                                  .pull_bytes = s->config.pull_bytes};
@@ -545,7 +572,9 @@ static int manager_make(struct sim *s, uint32_t host)
                                     .stamp_max = engine_stamp_max(h->engine),
                                     .settings = s->config.settings,
                                     .form_after_us = 100000,
-                                    .reap_wait_us = s->config.reap_wait_us};
+                                    .reap_wait_us = s->config.reap_wait_us,
+                                    .rebalance_auto = s->config.rebalance,
+                                    .replace_after_us = s->config.replace_after_us};
     int error = manager_new(&config, &h->manager, why);
     if (error)
         sim_say(s, (int)host, "refuses: %s", why);
@@ -996,6 +1025,48 @@ bool sim_call(struct sim *s, uint32_t client_host, uint64_t tag, const struct ms
     host_feed(s, client_host, &ev);
     blob_unref(hold);
     return true;
+}
+
+/* On a link of its own, which ends at once. */
+#define ADMIN_LINK (UINT64_MAX - 1)
+
+static void admin_feed(struct sim *s, uint32_t host, const struct msg *request)
+{
+    struct msg m;
+    struct blob *frame = msg_frame(request);
+    struct blob *body =
+        blob_copy(frame->data + FRAME_HEADER_BYTES, frame->bytes - FRAME_HEADER_BYTES);
+    int error = msg_decode(s->decoder, slice_blob(body), &m);
+    gt_assert(error == 0);
+    struct gt_event ev = {
+        .kind = GT_MESSAGE, .link = ADMIN_LINK, .message = {.msg = &m, .body = body}};
+    host_feed(s, host, &ev);
+    blob_unref(body);
+    blob_unref(frame);
+}
+
+static void admin_ask(struct sim *s, uint32_t host, const struct msg *request)
+{
+    struct msg hello = {.type = MSG_HELLO, .id = 1};
+    hello.hello.role = ROLE_CLIENT;
+    hello.hello.protocol_min = MSG_PROTOCOL_MIN;
+    hello.hello.protocol_max = MSG_PROTOCOL_MAX;
+    struct host *h = &s->hosts[host];
+    if (!h->up || h->paused_us > s->now_us)
+        return;
+    admin_feed(s, host, &hello);
+    if (h->up)
+        admin_feed(s, host, request);
+    struct gt_event gone = {.kind = GT_LINK_DOWN, .link = ADMIN_LINK, .error = GT_ECLOSED};
+    if (h->up)
+        host_feed(s, host, &gone);
+}
+
+void sim_admin(struct sim *s, const struct msg *request)
+{
+    for (uint32_t host = 0; host < s->host_count; host++)
+        if (s->hosts[host].role == SIM_MANAGER)
+            admin_ask(s, host, request);
 }
 
 bool sim_verify(struct sim *s, uint32_t client_host, struct verifier *v, uint64_t until_us)

@@ -20,6 +20,9 @@
  *
  * So for parcels: one is acknowledged when it is durable, and dropped when its target has taken it.
  *
+ * What a node gives up because it owns the partition no more it holds no more, and its clock says
+ * so in the same moment. By no map that the manager has told may it own the partition then.
+ *
  * What was seen to hold of a dot at one life of a host is not looked at again unless its key
  * changes; a recovery looks at everything anew. So a write costs what its key has seen, and not
  * what the partition has: dots are kept by key, and each host has a list of those that it was not
@@ -326,9 +329,11 @@ static bool refills(const struct ring *ring, const struct engine *e)
  * it when it confirmed, and votes no more until it has pulled from those that reaped (RULES 7); and
  * with one that was rolled back and is about to be told: what it confirmed may still be under way.
  */
-static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
+static bool may_be_reaped(struct sim *s, uint32_t reaper, uint32_t partition, struct dot d)
 {
-    const struct ring *ring = sim_ring(s);
+    /* By the map of who reaps: one who has not heard of a move asks the owners of before. Whoever
+     * comes is below its floor, and is sent every key. */
+    const struct ring *ring = node_ring(sim_node(s, reaper));
     for (uint32_t host = 0; ring && host < s->host_count; host++) {
         struct engine *e = s->hosts[host].engine;
         struct engine_partition p;
@@ -346,6 +351,14 @@ static bool may_be_reaped(struct sim *s, uint32_t partition, struct dot d)
     return true;
 }
 
+/* It owns the partition, or is written to as if it did. */
+static bool votes(const struct ring *ring, const struct engine *e, uint32_t partition)
+{
+    int i = ring_member_by_id(ring, engine_identity(e)->node_id);
+    enum ring_part part = i >= 0 ? ring_part(ring, partition, (uint32_t)i) : PART_NONE;
+    return part == PART_OWNER || part == PART_WRITTEN;
+}
+
 /* No owner that runs has the dot live, but for who has a part of it alone, which nobody will
  * complete (engine/pieces.c), and who fills: it was away while the life was closed,
  * and drops the dot when its pull has passed the key. (What was acknowledged is at one that does
@@ -360,7 +373,7 @@ static bool nobody_has(struct sim *s, uint32_t partition, const struct inv_dot *
         struct state state;
         struct view view;
         if (s->hosts[host].role != SIM_NODE || !e || refills(ring, e) ||
-            engine_filling(e, partition))
+            engine_filling(e, partition) || !votes(ring, e, partition))
             continue;
         state_init(&state);
         if (view_read(e, partition, hash_bytes(name), name, &state, &view) == 0) {
@@ -462,7 +475,7 @@ static void reaped_mark(struct sim *s, uint32_t host, uint32_t partition, struct
     for (uint32_t i = 0; i < k->dots.count; i++) {
         struct inv_dot *d = k->dots.items[i];
         d->reaped |= clock_covers(p.clock, d->dot) && !history_covers(&state->history, d->dot) &&
-                     may_be_reaped(s, partition, d->dot);
+                     may_be_reaped(s, host, partition, d->dot);
     }
 }
 
@@ -638,13 +651,22 @@ void inv_parcel_drop(struct sim *s, uint32_t host, const struct store_request *r
     uint32_t target = host_of_node(s, r->target);
     struct parcel *parcel = parcel_of(e, r);
     bool drops = parcel && (parcel->number == r->number || MUTANT(drop_newer_parcel));
-    if (!drops || target == NONE || s->hosts[target].lost || parcel_read(e, parcel, &hold, &v) != 0)
+    if (!drops || parcel_read(e, parcel, &hold, &v) != 0)
         return;
-    for (uint32_t i = 0; i < dots_count(v.dots); i++)
-        if (!was_taken(s, target, r->partition, dots_at(v.dots, i)))
-            sim_break(s, "INV: %s drops a parcel of %.*s that %s does not have",
-                      s->hosts[host].name, (int)r->key.bytes, (const char *)r->key.data,
-                      s->hosts[target].name);
+    const struct ring *ring = node_ring(sim_node(s, host));
+    int member = ring_member_by_id(ring, r->target);
+    bool owns = member >= 0 && ring_part(ring, r->partition, (uint32_t)member) != PART_NONE &&
+                ring_part(ring, r->partition, (uint32_t)member) != PART_LEAVER;
+    const struct arc *arc = &ring->arcs[r->partition];
+    /* Where the target owns the key no more all owners have taken it. */
+    for (uint32_t i = 0; i < (owns ? 1 : arc->owner_count); i++) {
+        uint32_t at = owns ? target : host_of_node(s, ring->members[arc->owners[i]].id);
+        for (uint32_t d = 0; at != NONE && !s->hosts[at].lost && d < dots_count(v.dots); d++)
+            if (!was_taken(s, at, r->partition, dots_at(v.dots, d)))
+                sim_break(s, "INV: %s drops a parcel of %.*s that %s does not have",
+                          s->hosts[host].name, (int)r->key.bytes, (const char *)r->key.data,
+                          s->hosts[at].name);
+    }
     blob_unref(hold);
 }
 
@@ -728,8 +750,29 @@ static void write_result(struct sim *s, uint32_t host, const struct store_result
     }
 }
 
+/* What is looked at once more: all that the host may hold of the partition. */
+static void held_forget(struct inv_keys *k, uint32_t host)
+{
+    k->awaited[host].count = 0;
+    for (uint32_t i = 0; i < k->dots.count; i++) {
+        k->dots.items[i]->held &= ~(1u << host);
+        dot_insert(&k->awaited[host], i, k->dots.items[i]);
+    }
+}
+
+static void dropped(struct sim *s, uint32_t host, uint32_t partition)
+{
+    const struct ring *ring = sim_ring(s);
+    if (ring && votes(ring, s->hosts[host].engine, partition))
+        sim_break(s, "INV: %s drops partition %u, which it owns", s->hosts[host].name, partition);
+    held_forget(keys_of(s, partition), host);
+    clock_check(s, host, partition);
+}
+
 void inv_stored(struct sim *s, uint32_t host, const struct store_request *r, uint64_t lsn)
 {
+    if (r->kind == STORE_DROP)
+        dropped(s, host, r->partition);
     if (r->kind == STORE_CONFIRM)
         reaping_check(s, host, r->partition);
     /* A parcel is no state of its keeper: nothing may enter its clock. */
@@ -790,11 +833,7 @@ void inv_recovered(struct sim *s, uint32_t host)
     s->hosts[host].reaped_seen = 0;
     for (uint32_t p = 0; s->keys && p < s->config.settings.partitions; p++) {
         struct inv_keys *k = &s->keys[p];
-        k->awaited[host].count = 0;
-        for (uint32_t i = 0; i < k->dots.count; i++) {
-            k->dots.items[i]->held &= ~(1u << host);
-            dot_insert(&k->awaited[host], i, k->dots.items[i]);
-        }
+        held_forget(k, host);
         for (uint32_t i = 0; i < k->key_count; i++) {
             k->keys[i].unknown &= ~(1u << host);
             key_check(s, host, p, i, false);

@@ -67,7 +67,7 @@ static void plan_print(const struct plan *p)
 /* ---- one failure, at length ------------------------------------------------------------------ */
 
 /* The same plan again, with its trace. */
-static void failure_report(const struct plan *p, const struct swarm_result *r)
+static void failure_report(const struct plan *p, bool moves, const struct swarm_result *r)
 {
     struct tail *tail = calloc(1, sizeof(*tail));
     gt_assert(tail);
@@ -78,7 +78,8 @@ static void failure_report(const struct plan *p, const struct swarm_result *r)
     plan_print(p);
     printf("the last %d lines of the trace:\n", TRACE_KEPT);
     tail_print(tail);
-    printf("again: gtstore-sim --seed %llu --trace\n", (unsigned long long)p->seed);
+    printf("again: gtstore-sim%s --seed %llu --trace\n", moves ? " --moves" : "",
+           (unsigned long long)p->seed);
     free(tail);
 }
 
@@ -135,14 +136,14 @@ static int seed_run(uint64_t seed, const struct options *o)
 {
     struct plan plan;
     struct swarm_result r;
-    plan_make(&plan, seed);
+    (o->fleet.moves ? plan_make_moving : plan_make)(&plan, seed);
     if (o->trace)
         plan_print(&plan);
     swarm_run(&plan, o->trace ? line_print : NULL, NULL, &r);
     if (r.failed && o->minimize)
         minimize(&plan, &r.finding);
     if (r.failed && !o->trace)
-        failure_report(&plan, &r);
+        failure_report(&plan, o->fleet.moves, &r);
     else if (r.failed)
         printf("FAILED seed %llu commit %s\n%s: %s\n", (unsigned long long)seed, GT_COMMIT,
                r.finding.checker, r.finding.text);
@@ -218,7 +219,7 @@ static int seeds_run(const struct options *o)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-enum { KEY_STORY = 256, KEY_PRINT }; /* options without a letter */
+enum { KEY_STORY = 256, KEY_PRINT, KEY_MOVES }; /* options without a letter */
 
 static const struct argp_option option_table[] = {
     {"seed", 's', "N", 0, "one run, at length", 0},
@@ -231,6 +232,7 @@ static const struct argp_option option_table[] = {
     {"first", 'f', NULL, 0, "end with the first run that fails", 0},
     {"story", KEY_STORY, "FILE", 0, "play a story; what happens must be what it says", 0},
     {"print", KEY_PRINT, NULL, 0, "with --story: write what happens instead", 0},
+    {"moves", KEY_MOVES, NULL, 0, "partitions move in every run: nodes come, go and die", 0},
     {"mutant", 'M', "NAME", 0, "switch a planted fault on (a build with GT_MUTANTS)", 0},
     {0}};
 
@@ -291,6 +293,9 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 #else
         argp_error(state, "--mutant %s: this build has none; see: cmake --preset mutants", text);
 #endif
+        return 0;
+    case KEY_MOVES:
+        o->fleet.moves = true;
         return 0;
     case KEY_STORY:
         o->story = text;

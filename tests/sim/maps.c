@@ -103,7 +103,9 @@ static void majority_judge(struct sim *s, const struct map_seen *m, const struct
         if (before->members[i].state == MEMBER_REMOVED)
             continue;
         members++;
-        lost += is_lost(s, before->members[i].id);
+        int now = ring_member_by_id(m->ring, before->members[i].id);
+        bool goes = now >= 0 && m->ring->members[now].state == MEMBER_REMOVED;
+        lost += goes || is_lost(s, before->members[i].id);
         held += has_held(m, before->members[i].id);
     }
     uint32_t asked = members - lost;

@@ -37,7 +37,10 @@ for name in "${names[@]}"; do
     one "$name" "seed ${seed%)}" 1 --seed "${seed%)}"
     continue
   fi
-  line=$("$sim" --mutant "$name" --first --brief --seeds "1..$seeds" 2>/dev/null | tail -n 1)
+  # Or it concerns moves alone: then every run has them.
+  moves=()
+  ! grep -qE "^$name .*\(moves\)$" "$list" || moves=(--moves)
+  line=$("$sim" --mutant "$name" "${moves[@]}" --first --brief --seeds "1..$seeds" 2>/dev/null | tail -n 1)
   if [[ $line =~ ^([0-9]+)\ seeds:\ [1-9][0-9]*\ failed,\ first\ by\ ([a-z_]+) ]]; then
     printf '%-24s %-20s %s\n' "$name" "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}"
     caught=$((caught + 1))

@@ -184,8 +184,11 @@ static bool fault_fits(const struct plan *p, enum fault_kind kind)
     const struct settings *s = &p->settings;
     if (pending("fault", fault_name(kind)))
         return false;
+    /* While lists are short one owner may be the only one, or two be needed to read. */
+    if (p->moves && kind == FAULT_FLIP && s->form_nodes < s->replicas)
+        return false;
     if (kind == FAULT_WIPE || kind == FAULT_ROLLBACK) /* the others must have it all */
-        return s->write_quorum > 1;
+        return s->write_quorum > 1 && s->form_nodes > 1;
     /* With a record unknown at one owner the others must be enough for a read. */
     return kind != FAULT_FLIP || s->read_quorum < s->replicas;
 }
@@ -361,9 +364,47 @@ static void slow_before(struct plan *p, struct prng *d, const struct fault *cut)
                                                          .value = 100000 + prng_below(d, 300000)};
 }
 
+static void move_add(struct plan *p, struct prng *d, enum fault_kind kind, uint32_t node,
+                     uint64_t from_us, uint64_t to_us)
+{
+    if (p->fault_count == PLAN_FAULTS_MAX)
+        return;
+    p->faults[p->fault_count++] = (struct fault){.kind = kind,
+                                                 .at_us = from_us + prng_below(d, to_us - from_us),
+                                                 .a = node,
+                                                 .value = prng_next(d)};
+}
+
+/* Nodes come, are drained, die for good, and people change their minds. Those that go are never so
+ * many that a key is left without an owner that has it. */
+static void moves_add(struct plan *p)
+{
+    struct prng d;
+    prng_init(&d, p->seed ^ 0x6d6f76655f616464);
+    uint32_t first = p->nodes - p->late + 1;
+    for (uint32_t node = first; node <= p->nodes; node++)
+        move_add(p, &d, FAULT_JOIN, node, 2 * SECOND, 25 * SECOND);
+    uint32_t go = p->nodes > 2 ? (uint32_t)prng_below(&d, p->nodes - 1) : 0;
+    for (uint32_t i = 0; i < go && i < 2; i++)
+        move_add(p, &d, FAULT_DRAIN, 1 + (uint32_t)prng_below(&d, p->nodes), 5 * SECOND,
+                 35 * SECOND);
+    bool loses = false; /* one disk, and more than one would be too many */
+    for (uint32_t i = 0; i < p->fault_count; i++)
+        loses |= p->faults[i].kind == FAULT_WIPE || p->faults[i].kind == FAULT_ROLLBACK ||
+                 p->faults[i].kind == FAULT_FLIP || p->faults[i].kind == FAULT_READ_ERROR;
+    if (p->settings.replicas >= 3 && p->nodes > 3 && !loses && chance(&d, 40))
+        move_add(p, &d, chance(&d, 50) ? FAULT_REMOVE : FAULT_REPLACE,
+                 1 + (uint32_t)prng_below(&d, first - 1), 6 * SECOND, 30 * SECOND);
+    for (uint32_t i = (uint32_t)prng_below(&d, 3); i > 0; i--)
+        move_add(p, &d, FAULT_UNDRAIN, 0, 5 * SECOND, 40 * SECOND);
+    for (uint32_t i = (uint32_t)prng_below(&d, 3); i > 0; i--)
+        move_add(p, &d, FAULT_WEIGHT, 1 + (uint32_t)prng_below(&d, p->nodes), 4 * SECOND,
+                 40 * SECOND);
+}
+
 static void faults_make(struct plan *p, struct prng *d)
 {
-    uint32_t weights[FAULT_MANAGER_WIPED], total = 0;
+    uint32_t weights[FAULT_KINDS_ANY], total = 0;
     uint32_t count = chance(d, 10) ? 0 : (uint32_t)scaled(d, 2, 40);
     uint64_t from_us = chance(d, 80) ? 2 * SECOND : 0; /* also while the cluster forms */
     enum theme theme = chance(d, 50) ? THEME_ANY : (enum theme)prng_below(d, THEME_LOSSES);
@@ -427,7 +468,7 @@ static void faults_make(struct plan *p, struct prng *d)
             p->settings.read_quorum = 1;
         }
     }
-    for (uint32_t i = 0; i < FAULT_MANAGER_WIPED; i++) {
+    for (uint32_t i = 0; i < FAULT_KINDS_ANY; i++) {
         weights[i] = chance(d, 50) || theme != THEME_ANY ? (uint32_t)scaled(d, 1, 20) : 0;
         if (!(theme_kinds[theme] >> i & 1) || !fault_fits(p, (enum fault_kind)i))
             weights[i] = 0;
@@ -449,6 +490,8 @@ static void faults_make(struct plan *p, struct prng *d)
         if (theme == THEME_EARLY && f->kind != FAULT_SYNC_FAILS)
             slow_before(p, &early, f);
     }
+    if (p->moves)
+        moves_add(p);
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
 }
 
@@ -459,7 +502,7 @@ static void guests_make(struct plan *p, struct prng *d)
     struct settings *s = &p->settings;
     p->sloppy = (uint32_t)PICK(d, 0, 0, 30, 100);
     s->profile = chance(d, 10) ? PROFILE_COURSE : PROFILE_DEFAULT;
-    if (!chance(d, 25) || p->nodes < 3)
+    if (!chance(d, 25) || p->nodes < 3 || p->moves)
         return;
     s->replicas = p->nodes > 3 && chance(d, 70) ? 3 : 2;
     s->write_quorum = chance(d, 70) ? s->replicas : s->replicas / 2 + 1;
@@ -475,6 +518,31 @@ static void waits_make(struct plan *p)
     prng_init(&d, p->seed ^ 0x7761697400000000);
     if (chance(&d, 25))
         p->reap_wait_us = 2 * SECOND + prng_below(&d, 4 * SECOND);
+}
+
+/* Some clusters grow and shrink while they are used. Of dice of its own. */
+static void moves_make(struct plan *p, bool wanted)
+{
+    struct prng d;
+    prng_init(&d, p->seed ^ 0x6d6f766573000000);
+    if (!chance(&d, 15) && !wanted)
+        return;
+    p->moves = true;
+    p->nodes = 2 + (uint32_t)prng_below(&d, 6);
+    p->late = 1 + (uint32_t)prng_below(&d, p->nodes - 1);
+    struct settings *s = &p->settings;
+    s->form_nodes = p->nodes - p->late;
+    s->replicas = (uint32_t)PICK(&d, 2, 3, 3, 3, 5);
+    if (s->replicas > p->nodes)
+        s->replicas = p->nodes;
+    s->write_quorum = s->read_quorum = s->replicas / 2 + 1;
+    if (chance(&d, 25)) {
+        s->write_quorum = s->replicas;
+        s->read_quorum = 1 + (uint32_t)prng_below(&d, s->replicas);
+    }
+    s->partitions = (uint32_t)PICK(&d, 2, 4, 16, 64);
+    if (chance(&d, 30))
+        p->replace_after_us = 3 * SECOND + prng_below(&d, 6 * SECOND);
 }
 
 /* What befalls managers, in some plans, and a second one: of dice of its own as well. */
@@ -501,12 +569,13 @@ static void managers_make(struct plan *p)
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
 }
 
-void plan_make(struct plan *p, uint64_t seed)
+static void make(struct plan *p, uint64_t seed, bool moves)
 {
     struct prng d;
     *p = (struct plan){.seed = seed, .safety_us = 45 * SECOND};
     prng_init(&d, seed);
     shape_make(p, &d);
+    moves_make(p, moves);
     network_make(p, &d);
     work_make(p, &d);
     if (chance(&d, 30))
@@ -516,6 +585,16 @@ void plan_make(struct plan *p, uint64_t seed)
     guests_make(p, &d);
     waits_make(p);
     managers_make(p);
+}
+
+void plan_make(struct plan *p, uint64_t seed)
+{
+    make(p, seed, false);
+}
+
+void plan_make_moving(struct plan *p, uint64_t seed)
+{
+    make(p, seed, true);
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */

@@ -35,7 +35,13 @@
     X(WIPE, "disk_wiped", "a machine comes back with an empty disk")                               \
     X(ROLLBACK, "disk_rolled_back", "an old copy of a disk is put back")                           \
     X(MANAGER_WIPED, "manager_wiped", "a manager comes back with an empty disk")                   \
-    X(MANAGER_OLD, "manager_old", "an old copy of a manager's disk is put back")
+    X(MANAGER_OLD, "manager_old", "an old copy of a manager's disk is put back")                   \
+    X(JOIN, "join", "a node comes that was not there before")                                      \
+    X(DRAIN, "drain", "a person drains a node")                                                    \
+    X(UNDRAIN, "cancel", "a person cancels the rebalance")                                         \
+    X(WEIGHT, "weight", "a person gives a node another capacity")                                  \
+    X(REMOVE, "remove", "a node dies for good, and a person removes it")                           \
+    X(REPLACE, "replace", "a node dies for good, and a person puts another in its place")
 
 enum fault_kind {
 #define PLAN_FAULT_ENUM(name, text, what) FAULT_##name,
@@ -43,6 +49,7 @@ enum fault_kind {
 #undef PLAN_FAULT_ENUM
         FAULT_KINDS
 };
+#define FAULT_KINDS_ANY FAULT_MANAGER_WIPED /* those before may strike in every plan */
 const char *fault_name(enum fault_kind kind);
 
 struct fault {
@@ -63,6 +70,9 @@ struct plan {
     struct sim_network network;
     struct sim_storage storage;
     uint64_t reap_wait_us; /* 0: nobody is marked to refill */
+    bool moves;            /* partitions are moved: by themselves, and as people want it */
+    uint32_t late;         /* of the nodes, the last ones: they join when the cluster has formed */
+    uint64_t replace_after_us; /* of the manager; 0 = never */
     uint32_t inflight_max;
     uint32_t digest_above;
     size_t piece_bytes_max;
@@ -81,6 +91,8 @@ struct plan {
 };
 
 void plan_make(struct plan *p, uint64_t seed);
+/* The run of the seed in which partitions move: the same where they do anyway. */
+void plan_make_moving(struct plan *p, uint64_t seed);
 /* One line for a fault, for people. Returns text. */
 const char *fault_text(const struct fault *f, char text[160]);
 /* The shape in one line. Returns text. */

@@ -57,11 +57,13 @@ struct sim_config {
     struct settings settings;
     struct sim_network network;
     struct sim_storage storage;
-    uint64_t reap_wait_us;  /* of the manager; 0 = never */
-    uint32_t inflight_max;  /* of a node; 0 = 64 */
-    uint32_t digest_above;  /* of a node's reads; 0 = the usual */
-    size_t piece_bytes_max; /* of a node's states; 0 = what a frame takes */
-    uint32_t pull_bytes;    /* of a reply of a pull; 0 = as a node has it */
+    uint64_t reap_wait_us;     /* of the manager; 0 = never */
+    bool rebalance;            /* likewise: it moves partitions by itself */
+    uint64_t replace_after_us; /* likewise; 0 = never */
+    uint32_t inflight_max;     /* of a node; 0 = 64 */
+    uint32_t digest_above;     /* of a node's reads; 0 = the usual */
+    size_t piece_bytes_max;    /* of a node's states; 0 = what a frame takes */
+    uint32_t pull_bytes;       /* of a reply of a pull; 0 = as a node has it */
     bool restarts; /* what ends by itself (exit 74, a refusal) is started again after 1 s */
     void *arg;
     /* A session's answer: m is NULL when error says that there was none, and text, valid during the
@@ -173,6 +175,9 @@ bool sim_disk_lose_key(struct sim *s, uint32_t host, uint32_t partition, struct 
 /* Gives the session a call; `done` of the config follows. The message's slices are copied. False
  * when the client is down. */
 bool sim_call(struct sim *s, uint32_t client_host, uint64_t tag, const struct msg *request);
+
+/* What a person asks of the managers that run, of which one leads; nobody waits for an answer. */
+void sim_admin(struct sim *s, const struct msg *request);
 
 /* gtstore-admin verify, as the process of this client, whose session ends. False when it has not
  * come to its end by then. */

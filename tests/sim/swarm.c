@@ -17,6 +17,7 @@
 #define READ_US            (7 * SECOND) /* for the last reads */
 #define LAST_READS_AT_ONCE 4
 #define VERIFY_US          (30 * SECOND)
+#define MOVES_ROUNDS       8u           /* more of them, while partitions move */
 #define LOSS_SEEN_US       (2 * SECOND) /* until everybody knows of a life */
 #define LOSS_UNHEARD_US    (2 * SECOND)
 #define LOSS_ALONE_US      (5 * SECOND)
@@ -36,6 +37,8 @@ struct swarm {
     struct prng dice;                     /* what clients do */
     struct client clients[SIM_HOSTS_MAX]; /* by host */
     bool working;
+    uint32_t arrived;   /* bits of nodes that are late and have come */
+    uint32_t dead;      /* bits of nodes that do not come back */
     uint32_t last_key;  /* the next to be read when all is settled */
     uint32_t last_left; /* last reads without an answer */
     void (*trace)(void *arg, const char *line);
@@ -288,10 +291,19 @@ static void done(void *arg, struct sim *sim, uint32_t host, uint64_t tag, int er
 
 /* ---- faults ---------------------------------------------------------------------------------- */
 
+/* It is there: it has come, and not died for good. */
+static bool is_there(const struct swarm *w, uint32_t host)
+{
+    const struct plan *p = w->plan;
+    bool late = host <= p->nodes && host > p->nodes - p->late;
+    return !(w->dead >> host & 1) && (!late || (w->arrived >> host & 1));
+}
+
 static void restart(void *arg, struct sim *sim, uint64_t value)
 {
-    (void)arg;
-    sim_start(sim, (uint32_t)(value & 0xff), (uint32_t)(value >> 8));
+    struct swarm *w = arg;
+    if (is_there(w, (uint32_t)(value & 0xff)))
+        sim_start(sim, (uint32_t)(value & 0xff), (uint32_t)(value >> 8));
 }
 
 static void end_and_restart(struct swarm *w, uint32_t host, enum sim_end how, uint64_t after_us,
@@ -309,7 +321,7 @@ static void loop_turn(void *arg, struct sim *sim, uint64_t value)
     if (!w->working)
         return;
     sim_end(sim, host, left & 1 ? SIM_KILL : SIM_POWER);
-    sim_start(sim, host, 0);
+    restart(w, sim, host);
     if (left > 0)
         sim_at(sim, sim_now_us(sim) + pause_us, loop_turn, w,
                pause_us << 16 | (left - 1) << 8 | host);
@@ -445,6 +457,55 @@ static void loss_begin(void *arg, struct sim *sim, uint64_t number)
     sim_at(w->sim, sim_now_us(w->sim) + LOSS_UNHEARD_US, lose, w, number);
 }
 
+static void admin(struct swarm *w, enum admin_verb verb, uint32_t node, uint32_t other,
+                  double capacity)
+{
+    struct msg m = {.type = MSG_ADMIN, .id = 2};
+    m.admin.verb = (uint8_t)verb;
+    m.admin.apply = true;
+    m.admin.capacity = capacity;
+    if (node)
+        m.admin.node = slice_text(sim_name(w->sim, node));
+    if (other)
+        m.admin.other = slice_text(sim_name(w->sim, other));
+    sim_say(w->sim, 0, "a person asks: verb %u %s", (unsigned)verb,
+            node ? sim_name(w->sim, node) : "");
+    sim_admin(w->sim, &m);
+}
+
+/* It died for good, and counts as down by now. */
+static void bury(void *arg, struct sim *sim, uint64_t value)
+{
+    struct swarm *w = arg;
+    (void)sim;
+    uint32_t node = (uint32_t)(value & 0xff), other = (uint32_t)(value >> 8);
+    if (w->working)
+        admin(w, other ? ADMIN_REPLACE : ADMIN_REMOVE, node, other, 0);
+}
+
+/* Every list has three owners, so that what was acknowledged is with another one of them. */
+static bool can_spare(const struct swarm *w)
+{
+    const struct ring *r = sim_ring(w->sim);
+    bool spares = r && r->formed;
+    for (uint32_t p = 0; spares && p < r->settings.partitions; p++)
+        spares = r->arcs[p].phase == ARC_STABLE && r->arcs[p].owner_count >= 3;
+    return spares;
+}
+
+static void die(struct swarm *w, const struct fault *f)
+{
+    if (!can_spare(w) || w->dead)
+        return;
+    uint32_t other = f->kind == FAULT_REPLACE ? w->plan->nodes : 0;
+    if (other == f->a)
+        other = 0;
+    sim_end(w->sim, f->a, SIM_POWER);
+    w->dead |= 1u << f->a;
+    sim_at(w->sim, sim_now_us(w->sim) + 3 * SECOND + f->value % SECOND, bury, w,
+           (uint64_t)other << 8 | f->a);
+}
+
 static void manager_back(void *arg, struct sim *sim, uint64_t value)
 {
     const struct swarm *w = arg;
@@ -544,6 +605,23 @@ static void fault_strike(void *arg, struct sim *sim, uint64_t value)
         else
             sim_at(sim, until_us + LOSS_SEEN_US, roll_back, w, f->a);
         break;
+    case FAULT_JOIN:
+        w->arrived |= 1u << f->a;
+        sim_start(sim, f->a, 0);
+        break;
+    case FAULT_DRAIN:
+        admin(w, ADMIN_DRAIN, f->a, 0, 0);
+        break;
+    case FAULT_UNDRAIN:
+        admin(w, ADMIN_CANCEL, 0, 0, 0);
+        break;
+    case FAULT_WEIGHT:
+        admin(w, ADMIN_WEIGHT, f->a, 0, 0.5 + (double)(f->value % 4) / 2);
+        break;
+    case FAULT_REMOVE:
+    case FAULT_REPLACE:
+        die(w, f);
+        break;
     case FAULT_MANAGER_WIPED:
         sim_end(sim, f->a, SIM_POWER);
         sim_disk_wipe(sim, f->a);
@@ -574,7 +652,7 @@ static void begin(struct swarm *w, struct swarm_result *out)
     for (uint32_t host = 0; host <= p->nodes; host++)
         sim_clock(w->sim, host, p->clock_offset_us[host], 0);
     for (uint32_t host = 0; host <= p->nodes + p->clients + 1; host++)
-        sim_start(w->sim, host, 0);
+        restart(w, w->sim, host);
     if (p->managers == 2) /* it comes to a cluster that is formed */
         sim_at(w->sim, 2 * SECOND, restart, w, sim_manager_host(w->sim, 1));
     for (uint32_t c = 0; c < p->clients; c++)
@@ -584,6 +662,18 @@ static void begin(struct swarm *w, struct swarm_result *out)
             sim_at(w->sim, p->faults[i].at_us, fault_strike, w, i);
             out->faults++;
         }
+}
+
+/* Whoever is dead is removed, if nobody did that before, or could. */
+static void people_end(void *arg, struct sim *sim, uint64_t value)
+{
+    struct swarm *w = arg;
+    if (value > 0)
+        sim_at(sim, sim_now_us(sim) + 5 * SECOND, people_end, w, value - 1);
+    admin(w, ADMIN_RESUME, 0, 0, 0);
+    for (uint32_t host = 1; host <= w->plan->nodes; host++)
+        if (w->dead >> host & 1)
+            admin(w, ADMIN_REMOVE, host, 0, 0);
 }
 
 static void heal(struct swarm *w)
@@ -600,8 +690,11 @@ static void heal(struct swarm *w)
             disk_ok(w, w->sim, host);
             sim_disk_errors_end(w->sim, host);
         }
-        sim_start(w->sim, host, 0);
+        w->arrived |= 1u << host;
+        restart(w, w->sim, host);
     }
+    if (w->plan->moves)
+        sim_at(w->sim, sim_now_us(w->sim) + 3 * SECOND, people_end, w, 4);
 }
 
 /* A new session reads every key, a few at a time. */
@@ -727,17 +820,82 @@ static bool all_alike(struct swarm *w, const struct ring *ring)
     return true;
 }
 
-/* Calls end, replicas get alike: with slow disks and large states that takes a while longer. */
+static bool moves_over(const struct ring *ring)
+{
+    bool over = ring->rebalance == REBALANCE_IDLE;
+    for (uint32_t i = 0; i < ring->member_count; i++)
+        over &= !ring->members[i].leaving || ring->members[i].state == MEMBER_REMOVED;
+    for (uint32_t p = 0; p < ring->settings.partitions; p++)
+        over &= ring->arcs[p].phase == ARC_STABLE;
+    return over;
+}
+
+/* What the nodes make of it. */
+static void move_say(struct swarm *w, uint32_t partition)
+{
+    for (uint32_t host = 1; host <= w->plan->nodes; host++) {
+        const struct node *n = sim_node(w->sim, host);
+        const struct watch *at = n ? watch_of(n, partition) : NULL;
+        if (!at)
+            continue;
+        sim_say(w->sim, (int)host, "partition %u: part %d phase %d%s%s%s%s%s%s", partition,
+                at->part, at->phase, at->covering ? " covering" : "", at->fenced ? " fenced" : "",
+                at->done ? " done" : "", at->dropping ? " dropping" : "",
+                at->filling ? " filling" : "", at->pulling ? " pulling" : "");
+        for (uint32_t i = 0; i < at->count; i++)
+            sim_say(
+                w->sim, (int)host, "  other %04llx:%s%s%s%s%s%s lacking %llu",
+                (unsigned long long)at->others[i].node >> 48, at->others[i].owner ? " owner" : "",
+                at->others[i].goes ? " goes" : "", at->others[i].fenced_clock ? " told" : "",
+                at->others[i].covered ? " covered" : "", at->others[i].has_ours ? " has ours" : "",
+                at->others[i].unsure ? " unsure" : "", (unsigned long long)at->others[i].lacking);
+    }
+}
+
+/* What is not over. */
+static void moves_say(struct swarm *w, const struct ring *r)
+{
+    static const char *const phases[] = {"stable", "prepare", "read_new", "cleanup"};
+    for (uint32_t i = 0; i < r->member_count; i++)
+        sim_say(w->sim, -1, "%s: %s%s%s", r->members[i].label,
+                member_state_name(r->members[i].state), r->members[i].leaving ? ", leaving" : "",
+                r->members[i].refill ? ", refills" : "");
+    for (uint32_t p = 0; p < r->settings.partitions; p++) {
+        const struct arc *a = &r->arcs[p];
+        char text[200];
+        size_t at = 0;
+        if (a->phase == ARC_STABLE)
+            continue;
+        for (uint32_t i = 0; i < a->owner_count; i++)
+            at += (size_t)snprintf(text + at, sizeof(text) - at, " %u", a->owners[i]);
+        at += (size_t)snprintf(text + at, sizeof(text) - at, " beside");
+        for (uint32_t i = 0; i < a->beside_count; i++)
+            at += (size_t)snprintf(text + at, sizeof(text) - at, " %u", a->beside[i]);
+        sim_say(w->sim, -1, "partition %u: %s%s", p, phases[a->phase], text);
+        move_say(w, p);
+    }
+    sim_say(w->sim, -1, "rebalance %u", r->rebalance);
+}
+
+/* Calls end, moves end, replicas get alike: with slow disks and large states that takes a while
+ * longer. */
 static void finish(struct swarm *w)
 {
     uint64_t until_us = w->run.healed_us + FINISH_US;
+    uint32_t rounds = w->plan->moves ? MOVES_ROUNDS : FINISH_ROUNDS;
     sim_run_until(w->sim, until_us);
-    for (uint32_t i = 0; i < FINISH_ROUNDS && !sim_broken(w->sim); i++) {
+    for (uint32_t i = 0; i < rounds && !sim_broken(w->sim); i++) {
         const struct ring *ring = sim_ring(w->sim);
-        if (!ring || !ring->formed || all_alike(w, ring))
+        if (!ring || !ring->formed || (moves_over(ring) && all_alike(w, ring)))
             return;
         until_us += FINISH_US;
         sim_run_until(w->sim, until_us);
+    }
+    const struct ring *ring = sim_ring(w->sim);
+    if (ring && ring->formed && !moves_over(ring)) {
+        moves_say(w, ring);
+        sim_break(w->sim, "partitions are still moving %llu s after the last fault",
+                  (unsigned long long)(rounds + 1) * FINISH_US / SECOND);
     }
 }
 
@@ -767,6 +925,11 @@ static void parcels_count(struct swarm *w, uint32_t node)
 {
     struct engine_totals totals = {0};
     const struct engine *e = sim_engine(w->sim, sim_node_host(w->sim, node));
+    struct engine_kept kept[8];
+    uint32_t count = e ? engine_kept(e, kept, 8) : 0;
+    for (uint32_t i = 0; i < count; i++)
+        sim_say(w->sim, (int)sim_node_host(w->sim, node), "keeps %llu parcels for %04llx",
+                (unsigned long long)kept[i].parcels, (unsigned long long)kept[i].target >> 48);
     if (e)
         engine_totals(e, &totals);
     w->run.parcels_left += totals.parcels;
@@ -810,6 +973,8 @@ void swarm_run(const struct plan *p, void (*trace)(void *arg, const char *line),
                                 .piece_bytes_max = p->piece_bytes_max,
                                 .pull_bytes = (uint32_t)p->piece_bytes_max, /* small with small */
                                 .reap_wait_us = p->reap_wait_us,
+                                .rebalance = p->moves,
+                                .replace_after_us = p->replace_after_us,
                                 .restarts = true,
                                 .arg = &w,
                                 .done = done,

@@ -1,5 +1,5 @@
 /* What gtstore-admin says of a node whose log was damaged. */
-#include "client/admin_view.h"
+#include "client/moves_view.h"
 #include "engine/base/error.h"
 
 #include <setjmp.h>
@@ -226,6 +226,73 @@ static void hints_are_told_by_holder_and_target(void **state)
     grid_close(&g);
 }
 
+/* Two nodes with 300 keys in 100 tokens each, and a third that gets some of both. */
+static void a_plan_is_shown_by_who_gives_and_who_gets(void **state)
+{
+    (void)state;
+    struct plan_node three[] = {{slice_text("node1"), true, 1, 100, 67, 300, 2000},
+                                {slice_text("node2"), true, 1, 100, 67, 300, 2000},
+                                {slice_text("node3"), true, 1, 0, 66, 0, 0}};
+    static const uint16_t rows[] = {9, 1, 2, 3, 0, 2, 4, 0, 2, 5, 0, 2, 7, MOVE_NOBODY, 2};
+    uint8_t moves[sizeof(rows)];
+    for (size_t i = 0; i < sizeof(rows) / 2; i++)
+        le16_put(moves + 2 * i, rows[i]);
+    struct msg plan = {.type = MSG_PLAN_REPLY, .epoch = {1, 17}};
+    plan.plan_reply.nodes = three;
+    plan.plan_reply.node_count = 3;
+    plan.plan_reply.eta_s = 12;
+    plan.plan_reply.moves = slice_of(moves, sizeof(moves));
+    struct grid g;
+    grid_init(&g);
+    view_plan_grid(&plan, &g);
+    static const char *const cells[] = {"node1", "node3", "3", "about 9", "about 60 B", "3..5",
+                                        "node2", "node3", "1", "about 3", "about 20 B", "9",
+                                        "-",     "node3", "1", "about 3", "about 20 B", "7"};
+    assert_int_equal(g.cell_count, sizeof(cells) / sizeof(cells[0]));
+    for (uint32_t i = 0; i < g.cell_count; i++)
+        assert_string_equal(g.cells[i], cells[i]);
+    grid_close(&g);
+    char text[VIEW_TEXT_BYTES];
+    assert_string_equal(view_plan_text(&plan, text),
+                        "5 moves, about 15 keys and 100 B, about 12s; 0 lists change their order "
+                        "alone; balance (max/mean tokens) 1.500 -> 1.005; epoch 17");
+    json_t *answer = view_plan_json(&plan);
+    json_t *first = json_array_get(json_object_get(answer, "moves"), 0);
+    assert_int_equal(json_array_size(json_object_get(answer, "moves")), 5);
+    assert_string_equal(json_string_value(json_object_get(first, "from")), "node2");
+    assert_int_equal(json_integer_value(json_object_get(first, "partition")), 9);
+    assert_int_equal(json_integer_value(json_object_get(answer, "epoch")), 17);
+    json_decref(answer);
+}
+
+static void wait_is_for_moves_too(void **state)
+{
+    (void)state;
+    struct status s = snapshot;
+    nodes_set((struct engine_damage){0});
+    for (int i = 0; i < 2; i++)
+        nodes[i].report.lag_known = true;
+    s.formed = true;
+    s.verdict = VERDICT_HEALTHY;
+    s.moves_done = s.moves_total = 64;
+    assert_waits_for(&s, "");
+    s.moves_cleanup = 2;
+    assert_waits_for(&s, "rebalance idle: 64 of 64 moves done; open: 0 prepare, 0 read_new, 2 "
+                         "cleanup");
+    s.moves_cleanup = 0;
+    s.rebalance_pending = true;
+    assert_waits_for(&s, "rebalance idle: 64 of 64 moves done; one may begin by itself");
+    s.rebalance_pending = false;
+    s.rebalance = REBALANCE_PAUSED;
+    assert_waits_for(&s, "");
+    s.moves_done = 12;
+    s.moves_eta_s = 9;
+    assert_waits_for(&s, "rebalance paused: 12 of 64 moves done; about 0 B and 9s are left");
+    char text[VIEW_TEXT_BYTES];
+    assert_string_equal(view_moves_bar(&s, 2.5, 8, text),
+                        "[#.......] 12 of 64 moves, 2.5 moves/s, 9s left, paused");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +303,8 @@ int main(void)
         cmocka_unit_test(json_has_a_flag_for_every_node),
         cmocka_unit_test(wait_is_for_members_lag_and_hints_as_told_since_it_began),
         cmocka_unit_test(hints_are_told_by_holder_and_target),
+        cmocka_unit_test(a_plan_is_shown_by_who_gives_and_who_gets),
+        cmocka_unit_test(wait_is_for_moves_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -843,8 +843,16 @@ static void test_bytes_of_filling_are_read_or_refused(void **state)
     assert_true(read.generation == 9 && read.reason == FILL_ROT);
     assert_true(slice_equal(slice_blob(read.sources), slice_text("12345678")));
     assert_true(clock_equal(&read.doubt, &fill.doubt));
+    /* The last two, a length and a number, are missing in what an earlier version wrote. */
     for (size_t cut = 1; cut < bytes.bytes; cut++)
-        assert_int_equal(fill_decode(slice_of(bytes.data, cut), &read), GT_ECORRUPT);
+        assert_int_equal(fill_decode(slice_of(bytes.data, cut), &read),
+                         cut < bytes.bytes - 2 ? GT_ECORRUPT : 0);
+    fill.cursor = blob_copy("how far", 7);
+    fill.number = 300;
+    buf_clear(&bytes);
+    fill_encode(&fill, &bytes);
+    assert_int_equal(fill_decode(buf_slice(&bytes), &read), 0);
+    assert_true(slice_equal(slice_blob(read.cursor), slice_text("how far")) && read.number == 300);
     assert_int_equal(fill_decode(slice_of(NULL, 0), &read), 0);
     assert_true(read.generation == 0 && !read.sources);
     bytes.data[8] = FILL_ROT + 1;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "engine/base/error.h"
+#include "manager/mover.h"
 #include "net/frame.h"
 
 #define MS            1000u
@@ -1345,6 +1346,159 @@ static void a_chosen_port_is_durable_before_ready(void **state)
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, world_new, world_end)
 
+/* ---- people ---------------------------------------------------------------------------------- */
+
+/* A person speaks on link 90. Returns the answer, NULL while it waits for a map. */
+static const struct msg *ask_admin(struct world *w, struct msg *m)
+{
+    struct msg hello = {.type = MSG_HELLO,
+                        .id = 1,
+                        .hello = {.role = ROLE_CLIENT, .protocol_min = 1, .protocol_max = 1}};
+    forget(w);
+    say(w, 90, &hello);
+    m->type = MSG_ADMIN;
+    m->id = 11;
+    say(w, 90, m);
+    return last_heard(w, 90, MSG_ADMIN_REPLY);
+}
+
+static void expect_refused(struct world *w, struct msg m, int error)
+{
+    const struct msg *reply = ask_admin(w, &m);
+    assert_non_null(reply);
+    assert_int_equal(reply->admin_reply.error, error);
+    assert_true(reply->admin_reply.text.bytes > 0);
+    assert_false(reply->admin_reply.changed);
+}
+
+static void expect_done(struct world *w, struct msg m)
+{
+    assert_null(ask_admin(w, &m)); /* not before the map is told */
+    map_store_all(w);
+    const struct msg *reply = last_heard(w, 90, MSG_ADMIN_REPLY);
+    assert_non_null(reply);
+    assert_int_equal(reply->admin_reply.error, 0);
+    assert_true(reply->admin_reply.changed);
+}
+
+static struct msg wish(enum admin_verb verb, const char *node)
+{
+    return (struct msg){.admin = {.verb = (uint8_t)verb, .apply = true, .node = slice_text(node)}};
+}
+
+static uint32_t arcs_in(const struct world *w, enum arc_phase phase)
+{
+    const struct ring *r = manager_ring(w->manager);
+    uint32_t count = 0;
+    for (uint32_t p = 0; p < r->settings.partitions; p++)
+        count += r->arcs[p].phase == phase;
+    return count;
+}
+
+static void four_of_which_one_has_nothing(struct world *w)
+{
+    cluster_form(w);
+    join(w, 4);
+    map_store_all(w);
+    assert_int_equal(state_told(w, 4), MEMBER_JOINING);
+}
+
+static void a_plan_is_shown_and_begun_and_cancelled(void **state)
+{
+    struct world *w = *state;
+    four_of_which_one_has_nothing(w);
+    struct msg plan = {.type = MSG_PLAN, .id = 12}, apply = wish(ADMIN_APPLY, "");
+    say(w, 1, &plan);
+    const struct msg *reply = last_heard(w, 1, MSG_PLAN_REPLY);
+    assert_non_null(reply);
+    assert_int_equal(reply->plan_reply.error, 0);
+    assert_int_equal(reply->plan_reply.node_count, 4);
+    assert_int_equal(reply->plan_reply.moves.bytes, 48 * MOVE_BYTES);
+    assert_int_equal(reply->plan_reply.nodes[3].tokens_after, 48);
+    apply.admin.epoch.counter = reply->epoch.counter - 1;
+    expect_refused(w, apply, GT_ECONFLICT);
+    apply.admin.epoch.counter++;
+    expect_done(w, apply);
+    beats_for(w, 1, 4, HEARTBEAT_US);
+    assert_int_equal(arcs_in(w, ARC_PREPARE), MOVES_TO_MEMBER_MAX);
+    expect_done(w, wish(ADMIN_CANCEL, ""));
+    beats_for(w, 1, 4, HEARTBEAT_US);
+    assert_int_equal(arcs_in(w, ARC_PREPARE), 0);
+    assert_int_equal(arcs_in(w, ARC_CLEANUP), MOVES_TO_MEMBER_MAX);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_IDLE);
+}
+
+static void what_cannot_be_is_refused_with_its_reason(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct msg set = wish(ADMIN_SET, "");
+    expect_refused(w, wish(ADMIN_DRAIN, "nobody"), GT_ENOTFOUND);
+    expect_refused(w, wish(ADMIN_REMOVE, "node1"), GT_ELABEL);
+    set.admin.read_quorum = 1;
+    expect_refused(w, set, GT_EARG); /* W + R > N */
+    set.admin.write_quorum = 3;
+    expect_refused(w, set, GT_EARG); /* old W + new R > N */
+    struct msg nothing = wish(ADMIN_APPLY, "");
+    const struct msg *reply = ask_admin(w, &nothing);
+    assert_non_null(reply);
+    assert_int_equal(reply->admin_reply.error, 0);
+    assert_true(slice_equal(reply->admin_reply.text, slice_text("nothing to move")));
+}
+
+static void a_weight_that_a_person_set_outlives_a_restart_of_the_node(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    struct msg heavy = wish(ADMIN_WEIGHT, "node2");
+    heavy.admin.capacity = 2;
+    expect_done(w, heavy);
+    greet(w, 2, 8);
+    enlist(w, 2, "", 8, 6002);
+    map_store_all(w);
+    const struct ring *r = manager_ring(w->manager);
+    const struct member *m = &r->members[ring_member_by_label(r, "node2")];
+    assert_true(m->capacity_set && m->capacity > 1.9 && m->capacity < 2.1);
+    assert_int_equal(m->incarnation, 8);
+}
+
+static void one_that_is_down_is_removed_and_gets_no_lease_any_more(void **state)
+{
+    struct world *w = *state;
+    four_of_which_one_has_nothing(w);
+    beats_for(w, 1, 3, 4 * HEARTBEAT_US);
+    assert_int_equal(state_told(w, 4), MEMBER_DOWN);
+    struct msg look = wish(ADMIN_REMOVE, "node4");
+    look.admin.apply = false;
+    const struct msg *reply = ask_admin(w, &look);
+    assert_non_null(reply);
+    assert_int_equal(reply->admin_reply.error, 0);
+    assert_int_equal(state_told(w, 4), MEMBER_DOWN);
+    expect_done(w, wish(ADMIN_REMOVE, "node4"));
+    assert_int_equal(state_told(w, 4), MEMBER_REMOVED);
+    forget(w);
+    beat(w, 4);
+    assert_int_equal(last_heard(w, 4, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, GT_ENOTFOUND);
+}
+
+static void what_joins_is_given_tokens_by_itself_where_that_is_wanted(void **state)
+{
+    struct world *w = *state;
+    w->config.rebalance_auto = true;
+    restart(w);
+    map_store_all(w);
+    cluster_form(w);
+    beats_for(w, 1, 3, 4 * FORM_AFTER_US);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_IDLE);
+    join(w, 4);
+    map_store_all(w);
+    beats_for(w, 1, 4, 5 * HEARTBEAT_US);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_IDLE);
+    beats_for(w, 1, 4, 3 * HEARTBEAT_US);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_RUNNING);
+    assert_int_equal(arcs_in(w, ARC_PREPARE), MOVES_TO_MEMBER_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1398,6 +1552,16 @@ int main(void)
         STORY(data_is_not_the_managers),
         STORY(a_current_map_is_not_sent_again),
         STORY(a_chosen_port_is_durable_before_ready),
+        cmocka_unit_test_setup_teardown(a_plan_is_shown_and_begun_and_cancelled, world_new,
+                                        world_end),
+        cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_with_its_reason, world_new,
+                                        world_end),
+        cmocka_unit_test_setup_teardown(a_weight_that_a_person_set_outlives_a_restart_of_the_node,
+                                        world_new, world_end),
+        cmocka_unit_test_setup_teardown(one_that_is_down_is_removed_and_gets_no_lease_any_more,
+                                        world_new, world_end),
+        cmocka_unit_test_setup_teardown(what_joins_is_given_tokens_by_itself_where_that_is_wanted,
+                                        world_new, world_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

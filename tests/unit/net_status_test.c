@@ -28,9 +28,13 @@ static struct status judged_with(uint32_t replicas, uint32_t read, uint32_t writ
                                     .profile = profile,
                                     .partitions = count};
     for (uint32_t p = 0; p < count; p++) {
-        r->arcs[p].owner_count = (uint8_t)strlen(lists[p]);
-        for (uint32_t i = 0; lists[p][i]; i++)
-            r->arcs[p].owners[i] = (uint16_t)(lists[p][i] - '0');
+        const char *at = lists[p];
+        struct arc *arc = &r->arcs[p];
+        for (; *at && *at != '>'; at++)
+            arc->owners[arc->owner_count++] = (uint16_t)(*at - '0');
+        arc->phase = *at ? ARC_PREPARE : ARC_STABLE; /* what stands behind > is the list to come */
+        for (at += *at == '>'; *at; at++)
+            arc->beside[arc->beside_count++] = (uint16_t)(*at - '0');
     }
     for (uint32_t i = 0; up_list[i]; i++)
         up[up_list[i] - '0'] = true;
@@ -74,6 +78,19 @@ static void no_owner_to_spare_is_at_risk(void **state)
     s = judged(3, 2, (const char *const[]){"012", "123", NULL}, "13");
     assert_int_equal(s.verdict, VERDICT_UNAVAILABLE);
     assert_int_equal(s.partitions_below, 1);
+}
+
+/* Writes need both lists of a move. */
+static void a_moving_arc_needs_both_its_lists(void **state)
+{
+    (void)state;
+    static const char *const moves[] = {"012>013", NULL};
+    assert_int_equal(judged(3, 2, moves, "0123").verdict, VERDICT_HEALTHY);
+    assert_int_equal(judged(3, 2, moves, "012").verdict, VERDICT_HEALTHY); /* a move alone is nothing */
+    assert_int_equal(judged(3, 2, moves, "02").verdict, VERDICT_UNAVAILABLE);
+    assert_int_equal(judged(3, 2, moves, "01").verdict, VERDICT_AT_RISK);
+    assert_int_equal(judged(2, 2, (const char *const[]){"0>01", NULL}, "0").verdict,
+                     VERDICT_UNAVAILABLE);
 }
 
 /* A cluster that formed with two nodes where three copies are wanted needs both of them. */
@@ -130,6 +147,7 @@ int main(void)
         cmocka_unit_test(all_owners_up_is_healthy),
         cmocka_unit_test(an_owner_to_spare_is_degraded),
         cmocka_unit_test(no_owner_to_spare_is_at_risk),
+        cmocka_unit_test(a_moving_arc_needs_both_its_lists),
         cmocka_unit_test(a_short_list_that_needs_all_its_owners_is_at_risk),
         cmocka_unit_test(guests_count_for_writes_in_profile_course),
         cmocka_unit_test(a_forming_cluster_is_unavailable),

@@ -138,7 +138,7 @@ static void test_a_stand_in_counts_for_one_place(void **state)
     quorum_fail(&q, 2);
     assert_int_equal(quorum_judge(&q, false), QUORUM_LOST);
     quorum_stand_in(&q, 2);
-    assert_int_equal(quorum_possible(&q), 3);
+    assert_true(quorum_reachable(&q, 0));
     assert_int_equal(quorum_judge(&q, false), QUORUM_WAIT);
     quorum_stand_in_fail(&q, 2);
     assert_int_equal(quorum_judge(&q, false), QUORUM_LOST);
@@ -154,6 +154,42 @@ static void test_a_stand_in_counts_for_one_place(void **state)
     assert_int_equal(quorum_count(&q, QUORUM_ANSWERED), 3);
 }
 
+/* All lists of up to four owners, and another one with one owner more, one less, or another one:
+ * every subset of answers is met exactly when each list has its need. */
+static void lists_check(uint32_t old, bool goes, bool comes)
+{
+    uint32_t total = old + comes, in_owners = (1u << old) - 1;
+    uint32_t in_beside = ((1u << total) - 1) & ~(goes ? 1u : 0), size = total - goes;
+    for (uint32_t w = 1; w <= old; w++)
+        for (uint32_t v = 1; v <= size; v++)
+            for (uint32_t subset = 0; subset < 1u << total; subset++) {
+                struct quorum q;
+                quorum_init(&q, total, w);
+                quorum_beside(&q, in_owners, in_beside, v);
+                assert_int_equal(quorum_judge(&q, false), QUORUM_WAIT);
+                for (uint32_t i = 0; i < total; i++)
+                    if (subset >> i & 1)
+                        quorum_answer(&q, i);
+                    else
+                        quorum_fail(&q, i);
+                bool met = (uint32_t)__builtin_popcount(subset & in_owners) >= w &&
+                           (uint32_t)__builtin_popcount(subset & in_beside) >= v;
+                assert_int_equal(quorum_judge(&q, false), met ? QUORUM_MET : QUORUM_LOST);
+                visited++;
+            }
+}
+
+static void test_both_lists_of_a_move_need_their_quorum(void **state)
+{
+    (void)state;
+    visited = 0;
+    for (uint32_t old = 1; old <= 4; old++)
+        for (int kind = 1; kind < 4; kind++)
+            if (old > 1 || kind != 1) /* no list is left without an owner */
+                lists_check(old, kind & 1, kind & 2);
+    assert_true(visited > 500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_each_owner_counts_once),
         cmocka_unit_test(test_a_late_answer_counts_and_a_bad_one_does_not),
         cmocka_unit_test(test_a_stand_in_counts_for_one_place),
+        cmocka_unit_test(test_both_lists_of_a_move_need_their_quorum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
