@@ -47,6 +47,11 @@ static struct gt_effect *finish(struct asker *a, struct gt_effects *fx, int erro
 static void fail(struct asker *a, struct gt_effects *fx)
 {
     char address[UNITS_ADDRESS_BYTES], others[32] = "";
+    if (a->kept) {
+        finish(a, fx, 0)->done.body = a->kept;
+        a->kept = NULL;
+        return;
+    }
     struct gt_effect *done = finish(a, fx, a->refused ? a->refused : GT_EUNREACHABLE);
     units_address_text(&a->addresses[0], address);
     if (a->count > 1)
@@ -97,12 +102,28 @@ static void on_hello_reply(struct asker *a, const struct gt_event *ev, struct gt
     effects_send(fx, peer_now(a), &request);
 }
 
+/* A manager that stands by: the next one on the list may lead. */
+static bool stands_by(const struct msg *reply)
+{
+    return (reply->type == MSG_STATUS_REPLY && reply->status_reply.status &&
+            reply->status_reply.status->standby) ||
+           (reply->type == MSG_ADMIN_REPLY && reply->admin_reply.error == GT_EBUSY);
+}
+
 static void on_message(struct asker *a, const struct gt_event *ev, struct gt_effects *fx)
 {
     const struct msg *reply = ev->message.msg;
     if (reply->type == MSG_HELLO_REPLY) {
         on_hello_reply(a, ev, fx);
     } else if (reply->id == REQUEST_ID && reply->type == a->request->type + 1) {
+        if (stands_by(reply) && a->at + 1 < a->count) {
+            if (!a->kept)
+                a->kept = blob_ref(ev->message.body);
+            next(a, ev->now_us, fx);
+            return;
+        }
+        blob_unref(a->kept);
+        a->kept = NULL;
         finish(a, fx, 0)->done.body = blob_ref(ev->message.body);
         effects_disconnect(fx, peer_now(a));
     }

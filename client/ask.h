@@ -7,6 +7,9 @@
  *        |                                                                  |
  *        +-- link down, refused, or its part of the time is over: the next address;
  *            after the last one, or at the deadline: DONE with an error
+ *
+ * A manager that stands by says so: the next address is asked as well, and its answer is given when
+ * no other comes.
  */
 #ifndef GT_CLIENT_ASK_H
 #define GT_CLIENT_ASK_H
@@ -36,7 +39,8 @@ struct asker {
     const struct msg *request;
     uint64_t timeout_us, deadline_us, attempt_us;
     bool done;
-    int refused; /* by the last hello, or by our own system, with its text */
+    struct blob *kept; /* the answer of a manager that stands by, when no other answers */
+    int refused;       /* by the last hello, or by our own system, with its text */
     char refused_text[MSG_TEXT_BYTES];
 };
 void asker_init(struct asker *a, const struct address *addresses, uint32_t count,

@@ -24,8 +24,8 @@
  * it is proposed anew. Whoever could make another map count would have to ask one of these
  * majorities, in which somebody has promised not to take it.
  *
- * Of one member nothing is asked whose place a node is to take: a person has said that it is lost
- * for good. A majority of the others meets every majority with it (catalog.h).
+ * Nothing is asked of members whose places other nodes are to take: a person has said that they are
+ * lost for good (catalog.h).
  *
  * A manager without a map, and one whose map has no members, leads at once: that is a new cluster.
  * It gives it up for one that a node brings, while it has no members, or is not formed and the
@@ -103,27 +103,39 @@ static void elector_mark(const struct manager *m, struct greeted *g)
         g->electors |= ELECTOR_SECOND;
 }
 
-/* The run without the id; takes over the one given. */
-static struct blob *without(struct blob *run, uint64_t id)
+static bool is_gone(const struct manager *m, uint64_t id)
 {
-    if (!run || id == 0 || !in_run(slice_blob(run), id))
+    for (uint32_t i = 0; i < m->ballots.gone_count; i++)
+        if (m->ballots.gone[i] == id)
+            return true;
+    return false;
+}
+
+/* The run without those who are gone; takes over the one given. */
+static struct blob *without_gone(const struct manager *m, struct blob *run)
+{
+    if (!run || m->ballots.gone_count == 0)
         return run;
-    struct blob *left = blob_new(run->bytes - 8);
+    struct blob *left = blob_new(run->bytes);
     gt_assert(left);
-    for (size_t at = 0, to = 0; at < run->bytes; at += 8)
-        if (le64_get(run->data + at) != id) {
+    size_t to = 0;
+    for (size_t at = 0; at < run->bytes; at += 8)
+        if (!is_gone(m, le64_get(run->data + at))) {
             memcpy(left->data + to, run->data + at, 8);
             to += 8;
         }
     blob_unref(run);
-    return left;
+    run = blob_copy(left->data, to);
+    gt_assert(run);
+    blob_unref(left);
+    return run;
 }
 
 /* Of whom majorities are needed from now on. Takes over the lists; second may be NULL. */
 static void electors_set(struct manager *m, struct blob *first, struct blob *second)
 {
-    first = without(first, m->ballots.gone);
-    second = without(second, m->ballots.gone);
+    first = without_gone(m, first);
+    second = without_gone(m, second);
     blob_unref(m->ballots.first);
     blob_unref(m->ballots.second);
     m->ballots.first = first;
@@ -240,8 +252,8 @@ void ballots_greeted(struct manager *m, struct greeted *g, uint64_t now_us, uint
             m->greeted[i].electors = 0;
         }
     elector_mark(m, g);
-    if (g->node && g->node == m->ballots.gone) {
-        m->ballots.gone = 0; /* it is not lost after all */
+    if (g->node && is_gone(m, g->node)) {
+        m->ballots.gone_count = 0; /* it is not lost after all; the others are named again */
         if (!leading(m))
             electors_of_highest(m);
     }
@@ -265,6 +277,7 @@ static void step_down(struct manager *m, uint64_t pause_us, uint64_t now_us, con
         m->catalog.counted = false;
     catalog_drop(&m->catalog);
     memset(m->waiting, 0, sizeof(m->waiting));
+    m->admin_count = 0; /* what they wished may be lost: they hear of it by no answer */
     for (uint32_t i = 0; i < m->greeted_count; i++) {
         struct greeted *g = &m->greeted[i];
         g->registered = g->free = false;
@@ -391,7 +404,8 @@ void ballots_gone(struct manager *m, const struct greeted *g, struct slice label
         step_down(m, 0, now_us, "a member is lost that was to hold the map");
     if (leading(m))
         return;
-    m->ballots.gone = id;
+    if (!is_gone(m, id) && m->ballots.gone_count < GONE_MAX)
+        m->ballots.gone[m->ballots.gone_count++] = id;
     electors_of_highest(m);
 }
 

@@ -114,23 +114,44 @@ static bool stays(const struct ring *r, uint64_t id)
     return i >= 0 && r->members[i].state != MEMBER_REMOVED;
 }
 
-/* The members of r; of exactly one of them that `after` has not any more nothing is asked. */
+/* Another node has its place: a person has said that it is lost for good. */
+static bool is_replaced(const struct ring *r, uint32_t member, const struct ring *after)
+{
+    return member < after->member_count && after->members[member].id != r->members[member].id;
+}
+
+/* Members that have a part in an arc, or, while there are none, all. */
+static void electors_find(const struct ring *r, bool out[MEMBERS_MAX])
+{
+    memset(out, 0, MEMBERS_MAX * sizeof(*out));
+    for (uint32_t p = 0; r->formed && p < r->settings.partitions; p++) {
+        uint16_t places[PLACES_MAX];
+        uint32_t owners, beside, count = ring_places(r, p, false, places, &owners, &beside);
+        for (uint32_t i = 0; i < count; i++)
+            out[places[i]] = true;
+    }
+    for (uint32_t i = 0; i < r->member_count; i++)
+        out[i] = (out[i] || !r->formed) && r->members[i].state != MEMBER_REMOVED;
+}
+
+/* Who must hold what follows r; of some nothing is asked when that is `after` (catalog.h). */
 static struct blob *voters_of(const struct ring *r, const struct ring *after)
 {
-    uint64_t ids[MEMBERS_MAX], left[MEMBERS_MAX];
-    uint32_t count = 0, staying = 0;
-    for (uint32_t i = 0; r && i < r->member_count; i++) {
-        if (r->members[i].state == MEMBER_REMOVED)
-            continue;
-        ids[count++] = r->members[i].id;
-        if (!after || stays(after, r->members[i].id))
-            left[staying++] = r->members[i].id;
+    uint32_t going = 0, asked = 0;
+    uint64_t ids[MEMBERS_MAX];
+    bool elector[MEMBERS_MAX];
+    electors_find(r, elector);
+    for (uint32_t i = 0; after && i < r->member_count; i++)
+        going += elector[i] && !stays(after, r->members[i].id);
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct member *m = &r->members[i];
+        bool goes = after && !stays(after, m->id) && (going == 1 || is_replaced(r, i, after));
+        if (elector[i] && !goes)
+            ids[asked++] = m->id;
     }
-    bool one_goes = staying + 1 == count;
-    uint32_t asked = one_goes ? staying : count;
     struct blob *run = blob_new(asked * 8u);
     for (uint32_t i = 0; run && i < asked; i++)
-        le64_put(run->data + i * 8u, one_goes ? left[i] : ids[i]);
+        le64_put(run->data + i * 8u, ids[i]);
     return run;
 }
 
@@ -145,7 +166,8 @@ struct blob *catalog_second(const struct ring *found, struct slice voters)
     gt_assert(own);
     size_t first = voters.bytes / 8, second = own->bytes / 8, both = 0;
     for (size_t at = 0; at < voters.bytes; at += 8)
-        both += stays(found, le64_get(voters.data + at));
+        for (size_t of = 0; of < own->bytes; of += 8)
+            both += le64_get(voters.data + at) == le64_get(own->data + of);
     if (first / 2 + 1 + second / 2 + 1 <= first + second - both)
         return own;
     blob_unref(own);

@@ -9,9 +9,14 @@
  * that one. One that does not come to count may be superseded by the draft: nobody else can find
  * that it counts, since only its manager counts under its ballot.
  *
- * Who must hold a map: a majority of the members of the map before. Of exactly one who goes with it
- * nothing is asked: a majority of the others meets every majority with it (of n: n/2 + 1, of n - 1:
- * (n-1)/2 + 1, together more than n). So one of two nodes that is lost can be replaced.
+ * Who must hold a map: a majority of the members of the map before that own partitions, or get some
+ * by a move. Those without hold nothing that a wrong map could lose, and are easily added, and gone
+ * again: if they counted, three that had joined three others and ended would stop every change.
+ * When exactly one goes with it nothing is asked of that one: a majority of the others meets every
+ * majority with it (of n: n/2 + 1, of n - 1: (n-1)/2 + 1, together more than n). Nor is anything
+ * asked of those whose places are given to others, since a person has said that they are lost for
+ * good: then all that anybody can ever gather are majorities of who is left, or more. So one of two
+ * nodes, or two of three, can be replaced.
  *
  * A map that is not formed counts when it is durable here: it has no owners, so nothing is written
  * by it, and nodes that come and go while the cluster gathers must not hold it up. The map that
@@ -64,7 +69,8 @@ void catalog_counted(struct catalog *c, uint64_t stamp, struct gt_effects *fx);
 void catalog_copy(struct catalog *c, struct ring *counts, uint64_t stamp, struct gt_effects *fx);
 /* The end of the write: true when there is a new map to tell. */
 bool catalog_stored(struct catalog *c, int result);
-/* The members of the map, without those removed: a run of u64, one reference. */
+/* The members of the map that have a part in it (all, while it is not formed), without those
+ * removed: a run of u64, one reference. */
 struct blob *catalog_voters(const struct ring *r);
 /* The same of a proposal that was found, when its members must be asked besides its voters: NULL
  * when any majority of the one meets any of the other, as with one who comes or goes. */

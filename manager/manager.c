@@ -480,7 +480,7 @@ static void on_map_stored(struct manager *m, const struct gt_event *ev, struct g
     m->cluster_id_durable = true;
     if (!leading(m))
         return; /* a copy of what another manager has told */
-    m->ballots.gone = 0;
+    m->ballots.gone_count = 0;
     for (uint32_t i = 0; i < m->catalog.told->member_count; i++)
         if (m->waiting[i].stage == WAITING_IN_WRITE)
             registered_answer(m, i, ev->wall_us, fx);

@@ -45,6 +45,8 @@ struct rival {
     uint64_t incarnation, since_us;
 };
 
+#define GONE_MAX 16u
+
 /* A person's wish that is in a map which is not told yet. */
 struct admin_waiting {
     uint64_t link, id;
@@ -62,8 +64,9 @@ struct ballots {
     struct ring *found;      /* the highest map heard of, where it is above told; else NULL */
     bool found_counts;       /* it is in force somewhere; else it is a proposal */
     struct blob *found_voters;
-    uint64_t gone; /* a member whose place a node is to take: a person knows that it is
-                      lost, and nothing is asked of it; 0: none */
+    /* Members whose places nodes are to take: a person knows that they are lost. */
+    uint64_t gone[GONE_MAX];
+    uint32_t gone_count;
     struct blob *first, *second; /* of whom majorities are needed now; runs of u64, NULL: of none */
 };
 

@@ -436,8 +436,9 @@ void admin_answer(struct manager *m, const struct gt_event *ev, struct gt_effect
     struct msg reply = reply_to(m, ev);
     if (!leading(m))
         reply.admin_reply.error =
-            say(&w, GT_EBUSY, "this manager does not lead: it waits for a majority of the nodes, or "
-                              "beside another manager");
+            say(&w, GT_EBUSY,
+                "this manager does not lead: it waits for a majority of the nodes, or "
+                "beside another manager");
     else if (m->admin_count == ADMIN_WAITING_MAX)
         reply.admin_reply.error = say(&w, GT_EBUSY, "too many changes wait for their map");
     else

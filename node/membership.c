@@ -273,10 +273,11 @@ void heartbeats_send(struct node *n, struct gt_effects *fx)
             hello_send(n, p->id, fx);
         if (!p->manager || !p->up)
             continue;
-        if (!p->registered) {
+        /* A member is heard also while its registration waits for a map to count. */
+        if (!p->registered)
             register_soon(n, p->id, fx);
+        if (!p->registered && (n->member < 0 || p->busy))
             continue;
-        }
         struct msg m = node_message(n, MSG_HEARTBEAT, ++n->next_id);
         m.heartbeat.node = n->identity.node_id;
         m.heartbeat.incarnation = n->identity.incarnation;

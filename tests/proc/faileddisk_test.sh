@@ -8,6 +8,9 @@ command -v strace >/dev/null || skip "syncs that fail: needs strace"
 ! grep -qE '__[at]san_init' "$bin/gtstore-node" || skip "syncs that fail: strace and sanitizers do not combine; run it in build/ (unit.net_daemon_test holds the exit code)"
 scratch_begin
 manager_start --replicas 1 --form-nodes 1 --form-after 0.1s || fail "the manager did not start"
+# Who owns everything stays, so that others can join: a map counts when owners hold it.
+node_start keeper || fail "the keeper did not start"
+cluster_wait || fail "the cluster is not well"
 
 # start CALL N PROGRAM ARGUMENT...: starts it with the n-th CALL failing, ends it once it is ready.
 # Leaves its exit code in code and its message in said.

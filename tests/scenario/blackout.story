@@ -17,7 +17,7 @@ wait 3 s
 ben gets apple
   failed: 3 of 3 owners unreachable or catching up (node1, node2, node3); R=2 not met; see: gtstore-admin status
 status
-  the manager says, epoch 9: unavailable; node1 down, node2 catching_up, node3 down
+  the manager says, epoch 5: unavailable; node1 down, node2 catching_up, node3 down
 node1 starts
   node1 is ready
 wait until all is quiet
@@ -28,11 +28,11 @@ what is where: apple
 ben gets apple
   red
 status
-  the manager says, epoch 10: at_risk; node1 up, node2 up, node3 down
+  the manager says, epoch 9: at_risk; node1 up, node2 up, node3 down
 node3 starts
   node3 is ready
 wait until all is quiet
 all owners of apple are equal
   yes
 status
-  the manager says, epoch 11: healthy; node1 up, node2 up, node3 up
+  the manager says, epoch 10: healthy; node1 up, node2 up, node3 up

@@ -1,6 +1,7 @@
 # The wall clock of one node is wrong. The nodes' clocks follow one another by their messages: a plain
 # put that begins after another one was acknowledged wins, whichever node takes it.
 
+seed 17
 cluster of 3 nodes, 3 copies, R=2, W=2
 the clock of node1 is 30 s behind
 anna and node1 are cut off from one another

@@ -3,6 +3,7 @@
 # what the session demands to find again, and beside it what the put has replaced. So it answers as before the
 # piece came, which is not new enough, until the guest has brought the whole.
 
+seed 345
 states above 60 bytes go in pieces
 cluster of 4 nodes, 3 copies, profile course
 anna puts apple = green

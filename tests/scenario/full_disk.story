@@ -6,8 +6,8 @@ anna puts apple = green
   done, coordinated by node1, 1 owner
 the disk of node1 is full
 anna puts apple = red, 60 times
-  25 times: done, coordinated by node1, 1 owner
-  35 times: not applied: node1: no space left for data; not applied
+  23 times: done, coordinated by node1, 1 owner
+  37 times: not applied: node1: no space left for data; not applied
 anna puts apple = yellow
   not applied: node1: no space left for data; not applied
 anna gets apple

@@ -2,6 +2,7 @@
 # not old news: a replica's clock holds what it was sent itself, never what a history speaks of. If it
 # did, node1 would say that it has the late write, and not have stored it.
 
+seed 17
 cluster of 3 nodes, 3 copies, R=2, W=2, 1 partitions
 anna puts apple = one
   done, coordinated by node3, 2 owners

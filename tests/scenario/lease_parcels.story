@@ -2,6 +2,7 @@
 # a guest keeps for it. As long as it cannot reach the guest it knows of nothing; from when it can until the
 # guest has said that it keeps nothing for it any more, what it answers is flagged.
 
+seed 19
 cluster of 4 nodes, 3 copies, profile course
 anna puts apple = green
   done, coordinated by node3, 3 owners

@@ -2,6 +2,7 @@
 # do not hear of one another at first. No replica refuses to merge what they made, so there are more than
 # 64 in the end. Who would add to them is refused before anything is written; who writes plainly replaces them all.
 
+seed 39
 cluster of 3 nodes, 3 copies, R=2, W=2
 anna puts apple = start
   done, coordinated by node1, 2 owners

@@ -3,6 +3,7 @@
 # not reaped before the guest has said that it keeps nothing of the partition: else the parcel would bring
 # the deleted value back.
 
+seed 120
 cluster of 4 nodes, 3 copies, R=2, W=2
 anna puts apple = green
   done, coordinated by node3, 2 owners

@@ -38,4 +38,4 @@ wait until all is quiet
 cora gets cart
   full
 status
-  the manager says, epoch 12: healthy; node1 up, node2 up, node3 up
+  the manager says, epoch 11: healthy; node1 up, node2 up, node3 up

@@ -18,7 +18,7 @@ what is where: apple
   node2: does not run
   node3: does not run
 status
-  the manager says, epoch 7: unavailable; node1 up, node2 down, node3 down
+  the manager says, epoch 5: unavailable; node1 up, node2 down, node3 down
 
 # Who would rather have an old answer than none can say so.
 anna gets apple from whoever answers

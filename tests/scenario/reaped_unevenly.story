@@ -2,6 +2,7 @@
 # that node3 has the tombstone, and keeps it. The other two know, and have nothing any more. The key
 # is written anew there; the tombstone at node2 must not take that for what it has deleted.
 
+seed 40
 cluster of 3 nodes, 3 copies, R=2, W=2
 anna puts apple = old
   done, coordinated by node1, 2 owners

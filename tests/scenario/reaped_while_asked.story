@@ -30,7 +30,7 @@ node2 does not hear node1
 ben begins to get apple
 anna deletes apple
   done, coordinated by node5, 6 owners
-wait 2 s
+wait 4 s
 what is where: apple
   node1: nothing
   node5: nothing

@@ -50,4 +50,4 @@ what is where: pear
   node3: 2
   node2: 2
 status
-  the manager says, epoch 7: healthy; node1 up, node2 up, node3 up
+  the manager says, epoch 9: healthy; node1 up, node2 up, node3 up

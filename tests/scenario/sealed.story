@@ -22,7 +22,7 @@ ben gets apple
 ben gets apple from whoever answers
   red, degraded
 status
-  the manager says, epoch 10: unavailable; node1 up, node2 catching_up, node3 down
+  the manager says, epoch 8: unavailable; node1 up, node2 catching_up, node3 down
 node3 starts
   node3 is ready
 wait until all is quiet
@@ -33,7 +33,7 @@ what is where: apple
   node2: red
   node3: red
 status
-  the manager says, epoch 11: healthy; node1 up, node2 up, node3 up
+  the manager says, epoch 9: healthy; node1 up, node2 up, node3 up
 
 # The same in one boot: a process that is killed, and a bit that flips before it starts again.
 anna puts apple = blue

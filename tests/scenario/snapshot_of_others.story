@@ -22,4 +22,4 @@ what is where: apple
 ben gets apple
   green
 status
-  the manager says, epoch 7: healthy; node1 up, node2 up, node3 up
+  the manager says, epoch 6: healthy; node1 up, node2 up, node3 up

@@ -4,7 +4,7 @@
  *
  *   1. no two maps of one epoch differ
  *   2. of the maps that count, the later one has the higher counter too: none is set back
- *   3. a map counts only when a majority of the members of the last one before it held it; the one
+ *   3. a map counts only when a majority of the owners of the last one before it held it; the one
  *      that forms the cluster, when one of its own did. Of one whose disk was lost nothing is
  *      asked, nor of anybody new when a proposal that was found is proposed anew as it is
  *   4. under one ballot the maps of one life of one manager count
@@ -97,18 +97,18 @@ static bool is_lost(const struct sim *s, uint64_t node)
 
 static void majority_judge(struct sim *s, const struct map_seen *m, const struct ring *before)
 {
-    uint32_t members = 0, lost = 0, held = 0;
+    struct blob *voters = catalog_voters(before);
+    uint32_t members = (uint32_t)voters->bytes / 8, lost = 0, held = 0;
     char epoch[48];
-    for (uint32_t i = 0; before && i < before->member_count; i++) {
-        if (before->members[i].state == MEMBER_REMOVED)
-            continue;
-        members++;
-        int now = ring_member_by_id(m->ring, before->members[i].id);
+    for (uint32_t i = 0; i < members; i++) {
+        uint64_t id = le64_get(voters->data + i * 8u);
+        int now = ring_member_by_id(m->ring, id);
         bool goes = now >= 0 && m->ring->members[now].state == MEMBER_REMOVED;
-        lost += goes || is_lost(s, before->members[i].id);
-        held += has_held(m, before->members[i].id);
+        lost += goes || is_lost(s, id);
+        held += has_held(m, id);
     }
-    uint32_t asked = lost > 0 ? members - 1 : members;
+    blob_unref(voters);
+    uint32_t asked = members - lost;
     slice_say(epoch, m->ring->epoch);
     if (asked > 0 && held < asked / 2 + 1)
         sim_break(s, "the map %s counts, and %u of %u members held it", epoch, held, members);
