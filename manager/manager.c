@@ -406,7 +406,8 @@ static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_eff
     reply.hello.text = slice_text(why);
     struct greeted now = {.link = ev->link,
                           .incarnation = hello->hello.incarnation,
-                          .node = hello->hello.role == ROLE_NODE ? hello->hello.node : 0};
+                          .node = hello->hello.role == ROLE_NODE ? hello->hello.node : 0,
+                          .heard_us = ev->now_us};
     memcpy(now.cluster_id, hello->hello.cluster_id, CLUSTER_ID_BYTES);
     /* A node is told whose manager this is when that is sure. */
     bool sure = now.node == 0 || (leading(m) && !foreign(m, &now));
@@ -1024,8 +1025,10 @@ static void on_message(struct manager *m, const struct gt_event *ev, struct gt_e
         effects_close_link(fx, ev->link);
         return;
     }
-    if (g)
+    if (g) {
+        g->heard_us = ev->now_us;
         ballots_epoch_seen(m, g, request->epoch, ev->now_us);
+    }
     switch (request->type) {
     case MSG_HELLO:
         on_hello(m, ev, fx);

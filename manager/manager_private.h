@@ -23,6 +23,7 @@ struct greeted {
     uint64_t incarnation;
     uint8_t cluster_id[CLUSTER_ID_BYTES]; /* as its hello said; zero: of none yet */
     bool registered;                      /* gets pushed maps */
+    uint64_t heard_us;                    /* a link may stand long after its node fell silent */
     /* Of ballots.c. A newer link of the node has come; in which lists of electors it is. */
     bool superseded;
     uint8_t electors;
