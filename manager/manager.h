@@ -21,8 +21,10 @@
  * owns n-w+1 owners are not marked: then each write that was acknowledged is at one that is not.
  *
  * A member that is down keeps its tokens. Each arrow is a change of the map: it gets a new epoch,
- * is made durable, and only then told: as a pushed MAP to every registered link, and as the answer
- * to the REGISTER that caused it. Silence is counted from the manager's own start at the earliest.
+ * is held by a majority (ballots.c), made durable here, and only then told: as a pushed MAP to
+ * every registered link, and as the answer to the REGISTER that caused it. Silence is counted from
+ * when the manager began to lead. One that does not lead answers from its copy of the map and
+ * changes nothing.
  */
 #ifndef GT_MANAGER_MANAGER_H
 #define GT_MANAGER_MANAGER_H
