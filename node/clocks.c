@@ -609,8 +609,8 @@ static bool next_is(struct slice run, size_t *at, uint32_t partition)
     return is;
 }
 
-/* Two lists of the same partitions in the same order, as the list of those that are unheard; what
- * is missing in theirs they do not own. */
+/* Two lists of partitions in the same order, as the list of those that are unheard; what is missing
+ * in one of them has no part there. */
 static void compare_all(struct node *n, const struct teller *from, struct slice ours,
                         struct slice theirs, struct gt_effects *fx)
 {
@@ -622,10 +622,13 @@ static void compare_all(struct node *n, const struct teller *from, struct slice 
         there.unheard = next_is(from->unheard, &unheard, there.partition);
         there.filling = next_is(from->filling, &filling, there.partition);
         bool found = false;
-        while (!found && told_next(&a, &here))
+        struct reader rest = a;
+        while (!found && told_next(&rest, &here))
             found = here.partition == there.partition;
-        if (found)
+        if (found) {
+            a = rest;
             compare(n, from, &here, &there, fx);
+        }
     }
     pulls_begin(n, fx);
 }
