@@ -119,9 +119,26 @@ static uint32_t names_not_up(const struct status *s, char *text, size_t bytes)
     return count;
 }
 
+/* Why each key has fewer copies than are asked for, while there are too few nodes for them; else
+ * empty. */
+static const char *short_text(const struct status *s, char text[VIEW_TEXT_BYTES])
+{
+    uint32_t holding = 0, copies = s->settings.replicas;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct member *m = &s->nodes[i].member;
+        holding += m->state != MEMBER_REMOVED && m->state != MEMBER_JOINING && !m->leaving;
+    }
+    if (holding > 0 && holding < copies)
+        snprintf(text, VIEW_TEXT_BYTES,
+                 "; degraded: each key has %u of %u copies, for want of %u more node%s", holding,
+                 copies, copies - holding, copies - holding == 1 ? "" : "s");
+    return text;
+}
+
 const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES])
 {
-    char names[200];
+    char names[200], why[VIEW_TEXT_BYTES];
     text[0] = '\0';
     if (s->verdict == VERDICT_HEALTHY)
         return text;
@@ -132,9 +149,9 @@ const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES]
     }
     uint32_t away = names_not_up(s, names, sizeof(names));
     snprintf(text, VIEW_TEXT_BYTES,
-             "%s: of %u partitions %u lack an owner and %u their quorum%s%s%s",
+             "%s: of %u partitions %u lack an owner and %u their quorum%s%s%s%s",
              verdict_name((enum verdict)s->verdict), s->settings.partitions, s->partitions_quorum,
-             s->partitions_below, away ? " (" : "", names, away ? ")" : "");
+             s->partitions_below, away ? " (" : "", names, away ? ")" : "", short_text(s, why));
     return text;
 }
 

@@ -6,7 +6,7 @@
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/cluster.sh"
 scratch_begin
-: "${keys:=20000}" "${results:=$scratch}"
+: "${keys:=20000}" "${partitions:=1024}" "${results:=$scratch}"
 recorder=$(find "$bin" -name proc_recorder -type f)
 [ -n "$recorder" ] || fail "no proc_recorder under $bin"
 csv=$results/elastic.csv
@@ -34,7 +34,7 @@ wait_state() { # LABEL STATE
   fail "$1 is not $2 but $(state_of "$1")"
 }
 
-cluster_start 3 --replicas 3 || fail "the cluster did not start"
+cluster_start 3 --replicas 3 --partitions "$partitions" || fail "the cluster did not start"
 "$bin/gtstore-bench" --workload get --keys "$keys" --value-bytes 200 --ops 1 >/dev/null || fail "the keys were not loaded"
 "$recorder" write "$manager" "$scratch/acks" 900 8 e >"$scratch/recorder.out" &
 writer=$!
