@@ -625,8 +625,8 @@ static const struct tool_verb verbs[] = {
      "named, 6 when none could.",
      run_hints, 0, NULL},
     {"wait", "",
-     "Waits until every member is up and nothing is behind (--timeout, 10m); exit 7 when that did "
-     "not come.",
+     "Waits until every member is up, nothing is behind and nothing moves (--timeout, 10m); exit 7 "
+     "when that did not come.",
      run_wait, 0, NULL},
     {"verify", "",
      "Reads every record at every owner again and compares them while writes go on (--timeout, "
