@@ -394,8 +394,9 @@ void ballots_gone(struct manager *m, const struct greeted *g, struct slice label
     int member = ring_member_by_label(h, text);
     uint64_t id = member >= 0 ? h->members[member].id : 0;
     for (uint32_t i = 0; i < m->greeted_count; i++)
-        if (m->greeted[i].node == id)
-            return; /* it is there */
+        if (m->greeted[i].node == id &&
+            now_us < m->greeted[i].heard_us + MANAGER_MISSES_MAX * m->heartbeat_us)
+            return; /* it is there: a link alone may stand long after its power went */
     if (id == 0 || id == g->node)
         return;
     /* What was found and waits for the one that is lost is found anew. */

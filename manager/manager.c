@@ -405,6 +405,7 @@ static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_eff
     reply.hello.label = slice_text(MANAGER_LABEL);
     reply.hello.text = slice_text(why);
     struct greeted now = {.link = ev->link,
+                          .heard_us = ev->now_us,
                           .incarnation = hello->hello.incarnation,
                           .node = hello->hello.role == ROLE_NODE ? hello->hello.node : 0};
     memcpy(now.cluster_id, hello->hello.cluster_id, CLUSTER_ID_BYTES);
@@ -1024,8 +1025,10 @@ static void on_message(struct manager *m, const struct gt_event *ev, struct gt_e
         effects_close_link(fx, ev->link);
         return;
     }
-    if (g)
+    if (g) {
+        g->heard_us = ev->now_us;
         ballots_epoch_seen(m, g, request->epoch, ev->now_us);
+    }
     switch (request->type) {
     case MSG_HELLO:
         on_hello(m, ev, fx);

@@ -27,7 +27,7 @@ struct greeted {
     bool superseded;
     uint8_t electors;
     bool free; /* it said, then, that it hears of no other leader */
-    uint64_t voted_us;
+    uint64_t voted_us, heard_us;
     uint64_t asked_us, asked_ballot, asked_counter; /* of the last PROPOSE; counter 0: no map */
     uint64_t promised;                              /* durable there, of ours; 0: none */
     struct epoch holds;                             /* durable there, under our ballot */
