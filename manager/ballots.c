@@ -134,8 +134,15 @@ static struct blob *without_gone(const struct manager *m, struct blob *run)
 /* Of whom majorities are needed from now on. Takes over the lists; second may be NULL. */
 static void electors_set(struct manager *m, struct blob *first, struct blob *second)
 {
+    const struct ring *h = highest(m);
+    bool named = first && first->bytes > 0;
     first = without_gone(m, first);
     second = without_gone(m, second);
+    if (named && first->bytes == 0) { /* all of them are lost: the others are left to decide */
+        blob_unref(first);
+        first = catalog_voters(h, m->ballots.gone, m->ballots.gone_count);
+        gt_assert(first);
+    }
     blob_unref(m->ballots.first);
     blob_unref(m->ballots.second);
     m->ballots.first = first;
@@ -152,7 +159,7 @@ static void electors_of_highest(struct manager *m)
     if (b->found && !b->found_counts)
         electors_set(m, blob_ref(b->found_voters), catalog_second(h, slice_blob(b->found_voters)));
     else
-        electors_set(m, h ? catalog_voters(h) : NULL, NULL);
+        electors_set(m, h ? catalog_voters(h, b->gone, b->gone_count) : NULL, NULL);
 }
 
 static bool is_free(const struct manager *m, const struct greeted *g, uint64_t now_us)
@@ -396,7 +403,7 @@ void ballots_gone(struct manager *m, const struct greeted *g, struct slice label
     for (uint32_t i = 0; i < m->greeted_count; i++)
         if (m->greeted[i].node == id &&
             now_us < m->greeted[i].heard_us + MANAGER_MISSES_MAX * m->heartbeat_us)
-            return; /* it is there: a link alone may stand long after its power went */
+            return; /* it is there */
     if (id == 0 || id == g->node)
         return;
     /* What was found and waits for the one that is lost is found anew. */

@@ -134,35 +134,51 @@ static void electors_find(const struct ring *r, bool out[MEMBERS_MAX])
         out[i] = (out[i] || !r->formed) && r->members[i].state != MEMBER_REMOVED;
 }
 
-/* Who must hold what follows r; of some nothing is asked when that is `after` (catalog.h). */
-static struct blob *voters_of(const struct ring *r, const struct ring *after)
+/* The electors of r but for those who go. When all of them go the other members are left. */
+static struct blob *voters_but(const struct ring *r, const bool goes[MEMBERS_MAX])
 {
-    uint32_t going = 0, asked = 0;
+    uint32_t asked = 0;
     uint64_t ids[MEMBERS_MAX];
     bool elector[MEMBERS_MAX];
     electors_find(r, elector);
-    for (uint32_t i = 0; after && i < r->member_count; i++)
-        going += elector[i] && !stays(after, r->members[i].id);
-    for (uint32_t i = 0; i < r->member_count; i++) {
-        const struct member *m = &r->members[i];
-        bool goes = after && !stays(after, m->id) && (going == 1 || is_replaced(r, i, after));
-        if (elector[i] && !goes)
-            ids[asked++] = m->id;
-    }
+    for (uint32_t i = 0; i < r->member_count; i++)
+        if (elector[i] && !goes[i])
+            ids[asked++] = r->members[i].id;
+    bool owned = asked > 0;
+    for (uint32_t i = 0; r->formed && !owned && i < r->member_count; i++)
+        if (!goes[i] && r->members[i].state != MEMBER_REMOVED)
+            ids[asked++] = r->members[i].id;
     struct blob *run = blob_new(asked * 8u);
     for (uint32_t i = 0; run && i < asked; i++)
         le64_put(run->data + i * 8u, ids[i]);
     return run;
 }
 
-struct blob *catalog_voters(const struct ring *r)
+/* Who must hold what follows r, which is `after`; of some nothing is asked (catalog.h). */
+static struct blob *voters_before(const struct ring *r, const struct ring *after)
 {
-    return voters_of(r, NULL);
+    uint32_t going = 0;
+    bool elector[MEMBERS_MAX], goes[MEMBERS_MAX] = {false};
+    electors_find(r, elector);
+    for (uint32_t i = 0; i < r->member_count; i++)
+        going += elector[i] && !stays(after, r->members[i].id);
+    for (uint32_t i = 0; i < r->member_count; i++)
+        goes[i] = !stays(after, r->members[i].id) && (going == 1 || is_replaced(r, i, after));
+    return voters_but(r, goes);
+}
+
+struct blob *catalog_voters(const struct ring *r, const uint64_t *gone, uint32_t gone_count)
+{
+    bool goes[MEMBERS_MAX] = {false};
+    for (uint32_t i = 0; i < r->member_count; i++)
+        for (uint32_t of = 0; of < gone_count; of++)
+            goes[i] |= r->members[i].id == gone[of];
+    return voters_but(r, goes);
 }
 
 struct blob *catalog_second(const struct ring *found, struct slice voters)
 {
-    struct blob *own = catalog_voters(found);
+    struct blob *own = catalog_voters(found, NULL, 0);
     gt_assert(own);
     size_t first = voters.bytes / 8, second = own->bytes / 8, both = 0;
     for (size_t at = 0; at < voters.bytes; at += 8)
@@ -206,8 +222,8 @@ bool catalog_commit(struct catalog *c)
     if (!c->draft || c->counted || c->found)
         return false;
     struct blob *voters = !c->draft->formed              ? blob_new(0)
-                          : !c->told || !c->told->formed ? catalog_voters(c->draft)
-                                                         : voters_of(c->told, c->draft);
+                          : !c->told || !c->told->formed ? catalog_voters(c->draft, NULL, 0)
+                                                         : voters_before(c->told, c->draft);
     if (!writing_begin(c, c->draft, voters, NULL))
         return false; /* out of memory: the draft stays, the next commit tries again */
     c->draft = NULL;

@@ -70,8 +70,9 @@ void catalog_copy(struct catalog *c, struct ring *counts, uint64_t stamp, struct
 /* The end of the write: true when there is a new map to tell. */
 bool catalog_stored(struct catalog *c, int result);
 /* The members of the map that have a part in it (all, while it is not formed), without those
- * removed: a run of u64, one reference. */
-struct blob *catalog_voters(const struct ring *r);
+ * removed, nor those who are gone for good, of whom the ids are given; when nobody is left so the
+ * other members: a run of u64, one reference. */
+struct blob *catalog_voters(const struct ring *r, const uint64_t *gone, uint32_t gone_count);
 /* The same of a proposal that was found, when its members must be asked besides its voters: NULL
  * when any majority of the one meets any of the other, as with one who comes or goes. */
 struct blob *catalog_second(const struct ring *found, struct slice voters);

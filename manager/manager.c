@@ -405,9 +405,9 @@ static void on_hello(struct manager *m, const struct gt_event *ev, struct gt_eff
     reply.hello.label = slice_text(MANAGER_LABEL);
     reply.hello.text = slice_text(why);
     struct greeted now = {.link = ev->link,
-                          .heard_us = ev->now_us,
                           .incarnation = hello->hello.incarnation,
-                          .node = hello->hello.role == ROLE_NODE ? hello->hello.node : 0};
+                          .node = hello->hello.role == ROLE_NODE ? hello->hello.node : 0,
+                          .heard_us = ev->now_us};
     memcpy(now.cluster_id, hello->hello.cluster_id, CLUSTER_ID_BYTES);
     /* A node is told whose manager this is when that is sure. */
     bool sure = now.node == 0 || (leading(m) && !foreign(m, &now));

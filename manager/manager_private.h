@@ -23,11 +23,12 @@ struct greeted {
     uint64_t incarnation;
     uint8_t cluster_id[CLUSTER_ID_BYTES]; /* as its hello said; zero: of none yet */
     bool registered;                      /* gets pushed maps */
+    uint64_t heard_us;                    /* a link may stand long after its node fell silent */
     /* Of ballots.c. A newer link of the node has come; in which lists of electors it is. */
     bool superseded;
     uint8_t electors;
     bool free; /* it said, then, that it hears of no other leader */
-    uint64_t voted_us, heard_us;
+    uint64_t voted_us;
     uint64_t asked_us, asked_ballot, asked_counter; /* of the last PROPOSE; counter 0: no map */
     uint64_t promised;                              /* durable there, of ours; 0: none */
     struct epoch holds;                             /* durable there, under our ballot */

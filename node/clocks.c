@@ -580,7 +580,7 @@ static void compare(struct node *n, const struct teller *from, const struct told
     bool equal = o->lacking == 0 && clock_missing(&n->clock_theirs, &n->clock_ours) == 0;
     bool same = ours->records == theirs->records && ours->digest_sum == theirs->digest_sum;
     /* What they lack they pull; whether they have it is asked in the next round. */
-    o->unsure = !equal || !same || !holds_still(w, o);
+    o->unsure |= !equal || !same || !holds_still(w, o); /* it may have changed meanwhile */
     if (equal && !same)
         differ(n, o, ours, theirs);
     if (same)
@@ -609,8 +609,8 @@ static bool next_is(struct slice run, size_t *at, uint32_t partition)
     return is;
 }
 
-/* Two lists of the same partitions in the same order, as the list of those that are unheard; what
- * is missing in theirs they do not own. */
+/* Two lists of partitions in the same order, as the list of those that are unheard; what is missing
+ * in one of them has no part there. */
 static void compare_all(struct node *n, const struct teller *from, struct slice ours,
                         struct slice theirs, struct gt_effects *fx)
 {
@@ -622,10 +622,13 @@ static void compare_all(struct node *n, const struct teller *from, struct slice 
         there.unheard = next_is(from->unheard, &unheard, there.partition);
         there.filling = next_is(from->filling, &filling, there.partition);
         bool found = false;
-        while (!found && told_next(&a, &here))
+        struct reader rest = a;
+        while (!found && told_next(&rest, &here))
             found = here.partition == there.partition;
-        if (found)
+        if (found) {
+            a = rest;
             compare(n, from, &here, &there, fx);
+        }
     }
     pulls_begin(n, fx);
 }
@@ -671,10 +674,10 @@ void replica_clocks(struct node *n, const struct gt_event *ev, struct gt_effects
     uint64_t id;
     struct reader r = reader_of(m->clocks.clocks);
     struct told theirs;
+    const struct inbound *l = node_inbound(n, ev->link);
     while (count < CLOCKS_AT_ONCE && told_next(&r, &theirs))
         if (watch_of(n, theirs.partition))
             le16_put(&numbers[2 * count++], (uint16_t)theirs.partition);
-    const struct inbound *l = node_inbound(n, ev->link);
     struct msg reply = node_message(n, MSG_CLOCKS_REPLY, m->id);
     struct slot *s = count > 0 ? slot_take(n, SLOT_CLOCKS_ASKED, l->node, &id) : NULL;
     if (!s) {
@@ -692,6 +695,11 @@ void replica_clocks(struct node *n, const struct gt_event *ev, struct gt_effects
                                      .unheard = m->clocks.unheard,
                                      .filling = m->clocks.filling,
                                      .lives = m->clocks.lives};
+    for (uint32_t i = 0; i < count; i++) {
+        struct watch_other *o = other_of(watch_of(n, le16_get(&numbers[2 * i])), l->node);
+        if (o)
+            o->unsure = false; /* it is being compared; a change from here on is another one */
+    }
     clocks_read(id, numbers, count, fx);
 }
 
@@ -708,6 +716,8 @@ void clocks_asked_stored(struct node *n, uint64_t id, struct slot *s, const stru
         compare_all(n, &s->clocks.from, slice_blob(r->entries), s->clocks.theirs, fx);
         if (p)
             pull_announce(n, p, false);
+    } else {
+        watch_greeted(n, s->clocks.peer);
     }
     coord_end(n, id, s);
 }

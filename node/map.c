@@ -67,23 +67,24 @@ void peers_rebuild(struct node *n, struct gt_effects *fx)
 
 /* ---- taking and acting ----------------------------------------------------------------------- */
 
-static struct epoch epoch_known(const struct node *n)
+/* Of this cluster: what another one has counted says nothing here. */
+static struct epoch epoch_known(const struct node *n, const uint8_t cluster[CLUSTER_ID_BYTES])
 {
     const struct ring *r = n->map_next ? n->map_next : n->map_storing ? n->map_storing : n->ring;
-    return r ? r->epoch : (struct epoch){0, 0};
+    return r && cluster_same(r->cluster_id, cluster) ? r->epoch : (struct epoch){0, 0};
 }
 
 void map_take(struct node *n, const struct gt_event *ev)
 {
     struct ring *r = ev->message.msg->map.ring;
     const struct peer *p = node_peer(n, ev->peer);
-    bool older = r && epoch_compare(r->epoch, epoch_known(n)) <= 0;
+    bool older = r && epoch_compare(r->epoch, epoch_known(n, r->cluster_id)) <= 0;
     if (!r || !p || (older && !MUTANT(ignore_epoch)))
         return;
     const uint8_t *ours =
         cluster_none(n->identity.cluster_id) ? n->cluster_id : n->identity.cluster_id;
     if (!cluster_same(ours, r->cluster_id)) {
-        if (!cluster_none(ours))
+        if (!cluster_none(ours) && !cluster_change(n, r->cluster_id))
             log_warn(n->log, "map of another cluster ignored");
         return;
     }
@@ -166,7 +167,7 @@ int map_restore(struct node *n, const struct blob *bytes)
 void map_ask(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     const struct msg *m = ev->message.msg;
-    if (m->type == MSG_MAP || epoch_compare(m->epoch, epoch_known(n)) <= 0)
+    if (m->type == MSG_MAP || epoch_compare(m->epoch, epoch_known(n, n->identity.cluster_id)) <= 0)
         return;
     if (n->map_asked_us != 0 && n->now_us < n->map_asked_us + SILENCE_US)
         return;

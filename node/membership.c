@@ -367,6 +367,32 @@ void renewal_begin(struct node *n, struct gt_effects *fx)
 
 /* ---- hello out: its answer ------------------------------------------------------------------- */
 
+/* It has had a part in a cluster, or holds something all the same. */
+static bool bound(const struct node *n)
+{
+    const struct ring *maps[] = {n->ring, n->map_storing, n->map_next};
+    for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
+        if (maps[i] && maps[i]->formed)
+            return true;
+    for (uint32_t p = 0; p < PARTITIONS_MAX && n->config.holds; p++)
+        if (n->config.holds(n->config.filling_arg, p))
+            return true;
+    return false;
+}
+
+bool cluster_change(struct node *n, const uint8_t id[CLUSTER_ID_BYTES])
+{
+    if (cluster_none(n->identity.cluster_id) || cluster_none(id) || n->cluster_wanted || bound(n))
+        return false;
+    log_info(n->log, "joins another cluster: the one before never formed");
+    memcpy(n->cluster_id, id, CLUSTER_ID_BYTES);
+    n->cluster_wanted = true;
+    n->registered = false;
+    for (uint32_t i = 0; i < n->peer_count; i++)
+        n->peers[i].registered = false;
+    return true;
+}
+
 void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
     const struct msg *m = ev->message.msg;
@@ -380,7 +406,9 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
                  !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
     if (!error && other)
         error = GT_ECLUSTER;
-    if (error == GT_EINCARNATION) {
+    if (error == GT_ECLUSTER && p->manager && cluster_change(n, m->hello.cluster_id)) {
+        p->up = false; /* and greeted again when that is durable */
+    } else if (error == GT_EINCARNATION) {
         p->up = false;
         renewal_want(n, who, m->hello.seen_incarnation);
     } else if (error) {

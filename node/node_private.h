@@ -571,6 +571,9 @@ void renewal_forgotten(struct node *n, uint64_t peer);
 /* When renewal_begin is to be called; UINT64_MAX: not. */
 uint64_t renewal_deadline_us(const struct node *n);
 /* Judges what a peer made of our hello: only then can it be asked. */
+/* A node that joined a new manager, which then took over an older cluster, follows it there, unless
+ * the cluster that it is of has bound it: it held a map that formed, or data. Whether it does. */
+bool cluster_change(struct node *n, const uint8_t id[CLUSTER_ID_BYTES]);
 void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *fx);
 /* Judges a hello on an inbound link, and answers it now or when its incarnation is durable. */
 void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx);

@@ -324,6 +324,16 @@ static bool refills(const struct ring *ring, const struct engine *e)
            !lives_know(&engine_identity(e)->lives, ring->members[i].incarnation);
 }
 
+/* By its own map it has no part any more, and it has dropped what it had: it confirmed before. */
+static bool gave_up(struct sim *s, uint32_t host, uint32_t partition)
+{
+    const struct ring *own = node_ring(sim_node(s, host));
+    int i = own ? ring_member_by_id(own, engine_identity(s->hosts[host].engine)->node_id) : -1;
+    enum ring_part part = i >= 0 ? ring_part(own, partition, (uint32_t)i) : PART_NONE;
+    return own && (part == PART_NONE || part == PART_LEAVER) &&
+           !engine_holds(s->hosts[host].engine, partition);
+}
+
 /* Every owner that runs has all of the dot's actor up to it. What the others have their owners'
  * confirmations said; they are asked when they run again. So it is with one that fills, which had
  * it when it confirmed, and votes no more until it has pulled from those that reaped (RULES 7); and
@@ -341,6 +351,8 @@ static bool may_be_reaped(struct sim *s, uint32_t reaper, uint32_t partition, st
             continue;
         int member = ring_member_by_id(ring, engine_identity(e)->node_id);
         if (member < 0 || ring_slot(ring, partition, (uint32_t)member) < 0 || refills(ring, e))
+            continue;
+        if (gave_up(s, host, partition))
             continue;
         engine_partition(e, partition, &p);
         const struct host *h = &s->hosts[host];
@@ -641,6 +653,15 @@ static bool was_taken(const struct sim *s, uint32_t host, uint32_t partition, st
     return p && (clock_covers(&p->clock, d) || clock_covers(&p->fill.doubt, d));
 }
 
+/* Or there is nobody to take them. */
+static bool all_taken(const struct sim *s, uint32_t host, uint32_t partition, struct slice dots)
+{
+    for (uint32_t d = 0; host != NONE && !s->hosts[host].lost && d < dots_count(dots); d++)
+        if (!was_taken(s, host, partition, dots_at(dots, d)))
+            return false;
+    return true;
+}
+
 void inv_parcel_drop(struct sim *s, uint32_t host, const struct store_request *r)
 {
     struct parcel_value v;
@@ -654,19 +675,17 @@ void inv_parcel_drop(struct sim *s, uint32_t host, const struct store_request *r
     if (!drops || parcel_read(e, parcel, &hold, &v) != 0)
         return;
     const struct ring *ring = node_ring(sim_node(s, host));
-    int member = ring_member_by_id(ring, r->target);
-    bool owns = member >= 0 && ring_part(ring, r->partition, (uint32_t)member) != PART_NONE &&
-                ring_part(ring, r->partition, (uint32_t)member) != PART_LEAVER;
     const struct arc *arc = &ring->arcs[r->partition];
-    /* Where the target owns the key no more all owners have taken it. */
-    for (uint32_t i = 0; i < (owns ? 1 : arc->owner_count); i++) {
-        uint32_t at = owns ? target : host_of_node(s, ring->members[arc->owners[i]].id);
-        for (uint32_t d = 0; at != NONE && !s->hosts[at].lost && d < dots_count(v.dots); d++)
-            if (!was_taken(s, at, r->partition, dots_at(v.dots, d)))
-                sim_break(s, "INV: %s drops a parcel of %.*s that %s does not have",
-                          s->hosts[host].name, (int)r->key.bytes, (const char *)r->key.data,
-                          s->hosts[at].name);
+    /* Where the target owns the key no more, or not yet again, all owners have taken it. */
+    bool taken = all_taken(s, target, r->partition, v.dots);
+    uint32_t lacks = NONE;
+    for (uint32_t i = 0; !taken && lacks == NONE && i < arc->owner_count; i++) {
+        uint32_t at = host_of_node(s, ring->members[arc->owners[i]].id);
+        lacks = all_taken(s, at, r->partition, v.dots) ? NONE : at;
     }
+    if (lacks != NONE)
+        sim_break(s, "INV: %s drops a parcel of %.*s that %s does not have", s->hosts[host].name,
+                  (int)r->key.bytes, (const char *)r->key.data, s->hosts[lacks].name);
     blob_unref(hold);
 }
 

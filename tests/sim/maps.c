@@ -97,7 +97,7 @@ static bool is_lost(const struct sim *s, uint64_t node)
 
 static void majority_judge(struct sim *s, const struct map_seen *m, const struct ring *before)
 {
-    struct blob *voters = catalog_voters(before);
+    struct blob *voters = catalog_voters(before, NULL, 0);
     uint32_t members = (uint32_t)voters->bytes / 8, lost = 0, held = 0;
     char epoch[48];
     for (uint32_t i = 0; i < members; i++) {
