@@ -296,6 +296,11 @@ static bool is_there(const struct swarm *w, uint32_t host)
 {
     const struct plan *p = w->plan;
     bool late = host <= p->nodes && host > p->nodes - p->late;
+    /* Two managers that are new may found two clusters: people start the second when there is one.
+     */
+    const struct ring *ring = sim_ring(w->sim);
+    if (w->plan->managers == 2 && host == sim_manager_host(w->sim, 1) && !(ring && ring->formed))
+        return false;
     return !(w->dead >> host & 1) && (!late || (w->arrived >> host & 1));
 }
 
@@ -532,6 +537,8 @@ static void fault_strike(void *arg, struct sim *sim, uint64_t value)
     struct swarm *w = arg;
     const struct fault *f = &w->plan->faults[value];
     uint64_t until_us = sim_now_us(sim) + f->for_us;
+    if (!is_there(w, f->a) && sim_role(sim, f->a) == SIM_MANAGER)
+        return; /* it has not begun */
     switch (f->kind) {
     case FAULT_KILL:
         end_and_restart(w, f->a, SIM_KILL, f->for_us, f->value);
@@ -666,8 +673,8 @@ static void begin(struct swarm *w, struct swarm_result *out)
         sim_clock(w->sim, host, p->clock_offset_us[host], 0);
     for (uint32_t host = 0; host <= p->nodes + p->clients + 1; host++)
         restart(w, w->sim, host);
-    if (p->managers == 2) /* it comes to a cluster that is formed */
-        sim_at(w->sim, 2 * SECOND, restart, w, sim_manager_host(w->sim, 1));
+    for (uint64_t at_us = 2 * SECOND; p->managers == 2 && at_us < 10 * SECOND; at_us += SECOND)
+        sim_at(w->sim, at_us, restart, w, sim_manager_host(w->sim, 1));
     for (uint32_t c = 0; c < p->clients; c++)
         workers_begin(w, sim_client_host(w->sim, c));
     for (uint32_t i = 0; i < p->fault_count; i++)
