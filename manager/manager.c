@@ -540,6 +540,13 @@ static int replace_check(const struct ring *r, int known, struct slice replaces,
         say(why, "there is no member %s whose place could be taken", label);
         return GT_ELABEL;
     }
+    if (r->members[holder].state == MEMBER_REMOVED) {
+        say(why,
+            "%s has been removed, and has no place to take: start with another label, without "
+            "--replace",
+            label);
+        return GT_ELABEL;
+    }
     if (r->members[holder].state != MEMBER_DOWN) {
         say(why, "%s is %s: the place of a member is given to another only while it is down", label,
             member_state_name(r->members[holder].state));
@@ -584,6 +591,11 @@ static int member_check(const struct ring *r, int known, int place, const struct
     }
     int holder = asked->label[0] ? ring_member_by_label(r, asked->label) : -1;
     if (holder >= 0 && holder != known && holder != place) {
+        if (r->members[holder].state == MEMBER_REMOVED) {
+            say(why, "label %s was that of a node that has been removed: start with another label",
+                asked->label);
+            return GT_ELABEL;
+        }
         units_address_text(&r->members[holder].address, address);
         char way[56 + UNITS_LABEL_BYTES] = "";
         if (known < 0) /* who is somebody already cannot take another one's place */

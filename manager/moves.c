@@ -143,9 +143,9 @@ static void sizes_take(const struct manager *m, const struct ring *r, struct siz
         if (!m->sightings[i].report_known || s->tokens[i] == 0)
             continue;
         s->keys[i] = report->keys;
-        s->bytes[i] = report->data_bytes;
+        s->bytes[i] = report->stored_bytes;
         s->all_tokens += s->tokens[i];
-        s->all_bytes += report->data_bytes;
+        s->all_bytes += report->stored_bytes;
     }
 }
 

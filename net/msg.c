@@ -206,7 +206,7 @@ static void put_ring(struct writer *w, const struct ring *r)
 
 static void put_report(struct writer *w, const struct node_report *r)
 {
-    put_array(w, 23);
+    put_array(w, 24);
     put_u(w, r->keys);
     put_u(w, r->records);
     put_u(w, r->data_bytes);
@@ -236,6 +236,7 @@ static void put_report(struct writer *w, const struct node_report *r)
     }
     put_u(w, r->lag_eta_s);
     put_i(w, r->disk_error);
+    put_u(w, r->stored_bytes);
 }
 
 static void put_status(struct writer *w, const struct status *s)
@@ -1206,6 +1207,7 @@ static void get_report(struct fields *f, struct node_report *r)
     end_array(&in, &rows);
     r->lag_eta_s = get_u(&in, UINT64_MAX);
     r->disk_error = get_error(&in);
+    r->stored_bytes = get_u(&in, UINT64_MAX);
     end_array(f, &in);
 }
 

@@ -182,6 +182,7 @@ struct parcels_kept {
 
 struct node_report { /* heartbeats carry it, the status shows it */
     uint64_t keys, records, data_bytes, rss_bytes, hints, lag_writes, uptime_s;
+    uint64_t stored_bytes;       /* of keys and records, without files and log; 0: not told */
     uint32_t linked_peers;       /* members to which it has a link */
     bool lag_known;              /* lag_writes means something */
     struct engine_damage damage; /* the mark of its log */

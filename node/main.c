@@ -222,6 +222,7 @@ static void report_fill(void *arg, struct node_report *out)
     engine_totals(p->daemon.engine, &totals);
     out->keys = totals.live;
     out->records = totals.records;
+    out->stored_bytes = totals.bytes;
     out->data_bytes = totals.index_file_bytes + totals.log_file_bytes;
     out->hints = hints_count(p) + totals.parcels;
     out->tombstones = totals.tombstones;

@@ -102,8 +102,7 @@ void map_store(struct node *n, struct gt_effects *fx)
     blob_unref(bytes);
 }
 
-/* We are no member any more: nobody asks us, or believes what we say. */
-static void left_heed(struct node *n, const struct ring *before, struct gt_effects *fx)
+void left_heed(struct node *n, const struct ring *before, struct gt_effects *fx)
 {
     const struct member *self = n->member >= 0 ? &n->ring->members[n->member] : NULL;
     if (!self || self->state != MEMBER_REMOVED)

@@ -408,6 +408,9 @@ static void start(struct node *n, struct gt_effects *fx)
 {
     events_add(n->events, EVENT_STARTED, "incarnation %016llx",
                (unsigned long long)n->identity.incarnation);
+    left_heed(n, NULL, fx);
+    if (n->failed)
+        return;
     n->started = true;
     n->started_us = n->now_us;
     n->scrub.at_us = n->now_us + SCRUB_FIRST_US;

@@ -617,6 +617,9 @@ void map_take(struct node *n, const struct gt_event *ev);
 void map_store(struct node *n, struct gt_effects *fx);
 /* Acts on a map that is durable. Takes over one reference. */
 void map_adopt(struct node *n, struct ring *r, struct gt_effects *fx);
+/* Ends the node where its map says that it is a member no more: nobody asks it, or believes what it
+ * says. before: the map before, NULL at the start. */
+void left_heed(struct node *n, const struct ring *before, struct gt_effects *fx);
 /* Reads the map as stored, at birth: 0, or GT_ENOMEM, GT_EFORMAT, GT_EPROTO. */
 int map_restore(struct node *n, const struct blob *bytes);
 /* Asks for the map when the sender acts by a newer one, at most once in a while. */

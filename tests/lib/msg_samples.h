@@ -172,6 +172,7 @@ static inline void sample_report(struct sample_memory *s, struct node_report *r)
     r->keys = sample_u(s, UINT64_MAX);
     r->records = sample_u(s, UINT64_MAX);
     r->data_bytes = sample_u(s, UINT64_MAX);
+    r->stored_bytes = sample_u(s, UINT64_MAX);
     r->rss_bytes = sample_u(s, UINT64_MAX);
     r->hints = sample_u(s, UINT64_MAX);
     r->lag_writes = sample_u(s, UINT64_MAX);
@@ -628,7 +629,8 @@ static inline bool same_report(const struct node_report *a, const struct node_re
            a->filling == b->filling && a->operations == b->operations &&
            a->operations_bytes == b->operations_bytes && a->operations_s == b->operations_s &&
            a->tombstones == b->tombstones && a->reaped == b->reaped &&
-           a->lag_eta_s == b->lag_eta_s && a->disk_error == b->disk_error;
+           a->stored_bytes == b->stored_bytes && a->lag_eta_s == b->lag_eta_s &&
+           a->disk_error == b->disk_error;
 }
 
 static inline bool same_status(const struct status *a, const struct status *b)
