@@ -315,6 +315,11 @@ void host_body(struct sim *s, uint32_t conn, uint32_t side, struct blob *body)
         char text[200];
         sim_say(s, (int)host, "<- %-8s %s", s->hosts[c->host[!side]].name, msg_text(&m, text));
     }
+    if (m.type == MSG_MAP && s->hosts[host].deaf_us > s->now_us) {
+        sim_say(s, (int)host, "   is lost");
+        ring_unref(m.map.ring);
+        return;
+    }
     struct gt_event ev = {.kind = GT_MESSAGE, .message = {.msg = &m, .body = body}};
     if (side == 1)
         ev.link = conn + 1;
