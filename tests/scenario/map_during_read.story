@@ -20,6 +20,7 @@ what is where: apple
   node2: red
   node3: red
   node1: green
+  beside them node4: green
 node4 does not hear node3
 wait 200 ms
 ben begins to get apple

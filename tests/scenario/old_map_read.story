@@ -23,6 +23,7 @@ what is where: apple
   node2: red
   node3: red
   node1: green
+  beside them node4: green
 node4 does not hear node3
 ben's map
   epoch 6: node1 up, node2 up, node3 up, node4 up

@@ -27,6 +27,7 @@ what is where: apple
   node2: red
   node3: red
   node1: red
+  beside them node4: red
 node3 loses power
 ben gets apple
   red

@@ -656,8 +656,9 @@ static void seal_judge(struct sim *s, uint32_t host)
     const struct host *h = &s->hosts[host];
     const struct engine *e = h->engine;
     uint64_t since_us = h->logged_us > h->started_us ? h->logged_us : h->started_us;
-    if (h->paused_us > since_us)
-        since_us = h->paused_us;
+    uint64_t paused_us = h->paused_us < s->now_us ? h->paused_us : s->now_us;
+    if (paused_us > since_us)
+        since_us = paused_us;
     if (!h->up || e->poisoned || h->job[ENGINE_LOG] || e->forming->records > 0 ||
         s->now_us < since_us + SEALED_US || e->seal == SEAL_NONE)
         return;

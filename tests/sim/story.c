@@ -402,6 +402,7 @@ static void cluster_make(struct player *p, const struct command *k)
                                             .chunk_records = 1000},
                                 .reap_wait_us = REAP_WAIT_US,
                                 .piece_bytes_max = p->piece_bytes_max,
+                                .pull_bytes = (uint32_t)p->piece_bytes_max,
                                 .arg = p,
                                 .done = done,
                                 .ended = ended,
@@ -528,6 +529,22 @@ static uint32_t host_by_label(const struct player *p, const char *label)
     return host;
 }
 
+/* Who has a part in the partition, and is no owner. */
+static void beside_tell(struct player *p, const struct ring *ring, uint32_t partition,
+                        struct slice key)
+{
+    uint16_t places[PLACES_MAX];
+    uint32_t in_owners, in_beside;
+    uint32_t count = ring_places(ring, partition, false, places, &in_owners, &in_beside);
+    for (uint32_t i = ring->arcs[partition].owner_count; i < count; i++) {
+        const char *label = ring->members[places[i]].label;
+        struct words w = {.bytes = 0};
+        uint64_t digest;
+        replica_say(p, host_by_label(p, label), partition, key, &w, &digest);
+        tell(p, "beside them %s: %s", label, w.text);
+    }
+}
+
 /* Each owner in list order; with `equal` only when they differ. */
 static void where(struct player *p, struct slice key, bool equal)
 {
@@ -551,6 +568,8 @@ static void where(struct player *p, struct slice key, bool equal)
         tell(p, differ ? "no" : "yes");
     for (uint32_t i = 0; i < arc->owner_count && (differ || !equal); i++)
         tell(p, "%s: %s", ring->members[arc->owners[i]].label, words[i].text);
+    if (!equal)
+        beside_tell(p, ring, partition, key);
 }
 
 /* Of each node whose engine keeps any: how many, and for whom. */
