@@ -315,6 +315,11 @@ void host_body(struct sim *s, uint32_t conn, uint32_t side, struct blob *body)
         char text[200];
         sim_say(s, (int)host, "<- %-8s %s", s->hosts[c->host[!side]].name, msg_text(&m, text));
     }
+    if (m.type == MSG_MAP && s->hosts[host].deaf_us > s->now_us) {
+        sim_say(s, (int)host, "   is lost");
+        ring_unref(m.map.ring);
+        return;
+    }
     struct gt_event ev = {.kind = GT_MESSAGE, .message = {.msg = &m, .body = body}};
     if (side == 1)
         ev.link = conn + 1;
@@ -651,8 +656,9 @@ static void seal_judge(struct sim *s, uint32_t host)
     const struct host *h = &s->hosts[host];
     const struct engine *e = h->engine;
     uint64_t since_us = h->logged_us > h->started_us ? h->logged_us : h->started_us;
-    if (h->paused_us > since_us)
-        since_us = h->paused_us;
+    uint64_t paused_us = h->paused_us < s->now_us ? h->paused_us : s->now_us;
+    if (paused_us > since_us)
+        since_us = paused_us;
     if (!h->up || e->poisoned || h->job[ENGINE_LOG] || e->forming->records > 0 ||
         s->now_us < since_us + SEALED_US || e->seal == SEAL_NONE)
         return;

@@ -569,6 +569,49 @@ static void managers_make(struct plan *p)
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
 }
 
+/* When partitions are about to move, or whenever. */
+static uint64_t deaf_at_us(const struct plan *p, struct prng *d)
+{
+    uint64_t at_us[PLAN_FAULTS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < p->fault_count; i++) {
+        enum fault_kind kind = p->faults[i].kind;
+        if (kind >= FAULT_JOIN && kind <= FAULT_REPLACE)
+            at_us[count++] = p->faults[i].at_us;
+    }
+    if (count == 0 || chance(d, 30))
+        return 3 * SECOND + prng_below(d, 37 * SECOND);
+    return at_us[prng_below(d, count)] + prng_below(d, SECOND);
+}
+
+/* While partitions move some go on by an old map, and of those who have a newer one one may not
+ * hear them. Of dice of its own. */
+static void deaf_make(struct plan *p)
+{
+    struct prng d;
+    prng_init(&d, p->seed ^ 0x6465616600000000);
+    if (!p->moves || !chance(&d, 60))
+        return;
+    uint32_t count = 1 + (uint32_t)prng_below(&d, 6);
+    for (uint32_t i = 0; i < count && p->fault_count + 1 < PLAN_FAULTS_MAX; i++) {
+        struct fault f = {.kind = FAULT_DEAF,
+                          .at_us = deaf_at_us(p, &d),
+                          .for_us = scaled(&d, SECOND, 8 * SECOND),
+                          .a = 1 + (uint32_t)prng_below(&d, p->nodes)};
+        uint32_t other = 1 + (f.a + (uint32_t)prng_below(&d, p->nodes - 1)) % p->nodes;
+        if (chance(&d, 20))
+            f.a = 1 + p->nodes + (uint32_t)prng_below(&d, p->clients);
+        if (f.at_us + f.for_us > p->safety_us)
+            f.for_us = p->safety_us - f.at_us;
+        p->faults[p->fault_count++] = f;
+        f.kind = FAULT_CUT;
+        f.b = other;
+        if (chance(&d, 50))
+            p->faults[p->fault_count++] = f;
+    }
+    qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
+}
+
 static void make(struct plan *p, uint64_t seed, bool moves)
 {
     struct prng d;
@@ -585,6 +628,7 @@ static void make(struct plan *p, uint64_t seed, bool moves)
     guests_make(p, &d);
     waits_make(p);
     managers_make(p);
+    deaf_make(p);
 }
 
 void plan_make(struct plan *p, uint64_t seed)

@@ -41,7 +41,8 @@
     X(UNDRAIN, "cancel", "a person cancels the rebalance")                                         \
     X(WEIGHT, "weight", "a person gives a node another capacity")                                  \
     X(REMOVE, "remove", "a node dies for good, and a person removes it")                           \
-    X(REPLACE, "replace", "a node dies for good, and a person puts another in its place")
+    X(REPLACE, "replace", "a node dies for good, and a person puts another in its place")          \
+    X(DEAF, "deaf", "a node or a client hears of no new map")
 
 enum fault_kind {
 #define PLAN_FAULT_ENUM(name, text, what) FAULT_##name,

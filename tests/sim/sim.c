@@ -424,6 +424,17 @@ void sim_pause(struct sim *s, uint32_t host, uint64_t until_us)
         s->hosts[host].paused_us = until_us;
 }
 
+void sim_deaf(struct sim *s, uint32_t host, uint64_t until_us)
+{
+    if (until_us <= s->now_us)
+        sim_say(s, (int)host, "hears of maps");
+    else if (until_us == UINT64_MAX)
+        sim_say(s, (int)host, "hears of no map");
+    else
+        sim_say(s, (int)host, "hears of no map for %.3f ms", (double)(until_us - s->now_us) / 1000);
+    s->hosts[host].deaf_us = until_us;
+}
+
 static int due_order(const void *left, const void *right)
 {
     return due_before(left, right) ? -1 : 1;

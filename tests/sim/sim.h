@@ -139,6 +139,9 @@ void sim_end_after_sync(struct sim *s, uint32_t host, enum sim_end how);
 /* Nothing happens at the host until then (UINT64_MAX: until sim_resume); what arrives waits. */
 void sim_pause(struct sim *s, uint32_t host, uint64_t until_us);
 void sim_resume(struct sim *s, uint32_t host);
+/* Until then no map arrives at the host (0: from now on they do); all else does, also what tells
+ * that there is a newer one. */
+void sim_deaf(struct sim *s, uint32_t host, uint64_t until_us);
 
 /* ---- clocks, disks, network ------------------------------------------------------------------ */
 

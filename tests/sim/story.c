@@ -402,6 +402,7 @@ static void cluster_make(struct player *p, const struct command *k)
                                             .chunk_records = 1000},
                                 .reap_wait_us = REAP_WAIT_US,
                                 .piece_bytes_max = p->piece_bytes_max,
+                                .pull_bytes = (uint32_t)p->piece_bytes_max,
                                 .arg = p,
                                 .done = done,
                                 .ended = ended,
@@ -528,6 +529,22 @@ static uint32_t host_by_label(const struct player *p, const char *label)
     return host;
 }
 
+/* Who has a part in the partition, and is no owner. */
+static void beside_tell(struct player *p, const struct ring *ring, uint32_t partition,
+                        struct slice key)
+{
+    uint16_t places[PLACES_MAX];
+    uint32_t in_owners, in_beside;
+    uint32_t count = ring_places(ring, partition, false, places, &in_owners, &in_beside);
+    for (uint32_t i = ring->arcs[partition].owner_count; i < count; i++) {
+        const char *label = ring->members[places[i]].label;
+        struct words w = {.bytes = 0};
+        uint64_t digest;
+        replica_say(p, host_by_label(p, label), partition, key, &w, &digest);
+        tell(p, "beside them %s: %s", label, w.text);
+    }
+}
+
 /* Each owner in list order; with `equal` only when they differ. */
 static void where(struct player *p, struct slice key, bool equal)
 {
@@ -551,6 +568,8 @@ static void where(struct player *p, struct slice key, bool equal)
         tell(p, differ ? "no" : "yes");
     for (uint32_t i = 0; i < arc->owner_count && (differ || !equal); i++)
         tell(p, "%s: %s", ring->members[arc->owners[i]].label, words[i].text);
+    if (!equal)
+        beside_tell(p, ring, partition, key);
 }
 
 /* Of each node whose engine keeps any: how many, and for whom. */
@@ -605,6 +624,44 @@ static void map_tell(struct player *p, uint32_t client)
         members[i] = &ring->members[i];
     members_say(&w, members, ring->member_count);
     tell(p, "epoch %" PRIu64 ": %s", ring->epoch.counter, w.text);
+}
+
+static void list_say(struct words *w, const struct ring *r, const uint16_t *owners, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        add(w, "%s%s", i ? ", " : "", r->members[owners[i]].label);
+}
+
+/* The list that is in force, and while the partition moves the other one. */
+static void owners_tell(struct player *p, struct slice key)
+{
+    static const char *const phases[] = {"", "PREPARE: ", "READ_NEW: ", "CLEANUP: "};
+    const struct ring *ring = sim_ring(p->sim);
+    struct words w = {.bytes = 0};
+    if (!ring || !ring->formed) {
+        tell(p, "nobody runs who has a map");
+        return;
+    }
+    const struct arc *arc = &ring->arcs[ring_partition(ring, key)];
+    add(&w, "%s", phases[arc->phase]);
+    list_say(&w, ring, arc->owners, arc->owner_count);
+    if (arc->phase != ARC_STABLE) {
+        add(&w, "; beside it: ");
+        list_say(&w, ring, arc->beside, arc->beside_count);
+    }
+    tell(p, "%s", w.text);
+}
+
+/* What a person asks of the manager. */
+static void ask(struct player *p, enum admin_verb verb, uint32_t host, uint64_t percent)
+{
+    struct msg m = {.type = MSG_ADMIN, .id = 2};
+    m.admin.verb = (uint8_t)verb;
+    m.admin.apply = true;
+    m.admin.capacity = (double)percent / 100;
+    if (host)
+        m.admin.node = slice_text(sim_name(p->sim, host));
+    sim_admin(p->sim, &m);
 }
 
 static void rot(struct player *p, uint32_t host, struct slice key, enum verb verb)
@@ -764,6 +821,20 @@ static void perform(struct player *p, const struct command *k)
     case VERB_HEAL:
         sim_heal(p->sim);
         break;
+    case VERB_MAP_DEAF:
+    case VERB_MAP_HEARS:
+        sim_deaf(p->sim, host, k->verb == VERB_MAP_DEAF ? UINT64_MAX : 0);
+        break;
+    case VERB_DRAIN:
+        ask(p, ADMIN_DRAIN, host, 0);
+        break;
+    case VERB_CAPACITY:
+        ask(p, ADMIN_WEIGHT, host, k->number);
+        break;
+    case VERB_REBALANCE:
+    case VERB_REBALANCE_END:
+        ask(p, k->verb == VERB_REBALANCE ? ADMIN_APPLY : ADMIN_CANCEL, 0, 0);
+        break;
     case VERB_COPIES_KEEP:
         sim_copies_keep(p->sim, host, host_of(p, &k->who[1]));
         break;
@@ -838,6 +909,9 @@ static void perform(struct player *p, const struct command *k)
     case VERB_WHERE:
     case VERB_EQUAL:
         where(p, k->key, k->verb == VERB_EQUAL);
+        break;
+    case VERB_OWNERS:
+        owners_tell(p, k->key);
         break;
     case VERB_PARCELS:
         parcels_tell(p);

@@ -642,6 +642,9 @@ static void fault_strike(void *arg, struct sim *sim, uint64_t value)
     case FAULT_REPLACE:
         die(w, f);
         break;
+    case FAULT_DEAF:
+        sim_deaf(sim, f->a, until_us);
+        break;
     case FAULT_MANAGER_WIPED:
         sim_end(sim, f->a, SIM_POWER);
         sim_disk_wipe(sim, f->a);

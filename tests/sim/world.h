@@ -122,6 +122,7 @@ struct host {
     uint32_t life;
     bool up, ready, silent; /* silent: nobody answers at its address (the power is off) */
     uint64_t paused_us;     /* until then */
+    uint64_t deaf_us;       /* until then maps do not reach it */
     int64_t clock_offset_us, clock_drift_ppm;
     uint64_t sync_us;
     struct gt_machine machine;

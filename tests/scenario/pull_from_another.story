@@ -1,0 +1,77 @@
+# A partition moves to node2, which pulls it from node4 and dies in the middle. When it is back it reaches node1 alone,
+# which lacks the newest write. It begins anew: were it to go on from where it stood with node4, it would take
+# the clock that node4 had, with the states of node1.
+
+states above 200 bytes go in pieces
+cluster of 4 nodes, 3 copies, R=2, W=2, 1 partitions
+anna puts k158678 = some words of k158678
+  done, coordinated by node4, 2 owners
+anna puts k80989 = some words of k80989
+  done, coordinated by node4, 2 owners
+anna puts k210986 = some words of k210986
+  done, coordinated by node4, 2 owners
+anna puts k292641 = some words of k292641
+  done, coordinated by node4, 2 owners
+anna puts k187748 = some words of k187748
+  done, coordinated by node4, 2 owners
+anna puts k291924 = some words of k291924
+  done, coordinated by node4, 2 owners
+anna puts k4336 = some words of k4336
+  done, coordinated by node4, 2 owners
+anna puts k167644 = some words of k167644
+  done, coordinated by node4, 2 owners
+anna puts k80699 = some words of k80699
+  done, coordinated by node4, 2 owners
+anna puts k165723 = some words of k165723
+  done, coordinated by node4, 2 owners
+anna puts k152387 = some words of k152387
+  done, coordinated by node4, 2 owners
+anna puts k297073 = some words of k297073
+  done, coordinated by node4, 2 owners
+wait until all is quiet
+
+# node1 lacks it; node2 shall have the partition, and hears nothing of what it holds.
+node1 does not hear node3
+node1 does not hear node4
+anna puts k297073 = newer words
+  done, coordinated by node4, 2 owners
+node2 does not hear node1
+node2 does not hear node3
+node2 does not hear node4
+a person drains node4
+wait 3 s
+who owns k158678
+  PREPARE: node4, node3, node1; beside it: node2, node3, node1
+the network heals
+node1 does not hear node3
+node1 does not hear node4
+node2 does not hear node3
+wait 2 ms
+node2 is killed
+node2 does not hear node4
+node2 starts
+  node2 is ready
+wait 2 s
+who owns k158678
+  PREPARE: node4, node3, node1; beside it: node2, node3, node1
+what is where: k158678
+  node4: some words of k158678
+  node3: some words of k158678
+  node1: some words of k158678
+  beside them node2: some words of k158678
+what is where: k297073
+  node4: newer words
+  node3: newer words
+  node1: some words of k297073
+  beside them node2: some words of k297073
+the network heals
+wait 5 s
+  node4 has ended: drained: the other nodes have all that was here, and this one has left the cluster; its folder can be deleted
+who owns k158678
+  node2, node3, node1
+what is where: k297073
+  node2: newer words
+  node3: newer words
+  node1: newer words
+verify
+  equal: 1 partitions, 12 keys
