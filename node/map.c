@@ -83,6 +83,8 @@ void map_take(struct node *n, const struct gt_event *ev)
         return;
     const uint8_t *ours =
         cluster_none(n->identity.cluster_id) ? n->cluster_id : n->identity.cluster_id;
+    if (r->formed && (cluster_none(ours) || cluster_same(ours, r->cluster_id)))
+        memcpy(n->formed_cluster, r->cluster_id, CLUSTER_ID_BYTES);
     if (!cluster_same(ours, r->cluster_id)) {
         if (!cluster_none(ours) && !cluster_change(n, r->cluster_id))
             log_warn(n->log, "map of another cluster ignored");

@@ -374,6 +374,8 @@ void renewal_begin(struct node *n, struct gt_effects *fx)
 /* It has had a part in a cluster, or holds something all the same. */
 static bool bound(const struct node *n)
 {
+    if (cluster_same(n->formed_cluster, n->identity.cluster_id))
+        return true; /* its map came before we were of it, and comes again */
     const struct ring *maps[] = {n->ring, n->map_storing, n->map_next};
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
         if (maps[i] && maps[i]->formed)

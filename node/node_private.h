@@ -461,10 +461,11 @@ struct node {
         life_told; /* the highest life of ours that we were told of, in this process; 0: none */
     bool joining;  /* the cluster id was asked to be stored */
     bool cluster_wanted;
-    uint8_t cluster_id[CLUSTER_ID_BYTES]; /* to be joined, with cluster_wanted */
-    bool label_known;                     /* our label is stored, or its storing is wanted */
-    bool label_wanted, label_storing;     /* the manager gave a label that is not stored yet */
-    uint64_t meta_retry_us;               /* storage refused a small value: not before */
+    uint8_t cluster_id[CLUSTER_ID_BYTES];     /* to be joined, with cluster_wanted */
+    uint8_t formed_cluster[CLUSTER_ID_BYTES]; /* of the last map told that had formed */
+    bool label_known;                         /* our label is stored, or its storing is wanted */
+    bool label_wanted, label_storing;         /* the manager gave a label that is not stored yet */
+    uint64_t meta_retry_us;                   /* storage refused a small value: not before */
 
     uint64_t started_us;
     uint32_t filling; /* partitions that we own and have no vote in */
