@@ -119,26 +119,24 @@ static uint32_t names_not_up(const struct status *s, char *text, size_t bytes)
     return count;
 }
 
-/* Why each key has fewer copies than are asked for, while there are too few nodes for them; else
- * empty. */
-static const char *short_text(const struct status *s, char text[VIEW_TEXT_BYTES])
+/* Why each key has fewer copies than are asked for, while there are too few nodes for them. */
+static void short_append(const struct status *s, char text[VIEW_TEXT_BYTES])
 {
     uint32_t holding = 0, copies = s->settings.replicas;
-    text[0] = '\0';
+    size_t used = strlen(text);
     for (uint32_t i = 0; i < s->node_count; i++) {
         const struct member *m = &s->nodes[i].member;
         holding += m->state != MEMBER_REMOVED && m->state != MEMBER_JOINING && !m->leaving;
     }
     if (holding > 0 && holding < copies)
-        snprintf(text, VIEW_TEXT_BYTES,
+        snprintf(text + used, VIEW_TEXT_BYTES - used,
                  "; degraded: each key has %u of %u copies, for want of %u more node%s", holding,
                  copies, copies - holding, copies - holding == 1 ? "" : "s");
-    return text;
 }
 
 const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES])
 {
-    char names[200], why[VIEW_TEXT_BYTES];
+    char names[200];
     text[0] = '\0';
     if (s->verdict == VERDICT_HEALTHY)
         return text;
@@ -149,9 +147,10 @@ const char *view_verdict_text(const struct status *s, char text[VIEW_TEXT_BYTES]
     }
     uint32_t away = names_not_up(s, names, sizeof(names));
     snprintf(text, VIEW_TEXT_BYTES,
-             "%s: of %u partitions %u lack an owner and %u their quorum%s%s%s%s",
+             "%s: of %u partitions %u lack an owner and %u their quorum%s%s%s",
              verdict_name((enum verdict)s->verdict), s->settings.partitions, s->partitions_quorum,
-             s->partitions_below, away ? " (" : "", names, away ? ")" : "", short_text(s, why));
+             s->partitions_below, away ? " (" : "", names, away ? ")" : "");
+    short_append(s, text);
     return text;
 }
 
