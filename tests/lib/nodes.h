@@ -681,6 +681,8 @@ static inline void host_restart(struct world *w, int i)
 
 static inline void world_free(struct world *w)
 {
+    while (w->kept_count > 0)
+        blob_unref(w->kept[--w->kept_count].body);
     for (uint32_t i = 0; i < w->count; i++) {
         node_free(w->hosts[i].n);
         engine_close(w->hosts[i].e, false);
