@@ -46,6 +46,7 @@ void acceptor_close(struct node *n)
 {
     held_drop(&n->acceptor.now);
     held_drop(&n->acceptor.next);
+    asked_drop(&n->acceptor.next_asked);
     for (uint32_t i = 0; i < NODE_MANAGERS_MAX; i++)
         asked_drop(&n->acceptor.asked[i]);
 }
