@@ -245,13 +245,9 @@ void clocks_read(uint64_t id, const uint8_t *numbers, uint32_t count, struct gt_
 
 static struct slot *slot_take(struct node *n, enum slot_kind kind, uint64_t peer, uint64_t *id)
 {
-    if (n->replicating >= n->inflight_max)
-        return NULL;
-    struct slot *s = slots_take(n->slots, UINT64_MAX, id);
-    gt_assert(s);
-    n->replicating++;
-    s->kind = kind;
-    s->clocks.peer = peer;
+    struct slot *s = inner_take(n, kind, UINT64_MAX, id);
+    if (s)
+        s->clocks.peer = peer;
     return s;
 }
 

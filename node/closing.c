@@ -141,10 +141,7 @@ static void lives_ask(struct node *n, struct gt_effects *fx)
         return;
     }
     struct blob *lives = lives_bytes(n);
-    struct slot *s = lives ? slots_take(n->slots, n->now_us + SILENCE_US, &id) : NULL;
-    if (s) {
-        n->replicating++;
-        s->kind = SLOT_RETIRED;
+    if (lives && inner_take(n, SLOT_RETIRED, n->now_us + SILENCE_US, &id)) {
         n->closing.asking = true;
         n->closing.stale = false;
         for (uint32_t i = 0; i < n->peer_count; i++) {
@@ -206,18 +203,14 @@ void closing_replied(struct node *n, const struct gt_event *ev)
 
 void replica_retired(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
 {
-    struct slot *s = NULL;
     uint64_t id;
-    if (n->replicating < n->inflight_max)
-        s = slots_take(n->slots, UINT64_MAX, &id);
+    struct slot *s = inner_take(n, SLOT_RETIRED_ASKED, UINT64_MAX, &id);
     if (!s) {
         struct msg busy = node_message(n, MSG_RETIRED_REPLY, ev->message.msg->id);
         busy.retired.head.error = GT_EBUSY;
         effects_reply(fx, ev->link, &busy);
         return;
     }
-    n->replicating++;
-    s->kind = SLOT_RETIRED_ASKED;
     s->origin = origin_of(ev);
     s->body = blob_ref(ev->message.body);
     s->key = ev->message.msg->retired.lives;
@@ -262,15 +255,11 @@ static void close_store(struct node *n, uint32_t partition, struct gt_effects *f
     clock_encode(&n->closing.lives, &bytes);
     struct blob *hold = buf_blob(&bytes);
     buf_close(&bytes);
-    struct slot *s = NULL;
-    if (hold && n->replicating < n->inflight_max)
-        s = slots_take(n->slots, UINT64_MAX, &id);
+    struct slot *s = hold ? inner_take(n, SLOT_CLOSE, UINT64_MAX, &id) : NULL;
     if (!s) {
         blob_unref(hold);
         return; /* with the next round */
     }
-    n->replicating++;
-    s->kind = SLOT_CLOSE;
     s->partition = partition;
     struct store_request r = {.kind = STORE_CLOCK,
                               .tag = id,

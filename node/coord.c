@@ -425,6 +425,17 @@ void shares_close(struct share *shares)
     }
 }
 
+struct slot *inner_take(struct node *n, enum slot_kind kind, uint64_t deadline_us, uint64_t *id)
+{
+    if (n->replicating >= n->inflight_max)
+        return NULL;
+    struct slot *s = slots_take(n->slots, deadline_us, id);
+    gt_assert(s); /* there are as many */
+    n->replicating++;
+    s->kind = kind;
+    return s;
+}
+
 void coord_end(struct node *n, uint64_t id, struct slot *s)
 {
     blob_unref(s->body);

@@ -101,15 +101,11 @@ static bool fill_store(struct node *n, uint32_t partition, uint8_t reason, struc
                        struct gt_effects *fx)
 {
     uint64_t id;
-    struct slot *s = NULL;
-    if (n->replicating < n->inflight_max)
-        s = slots_take(n->slots, UINT64_MAX, &id);
+    struct slot *s = inner_take(n, SLOT_FILL, UINT64_MAX, &id);
     if (!s) {
         blob_unref(sources);
         return false; /* with the next round */
     }
-    n->replicating++;
-    s->kind = SLOT_FILL;
     s->partition = partition;
     s->fill.begins = reason != 0;
     struct store_request r = {.kind = STORE_FILL,

@@ -110,13 +110,9 @@ static bool any_unheard(const struct node *n)
 static void keeps_ask(struct node *n, struct peer *p, struct gt_effects *fx)
 {
     uint64_t id;
-    struct slot *s = NULL;
-    if (n->replicating < n->inflight_max)
-        s = slots_take(n->slots, n->now_us + SILENCE_US, &id);
+    struct slot *s = inner_take(n, SLOT_KEEPS, n->now_us + SILENCE_US, &id);
     if (!s)
         return; /* with the next round */
-    n->replicating++;
-    s->kind = SLOT_KEEPS;
     s->forward.peer = p->id;
     p->asked_keeps = true;
     struct msg m = node_message(n, MSG_RETIRED, id);

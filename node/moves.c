@@ -231,13 +231,9 @@ static bool quiet(struct node *n, uint32_t partition)
 static bool drop_store(struct node *n, uint32_t partition, struct gt_effects *fx)
 {
     uint64_t id;
-    struct slot *s = NULL;
-    if (n->replicating < n->inflight_max)
-        s = slots_take(n->slots, UINT64_MAX, &id);
+    struct slot *s = inner_take(n, SLOT_DROP, UINT64_MAX, &id);
     if (!s)
         return false; /* with the next round */
-    n->replicating++;
-    s->kind = SLOT_DROP;
     s->partition = partition;
     struct store_request r = {
         .kind = STORE_DROP, .tag = id, .partition = partition, .stamp = n->hlc.last};

@@ -693,6 +693,9 @@ void coord_quorum_text(const struct node *n, const struct slot *s, const char *w
 /* The owner does not count: it is catching up. */
 void coord_no_vote(struct slot *s, uint32_t owner);
 void shares_close(struct share *shares); /* REPLICAS_MAX of them */
+/* A slot for what is no request of a client's, of which there may be inflight_max; NULL: all are
+ * taken, and it is tried again later. */
+struct slot *inner_take(struct node *n, enum slot_kind kind, uint64_t deadline_us, uint64_t *id);
 /* Ends the slot and what it holds. */
 void coord_end(struct node *n, uint64_t id, struct slot *s);
 /* Judges the slot again after something was counted. */

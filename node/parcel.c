@@ -28,17 +28,6 @@
 
 /* ---- whose there are ------------------------------------------------------------------------- */
 
-static struct slot *slot_take(struct node *n, enum slot_kind kind, uint64_t *id)
-{
-    if (n->replicating >= n->inflight_max)
-        return NULL;
-    struct slot *s = slots_take(n->slots, UINT64_MAX, id);
-    gt_assert(s);
-    n->replicating++;
-    s->kind = kind;
-    return s;
-}
-
 void parcels_ask(uint64_t id, uint32_t partition, struct gt_effects *fx)
 {
     struct store_request r = {.kind = STORE_PARCELS, .tag = id, .partition = partition};
@@ -49,7 +38,7 @@ void parcels_round(struct node *n, struct gt_effects *fx)
 {
     uint64_t id;
     if (n->parcels.asking || !n->ring || !n->ring->formed || n->member < 0 ||
-        !slot_take(n, SLOT_PARCELS, &id))
+        !inner_take(n, SLOT_PARCELS, UINT64_MAX, &id))
         return;
     n->parcels.asking = true;
     parcels_ask(id, 0, fx);
@@ -103,7 +92,7 @@ static void run_begin(struct node *n, uint64_t target, struct gt_effects *fx)
     uint64_t id;
     while (place < runs_max(n) && n->parcels.runs[place] != 0)
         place++;
-    struct slot *s = place < runs_max(n) ? slot_take(n, SLOT_PARCELS, &id) : NULL;
+    struct slot *s = place < runs_max(n) ? inner_take(n, SLOT_PARCELS, UINT64_MAX, &id) : NULL;
     if (!s)
         return;
     n->parcels.runs[place] = target;
@@ -300,7 +289,7 @@ static void entry_deliver(struct node *n, uint64_t run, uint64_t target, struct 
     gt_assert(!entries->failed);
     struct slot *s = slots_find(n->slots, run);
     s->parcels.number = number;
-    struct slot *d = slot_take(n, SLOT_DELIVERY, &id);
+    struct slot *d = inner_take(n, SLOT_DELIVERY, UINT64_MAX, &id);
     if (!d)
         return;
     s->parcels.outstanding++;

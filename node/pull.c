@@ -104,13 +104,9 @@ static bool cursor_read(const struct watch *w, struct cursor *c)
 static void cursor_store(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx)
 {
     uint64_t id;
-    struct slot *s = NULL;
-    if (n->replicating < n->inflight_max)
-        s = slots_take(n->slots, UINT64_MAX, &id);
+    struct slot *s = inner_take(n, SLOT_CURSOR, UINT64_MAX, &id);
     if (!s)
         return; /* a restart repeats a run more */
-    n->replicating++;
-    s->kind = SLOT_CURSOR;
     s->partition = partition;
     struct store_request r = {.kind = STORE_CURSOR,
                               .tag = id,
@@ -230,15 +226,12 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
         want_no_more(n, w);
         return true;
     }
-    if (n->replicating >= n->inflight_max)
+    struct slot *s = inner_take(n, SLOT_PULL, UINT64_MAX, &id);
+    if (!s)
         return false;
-    struct slot *s = slots_take(n->slots, UINT64_MAX, &id);
-    gt_assert(s);
-    n->replicating++;
     n->pulls++;
     want_no_more(n, w);
     w->pulling = true;
-    s->kind = SLOT_PULL;
     s->partition = partition;
     s->pull.source = source->node;
     s->pull.sweeps = w->closing ? w->closing_number : 0;

@@ -46,15 +46,12 @@ static bool fenced(const struct node *n, uint32_t partition, enum access access,
 static struct slot *slot_take(struct node *n, const struct gt_event *ev, uint32_t partition,
                               uint64_t *id, struct gt_effects *fx)
 {
-    if (n->replicating >= n->inflight_max) {
+    struct slot *s = inner_take(n, SLOT_REPLICA, UINT64_MAX, id); /* storage always answers */
+    if (!s) {
         n->metrics.busy_count++;
         refuse(n, ev, GT_EBUSY, fx);
         return NULL;
     }
-    struct slot *s = slots_take(n->slots, UINT64_MAX, id); /* storage always answers */
-    gt_assert(s);
-    n->replicating++;
-    s->kind = SLOT_REPLICA;
     s->origin = origin_of(ev);
     s->partition = partition;
     return s;

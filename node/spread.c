@@ -43,13 +43,10 @@ static bool piece_send(struct node *n, uint64_t id, struct slot *s, uint32_t own
                        uint32_t number, struct gt_effects *fx)
 {
     uint64_t piece_id;
-    struct slot *p = NULL;
-    if (n->replicating < n->inflight_max)
-        p = slots_take(n->slots, s->deadline_us, &piece_id); /* the slot does not wait longer */
+    struct slot *p =
+        inner_take(n, SLOT_PIECE, s->deadline_us, &piece_id); /* the slot does not wait longer */
     if (!p)
         return false;
-    n->replicating++;
-    p->kind = SLOT_PIECE;
     p->piece.of = id;
     p->piece.owner = owner;
     p->piece.number = number;
