@@ -503,9 +503,7 @@ static void content_take(struct manager *m, const struct msg *vote, uint64_t now
     struct ring *r = NULL;
     if (vote->vote.map.bytes == 0)
         return;
-    struct msg_decoder *d = msg_decoder_new();
-    int error = d ? msg_map_read(d, vote->vote.map, &r) : GT_ENOMEM;
-    msg_decoder_free(d);
+    int error = msg_map_read(vote->vote.map, &r);
     if (error) {
         log_warn(m->log, "the map of a vote cannot be read: %s", error_text(error));
         return;

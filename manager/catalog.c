@@ -8,14 +8,7 @@
 int catalog_init(struct catalog *c, const struct blob *stored)
 {
     *c = (struct catalog){0};
-    if (!stored)
-        return 0;
-    struct msg_decoder *decoder = msg_decoder_new();
-    if (!decoder)
-        return GT_ENOMEM;
-    int error = msg_map_read(decoder, slice_blob(stored), &c->told);
-    msg_decoder_free(decoder);
-    return error;
+    return stored ? msg_map_read(slice_blob(stored), &c->told) : 0;
 }
 
 static void writing_drop(struct catalog *c)

@@ -1732,14 +1732,16 @@ int msg_decode(struct msg_decoder *d, struct slice body, struct msg *out)
     return f.error;
 }
 
-int msg_map_read(struct msg_decoder *d, struct slice bytes, struct ring **out)
+int msg_map_read(struct slice bytes, struct ring **out)
 {
     struct msg m;
-    int error = msg_decode(d, bytes, &m);
+    struct msg_decoder *d = msg_decoder_new();
+    int error = d ? msg_decode(d, bytes, &m) : GT_ENOMEM;
     if (error == GT_EUNSUPPORTED || (!error && (m.type != MSG_MAP || !m.map.ring)))
         error = GT_EPROTO;
     if (!error)
         *out = m.map.ring;
+    msg_decoder_free(d);
     return error;
 }
 

@@ -514,7 +514,8 @@ int msg_decode(struct msg_decoder *d, struct slice body, struct msg *out);
 struct blob *msg_frame(const struct msg *m);
 /* The bytes of a map on disk: the body of its MAP message. */
 struct blob *msg_map_bytes(const struct ring *r);
-int msg_map_read(struct msg_decoder *d, struct slice bytes, struct ring **out);
+/* Reads them; *out is one reference. 0, GT_ENOMEM, GT_EFORMAT, GT_EPROTO. */
+int msg_map_read(struct slice bytes, struct ring **out);
 /* For traces and logs: "PUT id=7 key=..". Returns text. */
 const char *msg_text(const struct msg *m, char text[200]);
 static inline bool msg_is_reply(enum msg_type t)

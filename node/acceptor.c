@@ -62,14 +62,6 @@ static const struct ring *proposed(const struct node *n)
     return r && (!n->ring || epoch_compare(r->epoch, n->ring->epoch) > 0) ? r : NULL;
 }
 
-static int map_parse(struct slice bytes, struct ring **out)
-{
-    struct msg_decoder *d = msg_decoder_new();
-    int error = d ? msg_map_read(d, bytes, out) : GT_ENOMEM;
-    msg_decoder_free(d);
-    return error;
-}
-
 int acceptor_restore(struct node *n, const struct blob *bytes)
 {
     if (!bytes || bytes->bytes == 0)
@@ -87,7 +79,7 @@ int acceptor_restore(struct node *n, const struct blob *bytes)
         return 0;
     h->voters = blob_copy(run.data, run.bytes);
     h->map = blob_copy(map.data, map.bytes);
-    return h->voters && h->map ? map_parse(map, &h->ring) : GT_ENOMEM;
+    return h->voters && h->map ? msg_map_read(map, &h->ring) : GT_ENOMEM;
 }
 
 /* ---- who leads ------------------------------------------------------------------------------- */
@@ -186,7 +178,7 @@ static int map_check(const struct node *n, const struct asked *a, struct ring **
 {
     struct ring *r = NULL;
     *out = NULL;
-    int error = map_parse(slice_blob(a->map), &r);
+    int error = msg_map_read(slice_blob(a->map), &r);
     if (error)
         return error;
     const struct ring *held = proposed(n);

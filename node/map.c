@@ -149,11 +149,7 @@ int map_restore(struct node *n, const struct blob *bytes)
 {
     if (!bytes || bytes->bytes == 0)
         return 0;
-    struct msg_decoder *d = msg_decoder_new();
-    if (!d)
-        return GT_ENOMEM;
-    int error = msg_map_read(d, slice_blob(bytes), &n->ring);
-    msg_decoder_free(d);
+    int error = msg_map_read(slice_blob(bytes), &n->ring);
     if (error)
         return error;
     n->member = ring_member_by_id(n->ring, n->identity.node_id);
