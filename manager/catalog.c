@@ -65,13 +65,6 @@ void catalog_begin(struct catalog *c, struct ring *draft)
     c->draft = draft;
 }
 
-static bool lists_equal(const struct arc *a, const struct arc *b)
-{
-    return a->owner_count == b->owner_count && a->beside_count == b->beside_count &&
-           memcmp(a->owners, b->owners, a->owner_count * sizeof(*a->owners)) == 0 &&
-           memcmp(a->beside, b->beside, a->beside_count * sizeof(*a->beside)) == 0;
-}
-
 static bool members_equal(const struct ring *a, const struct ring *b)
 {
     bool equal = a->member_count == b->member_count;
@@ -91,7 +84,7 @@ static void epochs_note(struct ring *r, const struct ring *before)
     for (uint32_t p = 0; r->formed && before && before->formed && p < r->settings.partitions; p++) {
         struct arc *now = &r->arcs[p];
         const struct arc *was = &before->arcs[p];
-        bool same = now->phase == was->phase && lists_equal(now, was);
+        bool same = now->phase == was->phase && arc_lists_equal(now, was);
         if (!same && now->phase == ARC_PREPARE)
             now->write_since = r->epoch;
         if (!same && now->phase == ARC_READ_NEW)

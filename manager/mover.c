@@ -316,14 +316,11 @@ int mover_wanted(struct mover *v, const struct ring *r, const struct arc **out)
     return 0;
 }
 
-void mover_tally(const struct ring *r, struct mover_tally *out)
+uint32_t mover_moves(const struct ring *r, const struct arc *wanted, uint32_t partition,
+                     struct placement_move out[REPLICAS_MAX])
 {
-    *out = (struct mover_tally){0};
-    for (uint32_t p = 0; r->formed && p < r->settings.partitions; p++) {
-        out->prepare += r->arcs[p].phase == ARC_PREPARE;
-        out->read_new += r->arcs[p].phase == ARC_READ_NEW;
-        out->cleanup += r->arcs[p].phase == ARC_CLEANUP;
-    }
+    struct arc settled = mover_settled(&r->arcs[partition]);
+    return placement_moves(&settled, &wanted[partition], partition, out);
 }
 
 uint64_t mover_left(struct mover *v, const struct ring *r)
@@ -334,8 +331,7 @@ uint64_t mover_left(struct mover *v, const struct ring *r)
         return 0;
     for (uint32_t p = 0; p < r->settings.partitions; p++) {
         struct placement_move moves[REPLICAS_MAX];
-        struct arc settled = mover_settled(&r->arcs[p]);
-        left += placement_moves(&settled, &wanted[p], p, moves);
+        left += mover_moves(r, wanted, p, moves);
     }
     return left;
 }
@@ -350,18 +346,11 @@ struct turn {
     bool changed;
 };
 
-static bool lists_equal(const uint16_t *a, uint32_t a_count, const uint16_t *b, uint32_t b_count)
-{
-    return a_count == b_count && memcmp(a, b, a_count * sizeof(*a)) == 0;
-}
-
 /* The arc is as the durable map shows it: it may change its phase. */
 static bool arc_told(const struct turn *t, uint32_t p)
 {
     const struct arc *a = &t->draft->arcs[p], *b = &t->told->arcs[p];
-    return a->phase == b->phase &&
-           lists_equal(a->owners, a->owner_count, b->owners, b->owner_count) &&
-           lists_equal(a->beside, a->beside_count, b->beside, b->beside_count);
+    return a->phase == b->phase && arc_lists_equal(a, b);
 }
 
 static void arc_rest(struct arc *a)
@@ -778,12 +767,12 @@ static void moves_begin(struct turn *t, const struct arc *wanted)
 
 /* Nothing is left to move: the order of the lists is put right, of those that are at rest in the
  * durable map too, and that is the end. */
-static void rebalance_end(struct turn *t, const struct arc *wanted, const struct mover_tally *tally)
+static void rebalance_end(struct turn *t, const struct arc *wanted, const struct ring_tally *tally)
 {
     bool ends = tally->cleanup == 0;
     for (uint32_t p = 0; p < t->draft->settings.partitions; p++) {
         struct arc *a = &t->draft->arcs[p];
-        if (lists_equal(a->owners, a->owner_count, wanted[p].owners, wanted[p].owner_count))
+        if (arc_owners_equal(a, &wanted[p]))
             continue;
         if (a->phase == ARC_STABLE && arc_told(t, p)) {
             memcpy(a->owners, wanted[p].owners, sizeof(a->owners));
@@ -801,7 +790,6 @@ static void rebalance_end(struct turn *t, const struct arc *wanted, const struct
 static void rebalance_run(struct turn *t)
 {
     const struct arc *wanted;
-    struct mover_tally tally;
     if (t->draft->rebalance != REBALANCE_RUNNING)
         return;
     int error = mover_wanted(t->v, t->draft, &wanted);
@@ -812,7 +800,7 @@ static void rebalance_run(struct turn *t)
     if (error)
         return;
     moves_begin(t, wanted);
-    mover_tally(t->draft, &tally);
+    struct ring_tally tally = ring_tally(t->draft);
     if (mover_left(t->v, t->draft) == 0 && tally.prepare == 0 && tally.read_new == 0)
         rebalance_end(t, wanted, &tally);
 }

@@ -105,11 +105,9 @@ struct arc mover_settled(const struct arc *a);
 /* Names what the wanted lists depend on; never 0. */
 uint64_t mover_inputs(const struct ring *r);
 
-/* How many arcs are in each phase. */
-struct mover_tally {
-    uint32_t prepare, read_new, cleanup;
-};
-void mover_tally(const struct ring *r, struct mover_tally *out);
+/* The moves of an arc towards its wanted list that are not begun; how many. */
+uint32_t mover_moves(const struct ring *r, const struct arc *wanted, uint32_t partition,
+                     struct placement_move out[REPLICAS_MAX]);
 /* How many slots are to be moved whose moves are not begun; 0 where the wanted lists cannot be had.
  */
 uint64_t mover_left(struct mover *v, const struct ring *r);

@@ -178,20 +178,22 @@ static uint64_t open_bytes(const struct ring *r, const struct sizes *s)
     return bytes;
 }
 
-static uint64_t planned_bytes(struct manager *m, const struct ring *r, const struct sizes *s)
+/* How many moves are not begun yet, and what they carry. */
+static uint64_t planned(struct manager *m, const struct ring *r, const struct sizes *s,
+                        uint64_t *bytes)
 {
     const struct arc *wanted;
-    uint64_t bytes = 0;
+    uint64_t left = 0;
     if (mover_wanted(&m->mover, r, &wanted) != 0)
         return 0;
     for (uint32_t p = 0; p < r->settings.partitions; p++) {
         struct placement_move moves[REPLICAS_MAX];
-        struct arc settled = mover_settled(&r->arcs[p]);
-        uint32_t count = placement_moves(&settled, &wanted[p], p, moves);
+        uint32_t count = mover_moves(r, wanted, p, moves);
         for (uint32_t i = 0; i < count; i++)
-            bytes += move_bytes(s, &moves[i]);
+            *bytes += move_bytes(s, &moves[i]);
+        left += count;
     }
-    return bytes;
+    return left;
 }
 
 void moves_status(struct manager *m, const struct ring *told, struct status *out, uint64_t now_us)
@@ -202,10 +204,11 @@ void moves_status(struct manager *m, const struct ring *told, struct status *out
         return;
     sizes_take(m, told, &sizes);
     bool on = told->rebalance != REBALANCE_IDLE;
-    uint64_t left = out->moves_prepare + out->moves_read_new + (on ? mover_left(v, told) : 0);
+    out->moves_bytes_left = open_bytes(told, &sizes);
+    uint64_t left = out->moves_prepare + out->moves_read_new;
+    left += on ? planned(m, told, &sizes, &out->moves_bytes_left) : 0;
     out->moves_done = v->done;
     out->moves_total = v->done + left;
-    out->moves_bytes_left = open_bytes(told, &sizes) + (on ? planned_bytes(m, told, &sizes) : 0);
     out->moves_eta_s = left == 0 ? 0 : reckoned_s(left, out->moves_bytes_left);
     if (left > 0 && v->done > 0 && now_us > v->begun_us)
         out->moves_eta_s = left * (now_us - v->begun_us) / v->done / 1000000 + 1;
@@ -222,12 +225,6 @@ struct plan_text {
     uint32_t order_changes;
 };
 
-static bool same_order(const struct arc *a, const struct arc *b)
-{
-    return a->owner_count == b->owner_count &&
-           memcmp(a->owners, b->owners, a->owner_count * sizeof(*a->owners)) == 0;
-}
-
 static void move_put(struct buf *to, const struct placement_move *move)
 {
     uint8_t row[MOVE_BYTES];
@@ -243,13 +240,13 @@ static void plan_moves(const struct ring *r, const struct arc *wanted, const str
     for (uint32_t p = 0; p < r->settings.partitions; p++) {
         struct placement_move moves[REPLICAS_MAX];
         struct arc settled = mover_settled(&r->arcs[p]);
-        uint32_t count = placement_moves(&settled, &wanted[p], p, moves);
+        uint32_t count = mover_moves(r, wanted, p, moves);
         for (uint32_t i = 0; i < count; i++) {
             move_put(&out->moves, &moves[i]);
             out->bytes += move_bytes(s, &moves[i]);
         }
         out->count += count;
-        out->order_changes += count == 0 && !same_order(&settled, &wanted[p]);
+        out->order_changes += count == 0 && !arc_owners_equal(&settled, &wanted[p]);
         for (uint32_t i = 0; i < wanted[p].owner_count; i++)
             out->nodes[wanted[p].owners[i]].tokens_after++;
     }

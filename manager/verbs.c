@@ -130,12 +130,10 @@ static int resume(struct wish *w)
 
 static bool anything_on(const struct ring *r)
 {
-    struct mover_tally tally;
     bool leaving = false;
-    mover_tally(r, &tally);
     for (uint32_t i = 0; i < r->member_count; i++)
         leaving |= r->members[i].leaving;
-    return leaving || r->rebalance != REBALANCE_IDLE || tally.prepare > 0;
+    return leaving || r->rebalance != REBALANCE_IDLE || ring_tally(r).prepare > 0;
 }
 
 /* Nobody is drained any more either: what was begun for it would begin anew. */
@@ -144,7 +142,6 @@ static int cancel(struct wish *w)
     struct catalog *c = &w->m->catalog;
     const struct ring *base = c->writing ? c->writing : c->told;
     uint32_t count = 0;
-    struct mover_tally tally;
     if (!anything_on(w->newest))
         return say(w, 0, "there is nothing to cancel");
     struct ring *draft = draft_of(w);
@@ -157,10 +154,9 @@ static int cancel(struct wish *w)
         draft->members[i].heir = 0;
     }
     draft->rebalance = REBALANCE_IDLE;
-    mover_tally(draft, &tally);
     w->m->mover.judged_for = mover_inputs(draft); /* it does not begin anew by itself */
     return say(w, 0, "cancelled: %u moves are undone, %u were too far and are ended", count,
-               tally.read_new);
+               ring_tally(draft).read_new);
 }
 
 /* ---- members --------------------------------------------------------------------------------- */
@@ -347,8 +343,7 @@ static int quorums_meet(struct wish *w, const struct settings *old, const struct
 static int settings_everywhere(struct wish *w, bool level)
 {
     const struct manager *m = w->m;
-    struct mover_tally tally;
-    mover_tally(w->newest, &tally);
+    struct ring_tally tally = ring_tally(w->newest);
     if (tally.prepare + tally.read_new > 0)
         return say(w, GT_EBUSY, "moves are open; wait for them, or cancel them");
     for (uint32_t i = 0; i < w->newest->member_count; i++) {

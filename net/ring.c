@@ -312,6 +312,29 @@ static bool may_be_guest(const struct ring *r, const struct arc *own, uint16_t i
            !index_among(own->beside, own->beside_count, index);
 }
 
+bool arc_owners_equal(const struct arc *a, const struct arc *b)
+{
+    return a->owner_count == b->owner_count &&
+           memcmp(a->owners, b->owners, a->owner_count * sizeof(*a->owners)) == 0;
+}
+
+bool arc_lists_equal(const struct arc *a, const struct arc *b)
+{
+    return arc_owners_equal(a, b) && a->beside_count == b->beside_count &&
+           memcmp(a->beside, b->beside, a->beside_count * sizeof(*a->beside)) == 0;
+}
+
+struct ring_tally ring_tally(const struct ring *r)
+{
+    struct ring_tally t = {0};
+    for (uint32_t p = 0; r->formed && p < r->settings.partitions; p++) {
+        t.prepare += r->arcs[p].phase == ARC_PREPARE;
+        t.read_new += r->arcs[p].phase == ARC_READ_NEW;
+        t.cleanup += r->arcs[p].phase == ARC_CLEANUP;
+    }
+    return t;
+}
+
 uint32_t ring_guests(const struct ring *r, uint32_t partition, uint16_t *out, uint32_t max)
 {
     const struct arc *own = arc_of(r, partition);

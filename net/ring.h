@@ -146,6 +146,14 @@ uint32_t ring_places(const struct ring *r, uint32_t partition, bool writers,
 /* Who goes with the move of the arc, -1: nobody, the list grows longer; and who comes. */
 int ring_leaving(const struct ring *r, uint32_t partition);
 int ring_coming(const struct ring *r, uint32_t partition);
+/* The lists in force are the same, in order; and so are those beside them. */
+bool arc_owners_equal(const struct arc *a, const struct arc *b);
+bool arc_lists_equal(const struct arc *a, const struct arc *b);
+/* How many arcs are in each phase of a move. */
+struct ring_tally {
+    uint32_t prepare, read_new, cleanup;
+};
+struct ring_tally ring_tally(const struct ring *r);
 /* Both lists are written to. */
 static inline bool arc_doubled(const struct arc *a)
 {

@@ -33,13 +33,11 @@ static uint32_t nodes_up(const struct ring *r, const bool *up)
 
 static void moves_count(const struct ring *r, struct status *out)
 {
+    struct ring_tally tally = ring_tally(r);
     out->rebalance = r->rebalance;
-    out->moves_prepare = out->moves_read_new = out->moves_cleanup = 0;
-    for (uint32_t p = 0; p < r->settings.partitions; p++) {
-        out->moves_prepare += r->arcs[p].phase == ARC_PREPARE;
-        out->moves_read_new += r->arcs[p].phase == ARC_READ_NEW;
-        out->moves_cleanup += r->arcs[p].phase == ARC_CLEANUP;
-    }
+    out->moves_prepare = tally.prepare;
+    out->moves_read_new = tally.read_new;
+    out->moves_cleanup = tally.cleanup;
 }
 
 void status_count(const struct ring *r, const bool *up, struct status *out)
