@@ -51,16 +51,9 @@ bool leading(const struct manager *m)
     return m->ballots.reign == REIGN_LEADING;
 }
 
-static bool same_cluster(const struct ring *a, const struct ring *b)
-{
-    return memcmp(a->cluster_id, b->cluster_id, CLUSTER_ID_BYTES) == 0;
-}
-
 bool foreign(const struct manager *m, const struct greeted *g)
 {
-    static const uint8_t none[CLUSTER_ID_BYTES];
-    return memcmp(g->cluster_id, none, CLUSTER_ID_BYTES) != 0 &&
-           memcmp(g->cluster_id, m->cluster_id, CLUSTER_ID_BYTES) != 0;
+    return !cluster_none(g->cluster_id) && !cluster_same(g->cluster_id, m->cluster_id);
 }
 
 /* The highest map that is known, in force or proposed. */
@@ -78,14 +71,6 @@ static bool founds(const struct ring *told)
 
 enum elector { ELECTOR_FIRST = 1, ELECTOR_SECOND = 2 };
 
-static bool in_run(struct slice run, uint64_t id)
-{
-    for (size_t at = 0; at + 8 <= run.bytes; at += 8)
-        if (le64_get(run.data + at) == id)
-            return true;
-    return false;
-}
-
 static struct slice run_of(const struct blob *b)
 {
     return b ? slice_blob(b) : slice_of(NULL, 0);
@@ -97,9 +82,9 @@ static void elector_mark(const struct manager *m, struct greeted *g)
     g->electors = 0;
     if (g->superseded)
         return;
-    if (g->node && in_run(run_of(b->first), g->node))
+    if (g->node && ids_have(run_of(b->first), g->node))
         g->electors |= ELECTOR_FIRST;
-    if (g->node && in_run(run_of(b->second), g->node))
+    if (g->node && ids_have(run_of(b->second), g->node))
         g->electors |= ELECTOR_SECOND;
 }
 
@@ -159,7 +144,7 @@ static void electors_of_highest(struct manager *m)
     if (b->found && !b->found_counts)
         electors_set(m, blob_ref(b->found_voters), catalog_second(h, slice_blob(b->found_voters)));
     else
-        electors_set(m, h ? catalog_voters(h, b->gone, b->gone_count) : NULL, NULL);
+        electors_set(m, h ? catalog_voters(h, NULL, 0) : NULL, NULL);
 }
 
 static bool is_free(const struct manager *m, const struct greeted *g, uint64_t now_us)
@@ -340,7 +325,8 @@ static void lead_begin(struct manager *m, uint64_t now_us, struct gt_effects *fx
     memset(m->rivals, 0, sizeof(m->rivals));
     for (uint32_t i = 0; i < MEMBERS_MAX; i++)
         m->sightings[i] = (struct sighting){.heard_us = UINT64_MAX};
-    if (h && (b->found_counts || !m->catalog.told || !same_cluster(m->catalog.told, h))) {
+    if (h && (b->found_counts || !m->catalog.told ||
+              !cluster_same(m->catalog.told->cluster_id, h->cluster_id))) {
         ring_unref(m->catalog.told);
         m->catalog.told = b->found_counts ? ring_ref(h) : NULL;
     }
@@ -451,7 +437,8 @@ static void copy_follow(struct manager *m, struct ring *r, bool counts, struct g
 {
     char why[MSG_TEXT_BYTES];
     const struct ring *told = m->catalog.told;
-    bool newer = !told || (same_cluster(told, r) && epoch_compare(r->epoch, told->epoch) > 0);
+    bool newer = !told || (cluster_same(told->cluster_id, r->cluster_id) &&
+                           epoch_compare(r->epoch, told->epoch) > 0);
     if (leading(m) || !counts || !newer || m->catalog.writing)
         return;
     if (manager_settings_judge(m, r, why) != 0)
@@ -464,7 +451,7 @@ static void found(struct manager *m, struct ring *r, bool counts, struct slice v
                   uint64_t now_us, struct gt_effects *fx)
 {
     const struct ring *own = highest(m);
-    bool change = own && !same_cluster(own, r);
+    bool change = own && !cluster_same(own->cluster_id, r->cluster_id);
     if (change && (!may_change_cluster(m, r, now_us) || m->catalog.storing))
         return;
     int order = own && !change ? epoch_compare(r->epoch, own->epoch) : 1;

@@ -203,11 +203,9 @@ static void options_parse(struct program *p, int argc, char **argv)
 /* A new cluster's id is durable before anyone is greeted with it. */
 static int cluster_id_make(struct daemon *d)
 {
-    static const uint8_t none[CLUSTER_ID_BYTES];
     uint8_t id[CLUSTER_ID_BYTES];
     struct prng random;
-    if (engine_meta(d->engine, "map") ||
-        memcmp(engine_identity(d->engine)->cluster_id, none, sizeof(none)) != 0)
+    if (engine_meta(d->engine, "map") || !cluster_none(engine_identity(d->engine)->cluster_id))
         return 0;
     prng_init(&random, loop_seed());
     prng_fill(&random, id, sizeof(id));

@@ -79,18 +79,12 @@ static int settings_compare(const struct settings *asked, const struct settings 
     return 0;
 }
 
-static bool cluster_id_zero(const uint8_t id[CLUSTER_ID_BYTES])
-{
-    static const uint8_t zero[CLUSTER_ID_BYTES];
-    return memcmp(id, zero, CLUSTER_ID_BYTES) == 0;
-}
-
 static void cluster_id_choose(struct manager *m, uint64_t seed)
 {
     if (m->catalog.told) {
         memcpy(m->cluster_id, m->catalog.told->cluster_id, CLUSTER_ID_BYTES);
         m->cluster_id_durable = true;
-    } else if (!cluster_id_zero(m->identity.cluster_id)) {
+    } else if (!cluster_none(m->identity.cluster_id)) {
         memcpy(m->cluster_id, m->identity.cluster_id, CLUSTER_ID_BYTES);
         m->cluster_id_durable = true;
     } else {
@@ -366,8 +360,8 @@ static int hello_check(struct manager *m, uint64_t link, const struct msg *hello
         say(why, m->cluster_id_durable ? "too many connections" : "the manager is starting");
         return GT_EBUSY;
     }
-    bool other = !cluster_id_zero(hello->hello.cluster_id) &&
-                 memcmp(hello->hello.cluster_id, m->cluster_id, CLUSTER_ID_BYTES) != 0;
+    bool other = !cluster_none(hello->hello.cluster_id) &&
+                 !cluster_same(hello->hello.cluster_id, m->cluster_id);
     if (other && leading(m) && m->catalog.told && m->catalog.told->formed) {
         say(why, "the manager is of another cluster");
         return GT_ECLUSTER;

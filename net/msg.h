@@ -512,6 +512,14 @@ int msg_decode(struct msg_decoder *d, struct slice body, struct msg *out);
 /* The message as a whole sealed frame, one reference. NULL when out of memory or over
  * BLOB_BYTES_MAX. */
 struct blob *msg_frame(const struct msg *m);
+/* Whether a run of u64 has the id. */
+static inline bool ids_have(struct slice ids, uint64_t id)
+{
+    for (size_t at = 0; at + 8 <= ids.bytes; at += 8)
+        if (le64_get(ids.data + at) == id)
+            return true;
+    return false;
+}
 /* The bytes of a map on disk: the body of its MAP message. */
 struct blob *msg_map_bytes(const struct ring *r);
 /* Reads them; *out is one reference. 0, GT_ENOMEM, GT_EFORMAT, GT_EPROTO. */

@@ -111,6 +111,18 @@ struct ring {
     struct arc *arcs; /* settings.partitions of them when formed, else NULL */
 };
 
+/* Of no cluster yet. */
+static inline bool cluster_none(const uint8_t id[CLUSTER_ID_BYTES])
+{
+    static const uint8_t none[CLUSTER_ID_BYTES];
+    return memcmp(id, none, CLUSTER_ID_BYTES) == 0;
+}
+static inline bool cluster_same(const uint8_t a[CLUSTER_ID_BYTES],
+                                const uint8_t b[CLUSTER_ID_BYTES])
+{
+    return memcmp(a, b, CLUSTER_ID_BYTES) == 0;
+}
+
 /* A map with room for the members and (when partitions > 0) the arcs, all zero, one reference.
  * NULL when out of memory. Fill it, then share it. */
 struct ring *ring_new(uint32_t member_count, uint32_t partitions);

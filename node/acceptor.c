@@ -56,8 +56,7 @@ void acceptor_close(struct node *n)
 static const struct ring *proposed(const struct node *n)
 {
     const struct ring *r = n->acceptor.now.ring;
-    if (r && !cluster_none(n->identity.cluster_id) &&
-        !cluster_same(n->identity.cluster_id, r->cluster_id))
+    if (r && cluster_foreign(n, r->cluster_id))
         return NULL;
     return r && (!n->ring || epoch_compare(r->epoch, n->ring->epoch) > 0) ? r : NULL;
 }
@@ -184,8 +183,7 @@ static int map_check(const struct node *n, const struct asked *a, struct ring **
     const struct ring *held = proposed(n);
     bool old = (n->ring && epoch_compare(r->epoch, n->ring->epoch) <= 0) ||
                (held && epoch_compare(r->epoch, held->epoch) <= 0);
-    if (!cluster_none(n->identity.cluster_id) &&
-        !cluster_same(n->identity.cluster_id, r->cluster_id))
+    if (cluster_foreign(n, r->cluster_id))
         error = GT_ECLUSTER;
     else if (r->epoch.ballot != a->ballot)
         error = GT_EPROTO;

@@ -408,8 +408,7 @@ void hello_reply(struct node *n, const struct gt_event *ev, struct gt_effects *f
         return;
     const char *who = p->manager ? MANAGER_LABEL : node_label_of(n, p->id);
     struct lives told = lives_told(m);
-    bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
-                 !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
+    bool other = !cluster_none(m->hello.cluster_id) && cluster_foreign(n, m->hello.cluster_id);
     if (!error && other)
         error = GT_ECLUSTER;
     if (error == GT_ECLUSTER && p->manager && cluster_change(n, m->hello.cluster_id)) {
@@ -476,7 +475,7 @@ void register_reply(struct node *n, const struct gt_event *ev, struct gt_effects
     if (!p || !p->manager)
         return;
     bool joined = !cluster_none(n->identity.cluster_id);
-    if (!error && joined && !cluster_same(n->identity.cluster_id, m->register_reply.cluster_id))
+    if (!error && cluster_foreign(n, m->register_reply.cluster_id))
         error = GT_ECLUSTER;
     acceptor_led(n, p, error);
     if (error == GT_EBUSY)
@@ -618,8 +617,7 @@ void hello_in(struct node *n, const struct gt_event *ev, struct gt_effects *fx)
     l->role = 0;
     l->hello_waits = 0;
     l->stranger = false;
-    bool other = !cluster_none(n->identity.cluster_id) && !cluster_none(m->hello.cluster_id) &&
-                 !cluster_same(n->identity.cluster_id, m->hello.cluster_id);
+    bool other = !cluster_none(m->hello.cluster_id) && cluster_foreign(n, m->hello.cluster_id);
     if (other) {
         hello_answer(n, ev->link, m->id, GT_ECLUSTER, 0, "this node is of another cluster", fx);
         return;

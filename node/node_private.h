@@ -381,7 +381,6 @@ struct slot {
             struct blob *cut;        /* to be merged in the end; NULL: none yet, or none at all */
             struct blob *last_key;   /* whole: the cursor */
             bool moving;             /* a partition that is moving here: the cursor is kept */
-            bool fresh;              /* nothing was asked yet */
             uint64_t data;           /* what it belongs to, as the source named it; 0: not yet */
             struct blob *operations; /* rows that go with the cut */
             uint64_t operations_floor;
@@ -513,30 +512,16 @@ struct node {
 
 /* ---- the cluster id -------------------------------------------------------------------------- */
 
-/* No cluster was joined yet. */
-static inline bool cluster_none(const uint8_t id[CLUSTER_ID_BYTES])
+/* We are of a cluster, and that is another one. */
+static inline bool cluster_foreign(const struct node *n, const uint8_t id[CLUSTER_ID_BYTES])
 {
-    static const uint8_t none[CLUSTER_ID_BYTES];
-    return memcmp(id, none, CLUSTER_ID_BYTES) == 0;
-}
-static inline bool cluster_same(const uint8_t a[CLUSTER_ID_BYTES],
-                                const uint8_t b[CLUSTER_ID_BYTES])
-{
-    return memcmp(a, b, CLUSTER_ID_BYTES) == 0;
+    return !cluster_none(n->identity.cluster_id) && !cluster_same(n->identity.cluster_id, id);
 }
 
 /* ---- node.c ---------------------------------------------------------------------------------- */
 
 /* A message of this node with its epoch and a fresh stamp. */
 struct msg node_message(struct node *n, enum msg_type type, uint64_t id);
-/* Whether a run of u64 has the id. */
-static inline bool ids_have(struct slice ids, uint64_t id)
-{
-    for (size_t at = 0; at + 8 <= ids.bytes; at += 8)
-        if (le64_get(ids.data + at) == id)
-            return true;
-    return false;
-}
 
 /* The peer with the number, NULL when neither managers nor map name it. */
 struct peer *node_peer(const struct node *n, uint64_t id);

@@ -241,7 +241,6 @@ static bool pull_begin(struct node *n, uint32_t partition, struct watch *w, stru
     s->pull.moving = w->part == PART_RECEIVER;
     if (s->pull.moving && !fills)
         cursor_take(s, w);
-    s->pull.fresh = true;
     s->pull.stage = PULL_READING;
     clock_read(id, partition, fx);
     return true;
@@ -336,10 +335,9 @@ static void ask(struct node *n, uint64_t id, struct slot *s, struct slice clock,
     m.pull.from_start = !s->pull.last_key;
     m.pull.from_key = slice_blob(s->pull.last_key);
     m.pull.from_hash = s->pull.last_key ? hash_bytes(m.pull.from_key) : 0;
-    if (MUTANT(cursor_plus_one) && s->pull.moving && s->pull.last_key && s->pull.fresh)
+    if (MUTANT(cursor_plus_one) && s->pull.moving && s->pull.last_key && !s->pull.body)
         m.pull.from_hash += 1ull << 50;
     m.pull.bytes_max = n->config.pull_bytes ? n->config.pull_bytes : PULL_BYTES;
-    s->pull.fresh = false;
     effects_send(fx, s->pull.source, &m);
 }
 

@@ -140,10 +140,9 @@ uint64_t sim_quarantined(const struct sim *s, uint32_t host)
 
 static int identity_change(struct sim *s, uint32_t host, const struct gt_effect *e)
 {
-    static const uint8_t none[CLUSTER_ID_BYTES];
     struct host *h = &s->hosts[host];
     int error = 0;
-    if (memcmp(e->identity.cluster_id, none, CLUSTER_ID_BYTES) != 0)
+    if (!cluster_none(e->identity.cluster_id))
         error = engine_set_cluster(h->engine, e->identity.cluster_id);
     if (!error && e->identity.above != 0)
         quarantine_say(s, host);
@@ -562,9 +561,7 @@ static int manager_make(struct sim *s, uint32_t host)
 {
     struct host *h = &s->hosts[host];
     char why[MSG_TEXT_BYTES];
-    static const uint8_t none[CLUSTER_ID_BYTES];
-    if (!engine_meta(h->engine, "map") &&
-        memcmp(engine_identity(h->engine)->cluster_id, none, sizeof(none)) == 0) {
+    if (!engine_meta(h->engine, "map") && cluster_none(engine_identity(h->engine)->cluster_id)) {
         uint8_t id[CLUSTER_ID_BYTES];
         prng_fill(&s->seed_prng, id, sizeof(id));
         int error = engine_set_cluster(h->engine, id);

@@ -39,11 +39,6 @@ static void slice_say(char text[48], struct epoch e)
     snprintf(text, 48, "%llu.%llu", (unsigned long long)e.ballot, (unsigned long long)e.counter);
 }
 
-static bool same_cluster(const struct ring *a, const struct ring *b)
-{
-    return memcmp(a->cluster_id, b->cluster_id, CLUSTER_ID_BYTES) == 0;
-}
-
 static struct map_seen *seen_of(struct sim *s, const struct ring *r)
 {
     struct maps *maps = s->maps;
@@ -52,7 +47,8 @@ static struct map_seen *seen_of(struct sim *s, const struct ring *r)
         struct map_seen *m = &maps->seen[i];
         if (m->ring == r)
             return m;
-        if (epoch_compare(m->ring->epoch, r->epoch) != 0 || !same_cluster(m->ring, r))
+        if (epoch_compare(m->ring->epoch, r->epoch) != 0 ||
+            !cluster_same(m->ring->cluster_id, r->cluster_id))
             continue;
         struct blob *bytes = msg_map_bytes(r);
         gt_assert(bytes);
@@ -129,7 +125,8 @@ static void counted(struct sim *s, const struct ring *r, uint64_t life, bool ane
     slice_say(epoch, r->epoch);
     for (uint32_t i = 0; i < s->maps->count; i++) {
         const struct map_seen *o = &s->maps->seen[i];
-        if (!o->counts || !o->ring->formed || o == m || !same_cluster(o->ring, r))
+        if (!o->counts || !o->ring->formed || o == m ||
+            !cluster_same(o->ring->cluster_id, r->cluster_id))
             continue;
         int order = epoch_compare(o->ring->epoch, r->epoch);
         slice_say(other, o->ring->epoch);
