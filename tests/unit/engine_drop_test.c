@@ -10,6 +10,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/engine_private.h"
+#include "tests/lib/lanes.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
 
@@ -51,23 +52,6 @@ static void replica_free(struct replica *r)
     r->index->destroy(r->index);
 }
 
-/* At most so many jobs of the lanes. */
-static void settle_for(struct replica *r, int jobs)
-{
-    for (bool any = true; any && jobs > 0;) {
-        any = false;
-        for (int lane = 0; lane < ENGINE_LANES && jobs > 0; lane++) {
-            struct engine_job *j = engine_job(r->e, (enum engine_lane)lane);
-            if (!j)
-                continue;
-            engine_job_run(j);
-            engine_job_done(r->e, j);
-            any = true;
-            jobs--;
-        }
-    }
-}
-
 static void replica_kill(struct replica *r)
 {
     engine_close(r->e, false);
@@ -79,7 +63,7 @@ static struct store_result call(struct replica *r, struct store_request request)
 {
     struct store_result result;
     engine_submit(r->e, &request, 1);
-    settle_for(r, INT32_MAX);
+    lanes_run(r->e, LANES_ALL);
     assert_true(engine_result(r->e, &result));
     return result;
 }
@@ -182,7 +166,7 @@ static void test_what_is_given_up_is_gone_and_stays_so(void **state)
     for (int i = 0; i < 2; i++) {
         engine_close(r.e, true);
         replica_open(&r);
-        settle_for(&r, INT32_MAX);
+        lanes_run(r.e, LANES_ALL);
     }
     assert_dropped(&r);
     replica_free(&r);
@@ -199,7 +183,7 @@ static void test_killed_at_any_moment_it_goes_on(void **state)
         struct store_request request = {.kind = STORE_DROP, .partition = PARTITION};
         for (int i = 0; i < 3; i++) {
             engine_submit(r.e, &request, 1);
-            settle_for(&r, jobs / 3);
+            lanes_run(r.e, jobs / 3);
         }
         replica_kill(&r);
         struct engine_partition p = partition(&r, PARTITION);
@@ -238,7 +222,7 @@ static void test_a_bad_record_goes_with_the_others(void **state)
     for (int i = 0; i < 2; i++) {
         engine_close(r.e, true);
         replica_open(&r);
-        settle_for(&r, INT32_MAX);
+        lanes_run(r.e, LANES_ALL);
     }
     uint8_t at[INDEX_KEY_BYTES_MAX];
     struct slice key = slice_text("key97");
@@ -263,7 +247,7 @@ static void test_a_cursor_is_kept_with_its_partition(void **state)
         if (i == 0)
             replica_kill(&r);
         else
-            engine_close(r.e, true), replica_open(&r), settle_for(&r, INT32_MAX);
+            engine_close(r.e, true), replica_open(&r), lanes_run(r.e, LANES_ALL);
     }
     keep.value = slice_of(NULL, 0);
     call_ok(&r, keep);

@@ -15,6 +15,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/prng.h"
 #include "engine/quarantine.h"
+#include "tests/lib/lanes.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
 
@@ -62,28 +63,12 @@ static void replica_restart(struct replica *r)
     replica_open(r);
 }
 
-/* Everything that is to be done: jobs until there are none. */
-static void settle(struct replica *r)
-{
-    for (bool any = true; any;) {
-        any = false;
-        for (int lane = 0; lane < ENGINE_LANES; lane++) {
-            struct engine_job *j = engine_job(r->e, (enum engine_lane)lane);
-            if (!j)
-                continue;
-            engine_job_run(j);
-            engine_job_done(r->e, j);
-            any = true;
-        }
-    }
-}
-
 static struct store_result call(struct replica *r, struct store_request request)
 {
     struct store_result result;
     request.partition = PARTITION;
     engine_submit(r->e, &request, 1);
-    settle(r);
+    lanes_run(r->e, LANES_ALL);
     assert_true(engine_result(r->e, &result));
     return result;
 }
@@ -332,7 +317,7 @@ static void test_a_bad_record_gives_no_clock(void **state)
         snprintf(key, sizeof(key), "key%d", i);
         put(&a, key, "some value of some length, so that it is in the index soon");
     }
-    settle(&a);
+    lanes_run(a.e, LANES_ALL);
     assert_true(memindex_flip(a.index, 4).bytes > 0);
     struct blob *clock = clock_of(&b);
     struct store_result reply =

@@ -14,6 +14,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/engine_private.h"
+#include "tests/lib/lanes.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
 
@@ -55,21 +56,6 @@ static void replica_free(struct replica *r)
     r->index->destroy(r->index);
 }
 
-static void settle(struct replica *r)
-{
-    for (bool any = true; any;) {
-        any = false;
-        for (int lane = 0; lane < ENGINE_LANES; lane++) {
-            struct engine_job *j = engine_job(r->e, (enum engine_lane)lane);
-            if (!j)
-                continue;
-            engine_job_run(j);
-            engine_job_done(r->e, j);
-            any = true;
-        }
-    }
-}
-
 static void replica_kill(struct replica *r)
 {
     engine_close(r->e, false);
@@ -83,7 +69,7 @@ static void replica_rest(struct replica *r)
     for (int i = 0; i < 2; i++) {
         engine_close(r->e, true);
         replica_open(r);
-        settle(r);
+        lanes_run(r->e, LANES_ALL);
     }
 }
 
@@ -92,7 +78,7 @@ static struct store_result call(struct replica *r, struct store_request request)
     struct store_result result;
     request.partition = PARTITION;
     engine_submit(r->e, &request, 1);
-    settle(r);
+    lanes_run(r->e, LANES_ALL);
     assert_true(engine_result(r->e, &result));
     return result;
 }

@@ -17,6 +17,7 @@
 #include "engine/operations.h"
 #include "engine/parcels.h"
 #include "engine/quarantine.h"
+#include "tests/lib/lanes.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
 
@@ -90,26 +91,11 @@ static void rig_power_cut(struct rig *r)
     rig_restart(r);
 }
 
-static void settle(struct rig *r)
-{
-    for (bool any = true; any;) {
-        any = false;
-        for (int lane = 0; lane < ENGINE_LANES; lane++) {
-            struct engine_job *j = engine_job(r->e, (enum engine_lane)lane);
-            if (!j)
-                continue;
-            engine_job_run(j);
-            engine_job_done(r->e, j);
-            any = true;
-        }
-    }
-}
-
 /* false: there is no answer, since the log cannot go on. */
 static bool try_call(struct rig *r, struct store_request request, struct store_result *result)
 {
     engine_submit(r->e, &request, ++r->now_us);
-    settle(r);
+    lanes_run(r->e, LANES_ALL);
     return engine_result(r->e, result);
 }
 
@@ -252,7 +238,7 @@ static void checkpoints_force(struct rig *r)
         struct sent s = write_at(r, "own", "a value of the keeper's own, of some length", true);
         sent_free(&s);
     }
-    settle(r);
+    lanes_run(r->e, LANES_ALL);
     assert_true(engine_metrics(r->e)->checkpoints_count >= before + 2);
 }
 
