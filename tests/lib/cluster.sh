@@ -120,6 +120,17 @@ scratch_logs() {
 gt() { "$bin/gtstore" "$@"; }
 admin() { "$bin/gtstore-admin" "$@"; }
 
+# poll TIMES COMMAND...: until it succeeds, so many times at most, twenty in a second.
+poll() {
+  local times=$1 i
+  shift
+  for ((i = 0; i < times; i++)); do
+    ! "$@" || return 0
+    sleep 0.05 # nanosleep_seam: polls a condition with a bound
+  done
+  return 1
+}
+
 # expect WANTED COMMAND...: runs it, prints what was expected and what was seen, and fails loudly.
 # WANTED is a pattern (as of case); the coordinator's name may vary, so: expect 'OK, node*' ...
 expect() {

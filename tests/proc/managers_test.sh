@@ -17,12 +17,9 @@ says() { # NAME: reachable (it leads), standby
   "$bin/gtstore-admin" -m "${at[$1]}" -o json status | grep -oE '"manager": *"[a-z]+"' | cut -d'"' -f4
 }
 # leads NAME: within a while it does, as it says itself.
+is_leading() { [ "$(says "$1")" = reachable ]; }
 leads() {
-  for ((i = 0; i < 600; i++)); do
-    [ "$(says "$1")" != reachable ] || return 0
-    sleep 0.05 # nanosleep_seam: polls a condition with a bound
-  done
-  fail "$1 does not lead"
+  poll 600 is_leading "$1" || fail "$1 does not lead"
 }
 stands_by() { [ "$(says "$1")" = standby ]; }
 epoch() { # NAME
@@ -46,10 +43,8 @@ done
 well "at first"
 leads one
 manager_begin two
-for ((i = 0; i < 600; i++)); do
-  ! stands_by two || [ "$(epoch one)" != "$(epoch two)" ] || break
-  sleep 0.05 # nanosleep_seam: polls a condition with a bound
-done
+follows() { stands_by two && [ "$(epoch one)" = "$(epoch two)" ]; }
+poll 600 follows
 stands_by two || fail "the second manager does not stand by"
 expect 'OK, node*' gt -v put k1 v1
 
@@ -63,10 +58,8 @@ before=$(epoch two)
 
 rm -rf "$scratch/one"
 manager_begin one
-for ((i = 0; i < 600; i++)); do
-  ! stands_by one || [ "$(epoch one)" != "$before" ] || break
-  sleep 0.05 # nanosleep_seam: polls a condition with a bound
-done
+has_come_back() { stands_by one && [ "$(epoch one)" = "$before" ]; }
+poll 600 has_come_back
 stands_by one || fail "the first manager does not stand by"
 [ "$(epoch one)" = "$before" ] || fail "the first manager has not the map: $(epoch one), $before"
 [ "$(epoch two)" = "$before" ] || fail "an empty folder has changed the map"

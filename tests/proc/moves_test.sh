@@ -12,13 +12,9 @@ load() { "$bin/gtstore-bench" --workload get --keys $keys --value-bytes 200 --op
 status_of() { admin -o json status | jq -r "$1"; }
 total() { admin -o json nodes | jq "[.nodes[] | select(.state != \"removed\") | .$1 // 0] | add"; }
 until_true() { # WHAT COMMAND...: within a minute
-  local what=$1 i
+  local what=$1
   shift
-  for ((i = 0; i < 1200; i++)); do
-    ! "$@" || return 0
-    sleep 0.05 # nanosleep_seam: polls a condition with a bound
-  done
-  fail "$what"
+  poll 1200 "$@" || fail "$what"
 }
 some_done() { [ "$(status_of .moves.done)" -ge "$1" ]; }
 # Nothing moves, every copy is there and no more, the copies are equal, the keys can be read.

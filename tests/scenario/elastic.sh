@@ -25,13 +25,9 @@ settled() { # NAME SECONDS: nothing is left to be done
   step "$1"
 }
 state_of() { admin -o json nodes | jq -r --arg l "$1" '.nodes[] | select(.label == $l) | .state'; }
+is_state() { [ "$(state_of "$1")" = "$2" ]; }
 wait_state() { # LABEL STATE
-  local i
-  for ((i = 0; i < 600; i++)); do
-    [ "$(state_of "$1")" != "$2" ] || return 0
-    sleep 0.1 # nanosleep_seam: polls a condition with a bound
-  done
-  fail "$1 is not $2 but $(state_of "$1")"
+  poll 1200 is_state "$1" "$2" || fail "$1 is not $2 but $(state_of "$1")"
 }
 
 cluster_start 3 --replicas 3 --partitions "$partitions" || fail "the cluster did not start"
