@@ -191,7 +191,8 @@ int run_weight(const struct options *o)
 {
     double capacity;
     if (units_real(o->arguments[1], 1e-6, MEMBER_CAPACITY_MAX, &capacity) != 0)
-        program_usage("weight %s: a number above 0 is needed", o->arguments[1]);
+        program_usage("weight %s: a number from 0.000001 to %g is needed", o->arguments[1],
+                      MEMBER_CAPACITY_MAX);
     struct msg request = {
         .type = MSG_ADMIN,
         .admin = {
@@ -232,7 +233,9 @@ const struct argp_option rebalance_flags[] = {
     {"plan", KEY_PLAN, NULL, 0, "show what would be moved (default)", 0},
     {"apply", KEY_APPLY, NULL, 0, "begin", 0},
     {"epoch", KEY_EPOCH, "E", 0,
-     "with --apply: only while the map has the epoch that the plan showed; else exit 4", 0},
+     "with --apply: only while the map has the epoch that the plan showed and nothing moves; else "
+     "exit 4",
+     0},
     {"status", KEY_STATUS, NULL, 0, "show how far it is, until it has ended", 0},
     {"once", KEY_ONCE, NULL, 0, "with --status: once", 0},
     {"pause", KEY_PAUSE, NULL, 0, "begin no move; those that have begun go on", 0},

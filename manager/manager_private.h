@@ -135,6 +135,9 @@ int manager_settings_judge(struct manager *m, const struct ring *r, char why[MSG
 
 /* Its maps count, if enough nodes hold them. Else it changes nothing. */
 bool leading(const struct manager *m);
+/* What it answers, with GT_EBUSY, when it does not. */
+#define NOT_LEADING_TEXT                                                                           \
+    "this manager does not lead: it waits for a majority of the nodes, or beside another manager"
 /* The node says that it is of another cluster than this manager. */
 bool foreign(const struct manager *m, const struct greeted *g);
 void ballots_init(struct manager *m, uint64_t seed);

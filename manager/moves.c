@@ -287,10 +287,13 @@ void plan_answer(struct manager *m, const struct gt_event *ev, struct gt_effects
     struct msg reply = reply_to(m, ev);
     struct plan_text plan = {.nodes = NULL};
     buf_init(&plan.moves, (size_t)PARTITIONS_MAX * REPLICAS_MAX * MOVE_BYTES);
-    int error = !told ? GT_EBUSY : !told->formed ? GT_EFORMING : plan_make(m, told, &plan);
+    int error = !told || !leading(m) ? GT_EBUSY
+                : !told->formed      ? GT_EFORMING
+                                     : plan_make(m, told, &plan);
     reply.plan_reply.error = error;
     if (error) {
-        reply.plan_reply.text = slice_text(error_text(error));
+        reply.plan_reply.text =
+            slice_text(error == GT_EBUSY ? NOT_LEADING_TEXT : error_text(error));
     } else {
         reply.plan_reply.formed = true;
         reply.plan_reply.rebalance = told->rebalance;

@@ -1378,9 +1378,27 @@ static void expect_done(struct world *w, struct msg m)
     assert_true(reply->admin_reply.changed);
 }
 
+/* Nothing is changed, and that is no failure. */
+static void expect_said(struct world *w, struct msg m, const char *text)
+{
+    const struct msg *reply = ask_admin(w, &m);
+    assert_non_null(reply);
+    assert_int_equal(reply->admin_reply.error, 0);
+    assert_false(reply->admin_reply.changed);
+    assert_true(slice_equal(reply->admin_reply.text, slice_text(text)));
+}
+
 static struct msg wish(enum admin_verb verb, const char *node)
 {
     return (struct msg){.admin = {.verb = (uint8_t)verb, .apply = true, .node = slice_text(node)}};
+}
+
+static const struct msg *ask_plan(struct world *w)
+{
+    struct msg plan = {.type = MSG_PLAN, .id = 12};
+    forget(w);
+    say(w, 1, &plan);
+    return last_heard(w, 1, MSG_PLAN_REPLY);
 }
 
 static uint32_t arcs_in(const struct world *w, enum arc_phase phase)
@@ -1404,9 +1422,8 @@ static void a_plan_is_shown_and_begun_and_cancelled(void **state)
 {
     struct world *w = *state;
     four_of_which_one_has_nothing(w);
-    struct msg plan = {.type = MSG_PLAN, .id = 12}, apply = wish(ADMIN_APPLY, "");
-    say(w, 1, &plan);
-    const struct msg *reply = last_heard(w, 1, MSG_PLAN_REPLY);
+    struct msg apply = wish(ADMIN_APPLY, "");
+    const struct msg *reply = ask_plan(w);
     assert_non_null(reply);
     assert_int_equal(reply->plan_reply.error, 0);
     assert_int_equal(reply->plan_reply.node_count, 4);
@@ -1418,6 +1435,10 @@ static void a_plan_is_shown_and_begun_and_cancelled(void **state)
     expect_done(w, apply);
     beats_for(w, 1, 4, HEARTBEAT_US);
     assert_int_equal(arcs_in(w, ARC_PREPARE), MOVES_TO_MEMBER_MAX);
+    apply.admin.epoch.counter = manager_ring(w->manager)->epoch.counter;
+    expect_refused(w, apply, GT_ECONFLICT); /* of the epoch of now, and all the same another plan */
+    apply.admin.epoch.counter = 0;
+    expect_said(w, apply, "a rebalance is under way already");
     expect_done(w, wish(ADMIN_CANCEL, ""));
     beats_for(w, 1, 4, HEARTBEAT_US);
     assert_int_equal(arcs_in(w, ARC_PREPARE), 0);
@@ -1436,11 +1457,35 @@ static void what_cannot_be_is_refused_with_its_reason(void **state)
     expect_refused(w, set, GT_EARG); /* W + R > N */
     set.admin.write_quorum = 3;
     expect_refused(w, set, GT_EARG); /* old W + new R > N */
-    struct msg nothing = wish(ADMIN_APPLY, "");
-    const struct msg *reply = ask_admin(w, &nothing);
+    expect_said(w, wish(ADMIN_APPLY, ""), "nothing to move");
+}
+
+/* Where nothing begins by itself, to pause and to go on begins nothing that nobody has applied. */
+static void what_nobody_applied_is_not_begun_by_going_on(void **state)
+{
+    struct world *w = *state;
+    four_of_which_one_has_nothing(w);
+    expect_said(w, wish(ADMIN_PAUSE, ""),
+                "nothing to pause: no rebalance is under way, and none begins by itself");
+    expect_said(w, wish(ADMIN_RESUME, ""), "the rebalance is not paused");
+    expect_done(w, wish(ADMIN_APPLY, ""));
+    expect_done(w, wish(ADMIN_PAUSE, ""));
+    expect_said(w, wish(ADMIN_PAUSE, ""), "the rebalance is paused already");
+    expect_done(w, wish(ADMIN_RESUME, ""));
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_RUNNING);
+}
+
+/* A manager that has just begun holds an old map, perhaps: it shows no plan of it. */
+static void who_does_not_lead_shows_no_plan(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    restart_alone(w);
+    join(w, 1);
+    const struct msg *reply = ask_plan(w);
     assert_non_null(reply);
-    assert_int_equal(reply->admin_reply.error, 0);
-    assert_true(slice_equal(reply->admin_reply.text, slice_text("nothing to move")));
+    assert_int_equal(reply->plan_reply.error, GT_EBUSY);
+    assert_true(reply->plan_reply.text.bytes > 0);
 }
 
 static void a_weight_that_a_person_set_outlives_a_restart_of_the_node(void **state)
@@ -1551,6 +1596,8 @@ int main(void)
         STORY(a_chosen_port_is_durable_before_ready),
         cmocka_unit_test_setup_teardown(a_plan_is_shown_and_begun_and_cancelled, world_new,
                                         world_end),
+        STORY(what_nobody_applied_is_not_begun_by_going_on),
+        STORY(who_does_not_lead_shows_no_plan),
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_with_its_reason, world_new,
                                         world_end),
         cmocka_unit_test_setup_teardown(a_weight_that_a_person_set_outlives_a_restart_of_the_node,
