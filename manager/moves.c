@@ -40,7 +40,7 @@ static void judge(struct manager *m)
     const struct ring *newest = catalog_newest(&m->catalog);
     uint64_t left, inputs = mover_inputs(newest);
     m->mover.judge = false;
-    if (inputs == m->mover.judged_for)
+    if (inputs == m->mover.judged_for || inputs == newest->cancelled_for)
         return;
     m->mover.judged_for = inputs;
     left = mover_left(&m->mover, newest);
@@ -59,6 +59,7 @@ bool moves_begin_all(struct manager *m)
     if (!draft)
         return false;
     draft->rebalance = REBALANCE_RUNNING;
+    draft->cancelled_for = 0;
     events_add(m->events, EVENT_REBALANCE, "begun");
     return true;
 }
@@ -213,7 +214,8 @@ void moves_status(struct manager *m, const struct ring *told, struct status *out
     if (left > 0 && v->done > 0 && now_us > v->begun_us)
         out->moves_eta_s = left * (now_us - v->begun_us) / v->done / 1000000 + 1;
     out->rebalance_pending =
-        m->rebalance_auto && !on && v->judge && mover_inputs(told) != v->judged_for;
+        m->rebalance_auto && !on && v->judge && mover_inputs(told) != v->judged_for &&
+        mover_inputs(told) != told->cancelled_for;
 }
 
 /* ---- plan ------------------------------------------------------------------------------------ */

@@ -158,7 +158,7 @@ static int cancel(struct wish *w)
         draft->members[i].heir = 0;
     }
     draft->rebalance = REBALANCE_IDLE;
-    w->m->mover.judged_for = mover_inputs(draft); /* it does not begin anew by itself */
+    draft->cancelled_for = mover_inputs(draft); /* it does not begin anew by itself */
     return say(w, 0, "cancelled: %u moves are undone, %u were too far and are ended", count,
                ring_tally(draft).read_new);
 }
@@ -189,8 +189,10 @@ static int drain(struct wish *w)
     if (!draft || !moves_begin_all(w->m))
         return GT_ENOMEM;
     draft->members[index].leaving = true;
-    return say(w, 0, "%s is being drained%s%s", label,
-               shorter_text(w, others(w->newest, index), warning), pause_text(draft));
+    bool down = draft->members[index].state == MEMBER_DOWN;
+    return say(w, 0, "%s is being drained%s%s%s", label,
+               shorter_text(w, others(w->newest, index), warning), pause_text(draft),
+               down ? "; it is down, and leaves when it is back: see remove" : "");
 }
 
 /* Without it each list that is written to keeps as many members as every write surely reached one
@@ -268,6 +270,22 @@ static int remove_down(struct wish *w)
                tokens, warning, pause_text(draft));
 }
 
+/* Nobody takes two places, and nobody's place is taken twice. */
+static int heirs_check(struct wish *w, uint32_t old, uint32_t heir)
+{
+    const struct ring *r = w->newest;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct member *m = &r->members[i];
+        int next = m->heir ? ring_member_by_id(r, m->heir) : -1;
+        if (next < 0 || (i == old && (uint32_t)next == heir))
+            continue;
+        if (i == old || i == heir || (uint32_t)next == heir || (uint32_t)next == old)
+            return say(w, GT_ELABEL, "%s is to get what %s owns already: see rebalance --cancel",
+                       r->members[next].label, m->label);
+    }
+    return 0;
+}
+
 static int heir_check(struct wish *w, uint32_t old, uint32_t heir)
 {
     const struct member *m = &w->newest->members[heir];
@@ -278,7 +296,7 @@ static int heir_check(struct wish *w, uint32_t old, uint32_t heir)
                    m->leaving ? "being drained" : member_state_name(m->state));
     if (ring_tokens_of(w->newest, heir) > 0)
         return say(w, GT_ELABEL, "%s has tokens of its own: who comes must have none", m->label);
-    return 0;
+    return heirs_check(w, old, heir);
 }
 
 static int replace(struct wish *w)

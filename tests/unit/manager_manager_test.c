@@ -1523,9 +1523,8 @@ static void one_that_is_down_is_removed_and_gets_no_lease_any_more(void **state)
     assert_int_equal(last_heard(w, 4, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, GT_ENOTFOUND);
 }
 
-static void what_joins_is_given_tokens_by_itself_where_that_is_wanted(void **state)
+static void four_where_moves_begin_by_themselves(struct world *w)
 {
-    struct world *w = *state;
     w->config.rebalance_auto = true;
     restart(w);
     map_store_all(w);
@@ -1538,7 +1537,82 @@ static void what_joins_is_given_tokens_by_itself_where_that_is_wanted(void **sta
     assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_IDLE);
     beats_for(w, 1, 4, 3 * HEARTBEAT_US);
     assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_RUNNING);
+}
+
+static void what_joins_is_given_tokens_by_itself_where_that_is_wanted(void **state)
+{
+    struct world *w = *state;
+    four_where_moves_begin_by_themselves(w);
     assert_int_equal(arcs_in(w, ARC_PREPARE), MOVES_TO_MEMBER_MAX);
+}
+
+static void what_was_cancelled_does_not_begin_by_itself_after_a_restart(void **state)
+{
+    struct world *w = *state;
+    four_where_moves_begin_by_themselves(w);
+    expect_done(w, wish(ADMIN_CANCEL, ""));
+    beats_for(w, 1, 4, 20 * HEARTBEAT_US);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_IDLE);
+    restart(w);
+    map_store_all(w);
+    for (uint64_t node = 1; node <= 4; node++)
+        join(w, node);
+    map_store_all(w);
+    beats_for(w, 1, 4, 20 * HEARTBEAT_US);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_IDLE);
+    struct msg heavy = wish(ADMIN_WEIGHT, "node4");
+    heavy.admin.capacity = 2;
+    expect_done(w, heavy); /* other members than those for which it was cancelled */
+    beats_for(w, 1, 4, 20 * HEARTBEAT_US);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_RUNNING);
+}
+
+static struct msg heir_wish(const char *old, const char *heir)
+{
+    struct msg m = wish(ADMIN_REPLACE, old);
+    m.admin.other = slice_text(heir);
+    return m;
+}
+
+static void nobody_takes_two_places_and_no_place_is_taken_twice(void **state)
+{
+    struct world *w = *state;
+    four_of_which_one_has_nothing(w);
+    join(w, 5);
+    map_store_all(w);
+    expect_done(w, heir_wish("node1", "node4"));
+    expect_refused(w, heir_wish("node1", "node5"), GT_ELABEL);
+    expect_refused(w, heir_wish("node2", "node4"), GT_ELABEL);
+    expect_refused(w, heir_wish("node4", "node5"), GT_ELABEL);
+    expect_done(w, heir_wish("node2", "node5"));
+}
+
+/* One node, and a second one: each list is to be of two, and who joins is written to from then on.
+ */
+static void who_joins_counts_for_the_verdict(void **state)
+{
+    struct world *w = *state;
+    manager_free(w->manager);
+    blob_unref(w->stored);
+    w->stored = NULL;
+    w->config.settings.replicas = 2;
+    w->config.settings.form_nodes = 1;
+    begin(w);
+    map_store(w);
+    join(w, 1);
+    map_store_all(w);
+    beats_for(w, 1, 1, FORM_AFTER_US + HEARTBEAT_US);
+    join(w, 2);
+    map_store_all(w);
+    expect_done(w, wish(ADMIN_APPLY, ""));
+    beats_for(w, 1, 2, HEARTBEAT_US);
+    assert_true(arcs_in(w, ARC_PREPARE) > 0);
+    assert_int_equal(state_told(w, 2), MEMBER_JOINING);
+    struct msg ask = {.type = MSG_STATUS, .id = 9};
+    say(w, 1, &ask);
+    const struct status *s = last_heard(w, 1, MSG_STATUS_REPLY)->status_reply.status;
+    assert_int_equal(s->partitions_below, 0);
+    assert_int_not_equal(s->verdict, VERDICT_UNAVAILABLE);
 }
 
 int main(void)
@@ -1597,6 +1671,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_plan_is_shown_and_begun_and_cancelled, world_new,
                                         world_end),
         STORY(what_nobody_applied_is_not_begun_by_going_on),
+        STORY(what_was_cancelled_does_not_begin_by_itself_after_a_restart),
+        STORY(nobody_takes_two_places_and_no_place_is_taken_twice),
+        STORY(who_joins_counts_for_the_verdict),
         STORY(who_does_not_lead_shows_no_plan),
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_with_its_reason, world_new,
                                         world_end),

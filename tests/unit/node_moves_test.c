@@ -362,6 +362,23 @@ static void test_what_was_given_up_may_come_back(void **state)
     world_free(m.w);
 }
 
+/* A node that lost its data fills what comes with a move as well, of which it is no owner yet: in
+ * what it owns it votes. */
+static void test_what_comes_with_a_move_takes_no_vote_away(void **state)
+{
+    (void)state;
+    struct move m;
+    move_of(&m, cluster(4, 3, 2, 2), 3, true);
+    phase_to(&m, ARC_PREPARE, EVERYBODY);
+    struct node *n = m.w->hosts[m.comes].n;
+    watch_of(n, m.partition)->filling = true;
+    n->filling = 1;
+    assert_int_equal(report_now(n).filling, 0);
+    watch_of(n, m.partition)->part = PART_OWNER;
+    assert_int_equal(report_now(n).filling, 1);
+    world_free(m.w);
+}
+
 /* A pull that waits for its turn, or the closing of lives, would write a clock into what is being
  * given up. */
 static void test_who_leaves_brings_nothing_here(void **state)
@@ -408,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_a_list_grows_shorter),
         cmocka_unit_test(test_what_is_with_the_leaver_alone_is_pulled_first),
         cmocka_unit_test(test_what_was_given_up_may_come_back),
+        cmocka_unit_test(test_what_comes_with_a_move_takes_no_vote_away),
         cmocka_unit_test(test_who_leaves_brings_nothing_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
