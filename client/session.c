@@ -382,7 +382,7 @@ static void peer_greet(struct session *s, struct peer *p)
     m.hello.role = ROLE_CLIENT;
     m.hello.protocol_min = MSG_PROTOCOL_MIN;
     m.hello.protocol_max = MSG_PROTOCOL_MAX;
-    if (s->ring)
+    if (s->ring && s->ring->formed) /* one that is forming may never be */
         memcpy(m.hello.cluster_id, s->ring->cluster_id, CLUSTER_ID_BYTES);
     p->link = LINK_GREETED;
     p->greeted_us = s->now_us;

@@ -151,6 +151,9 @@ void ballots_ask(struct manager *m, struct greeted *g, uint64_t now_us, uint64_t
                  struct gt_effects *fx);
 /* The node that registers is to take the place of the member with this label. */
 void ballots_gone(struct manager *m, const struct greeted *g, struct slice label, uint64_t now_us);
+/* The node is of another cluster, and has not told yet what that has: it may be the one that is to
+ * be gone on with. Until its vote comes, or its link ends, no cluster is formed beside it. */
+bool ballots_waits(const struct manager *m, const struct greeted *g);
 /* By the epoch of a message. */
 void ballots_epoch_seen(struct manager *m, const struct greeted *g, struct epoch epoch,
                         uint64_t now_us);

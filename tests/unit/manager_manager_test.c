@@ -1214,6 +1214,40 @@ static void a_node_of_another_cluster_is_refused(void **state)
     assert_int_equal(w->closed, 1);
 }
 
+/* An empty manager and a node of a cluster that there is: what that has must be seen before another
+ * one forms beside it. */
+static void no_cluster_forms_beside_one_that_is_heard_of(void **state)
+{
+    struct world *w = *state;
+    struct msg m = {.type = MSG_HELLO,
+                    .id = 1,
+                    .hello = {.role = ROLE_NODE,
+                              .protocol_min = 1,
+                              .protocol_max = 1,
+                              .node = 109,
+                              .incarnation = 7,
+                              .previous_incarnation = 6}};
+    memset(m.hello.cluster_id, 1, CLUSTER_ID_BYTES);
+    say(w, 9, &m);
+    assert_non_null(last_heard(w, 9, MSG_PROPOSE)); /* its answer is lost */
+    for (uint64_t node = 1; node <= 3; node++) {
+        join(w, node);
+        map_store_all(w);
+    }
+    beats_for(w, 1, 3, 4 * FORM_AFTER_US);
+    assert_false(manager_ring(w->manager)->formed);
+    forget(w);
+    struct msg beat_of_another = {.type = MSG_HEARTBEAT, .id = 5};
+    beat_of_another.heartbeat.node = 109;
+    say(w, 9, &beat_of_another);
+    assert_non_null(last_heard(w, 9, MSG_PROPOSE)); /* asked again */
+    struct msg vote = {.type = MSG_VOTE, .id = 6};
+    vote.vote.node = 109; /* it holds no map after all */
+    say(w, 9, &vote);
+    beats_for(w, 1, 3, 2 * FORM_AFTER_US);
+    assert_true(manager_ring(w->manager)->formed);
+}
+
 static void an_older_incarnation_is_refused_and_told_the_newer(void **state)
 {
     struct world *w = *state;
@@ -1659,6 +1693,7 @@ int main(void)
         STORY(settings_that_differ_from_the_map_are_refused),
         STORY(a_bad_triple_is_refused_with_the_inequality),
         STORY(a_node_of_another_cluster_is_refused),
+        STORY(no_cluster_forms_beside_one_that_is_heard_of),
         STORY(an_older_incarnation_is_refused_and_told_the_newer),
         STORY(an_incarnation_far_ahead_gets_into_no_map),
         STORY(a_newer_protocol_is_refused),
