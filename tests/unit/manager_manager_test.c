@@ -1228,6 +1228,7 @@ static void no_cluster_forms_beside_one_that_is_heard_of(void **state)
                               .incarnation = 7,
                               .previous_incarnation = 6}};
     memset(m.hello.cluster_id, 1, CLUSTER_ID_BYTES);
+    w->acceptors[9].mute = true;
     say(w, 9, &m);
     assert_non_null(last_heard(w, 9, MSG_PROPOSE)); /* its answer is lost */
     for (uint64_t node = 1; node <= 3; node++) {
