@@ -329,8 +329,11 @@ static int run_wait(const struct options *o)
     uint64_t end_us = began_us + (o->timeout_us ? o->timeout_us : WAIT_US);
     for (;;) {
         reached |= wait_look(o, began_us, end_us, reached, text);
-        if (!text[0])
-            return 0;
+        if (!text[0]) {
+            if (o->json)
+                json_show(json_pack("{s:i, s:b}", "v", 1, "well", 1));
+            return program_flush(0);
+        }
         uint64_t now_us = loop_now_us();
         if (now_us >= end_us)
             program_die(reached ? EXIT_NOT_WELL : EXIT_UNREACHABLE, "%s", text);

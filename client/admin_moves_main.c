@@ -12,6 +12,7 @@
 #define STATUS_LINE_US 10000000u /* between two lines */
 #define STATUS_BAR_US  500000u   /* between two bars, on a terminal */
 #define BAR_COLUMNS    30
+#define ASK_AGAIN_NS   200000000
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
@@ -36,7 +37,14 @@ static void answer_check(int error, struct slice text)
 static int admin_run(const struct options *o, const struct msg *request)
 {
     struct ask_reply reply;
+    /* Settings wait for every node to have told that it has those of before. */
+    uint64_t until_us = loop_now_us() + (request->admin.verb == ADMIN_SET ? timeout_of(o) : 0);
     ask_manager(o, request, &reply);
+    while (reply.msg.admin_reply.error == GT_EBUSY && loop_now_us() < until_us) {
+        ask_reply_close(&reply);
+        nanosleep(&(struct timespec){.tv_nsec = ASK_AGAIN_NS}, NULL);
+        ask_manager(o, request, &reply);
+    }
     struct slice text = reply.msg.admin_reply.text;
     answer_check(reply.msg.admin_reply.error, text);
     if (o->json)
@@ -127,7 +135,7 @@ static int status_run(const struct options *o)
         bool ended = view_moves_ended(s);
         status_print(o, s, &pace, bar, ended);
         ask_reply_close(&reply);
-        if (ended || o->once)
+        if (ended || o->once || o->json) /* one object, for a program */
             return program_flush(0);
         uint64_t pause_us = bar ? STATUS_BAR_US : STATUS_LINE_US;
         nanosleep(&(struct timespec){.tv_sec = (time_t)(pause_us / 1000000),
@@ -190,8 +198,9 @@ int run_replace(const struct options *o)
 int run_weight(const struct options *o)
 {
     double capacity;
-    if (units_real(o->arguments[1], 1e-6, MEMBER_CAPACITY_MAX, &capacity) != 0)
-        program_usage("weight %s: a number above 0 is needed", o->arguments[1]);
+    if (units_real(o->arguments[1], MEMBER_WEIGHT_MIN, MEMBER_WEIGHT_MAX, &capacity) != 0)
+        program_usage("weight %s: a number from %g to %g is needed", o->arguments[1],
+                      MEMBER_WEIGHT_MIN, MEMBER_WEIGHT_MAX);
     struct msg request = {
         .type = MSG_ADMIN,
         .admin = {
@@ -232,9 +241,11 @@ const struct argp_option rebalance_flags[] = {
     {"plan", KEY_PLAN, NULL, 0, "show what would be moved (default)", 0},
     {"apply", KEY_APPLY, NULL, 0, "begin", 0},
     {"epoch", KEY_EPOCH, "E", 0,
-     "with --apply: only while the map has the epoch that the plan showed; else exit 4", 0},
+     "with --apply: only while the map has the epoch that the plan showed and nothing moves; else "
+     "exit 4",
+     0},
     {"status", KEY_STATUS, NULL, 0, "show how far it is, until it has ended", 0},
-    {"once", KEY_ONCE, NULL, 0, "with --status: once", 0},
+    {"once", KEY_ONCE, NULL, 0, "with --status: once, as with -o json", 0},
     {"pause", KEY_PAUSE, NULL, 0, "begin no move; those that have begun go on", 0},
     {"resume", KEY_RESUME, NULL, 0, "go on", 0},
     {"cancel", KEY_CANCEL, NULL, 0, "undo the moves that can be, and end it; drains too", 0},

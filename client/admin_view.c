@@ -276,6 +276,12 @@ static void cell_eta(struct grid *g, const struct status_node *n)
         cell(g, "-");
 }
 
+/* Of one that was removed it is of the past, and nobody's keys any more. */
+static bool report_counts(const struct status_node *n)
+{
+    return n->report_known && n->member.state != MEMBER_REMOVED;
+}
+
 void view_nodes_grid(const struct status *s, struct grid *g)
 {
     static const char *const headers[] = {"LABEL", "ID",     "ADDRESS", "ZONE", "CAPACITY",
@@ -293,11 +299,12 @@ void view_nodes_grid(const struct status *s, struct grid *g)
         cell(g, "%g", n->member.capacity);
         cell(g, "%s", member_state_name(n->member.state));
         cell_number(g, true, n->tokens);
-        cell_number(g, n->report_known, n->report.keys);
-        cell_number(g, n->report_known && n->report.lag_known, n->report.lag_writes);
-        cell_number(g, n->report_known, n->report.hints);
-        cell_size(g, n->report_known, n->report.rss_bytes);
-        cell_size(g, n->report_known, n->report.data_bytes);
+        bool known = report_counts(n);
+        cell_number(g, known, n->report.keys);
+        cell_number(g, known && n->report.lag_known, n->report.lag_writes);
+        cell_number(g, known, n->report.hints);
+        cell_size(g, known, n->report.rss_bytes);
+        cell_size(g, known, n->report.data_bytes);
         cell_eta(g, n);
     }
 }
@@ -330,7 +337,7 @@ static json_t *node_json(const struct status_node *n)
 {
     char id[17], address[UNITS_ADDRESS_BYTES];
     json_t *node = object_new();
-    bool known = n->report_known;
+    bool known = report_counts(n);
     set_text(node, "label", n->member.label);
     set_text(node, "id", hex(n->member.id, id));
     set_text(node, "address", units_address_text(&n->member.address, address));

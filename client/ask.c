@@ -107,7 +107,8 @@ static bool stands_by(const struct msg *reply)
 {
     return (reply->type == MSG_STATUS_REPLY && reply->status_reply.status &&
             reply->status_reply.status->standby) ||
-           (reply->type == MSG_ADMIN_REPLY && reply->admin_reply.error == GT_EBUSY);
+           (reply->type == MSG_ADMIN_REPLY && reply->admin_reply.error == GT_EBUSY) ||
+           (reply->type == MSG_PLAN_REPLY && reply->plan_reply.error == GT_EBUSY);
 }
 
 static void on_message(struct asker *a, const struct gt_event *ev, struct gt_effects *fx)

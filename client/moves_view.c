@@ -26,7 +26,7 @@ bool view_moves_ended(const struct status *s)
 
 const char *view_moves_text(const struct status *s, char text[VIEW_TEXT_BYTES])
 {
-    char size[32];
+    char size[32], bytes[48] = "";
     size_t used =
         (size_t)snprintf(text, VIEW_TEXT_BYTES, "rebalance %s: %llu of %llu moves done",
                          view_rebalance_name(s->rebalance), (unsigned long long)s->moves_done,
@@ -35,10 +35,12 @@ const char *view_moves_text(const struct status *s, char text[VIEW_TEXT_BYTES])
         used += (size_t)snprintf(text + used, VIEW_TEXT_BYTES - used,
                                  "; open: %u prepare, %u read_new, %u cleanup", s->moves_prepare,
                                  s->moves_read_new, s->moves_cleanup);
+    /* A manager that has just begun does not know the sizes. */
+    if (s->moves_bytes_left > 0)
+        snprintf(bytes, sizeof(bytes), "%s and ", units_size_text(s->moves_bytes_left, size));
     if (s->moves_done < s->moves_total)
-        used += (size_t)snprintf(
-            text + used, VIEW_TEXT_BYTES - used, "; about %s and %llus are left",
-            units_size_text(s->moves_bytes_left, size), (unsigned long long)s->moves_eta_s);
+        used += (size_t)snprintf(text + used, VIEW_TEXT_BYTES - used, "; about %s%llus are left",
+                                 bytes, (unsigned long long)s->moves_eta_s);
     if (s->rebalance_pending)
         snprintf(text + used, VIEW_TEXT_BYTES - used, "; one may begin by itself");
     return text;

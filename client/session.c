@@ -15,7 +15,10 @@
 #define BACKOFF_FIRST_US   10000u
 #define BACKOFF_MAX_US     320000u
 #define MAP_RETRY_US       500000u
-#define TARGETS_MAX        SESSION_SEEDS_MAX
+/* So long a call waits for a cluster that is forming: a manager that has just begun, with an empty
+ * folder perhaps, does not know better for a moment. */
+#define FORMING_WAIT_US 2000000u
+#define TARGETS_MAX     SESSION_SEEDS_MAX
 
 _Static_assert(REPLICAS_MAX <= TARGETS_MAX, "an owner list fits the targets of a call");
 
@@ -379,7 +382,7 @@ static void peer_greet(struct session *s, struct peer *p)
     m.hello.role = ROLE_CLIENT;
     m.hello.protocol_min = MSG_PROTOCOL_MIN;
     m.hello.protocol_max = MSG_PROTOCOL_MAX;
-    if (s->ring)
+    if (s->ring && s->ring->formed) /* one that is forming may never be */
         memcpy(m.hello.cluster_id, s->ring->cluster_id, CLUSTER_ID_BYTES);
     p->link = LINK_GREETED;
     p->greeted_us = s->now_us;
@@ -653,7 +656,8 @@ static void call_send(struct session *s, struct call *c, const struct peer *p)
 static void call_round_over(struct session *s, struct call *c)
 {
     bool retry_helps = c->refusal_error == 0 || c->refusal_error == GT_EBUSY ||
-                       c->refusal_error == GT_ESTALE || c->refusal_error == GT_ENOTOWNER;
+                       c->refusal_error == GT_EFORMING || c->refusal_error == GT_ESTALE ||
+                       c->refusal_error == GT_ENOTOWNER;
     if (c->refusal && !retry_helps && !c->doubt && c->attempt_count == 0) {
         call_answer(s, c, c->refusal);
         return;
@@ -843,6 +847,8 @@ static void calls_after_map(struct session *s, bool changed)
         if (c->state == CALL_WAIT_MAP && c->request.type == MSG_MAP_GET) {
             answer_with_map(s, c);
         } else if (c->state == CALL_WAIT_MAP && !s->ring->formed) {
+            if (s->now_us - c->begin_us < FORMING_WAIT_US)
+                continue; /* the timer asks again */
             call_fail(s, c, GT_EFORMING, "forming: %u of %u nodes%s", s->ring->member_count,
                       s->ring->settings.form_nodes,
                       c->request.type == MSG_PUT ? "; not applied" : "");
@@ -855,24 +861,34 @@ static void calls_after_map(struct session *s, bool changed)
     }
 }
 
+/* One that is formed takes the place of one that is not, whatever their epochs: that may be of a
+ * manager that has just begun and knows of no node yet. */
+static bool map_is_news(const struct ring *ours, const struct ring *theirs)
+{
+    if (!ours || ours->formed != theirs->formed)
+        return !ours || theirs->formed;
+    return epoch_compare(theirs->epoch, ours->epoch) > 0;
+}
+
 static void on_map(struct session *s, const struct msg *m)
 {
     const struct ring *incoming = m->map.ring;
     bool asked = m->id && m->id == s->map_ask, changed = false;
     if (incoming && ring_check(incoming) != 0) {
         log_warn(s->log, "map refused: inconsistent");
-    } else if (incoming && s->ring &&
-               memcmp(incoming->cluster_id, s->ring->cluster_id, CLUSTER_ID_BYTES) != 0) {
+    } else if (incoming && s->ring && s->ring->formed &&
+               !cluster_same(incoming->cluster_id, s->ring->cluster_id)) {
         log_warn(s->log, "map refused: of another cluster");
-    } else if (incoming && (!s->ring || epoch_compare(incoming->epoch, s->ring->epoch) > 0)) {
+    } else if (incoming && map_is_news(s->ring, incoming)) {
         ring_unref(s->ring);
         s->ring = ring_ref(m->map.ring);
         changed = true;
     }
     if (asked || changed) {
         s->map_ask = 0;
-        /* A peer without a map is no answer while we have none: the timer asks the next. */
-        if (s->ring) {
+        /* A peer without a map is no answer while we have none: the timer asks the next. Nor is one
+         * that is forming. */
+        if (s->ring && s->ring->formed) {
             s->map_wanted = false;
             s->map_timer_us = UINT64_MAX;
         }
@@ -998,6 +1014,7 @@ static enum advice advice_of(int error)
     case GT_ESTALE:
         return ADVICE_MOVED;
     case GT_EBUSY:
+    case GT_EFORMING: /* it has not heard of the map that we have */
         return ADVICE_AGAIN;
     case GT_EQUORUM:
     case GT_EUNREACHABLE:

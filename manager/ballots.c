@@ -206,6 +206,11 @@ static void propose_send(struct manager *m, struct greeted *g, uint64_t ballot, 
     effects_reply(fx, g->link, &ask);
 }
 
+bool ballots_waits(const struct manager *m, const struct greeted *g)
+{
+    return g->node != 0 && !g->superseded && foreign(m, g) && g->voted_us == 0;
+}
+
 /* Asks the node for what is lacking of it, at most once in a while for the same. */
 void ballots_ask(struct manager *m, struct greeted *g, uint64_t now_us, uint64_t wall_us,
                  struct gt_effects *fx)
@@ -216,7 +221,7 @@ void ballots_ask(struct manager *m, struct greeted *g, uint64_t now_us, uint64_t
         return;
     bool again = now_us >= g->asked_us + m->heartbeat_us / 2;
     if (b->reign == REIGN_STANDBY || (leading(m) && foreign(m, g))) {
-        if (g->asked_us == 0 || now_us >= g->asked_us + ASK_US)
+        if (g->asked_us == 0 || now_us >= g->asked_us + ASK_US || (again && ballots_waits(m, g)))
             propose_send(m, g, 0, false, now_us, wall_us, fx);
     } else if (b->reign == REIGN_GATHERING) {
         if (g->promised != b->ballot && (again || g->asked_ballot != b->ballot))

@@ -887,6 +887,9 @@ static uint64_t forming_us(const struct manager *m)
         return UINT64_MAX;
     for (uint32_t i = 0; i < newest->member_count; i++)
         there += newest->members[i].state == MEMBER_UP && m->sightings[i].heard_us != UINT64_MAX;
+    for (uint32_t i = 0; i < m->greeted_count; i++)
+        if (ballots_waits(m, &m->greeted[i]))
+            return UINT64_MAX;
     return there >= newest->settings.form_nodes ? m->last_join_us + m->form_after_us : UINT64_MAX;
 }
 

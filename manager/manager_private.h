@@ -135,6 +135,9 @@ int manager_settings_judge(struct manager *m, const struct ring *r, char why[MSG
 
 /* Its maps count, if enough nodes hold them. Else it changes nothing. */
 bool leading(const struct manager *m);
+/* What it answers, with GT_EBUSY, when it does not. */
+#define NOT_LEADING_TEXT                                                                           \
+    "this manager does not lead: it waits for a majority of the nodes, or beside another manager"
 /* The node says that it is of another cluster than this manager. */
 bool foreign(const struct manager *m, const struct greeted *g);
 void ballots_init(struct manager *m, uint64_t seed);
@@ -148,6 +151,9 @@ void ballots_ask(struct manager *m, struct greeted *g, uint64_t now_us, uint64_t
                  struct gt_effects *fx);
 /* The node that registers is to take the place of the member with this label. */
 void ballots_gone(struct manager *m, const struct greeted *g, struct slice label, uint64_t now_us);
+/* The node is of another cluster, and has not told yet what that has: it may be the one that is to
+ * be gone on with. Until its vote comes, or its link ends, no cluster is formed beside it. */
+bool ballots_waits(const struct manager *m, const struct greeted *g);
 /* By the epoch of a message. */
 void ballots_epoch_seen(struct manager *m, const struct greeted *g, struct epoch epoch,
                         uint64_t now_us);

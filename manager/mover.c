@@ -654,6 +654,7 @@ static void absent_replace(struct turn *t)
             !others_suffice(t->draft, i) || is_heard(t, i))
             continue;
         t->draft->members[i].replacing = true;
+        t->v->judged_for = 0; /* it may be back, as it was, before anybody looks */
         t->draft->rebalance = REBALANCE_RUNNING;
         t->changed = true;
         return;

@@ -40,7 +40,7 @@ static void judge(struct manager *m)
     const struct ring *newest = catalog_newest(&m->catalog);
     uint64_t left, inputs = mover_inputs(newest);
     m->mover.judge = false;
-    if (inputs == m->mover.judged_for)
+    if (inputs == m->mover.judged_for || inputs == newest->cancelled_for)
         return;
     m->mover.judged_for = inputs;
     left = mover_left(&m->mover, newest);
@@ -59,6 +59,7 @@ bool moves_begin_all(struct manager *m)
     if (!draft)
         return false;
     draft->rebalance = REBALANCE_RUNNING;
+    draft->cancelled_for = 0;
     events_add(m->events, EVENT_REBALANCE, "begun");
     return true;
 }
@@ -213,7 +214,8 @@ void moves_status(struct manager *m, const struct ring *told, struct status *out
     if (left > 0 && v->done > 0 && now_us > v->begun_us)
         out->moves_eta_s = left * (now_us - v->begun_us) / v->done / 1000000 + 1;
     out->rebalance_pending =
-        m->rebalance_auto && !on && v->judge && mover_inputs(told) != v->judged_for;
+        m->rebalance_auto && !on && v->judge && mover_inputs(told) != v->judged_for &&
+        mover_inputs(told) != told->cancelled_for;
 }
 
 /* ---- plan ------------------------------------------------------------------------------------ */
@@ -287,10 +289,13 @@ void plan_answer(struct manager *m, const struct gt_event *ev, struct gt_effects
     struct msg reply = reply_to(m, ev);
     struct plan_text plan = {.nodes = NULL};
     buf_init(&plan.moves, (size_t)PARTITIONS_MAX * REPLICAS_MAX * MOVE_BYTES);
-    int error = !told ? GT_EBUSY : !told->formed ? GT_EFORMING : plan_make(m, told, &plan);
+    int error = !told || !leading(m) ? GT_EBUSY
+                : !told->formed      ? GT_EFORMING
+                                     : plan_make(m, told, &plan);
     reply.plan_reply.error = error;
     if (error) {
-        reply.plan_reply.text = slice_text(error_text(error));
+        reply.plan_reply.text =
+            slice_text(error == GT_EBUSY ? NOT_LEADING_TEXT : error_text(error));
     } else {
         reply.plan_reply.formed = true;
         reply.plan_reply.rebalance = told->rebalance;

@@ -35,8 +35,9 @@ int status_fill(const struct ring *r, const struct ring *newest, const struct si
         if (newest->members[i].id == n->member.id && newest->members[i].state == MEMBER_DOWN)
             n->member.state = MEMBER_DOWN;
         n->heard_ms = UINT64_MAX;
-        up[i] = n->member.state == MEMBER_UP;
-        out->registered += up[i];
+        /* Who joins is written to from its first move on. */
+        up[i] = n->member.state == MEMBER_UP || n->member.state == MEMBER_JOINING;
+        out->registered += n->member.state == MEMBER_UP;
         if (n->member.state == MEMBER_UP && n->member.leaving)
             n->member.state = MEMBER_LEAVING; /* it serves what it still owns */
         if (i >= sighting_count || sightings[i].heard_us == UINT64_MAX)
@@ -45,7 +46,7 @@ int status_fill(const struct ring *r, const struct ring *newest, const struct si
         n->report_known = sightings[i].report_known;
         n->report = sightings[i].report;
         /* Alive, and without a vote. */
-        if (up[i] && n->report_known && n->report.filling > 0) {
+        if (n->member.state == MEMBER_UP && n->report_known && n->report.filling > 0) {
             n->member.state = MEMBER_CATCHING_UP;
             up[i] = false;
         }

@@ -78,8 +78,8 @@ static const char *shorter_text(const struct wish *w, uint32_t left, char text[W
     uint32_t n = w->newest->settings.replicas;
     text[0] = '\0';
     if (left < n)
-        snprintf(text, WARNING_BYTES,
-                 "; warning: %u are left, so keys have %u copies instead of %u", left, left, n);
+        snprintf(text, WARNING_BYTES, "; warning: %u left, so keys have %u of %u copies", left,
+                 left, n);
     return text;
 }
 
@@ -93,8 +93,9 @@ static int apply(struct wish *w)
                                (asked.ballot != 0 && asked.ballot != told->epoch.ballot)))
         return say(w, GT_ECONFLICT, "the map has epoch %llu now, not %llu: plan again",
                    (unsigned long long)told->epoch.counter, (unsigned long long)asked.counter);
+    /* Whoever names an epoch wants the plan of that one, and not what another one has begun. */
     if (r->rebalance == REBALANCE_RUNNING)
-        return say(w, 0, "a rebalance is under way already");
+        return say(w, asked.counter != 0 ? GT_ECONFLICT : 0, "a rebalance is under way already");
     uint64_t left = mover_left(&w->m->mover, r);
     if (left == 0 && r->rebalance == REBALANCE_IDLE)
         return say(w, 0, "nothing to move");
@@ -109,6 +110,9 @@ static int rebalance_pause(struct wish *w)
 {
     if (w->newest->rebalance == REBALANCE_PAUSED)
         return say(w, 0, "the rebalance is paused already");
+    /* Going on would begin what nobody has applied. */
+    if (w->newest->rebalance == REBALANCE_IDLE && !w->m->rebalance_auto)
+        return say(w, 0, "nothing to pause: no rebalance is under way, and none begins by itself");
     struct ring *draft = draft_of(w);
     if (!draft)
         return GT_ENOMEM;
@@ -154,7 +158,7 @@ static int cancel(struct wish *w)
         draft->members[i].heir = 0;
     }
     draft->rebalance = REBALANCE_IDLE;
-    w->m->mover.judged_for = mover_inputs(draft); /* it does not begin anew by itself */
+    draft->cancelled_for = mover_inputs(draft); /* it does not begin anew by itself */
     return say(w, 0, "cancelled: %u moves are undone, %u were too far and are ended", count,
                ring_tally(draft).read_new);
 }
@@ -185,8 +189,10 @@ static int drain(struct wish *w)
     if (!draft || !moves_begin_all(w->m))
         return GT_ENOMEM;
     draft->members[index].leaving = true;
-    return say(w, 0, "%s is being drained%s%s", label,
-               shorter_text(w, others(w->newest, index), warning), pause_text(draft));
+    bool down = draft->members[index].state == MEMBER_DOWN;
+    return say(w, 0, "%s is being drained%s%s%s", label,
+               shorter_text(w, others(w->newest, index), warning), pause_text(draft),
+               down ? "; it is down, and leaves when it is back: see remove" : "");
 }
 
 /* Without it each list that is written to keeps as many members as every write surely reached one
@@ -264,6 +270,22 @@ static int remove_down(struct wish *w)
                tokens, warning, pause_text(draft));
 }
 
+/* Nobody takes two places, and nobody's place is taken twice. */
+static int heirs_check(struct wish *w, uint32_t old, uint32_t heir)
+{
+    const struct ring *r = w->newest;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct member *m = &r->members[i];
+        int next = m->heir ? ring_member_by_id(r, m->heir) : -1;
+        if (next < 0 || (i == old && (uint32_t)next == heir))
+            continue;
+        if (i == old || i == heir || (uint32_t)next == heir || (uint32_t)next == old)
+            return say(w, GT_ELABEL, "%s is to get what %s owns already: see rebalance --cancel",
+                       r->members[next].label, m->label);
+    }
+    return 0;
+}
+
 static int heir_check(struct wish *w, uint32_t old, uint32_t heir)
 {
     const struct member *m = &w->newest->members[heir];
@@ -274,7 +296,7 @@ static int heir_check(struct wish *w, uint32_t old, uint32_t heir)
                    m->leaving ? "being drained" : member_state_name(m->state));
     if (ring_tokens_of(w->newest, heir) > 0)
         return say(w, GT_ELABEL, "%s has tokens of its own: who comes must have none", m->label);
-    return 0;
+    return heirs_check(w, old, heir);
 }
 
 static int replace(struct wish *w)
@@ -391,8 +413,11 @@ static int settings_change(struct wish *w)
     if (!draft)
         return GT_ENOMEM;
     draft->settings = new;
-    return say(w, 0, "W=%u R=%u, values up to %llu bytes", new.write_quorum, new.read_quorum,
-               (unsigned long long)new.value_bytes_max);
+    return say(w, 0, "W=%u R=%u, values up to %llu bytes%s", new.write_quorum, new.read_quorum,
+               (unsigned long long)new.value_bytes_max,
+               new.value_bytes_max < old->value_bytes_max
+                   ? "; larger ones that are stored stay, and can be read"
+                   : "");
 }
 
 /* ---- the switch ------------------------------------------------------------------------------ */
@@ -430,10 +455,7 @@ void admin_answer(struct manager *m, const struct gt_event *ev, struct gt_effect
     struct wish w = {.m = m, .request = ev->message.msg, .newest = catalog_newest(&m->catalog)};
     struct msg reply = reply_to(m, ev);
     if (!leading(m))
-        reply.admin_reply.error =
-            say(&w, GT_EBUSY,
-                "this manager does not lead: it waits for a majority of the nodes, or "
-                "beside another manager");
+        reply.admin_reply.error = say(&w, GT_EBUSY, NOT_LEADING_TEXT);
     else if (m->admin_count == ADMIN_WAITING_MAX)
         reply.admin_reply.error = say(&w, GT_EBUSY, "too many changes wait for their map");
     else

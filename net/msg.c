@@ -202,6 +202,7 @@ static void put_ring(struct writer *w, const struct ring *r)
     }
     put_u(w, r->rebalance);
     put_epoch(w, r->members_since);
+    put_u(w, r->cancelled_for);
 }
 
 static void put_report(struct writer *w, const struct node_report *r)
@@ -563,7 +564,7 @@ static void put_body(struct writer *w, const struct msg *m)
         put_bin(w, m->operation_reply.operations);
         return;
     case MSG_MAP:
-        put_start(w, m, m->map.ring ? 8 : 0);
+        put_start(w, m, m->map.ring ? 9 : 0);
         if (m->map.ring)
             put_ring(w, m->map.ring);
         return;
@@ -1163,6 +1164,8 @@ static struct ring *get_ring(struct fields *f)
     r->rebalance = (uint8_t)get_u(f, REBALANCE_PAUSED);
     if (fields_left(f) > 0)
         r->members_since = get_epoch(f);
+    if (fields_left(f) > 0)
+        r->cancelled_for = get_u(f, UINT64_MAX);
     if (!f->error)
         f->error = ring_check(r);
     if (f->error) {

@@ -86,6 +86,7 @@ struct ring *ring_copy(const struct ring *r, uint32_t member_count)
     copy->settings = r->settings;
     copy->rebalance = r->rebalance;
     copy->members_since = r->members_since;
+    copy->cancelled_for = r->cancelled_for;
     if (kept > 0)
         memcpy(copy->members, r->members, kept * sizeof(*r->members));
     if (arc_count > 0)

@@ -17,6 +17,8 @@
 #define PLACES_MAX          (REPLICAS_MAX + 1) /* of both lists of a move, which differ in one owner */
 #define MEMBERS_MAX         1024
 #define CLUSTER_ID_BYTES    16
+#define MEMBER_WEIGHT_MIN   1e-3 /* what a person can give */
+#define MEMBER_WEIGHT_MAX   1e3
 #define MEMBER_CAPACITY_MAX 1e12
 /* What the manager is called where nodes are called by their labels: no node may be. */
 #define MANAGER_LABEL "manager"
@@ -106,6 +108,9 @@ struct ring {
     uint8_t rebalance;          /* enum rebalance */
     struct epoch members_since; /* of the map since which the same nodes are members, and the same
                                    are removed or marked to refill */
+    /* The members (mover_inputs) for which a person has cancelled the rebalance: for these none
+     * begins by itself. 0: none. */
+    uint64_t cancelled_for;
     struct member *members;     /* ascending by id is not required; an index is stable in one map */
     uint32_t member_count;
     struct arc *arcs; /* settings.partitions of them when formed, else NULL */

@@ -45,6 +45,14 @@ bool fill_has_no_vote(const struct node *n, uint32_t partition)
     return w && (w->filling || w->part == PART_RECEIVER) && !MUTANT(vote_while_filling);
 }
 
+uint32_t fill_owned(const struct node *n)
+{
+    uint32_t owned = 0;
+    for (uint32_t p = 0; n->filling > 0 && p < n->watch_count; p++)
+        owned += n->watches[p] && n->watches[p]->filling && n->watches[p]->part == PART_OWNER;
+    return owned;
+}
+
 /* ---- what storage knows ---------------------------------------------------------------------- */
 
 void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w)

@@ -109,7 +109,7 @@ static error_t option_take(int key, char *text, struct argp_state *state)
         o->zone = label_take("zone", text);
         return 0;
     case OPTION_CAPACITY:
-        if (units_real(text, 0.001, 1000.0, &o->capacity) != 0)
+        if (units_real(text, MEMBER_WEIGHT_MIN, MEMBER_WEIGHT_MAX, &o->capacity) != 0)
             program_usage("--capacity %s: a number from 0.001 to 1000 is needed", text);
         return 0;
     case OPTION_SYNC:

@@ -295,9 +295,10 @@ static void fail_reply(struct node *n, int error, const char *who, struct slice 
 {
     /* Once its own manager has accepted it a node serves on, whoever answers at that address now.
      */
-    if (n->registered && n->member >= 0 && n->ring->members[n->member].leaving) {
+    const struct member *self = n->member >= 0 ? &n->ring->members[n->member] : NULL;
+    if (n->registered && self && (self->leaving || self->state == MEMBER_REMOVED)) {
         log_info(n->log, "%s knows this node no more: it has been drained", who);
-        return; /* the map that says so is on its way */
+        return; /* the map that says so is on its way, or here */
     }
     if (n->registered) {
         log_error(n->log, "%s refuses this node, which goes on serving cause=%s", who,

@@ -906,6 +906,9 @@ void moves_done(const struct node *n, struct buf *out);
 /* ---- fill.c ---------------------------------------------------------------------------------- */
 
 bool fill_has_no_vote(const struct node *n, uint32_t partition);
+/* How many partitions fill of which it is an owner in force: what comes with a move is not missed
+ * by anybody yet. */
+uint32_t fill_owned(const struct node *n);
 /* What storage knows of the partition's filling, into a watch that is made. */
 void fill_begin_watch(const struct node *n, uint32_t partition, struct watch *w);
 /* The same of all, after the identity has changed. */

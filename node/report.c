@@ -22,7 +22,7 @@ struct node_report report_now(const struct node *n)
         r.linked_peers += n->peers[i].up && !n->peers[i].manager;
     r.lag_writes = watch_lag(n, &r.lag_known);
     r.lag_eta_s = r.lag_known ? eta_seconds(&n->eta, r.lag_writes) : 0;
-    r.filling = n->filling;
+    r.filling = fill_owned(n);
     return r;
 }
 
@@ -51,7 +51,7 @@ static enum member_state state_seen(const struct node *n, uint32_t i)
 {
     const struct member *m = &n->ring->members[i];
     bool up = (int)i == n->member || answers(n, m->id);
-    if ((int)i == n->member && n->filling > 0)
+    if ((int)i == n->member && fill_owned(n) > 0)
         return MEMBER_CATCHING_UP;
     if (m->state != MEMBER_UP && m->state != MEMBER_DOWN)
         return m->state;

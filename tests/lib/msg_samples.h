@@ -148,6 +148,7 @@ static inline struct ring *sample_ring(struct sample_memory *s)
     sample_settings(s, &r->settings, partitions);
     r->rebalance = (uint8_t)sample_u(s, REBALANCE_PAUSED);
     r->members_since = (struct epoch){sample_u(s, UINT64_MAX), sample_u(s, UINT64_MAX)};
+    r->cancelled_for = sample_u(s, UINT64_MAX);
     for (uint32_t i = 0; i < r->member_count; i++)
         sample_member(s, &r->members[i], i);
     for (uint32_t p = 0; p < partitions; p++) {
@@ -607,7 +608,8 @@ static inline bool same_ring(const struct ring *a, const struct ring *b)
     if (epoch_compare(a->epoch, b->epoch) != 0 || a->formed != b->formed ||
         memcmp(a->cluster_id, b->cluster_id, CLUSTER_ID_BYTES) != 0 ||
         !same_settings(&a->settings, &b->settings) || a->member_count != b->member_count ||
-        a->rebalance != b->rebalance || epoch_compare(a->members_since, b->members_since) != 0)
+        a->rebalance != b->rebalance || a->cancelled_for != b->cancelled_for ||
+        epoch_compare(a->members_since, b->members_since) != 0)
         return false;
     for (uint32_t i = 0; i < a->member_count; i++)
         if (!same_member(&a->members[i], &b->members[i]))

@@ -47,6 +47,9 @@ follows() { stands_by two && [ "$(epoch one)" = "$(epoch two)" ]; }
 poll 600 follows
 stands_by two || fail "the second manager does not stand by"
 expect 'OK, node*' gt -v put k1 v1
+# Who stands by has a copy of the map that may be old: it shows no plan, and the next on the list is asked.
+expect_exit 1 "$bin/gtstore-admin" -m "${at[two]}" rebalance --plan
+"$bin/gtstore-admin" -m "${at[two]},${at[one]}" rebalance --plan >/dev/null || fail "the one that leads was not asked"
 
 daemon_kill one
 expect 'OK, node*' gt -v put k2 v2

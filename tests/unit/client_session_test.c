@@ -963,19 +963,42 @@ static void test_a_doubled_reply_and_one_of_another_peer_are_ignored(void **stat
     expect_open(w, second);
 }
 
-static void test_while_forming_calls_say_so(void **state)
+/* For a while: a manager that has just begun knows of no node yet. Then they say so. */
+static void test_while_forming_calls_wait_and_say_so(void **state)
 {
     struct world *w = *state;
     start_without_map(w);
     uint64_t early = put(w, "k", "v");
-    struct ring *r = make_map(1, false);
-    give_map(w, MANAGER, r);
+    give_map(w, MANAGER, make_map(9, false));
+    expect_open(w, early);
+    for (int i = 0; i < 4; i++) {
+        pass(w, 500001); /* asks again */
+        give_map(w, MANAGER, make_map(9, false));
+    }
     expect_failed(w, early, GT_EFORMING, "forming: 3 of 3 nodes");
-    uint64_t later = get(w, "k"); /* asks again before it says so */
-    expect_open(w, later);
-    give_map(w, MANAGER, make_map(2, true));
+    uint64_t later = get(w, "k");
+    pass(w, 500001);
+    struct ring *formed =
+        make_map(2, true); /* of a lower epoch, and of the cluster that there is */
+    formed->cluster_id[0] ^= 1;
+    give_map(w, MANAGER, formed);
     assert_true(connects(w, NODE(1)));
     expect_open(w, later);
+}
+
+/* Its map is older than ours: it will hear of it. */
+static void test_a_node_that_has_not_heard_of_the_map_is_asked_again(void **state)
+{
+    struct world *w = *state;
+    start_linked(w);
+    uint64_t tag = get(w, "k");
+    struct msg m = expect_send(w, NODE(1), MSG_GET);
+    reply_get(w, NODE(1), m.id, GT_EFORMING);
+    expect_open(w, tag);
+    pass(w, 20000);
+    m = expect_send(w, NODE(1), MSG_GET);
+    reply_get(w, NODE(1), m.id, GT_ENOTFOUND);
+    expect_answered(w, tag, GT_ENOTFOUND);
 }
 
 static void test_a_manager_whose_greeting_was_lost_is_greeted_again(void **state)
@@ -1052,7 +1075,8 @@ int main(void)
         STORY(test_a_put_that_dies_in_line_does_not_break_the_line),
         STORY(test_a_full_window_says_busy),
         STORY(test_a_doubled_reply_and_one_of_another_peer_are_ignored),
-        STORY(test_while_forming_calls_say_so),
+        STORY(test_while_forming_calls_wait_and_say_so),
+        STORY(test_a_node_that_has_not_heard_of_the_map_is_asked_again),
         STORY(test_a_manager_whose_greeting_was_lost_is_greeted_again),
         STORY(test_a_map_call_is_answered_from_the_sessions_map),
     };

@@ -287,7 +287,9 @@ static void wait_is_for_moves_too(void **state)
     assert_waits_for(&s, "");
     s.moves_done = 12;
     s.moves_eta_s = 9;
-    assert_waits_for(&s, "rebalance paused: 12 of 64 moves done; about 0 B and 9s are left");
+    assert_waits_for(&s, "rebalance paused: 12 of 64 moves done; about 9s are left");
+    s.moves_bytes_left = 2048;
+    assert_waits_for(&s, "rebalance paused: 12 of 64 moves done; about 2.0 KiB and 9s are left");
     char text[VIEW_TEXT_BYTES];
     assert_string_equal(view_moves_bar(&s, 2.5, 8, text),
                         "[#.......] 12 of 64 moves, 2.5 moves/s, 9s left, paused");

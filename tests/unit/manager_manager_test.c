@@ -1214,6 +1214,41 @@ static void a_node_of_another_cluster_is_refused(void **state)
     assert_int_equal(w->closed, 1);
 }
 
+/* An empty manager and a node of a cluster that there is: what that has must be seen before another
+ * one forms beside it. */
+static void no_cluster_forms_beside_one_that_is_heard_of(void **state)
+{
+    struct world *w = *state;
+    struct msg m = {.type = MSG_HELLO,
+                    .id = 1,
+                    .hello = {.role = ROLE_NODE,
+                              .protocol_min = 1,
+                              .protocol_max = 1,
+                              .node = 109,
+                              .incarnation = 7,
+                              .previous_incarnation = 6}};
+    memset(m.hello.cluster_id, 1, CLUSTER_ID_BYTES);
+    w->acceptors[9].mute = true;
+    say(w, 9, &m);
+    assert_non_null(last_heard(w, 9, MSG_PROPOSE)); /* its answer is lost */
+    for (uint64_t node = 1; node <= 3; node++) {
+        join(w, node);
+        map_store_all(w);
+    }
+    beats_for(w, 1, 3, 4 * FORM_AFTER_US);
+    assert_false(manager_ring(w->manager)->formed);
+    forget(w);
+    struct msg beat_of_another = {.type = MSG_HEARTBEAT, .id = 5};
+    beat_of_another.heartbeat.node = 109;
+    say(w, 9, &beat_of_another);
+    assert_non_null(last_heard(w, 9, MSG_PROPOSE)); /* asked again */
+    struct msg vote = {.type = MSG_VOTE, .id = 6};
+    vote.vote.node = 109; /* it holds no map after all */
+    say(w, 9, &vote);
+    beats_for(w, 1, 3, 2 * FORM_AFTER_US);
+    assert_true(manager_ring(w->manager)->formed);
+}
+
 static void an_older_incarnation_is_refused_and_told_the_newer(void **state)
 {
     struct world *w = *state;
@@ -1378,9 +1413,27 @@ static void expect_done(struct world *w, struct msg m)
     assert_true(reply->admin_reply.changed);
 }
 
+/* Nothing is changed, and that is no failure. */
+static void expect_said(struct world *w, struct msg m, const char *text)
+{
+    const struct msg *reply = ask_admin(w, &m);
+    assert_non_null(reply);
+    assert_int_equal(reply->admin_reply.error, 0);
+    assert_false(reply->admin_reply.changed);
+    assert_true(slice_equal(reply->admin_reply.text, slice_text(text)));
+}
+
 static struct msg wish(enum admin_verb verb, const char *node)
 {
     return (struct msg){.admin = {.verb = (uint8_t)verb, .apply = true, .node = slice_text(node)}};
+}
+
+static const struct msg *ask_plan(struct world *w)
+{
+    struct msg plan = {.type = MSG_PLAN, .id = 12};
+    forget(w);
+    say(w, 1, &plan);
+    return last_heard(w, 1, MSG_PLAN_REPLY);
 }
 
 static uint32_t arcs_in(const struct world *w, enum arc_phase phase)
@@ -1404,9 +1457,8 @@ static void a_plan_is_shown_and_begun_and_cancelled(void **state)
 {
     struct world *w = *state;
     four_of_which_one_has_nothing(w);
-    struct msg plan = {.type = MSG_PLAN, .id = 12}, apply = wish(ADMIN_APPLY, "");
-    say(w, 1, &plan);
-    const struct msg *reply = last_heard(w, 1, MSG_PLAN_REPLY);
+    struct msg apply = wish(ADMIN_APPLY, "");
+    const struct msg *reply = ask_plan(w);
     assert_non_null(reply);
     assert_int_equal(reply->plan_reply.error, 0);
     assert_int_equal(reply->plan_reply.node_count, 4);
@@ -1418,6 +1470,10 @@ static void a_plan_is_shown_and_begun_and_cancelled(void **state)
     expect_done(w, apply);
     beats_for(w, 1, 4, HEARTBEAT_US);
     assert_int_equal(arcs_in(w, ARC_PREPARE), MOVES_TO_MEMBER_MAX);
+    apply.admin.epoch.counter = manager_ring(w->manager)->epoch.counter;
+    expect_refused(w, apply, GT_ECONFLICT); /* of the epoch of now, and all the same another plan */
+    apply.admin.epoch.counter = 0;
+    expect_said(w, apply, "a rebalance is under way already");
     expect_done(w, wish(ADMIN_CANCEL, ""));
     beats_for(w, 1, 4, HEARTBEAT_US);
     assert_int_equal(arcs_in(w, ARC_PREPARE), 0);
@@ -1436,11 +1492,35 @@ static void what_cannot_be_is_refused_with_its_reason(void **state)
     expect_refused(w, set, GT_EARG); /* W + R > N */
     set.admin.write_quorum = 3;
     expect_refused(w, set, GT_EARG); /* old W + new R > N */
-    struct msg nothing = wish(ADMIN_APPLY, "");
-    const struct msg *reply = ask_admin(w, &nothing);
+    expect_said(w, wish(ADMIN_APPLY, ""), "nothing to move");
+}
+
+/* Where nothing begins by itself, to pause and to go on begins nothing that nobody has applied. */
+static void what_nobody_applied_is_not_begun_by_going_on(void **state)
+{
+    struct world *w = *state;
+    four_of_which_one_has_nothing(w);
+    expect_said(w, wish(ADMIN_PAUSE, ""),
+                "nothing to pause: no rebalance is under way, and none begins by itself");
+    expect_said(w, wish(ADMIN_RESUME, ""), "the rebalance is not paused");
+    expect_done(w, wish(ADMIN_APPLY, ""));
+    expect_done(w, wish(ADMIN_PAUSE, ""));
+    expect_said(w, wish(ADMIN_PAUSE, ""), "the rebalance is paused already");
+    expect_done(w, wish(ADMIN_RESUME, ""));
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_RUNNING);
+}
+
+/* A manager that has just begun holds an old map, perhaps: it shows no plan of it. */
+static void who_does_not_lead_shows_no_plan(void **state)
+{
+    struct world *w = *state;
+    cluster_form(w);
+    restart_alone(w);
+    join(w, 1);
+    const struct msg *reply = ask_plan(w);
     assert_non_null(reply);
-    assert_int_equal(reply->admin_reply.error, 0);
-    assert_true(slice_equal(reply->admin_reply.text, slice_text("nothing to move")));
+    assert_int_equal(reply->plan_reply.error, GT_EBUSY);
+    assert_true(reply->plan_reply.text.bytes > 0);
 }
 
 static void a_weight_that_a_person_set_outlives_a_restart_of_the_node(void **state)
@@ -1478,9 +1558,8 @@ static void one_that_is_down_is_removed_and_gets_no_lease_any_more(void **state)
     assert_int_equal(last_heard(w, 4, MSG_HEARTBEAT_REPLY)->heartbeat_reply.error, GT_ENOTFOUND);
 }
 
-static void what_joins_is_given_tokens_by_itself_where_that_is_wanted(void **state)
+static void four_where_moves_begin_by_themselves(struct world *w)
 {
-    struct world *w = *state;
     w->config.rebalance_auto = true;
     restart(w);
     map_store_all(w);
@@ -1493,7 +1572,82 @@ static void what_joins_is_given_tokens_by_itself_where_that_is_wanted(void **sta
     assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_IDLE);
     beats_for(w, 1, 4, 3 * HEARTBEAT_US);
     assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_RUNNING);
+}
+
+static void what_joins_is_given_tokens_by_itself_where_that_is_wanted(void **state)
+{
+    struct world *w = *state;
+    four_where_moves_begin_by_themselves(w);
     assert_int_equal(arcs_in(w, ARC_PREPARE), MOVES_TO_MEMBER_MAX);
+}
+
+static void what_was_cancelled_does_not_begin_by_itself_after_a_restart(void **state)
+{
+    struct world *w = *state;
+    four_where_moves_begin_by_themselves(w);
+    expect_done(w, wish(ADMIN_CANCEL, ""));
+    beats_for(w, 1, 4, 20 * HEARTBEAT_US);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_IDLE);
+    restart(w);
+    map_store_all(w);
+    for (uint64_t node = 1; node <= 4; node++)
+        join(w, node);
+    map_store_all(w);
+    beats_for(w, 1, 4, 20 * HEARTBEAT_US);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_IDLE);
+    struct msg heavy = wish(ADMIN_WEIGHT, "node4");
+    heavy.admin.capacity = 2;
+    expect_done(w, heavy); /* other members than those for which it was cancelled */
+    beats_for(w, 1, 4, 20 * HEARTBEAT_US);
+    assert_int_equal(manager_ring(w->manager)->rebalance, REBALANCE_RUNNING);
+}
+
+static struct msg heir_wish(const char *old, const char *heir)
+{
+    struct msg m = wish(ADMIN_REPLACE, old);
+    m.admin.other = slice_text(heir);
+    return m;
+}
+
+static void nobody_takes_two_places_and_no_place_is_taken_twice(void **state)
+{
+    struct world *w = *state;
+    four_of_which_one_has_nothing(w);
+    join(w, 5);
+    map_store_all(w);
+    expect_done(w, heir_wish("node1", "node4"));
+    expect_refused(w, heir_wish("node1", "node5"), GT_ELABEL);
+    expect_refused(w, heir_wish("node2", "node4"), GT_ELABEL);
+    expect_refused(w, heir_wish("node4", "node5"), GT_ELABEL);
+    expect_done(w, heir_wish("node2", "node5"));
+}
+
+/* One node, and a second one: each list is to be of two, and who joins is written to from then on.
+ */
+static void who_joins_counts_for_the_verdict(void **state)
+{
+    struct world *w = *state;
+    manager_free(w->manager);
+    blob_unref(w->stored);
+    w->stored = NULL;
+    w->config.settings.replicas = 2;
+    w->config.settings.form_nodes = 1;
+    begin(w);
+    map_store(w);
+    join(w, 1);
+    map_store_all(w);
+    beats_for(w, 1, 1, FORM_AFTER_US + HEARTBEAT_US);
+    join(w, 2);
+    map_store_all(w);
+    expect_done(w, wish(ADMIN_APPLY, ""));
+    beats_for(w, 1, 2, HEARTBEAT_US);
+    assert_true(arcs_in(w, ARC_PREPARE) > 0);
+    assert_int_equal(state_told(w, 2), MEMBER_JOINING);
+    struct msg ask = {.type = MSG_STATUS, .id = 9};
+    say(w, 1, &ask);
+    const struct status *s = last_heard(w, 1, MSG_STATUS_REPLY)->status_reply.status;
+    assert_int_equal(s->partitions_below, 0);
+    assert_int_not_equal(s->verdict, VERDICT_UNAVAILABLE);
 }
 
 int main(void)
@@ -1540,6 +1694,7 @@ int main(void)
         STORY(settings_that_differ_from_the_map_are_refused),
         STORY(a_bad_triple_is_refused_with_the_inequality),
         STORY(a_node_of_another_cluster_is_refused),
+        STORY(no_cluster_forms_beside_one_that_is_heard_of),
         STORY(an_older_incarnation_is_refused_and_told_the_newer),
         STORY(an_incarnation_far_ahead_gets_into_no_map),
         STORY(a_newer_protocol_is_refused),
@@ -1551,6 +1706,11 @@ int main(void)
         STORY(a_chosen_port_is_durable_before_ready),
         cmocka_unit_test_setup_teardown(a_plan_is_shown_and_begun_and_cancelled, world_new,
                                         world_end),
+        STORY(what_nobody_applied_is_not_begun_by_going_on),
+        STORY(what_was_cancelled_does_not_begin_by_itself_after_a_restart),
+        STORY(nobody_takes_two_places_and_no_place_is_taken_twice),
+        STORY(who_joins_counts_for_the_verdict),
+        STORY(who_does_not_lead_shows_no_plan),
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused_with_its_reason, world_new,
                                         world_end),
         cmocka_unit_test_setup_teardown(a_weight_that_a_person_set_outlives_a_restart_of_the_node,

@@ -188,6 +188,15 @@ static void expect_bounds(const struct ring *from, const struct ring *to)
         assert_true(receiving[i] <= MOVES_TO_MEMBER_MAX);
 }
 
+/* Who is replaced may be back, as it was, before it is seen that it was not there. */
+static void expect_looked_at_again(const struct world *w, const struct ring *from,
+                                   const struct ring *to)
+{
+    for (uint32_t i = 0; i < from->member_count; i++)
+        if (!from->members[i].replacing && to->members[i].replacing)
+            assert_int_equal(w->mover.judged_for, 0);
+}
+
 static void expect_map(struct world *w, const struct ring *from, const struct ring *to)
 {
     assert_int_equal(ring_check(to), 0);
@@ -256,7 +265,9 @@ static void manager_turn(struct world *w)
 {
     struct ring *draft = ring_copy(newest(w), newest(w)->member_count);
     assert_non_null(draft);
+    w->mover.judged_for = 1;
     if (mover_step(&w->mover, w->told, draft, w->now_us)) {
+        expect_looked_at_again(w, newest(w), draft);
         ring_unref(w->draft);
         w->draft = draft;
     } else {
