@@ -12,7 +12,8 @@
  *   device_bytes       written to the device during the run (--settle: until it was quiet), less
  *                      what it wrote when it was quiet before; only with --settle
  *   put_bytes          keys and values of the puts of the run
- *   cpu_NAME_us        CPU of the threads of that name during the run
+ *   cpu_us             CPU of all threads during the run
+ *   cpu_NAME_us        of the threads of that name that did not end with the run
  */
 #ifndef GT_BENCH_LOCAL_H
 #define GT_BENCH_LOCAL_H
@@ -39,7 +40,7 @@ struct local {
     struct buf text;
     bool failed; /* a file could not be written */
     uint64_t begin_us, cut_us, second_us, time_s, end_us;
-    uint64_t anon_peak, device_begin;
+    uint64_t anon_peak, device_begin, cpu_begin;
     double device_quiet; /* bytes a second */
     struct local_thread threads[LOCAL_THREADS_MAX];
     uint32_t thread_count;

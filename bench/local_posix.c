@@ -75,7 +75,6 @@ static void figures_of_threads(struct local *l)
             if (strcmp(before.threads[b].name, l->threads[i].name) == 0)
                 began = before.threads[b].cpu_us;
         snprintf(name, sizeof(name), "cpu_%s_us", l->threads[i].name);
-        /* Of threads that ended meanwhile nothing is known. */
         local_figure(l, name,
                      l->threads[i].cpu_us > began ? (double)(l->threads[i].cpu_us - began) : 0);
     }
@@ -91,6 +90,7 @@ void local_begin(struct local *l)
         l->device_quiet = machine_settle(l->local->folder);
     machine_device_bytes(l->local->folder, &l->device_begin);
     machine_threads(thread_add, l);
+    l->cpu_begin = machine_cpu_us();
     l->begin_us = l->cut_us = machine_now_us();
     l->second_us = l->begin_us + SECOND_US;
     l->time_s = 1;
@@ -121,6 +121,7 @@ static void figures_of_machine(struct local *l, double seconds)
     local_figure(l, "anon_peak_bytes", (double)l->anon_peak);
     local_figure(l, "user_bytes", (double)(l->flags->keys * pair_bytes));
     local_figure(l, "put_bytes", (double)(puts * pair_bytes));
+    local_figure(l, "cpu_us", (double)(machine_cpu_us() - l->cpu_begin));
     figures_of_threads(l);
     if (l->local->settle) {
         machine_settle(l->local->folder);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -104,6 +105,18 @@ double machine_settle(const char *folder)
             break;
     }
     return (double)wrote;
+}
+
+static uint64_t time_us(struct timeval t)
+{
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+uint64_t machine_cpu_us(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return time_us(usage.ru_utime) + time_us(usage.ru_stime);
 }
 
 static bool thread_read(const char *tid, char name[32], uint64_t *cpu_us)

@@ -20,6 +20,8 @@ void machine_disk_bytes(const char *folder, uint64_t *log, uint64_t *rest);
  * second since; waits a minute and a half for that at most. Returns the bytes a second that were
  * written in that last second. */
 double machine_settle(const char *folder);
+/* CPU time of this process so far, of threads that have ended too. */
+uint64_t machine_cpu_us(void);
 /* Calls each(arg, name, CPU time so far) for every thread of this process. */
 void machine_threads(void (*each)(void *arg, const char *name, uint64_t cpu_us), void *arg);
 
