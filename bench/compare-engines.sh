@@ -119,25 +119,25 @@ measure_puts() {
   for ((i = 1; i <= rounds; i++)); do
     for store in ours floor rocksdb; do
       run "put64-$store-$size.$i" "$store" --workload "$([ $store = floor ] && echo wal-floor || echo put)" --no-load \
-        --clients 64 --duration "${seconds}s" --seed 1
+        --clients 64 --duration "${seconds}s" --seed "$i"
     done
     for store in ours rocksdb; do
-      run "put1-$store-$size.$i" "$store" --workload put --no-load --clients 1 --duration "${short_s}s" --seed 1
+      run "put1-$store-$size.$i" "$store" --workload put --no-load --clients 1 --duration "${short_s}s" --seed "$i"
     done
   done
   for store in leveldb lmdb; do
-    run "put64-$store-$size.1" "$store" --workload put --no-load --clients 64 --duration "${short_s}s" --seed 1
+    run "put64-$store-$size.1" "$store" --workload put --no-load --clients 64 --duration "${short_s}s" --seed 9
   done
 }
 
 measure_gets() {
   local i store threads
   for ((i = 1; i <= rounds; i++)); do
-    run "get-ours-$size.$i" ours --workload get --no-load --clients 64 --duration "${short_s}s" --seed 1
+    run "get-ours-$size.$i" ours --workload get --no-load --clients 64 --duration "${short_s}s" --seed "$i"
     for store in rocksdb lmdb; do
       for threads in 1 2; do
         run "get$threads-$store-$size.$i" "$store" --workload get --no-load --clients "$threads" \
-          --duration "${short_s}s" --seed 1
+          --duration "${short_s}s" --seed "$i"
       done
     done
   done
@@ -162,7 +162,7 @@ measure_device() {
     return 0
   fi
   for store in ours rocksdb; do
-    folder=$image_mount/$store run "device-$store" "$store" --workload put --clients 64 --ops "$device_puts" --settle --seed 1
+    folder=$image_mount/$store run "device-$store" "$store" --workload put --clients 64 --ops "$device_puts" --settle
     rm -rf "${image_mount:?}/$store"
   done
   image_end
@@ -251,6 +251,19 @@ tell_gets() {
     "$one ($(thousands "$ours") / $(thousands "$raw1"); 2 threads $(thousands "$raw2"))" at-least 0.8
 }
 
+# cpu_per NAME OP: CPU time of the whole process for each operation, which others on the machine change little.
+cpu_per() {
+  local n
+  for n in $(rounds_of "$1"); do quotient "$(figure "$scratch/$n.figures" cpu_us)" "$(figure "$scratch/$n.figures" "$2_count")"; done | median
+}
+tell_cpu() {
+  local label
+  label=$(label_of)
+  row "CPU us of a put, 64 writers, $label" \
+    "ours $(cpu_per "put64-ours-$size" put), RocksDB $(cpu_per "put64-rocksdb-$size" put), bare log $(cpu_per "put64-floor-$size" put)" "" ""
+  row "CPU us of a get, $label" "ours $(cpu_per "get-ours-$size" get), RocksDB $(cpu_per "get1-rocksdb-$size" get), LMDB alone $(cpu_per "get1-lmdb-$size" get)" "" ""
+}
+
 tell_space() {
   local label goal=2.5 user peak part
   label=$(label_of)
@@ -323,6 +336,7 @@ for size in 100 1024; do
   "$bin/gtstore-check" "$scratch/ours-$size" >"$scratch/check.out" 2>&1 || die "the engine's folder is not sound: $(cat "$scratch/check.out")"
   tell_puts
   tell_gets
+  tell_cpu
   tell_latency
   tell_space
   rm -rf "$scratch"/{ours,floor,rocksdb,leveldb,lmdb}-"$size"

@@ -5,14 +5,14 @@
 
 #include "engine/base/buf.h"
 
-bool data_init(struct data *d, size_t value_bytes, uint64_t seed)
+bool data_init(struct data *d, size_t value_bytes)
 {
     struct prng prng;
     d->value_bytes = value_bytes;
     d->noise = malloc(DATA_RANDOM_BYTES + value_bytes);
     if (!d->noise)
         return false;
-    prng_init(&prng, seed);
+    prng_init(&prng, 1);
     prng_fill(&prng, d->noise, DATA_RANDOM_BYTES + value_bytes);
     return true;
 }

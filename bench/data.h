@@ -26,8 +26,9 @@ struct data {
 };
 #define DATA_RANDOM_BYTES (1u << 20)
 
-/* False when out of memory. The same seed gives the same bytes. */
-bool data_init(struct data *d, size_t value_bytes, uint64_t seed);
+/* False when out of memory. The bytes are the same in every process, so that a later run on the
+ * same folder knows what it reads. */
+bool data_init(struct data *d, size_t value_bytes);
 void data_close(struct data *d);
 /* The key of this number; different numbers have different keys. */
 void data_key(uint64_t number, uint8_t key[DATA_KEY_BYTES]);

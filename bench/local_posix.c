@@ -27,7 +27,7 @@ int local_open(struct local *l, const struct flags *flags, const struct local_fl
     report_init(&l->report, flags->kind);
     if (!file_open(flags->csv_path, &l->csv) || !file_open(local->figures_path, &l->figures))
         return 1;
-    if (!data_init(&l->data, flags->value_bytes, flags->seed)) {
+    if (!data_init(&l->data, flags->value_bytes)) {
         program_say("out of memory");
         return 1;
     }
