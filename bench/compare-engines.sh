@@ -300,7 +300,7 @@ describe_machine() {
   device=$(df --output=source "$scratch" | tail -1)
   printf -- '- %s, Linux %s, %s cores of %s, %s MiB of memory\n' "$(. /etc/os-release && echo "$PRETTY_NAME")" "$(uname -r)" \
     "$(nproc)" "$(lscpu | sed -n 's/^Model name: *//p' | head -1)" "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)"
-  printf -- '- %s on %s, write cache %s\n' "$(stat -f -c %T "$scratch")" "$device" \
+  printf -- '- %s on %s, write cache %s\n' "$(df --output=fstype "$scratch" | tail -1)" "$device" \
     "$(cat "/sys/class/block/${device##*/}/queue/write_cache" 2>/dev/null || echo "not known")"
   printf -- '- %s; RocksDB %s, LevelDB %s, LMDB %s\n' "$(date -u +%Y-%m-%d)" \
     "$(dpkg-query -W -f '${Version}' librocksdb-dev)" "$(dpkg-query -W -f '${Version}' libleveldb-dev)" \
