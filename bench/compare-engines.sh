@@ -117,7 +117,7 @@ measure_load() {
 measure_puts() {
   local i store
   for ((i = 1; i <= rounds; i++)); do
-    for store in ours floor rocksdb; do
+    for store in ours floor log rocksdb; do
       run "put64-$store-$size.$i" "$store" --workload "$([ $store = floor ] && echo wal-floor || echo put)" --no-load \
         --clients 64 --duration "${seconds}s" --seed "$i"
     done
@@ -212,6 +212,8 @@ tell_puts() {
   judge "put, 64 writers, $label: ours / RocksDB" "$one" "$one ($(thousands "$ours") / $(thousands "$rocks"))" at-least 1.3
   one=$(median_ratio "put64-ours-$size" put "put64-floor-$size")
   judge "put, 64 writers, $label: ours / bare log" "$one" "$one ($(thousands "$ours") / $(thousands "$floor"))" at-least "$goal_floor"
+  one=$(median_ratio "put64-ours-$size" put "put64-log-$size")
+  row "put, 64 writers, $label: ours / bare log whose writers are threads" "$one ($(thousands "$ours") / $(thousands "$(median_per_s "put64-log-$size" put)"))" "" ""
   row "put, 64 writers, $label: LevelDB, LMDB alone" "$(thousands "$(per_s "put64-leveldb-$size.1" put)"), $(thousands "$(per_s "put64-lmdb-$size.1" put)")" "" ""
   one=$(median_ratio "put1-ours-$size" put "put1-rocksdb-$size")
   judge "put, 1 writer, $label: ours / RocksDB" "$one" \
@@ -339,7 +341,7 @@ for size in 100 1024; do
   tell_cpu
   tell_latency
   tell_space
-  rm -rf "$scratch"/{ours,floor,rocksdb,leveldb,lmdb}-"$size"
+  rm -rf "$scratch"/{ours,floor,log,rocksdb,leveldb,lmdb}-"$size"
 done
 say "write amplification"
 measure_device
