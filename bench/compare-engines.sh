@@ -307,7 +307,7 @@ describe_machine() {
   printf -- '- %s; RocksDB %s, LevelDB %s, LMDB %s\n' "$(date -u +%Y-%m-%d)" \
     "$(dpkg-query -W -f '${Version}' librocksdb-dev)" "$(dpkg-query -W -f '${Version}' libleveldb-dev)" \
     "$(dpkg-query -W -f '${Version}' liblmdb-dev)"
-  printf -- '- commit %s\n' "$(git -C "$root" describe --always --dirty 2>/dev/null || echo "not known")"
+  printf -- '- commit %s\n' "$commit"
   printf -- '- %s keys of 16 bytes, %s rounds of %s s (64 writers) and %s s (the rest), load before the first run %s, after the last %s\n' \
     "$keys" "$rounds" "$seconds" "$short_s" "$load_before" "$(cut -d' ' -f1 /proc/loadavg)"
 }
@@ -324,6 +324,7 @@ write_results() {
 
 began_s=$SECONDS
 load_before=$(cut -d' ' -f1 /proc/loadavg)
+commit=$(git -C "$root" describe --always --dirty 2>/dev/null || echo "not known") # of what is built now
 setup_packages
 setup_packages "${packages_peers[@]}"
 setup_build peers
