@@ -1,7 +1,6 @@
 /*
  * gtstore-bench: puts a cluster under a known load and says how it answered.
  */
-#include <argp.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -9,6 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/engine_uv.h"
+#include "bench/flags.h"
+#include "bench/floor_posix.h"
 #include "bench/plot.h"
 #include "bench/report.h"
 #include "bench/sessions_posix.h"
@@ -18,9 +20,8 @@
 #include "engine/base/program.h"
 #include "engine/base/units.h"
 
-#define PROGRAM         "gtstore-bench"
-#define TEXT_BYTES_MAX  65536
-#define VALUE_BYTES_MAX (64u << 20)
+#define PROGRAM        "gtstore-bench"
+#define TEXT_BYTES_MAX 65536
 /* The main thread wakes at least this often to feed places that rest after an error, and in the
  * open loop at most that often. */
 #define NAP_MAX_US 10000
@@ -31,28 +32,20 @@
 #define TAIL_US 500000
 
 struct options {
-    const char *managers, *csv_path, *plot_path, *ack_path;
-    enum workload_kind kind;
-    bool workload_given;
+    struct flags flags;
+    struct local_flags local;
+    const char *managers, *plot_path, *ack_path;
     enum workload_distribution distribution;
-    bool distribution_given, no_load;
-    uint64_t keys, value_bytes, clients, in_flight, ops, duration_us, seed;
+    bool distribution_given;
+    const char *of_cluster; /* a flag that was given and makes no sense with --engine, or NULL */
+    uint64_t in_flight;
     double rate;
 };
 
 enum option_key {
-    OPTION_WORKLOAD = 256,
-    OPTION_KEYS,
-    OPTION_VALUE_BYTES,
-    OPTION_CLIENTS,
-    OPTION_IN_FLIGHT,
-    OPTION_NO_LOAD,
-    OPTION_OPS,
-    OPTION_DURATION,
+    OPTION_IN_FLIGHT = 256,
     OPTION_RATE,
     OPTION_DISTRIBUTION,
-    OPTION_SEED,
-    OPTION_CSV,
     OPTION_PLOT,
     OPTION_ACK_LOG
 };
@@ -60,25 +53,14 @@ enum option_key {
 static const struct argp_option option_table[] = {
     {"manager", 'm', "HOST:PORT", 0,
      "Manager or storage node, or several with commas (GTSTORE_MANAGER, else 127.0.0.1:5000)", 0},
-    {"workload", OPTION_WORKLOAD, "NAME", 0,
-     "put, get, mixed (half and half), or a, b, c, d, f as in YCSB; required", 0},
-    {"keys", OPTION_KEYS, "N", 0, "Number of keys (default 100000)", 0},
-    {"value-bytes", OPTION_VALUE_BYTES, "B", 0, "Size of a value (default 100)", 0},
-    {"clients", OPTION_CLIENTS, "C", 0, "Sessions, each with a connection of its own (default 16)",
-     0},
     {"in-flight", OPTION_IN_FLIGHT, "P", 0,
      "Operations that each session keeps in flight (default 1)", 0},
-    {"no-load", OPTION_NO_LOAD, NULL, 0, "Do not put every key before the run", 0},
-    {"ops", OPTION_OPS, "N", 0, "End after N operations", 0},
-    {"duration", OPTION_DURATION, "TIME", 0, "End after this time (default 10s)", 0},
     {"rate", OPTION_RATE, "R", 0,
      "Start R operations a second, whatever the answers do; latency counts from when an operation "
      "was due (default: as fast as the answers come)",
      0},
     {"distribution", OPTION_DISTRIBUTION, "NAME", 0,
      "uniform, zipfian, latest or sequential (default: the workload's)", 0},
-    {"seed", OPTION_SEED, "S", 0, "Seed of keys, operations and values (default 1)", 0},
-    {"csv", OPTION_CSV, "FILE", 0, "Write a row for each second and operation, and totals", 0},
     {"plot", OPTION_PLOT, "FILE.png", 0, "Draw throughput and latency over time (needs gnuplot)",
      0},
     {"ack-log", OPTION_ACK_LOG, "FILE", 0,
@@ -88,82 +70,42 @@ static const struct argp_option option_table[] = {
     {0},
 };
 
-static void refuse(const char *option, const char *text, const char *expected)
-{
-    program_usage("%s %s: expected %s", option, text, expected);
-}
-
-static uint64_t number(const char *option, const char *text, uint64_t low, uint64_t high)
-{
-    uint64_t value = 0;
-    char expected[64];
-    snprintf(expected, sizeof(expected), "a number from %llu to %llu", (unsigned long long)low,
-             (unsigned long long)high);
-    if (units_number(text, low, high, &value) != 0)
-        refuse(option, text, expected);
-    return value;
-}
-
 static error_t option_take(int key, char *text, struct argp_state *state)
 {
     struct options *o = state->input;
     switch (key) {
     case 'm':
         o->managers = text;
-        return 0;
-    case OPTION_WORKLOAD:
-        if (workload_kind_parse(text, &o->kind) != 0)
-            refuse("--workload", text, "put, get, mixed, a, b, c, d or f");
-        o->workload_given = true;
-        return 0;
-    case OPTION_KEYS:
-        o->keys = number("--keys", text, 1, WORKLOAD_KEYS_MAX / 2);
-        return 0;
-    case OPTION_VALUE_BYTES:
-        if (units_size(text, &o->value_bytes) != 0 || o->value_bytes > VALUE_BYTES_MAX)
-            refuse("--value-bytes", text, "a size up to 64MiB");
-        return 0;
-    case OPTION_CLIENTS:
-        o->clients = number("--clients", text, 1, SESSIONS_MAX);
+        o->of_cluster = "--manager";
         return 0;
     case OPTION_IN_FLIGHT:
-        o->in_flight = number("--in-flight", text, 1, SESSIONS_IN_FLIGHT_MAX);
-        return 0;
-    case OPTION_NO_LOAD:
-        o->no_load = true;
-        return 0;
-    case OPTION_OPS:
-        o->ops = number("--ops", text, 1, 1000000000000000u);
-        return 0;
-    case OPTION_DURATION:
-        if (units_duration(text, &o->duration_us) != 0 || o->duration_us == 0 ||
-            o->duration_us > 365ull * 86400 * 1000000)
-            refuse("--duration", text, "a time such as 10s or 5m");
+        o->of_cluster = "--in-flight";
+        o->in_flight = flags_number("--in-flight", text, 1, SESSIONS_IN_FLIGHT_MAX);
         return 0;
     case OPTION_RATE:
+        o->of_cluster = "--rate";
         if (units_real(text, 0.001, 1e8, &o->rate) != 0)
-            refuse("--rate", text, "operations a second, from 0.001 to 100000000");
+            flags_refuse("--rate", text, "operations a second, from 0.001 to 100000000");
         return 0;
     case OPTION_DISTRIBUTION:
+        o->of_cluster = "--distribution";
         if (workload_distribution_parse(text, &o->distribution) != 0)
-            refuse("--distribution", text, "uniform, zipfian, latest or sequential");
+            flags_refuse("--distribution", text, "uniform, zipfian, latest or sequential");
         o->distribution_given = true;
         return 0;
-    case OPTION_SEED:
-        o->seed = number("--seed", text, 0, 9999999999999999999u);
-        return 0;
-    case OPTION_CSV:
-        o->csv_path = text;
-        return 0;
     case OPTION_PLOT:
+        o->of_cluster = "--plot";
         o->plot_path = text;
         return 0;
     case OPTION_ACK_LOG:
+        o->of_cluster = "--ack-log";
         o->ack_path = text;
         return 0;
     case ARGP_KEY_ARG:
         program_usage("unexpected argument %s", text);
     case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->flags;
+        state->child_inputs[1] = &o->local;
         state->err_stream = NULL; /* getopt's own line is enough */
         return 0;
     default:
@@ -174,36 +116,40 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 /* Ends the program when the flags do not fit together. */
 static void options_check(struct options *o)
 {
+    flags_check(&o->flags);
+    if (o->local.folder) {
+        flags_check_local(&o->flags, &o->local, true);
+        if (o->of_cluster)
+            program_usage("--engine runs without a cluster: %s makes no sense then", o->of_cluster);
+        return;
+    }
+    if (o->local.figures_path || o->local.settle || o->flags.floor)
+        program_usage("%s needs --engine DIR", o->flags.floor          ? "--workload wal-floor"
+                                               : o->local.figures_path ? "--figures"
+                                                                       : "--settle");
     struct address addresses[16];
     if (units_addresses(o->managers, addresses, 16) < 1)
-        refuse("--manager", o->managers, "HOST:PORT[,HOST:PORT]");
-    if (!o->workload_given)
-        program_usage("--workload is required: put, get, mixed, a, b, c, d or f");
-    if (o->ops && o->duration_us)
-        program_usage("--ops and --duration exclude each other");
-    if (!o->ops && !o->duration_us)
-        o->duration_us = 10000000;
+        flags_refuse("--manager", o->managers, "HOST:PORT[,HOST:PORT]");
     if (!o->distribution_given)
-        o->distribution = workload_distribution_default(o->kind);
+        o->distribution = workload_distribution_default(o->flags.kind);
     if (o->plot_path && plot_check() != 0)
         program_die(1, "--plot needs gnuplot, which is not installed (or not on the PATH)");
 }
 
 static void options_parse(struct options *o, int argc, char **argv)
 {
+    static const struct argp_child children[] = {
+        {.argp = &flags_argp}, {.argp = &local_flags_argp}, {0}};
     static const struct argp parser = {
         .options = option_table,
         .parser = option_take,
+        .children = children,
         .doc = "Puts a GTStore cluster under load and reports throughput and latency.\v"
                "Exit codes: 0 ok, 1 an operation failed, 2 usage, 6 the cluster is unreachable."};
     const char *managers = getenv("GTSTORE_MANAGER");
     *o = (struct options){.managers = managers && *managers ? managers : "127.0.0.1:5000",
-                          .kind = WORKLOAD_MIXED,
-                          .keys = 100000,
-                          .value_bytes = 100,
-                          .clients = 16,
-                          .in_flight = 1,
-                          .seed = 1};
+                          .in_flight = 1};
+    flags_init(&o->flags);
     if (argp_parse(&parser, argc, argv, 0, NULL, o) != 0)
         exit(EXIT_USAGE); /* getopt has said why */
     program_parsed();
@@ -258,9 +204,9 @@ static int load(struct bench *b)
     struct phase phase = {
         .workload = {.kind = WORKLOAD_PUT,
                      .distribution = WORKLOAD_SEQUENTIAL,
-                     .keys = o->keys,
-                     .seed = o->seed ^ 0x6c6f6164u}, /* other values than the run's */
-        .ops = o->keys,
+                     .keys = o->flags.keys,
+                     .seed = o->flags.seed ^ 0x6c6f6164u}, /* other values than the run's */
+        .ops = o->flags.keys,
         .end_us = UINT64_MAX,
         .in_flight = b->sessions.in_flight,
     };
@@ -276,7 +222,7 @@ static int load(struct bench *b)
         sessions_collect(&b->sessions, b->report.second);
         char line[96];
         snprintf(line, sizeof(line), "load %llu of %llu keys",
-                 (unsigned long long)puts->latency_us.count, (unsigned long long)o->keys);
+                 (unsigned long long)puts->latency_us.count, (unsigned long long)o->flags.keys);
         progress(b, line);
         show_us = now_us + 250000;
     }
@@ -284,7 +230,7 @@ static int load(struct bench *b)
     sessions_collect(&b->sessions, b->report.second);
     if (puts->errors) {
         program_say("the load failed: %llu of %llu puts; the first: %s",
-                    (unsigned long long)puts->errors, (unsigned long long)o->keys,
+                    (unsigned long long)puts->errors, (unsigned long long)o->flags.keys,
                     sessions_first_error(&b->sessions));
         return 1;
     }
@@ -326,12 +272,12 @@ static bool run(struct bench *b, struct buf *text, double *seconds)
     uint64_t begin_us = sessions_now_us(), now_us = begin_us, next_us, cut_us = begin_us;
     uint64_t time_s = 1, tick_us = begin_us + 1000000;
     struct phase phase = {
-        .workload = {.kind = o->kind,
+        .workload = {.kind = o->flags.kind,
                      .distribution = o->distribution,
-                     .keys = o->keys,
-                     .seed = o->seed},
-        .ops = o->ops ? o->ops : UINT64_MAX,
-        .end_us = o->duration_us ? begin_us + o->duration_us : UINT64_MAX,
+                     .keys = o->flags.keys,
+                     .seed = o->flags.seed},
+        .ops = o->flags.ops ? o->flags.ops : UINT64_MAX,
+        .end_us = o->flags.duration_us ? begin_us + o->flags.duration_us : UINT64_MAX,
         .rate = o->rate,
         .in_flight = (uint32_t)o->in_flight,
     };
@@ -364,9 +310,9 @@ static int draw(struct bench *b, struct buf *text)
     const struct options *o = &b->options;
     char title[200], size[32];
     snprintf(title, sizeof(title), "workload %s, %s, %llu keys, %s values, %llu x %llu in flight",
-             workload_kind_name(o->kind), workload_distribution_name(o->distribution),
-             (unsigned long long)o->keys, units_size_text(o->value_bytes, size),
-             (unsigned long long)o->clients, (unsigned long long)o->in_flight);
+             workload_kind_name(o->flags.kind), workload_distribution_name(o->distribution),
+             (unsigned long long)o->flags.keys, units_size_text(o->flags.value_bytes, size),
+             (unsigned long long)o->flags.clients, (unsigned long long)o->in_flight);
     plot_script(b->report.shown, b->csv_path, o->plot_path, title, text);
     int error = plot_run(text);
     buf_clear(text);
@@ -421,9 +367,9 @@ static bool file_writable(const char *path)
 static bool files_open(struct bench *b)
 {
     const struct options *o = &b->options;
-    b->csv_path = o->csv_path;
-    if (o->csv_path) {
-        b->csv = file_create(o->csv_path);
+    b->csv_path = o->flags.csv_path;
+    if (o->flags.csv_path) {
+        b->csv = file_create(o->flags.csv_path);
         if (!b->csv)
             return false;
     } else if (o->plot_path) {
@@ -470,10 +416,10 @@ static int bench_run(struct bench *b)
 {
     const struct options *o = &b->options;
     uint32_t in_flight = (uint32_t)o->in_flight;
-    if (!o->no_load && in_flight < LOAD_IN_FLIGHT)
+    if (!o->flags.no_load && in_flight < LOAD_IN_FLIGHT)
         in_flight = LOAD_IN_FLIGHT;
-    int error = sessions_open(&b->sessions, o->managers, (uint32_t)o->clients, in_flight,
-                              o->value_bytes, b->ack_log);
+    int error = sessions_open(&b->sessions, o->managers, (uint32_t)o->flags.clients, in_flight,
+                              o->flags.value_bytes, b->ack_log);
     if (error) {
         program_say("cannot open a session with %s: %s", o->managers, gtstore_strerror(error));
         return error_exit_code(error);
@@ -482,9 +428,9 @@ static int bench_run(struct bench *b)
     struct buf text;
     buf_init(&text, TEXT_BYTES_MAX);
     double seconds = 0;
-    int code = o->no_load ? 0 : load(b);
+    int code = o->flags.no_load ? 0 : load(b);
     if (code == 0) {
-        report_init(&b->report, o->kind);
+        report_init(&b->report, o->flags.kind);
         if (!run(b, &text, &seconds)) {
             program_say("cannot write %s", b->csv_path ? b->csv_path : "the report");
             code = 1;
@@ -504,6 +450,13 @@ int main(int argc, char **argv)
     if (!b)
         program_die(1, "out of memory");
     options_parse(&b->options, argc, argv);
+    const struct options *o = &b->options;
+    if (o->local.folder) {
+        int local = o->flags.floor ? floor_run(&o->flags, &o->local)
+                                   : engine_bench_run(&o->flags, &o->local);
+        free(b);
+        return local;
+    }
     b->terminal = isatty(STDERR_FILENO);
     signals_block(b);
     int code = files_open(b) ? bench_run(b) : 1;

@@ -347,6 +347,11 @@ void checkpoint_job_run(struct engine_job *j)
         j->result = chunk_write(j);
 }
 
+bool engine_checkpoint_running(const struct engine *e)
+{
+    return e->checkpoint.overlay != NULL;
+}
+
 /* ---- afterwards ------------------------------------------------------------------------------ */
 
 static void metas_release(struct checkpoint *cp)

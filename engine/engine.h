@@ -410,6 +410,8 @@ void engine_job_run(struct engine_job *j);                    /* any thread; blo
 void engine_job_done(struct engine *e, struct engine_job *j); /* loop thread */
 /* No lane busy, no request waiting, nothing to log. (A checkpoint may be due.) */
 bool engine_idle(const struct engine *e);
+/* Between the freezing of the overlay and the commit of the checkpoint's last chunk. */
+bool engine_checkpoint_running(const struct engine *e);
 /* The log failed: 0 or the GT_E* that poisoned it. The process must end with exit 74. */
 int engine_poisoned(const struct engine *e);
 

@@ -10,6 +10,7 @@
  */
 #include "engine/store_uv.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -66,10 +67,14 @@ static uint64_t now_us(void)
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
+/* What tools that list threads show them as. */
+static const char *const lane_names[ENGINE_LANES] = {"log", "checkpoint", "segment"};
+
 static void lane_run(void *arg)
 {
     struct lane *lane = arg;
     struct store *s = lane->store;
+    pthread_setname_np(pthread_self(), lane_names[lane - s->lanes]);
     uv_mutex_lock(&s->lock);
     for (;;) {
         while (!lane->todo && !s->stop)
@@ -92,6 +97,7 @@ static void reader_run(void *arg)
 {
     struct store *s = arg;
     struct cold *c = &s->cold;
+    pthread_setname_np(pthread_self(), "reader");
     uv_mutex_lock(&s->lock);
     for (;;) {
         while (c->warmed == c->count && !s->stop)

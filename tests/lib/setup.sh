@@ -5,17 +5,22 @@ packages=(build-essential cmake ninja-build pkg-config libuv1-dev liblmdb-dev li
   libxxhash-dev libisal-dev uthash-dev libjansson-dev libsmartcols-dev libcmocka-dev
   gnuplot-nox jq)
 
+# The other stores that bench/compare-engines.sh measures (LMDB is in the list above).
+packages_peers=(librocksdb-dev libleveldb-dev)
+
 say() { printf '%s\n' "$*" >&2; }
 die() {
   say "$*"
   exit 1
 }
 
-# Installs what is missing; without root or apt it names the packages and ends.
+# setup_packages [PACKAGE...]: installs what is missing of these, or of the list above; without root or apt it names
+# the packages and ends.
 setup_packages() {
-  local missing=() package
-  command -v dpkg-query >/dev/null || die "this is no Debian: install the equivalents of ${packages[*]} and build by hand (see README.md)"
-  for package in "${packages[@]}"; do
+  local wanted=("$@") missing=() package
+  [ $# -gt 0 ] || wanted=("${packages[@]}")
+  command -v dpkg-query >/dev/null || die "this is no Debian: install the equivalents of ${wanted[*]} and build by hand (see README.md)"
+  for package in "${wanted[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
   done
   [ ${#missing[@]} -gt 0 ] || return 0

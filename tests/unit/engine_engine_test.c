@@ -1895,6 +1895,7 @@ static void test_a_full_index_refuses_beyond_the_overlay(void **unused)
     assert_true(i > 40);
     assert_large(&rig, "key0", 1000, 0);
     assert_int_equal(engine_metrics(rig.e)->checkpoint_failures_count, 1);
+    assert_true(engine_checkpoint_running(rig.e)); /* until it has come to its end */
     /* It waits, a second at first, and longer every time. */
     uint64_t waits[6];
     for (int k = 0; k < 6; k++) {
@@ -1916,6 +1917,7 @@ static void test_a_full_index_refuses_beyond_the_overlay(void **unused)
     put_large(&rig, key, 1000, 5, 0);
     rig_rest(&rig);
     assert_int_equal(engine_deadline_us(rig.e), UINT64_MAX);
+    assert_false(engine_checkpoint_running(rig.e));
     assert_counts(&rig);
     rig_free(&rig);
 }
