@@ -133,20 +133,26 @@ static int posix_read(struct disk *d, struct disk_file *f, uint64_t offset, void
     return 0;
 }
 
-static int posix_write(struct disk *d, struct disk_file *f, uint64_t offset, const void *data,
-                       size_t bytes)
+/* All of it: 0 or the cause. */
+static int write_all(int fd, uint64_t offset, const void *data, size_t bytes)
 {
     size_t done = 0;
     while (done < bytes) {
-        ssize_t n =
-            pwrite(f->fd, (const uint8_t *)data + done, bytes - done, (off_t)(offset + done));
+        ssize_t n = pwrite(fd, (const uint8_t *)data + done, bytes - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return file_failed(posix_of(d), "write", f, n < 0 ? errno : EIO);
+            return n < 0 ? errno : EIO;
         done += (size_t)n;
     }
     return 0;
+}
+
+static int posix_write(struct disk *d, struct disk_file *f, uint64_t offset, const void *data,
+                       size_t bytes)
+{
+    int cause = write_all(f->fd, offset, data, bytes);
+    return cause == 0 ? 0 : file_failed(posix_of(d), "write", f, cause);
 }
 
 /* EINTR is not retried: after a sync that returned an error a second one proves nothing. */
@@ -341,6 +347,17 @@ static void read_holder(int fd, char holder[DISK_HOLDER_BYTES])
         say(holder, "another process");
 }
 
+/* The line that names the holder: 0 or the cause. */
+static int write_holder(int fd, const char *who)
+{
+    char line[DISK_HOLDER_BYTES];
+    int emptied, bytes = snprintf(line, sizeof(line), "pid %ld %.300s\n", (long)getpid(), who);
+    do
+        emptied = ftruncate(fd, 0);
+    while (emptied != 0 && errno == EINTR);
+    return emptied != 0 ? errno : write_all(fd, 0, line, (size_t)bytes);
+}
+
 /* Locks the folder, or says who holds it. */
 static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_HOLDER_BYTES])
 {
@@ -359,11 +376,8 @@ static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_H
         read_holder(p->lock, holder);
         return GT_ELOCKED;
     }
-    char line[DISK_HOLDER_BYTES];
-    int bytes = snprintf(line, sizeof(line), "pid %ld %.300s\n", (long)getpid(), who);
-    if (ftruncate(p->lock, 0) != 0 || pwrite(p->lock, line, (size_t)bytes, 0) != bytes)
-        return refuse(holder, "write", path, errno);
-    return 0;
+    int cause = write_holder(p->lock, who);
+    return cause == 0 ? 0 : refuse(holder, "write", path, cause);
 }
 
 int disk_posix_new(const char *folder, const char *who, struct log *log, struct disk **out,

@@ -366,7 +366,10 @@ static int open_readers(struct index_lmdb *x)
 /* LMDB never syncs the folder of its files; without that a power cut may take them whole. */
 static int sync_folder(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd;
+    do
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return errno;
     int cause = fsync(fd) == 0 ? 0 : errno;
