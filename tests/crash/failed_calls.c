@@ -18,11 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/mutant.h"
-#include "engine/base/units.h"
 #include "tests/crash/failed_run.h"
 
-#define EXIT_MEMORY   71 /* engine/base/assert.h: the clean end of a process without memory */
 #define JOBS_MAX      16
 #define FAILURES_MAX  20 /* told; then it is enough */
 #define SHORT_CALLS   400u /* of each kind, error and way in the short form */
