@@ -74,7 +74,8 @@ enum concern concern_of_path(const char *path)
     size_t bytes = strlen(fail.plan.folder);
     if (strncmp(path, fail.plan.folder, bytes) != 0 || (path[bytes] != 0 && path[bytes] != '/'))
         return CONCERN_NONE;
-    return strstr(path + bytes, "/index/") ? CONCERN_INDEX : CONCERN_FOLDER;
+    return strstr(path + bytes, "/index/") || strstr(path + bytes, "/index.new/") ? CONCERN_INDEX
+                                                                                  : CONCERN_FOLDER;
 }
 
 enum concern concern_of_descriptor(int fd)
@@ -154,9 +155,8 @@ ssize_t room_take(int fd, off_t offset, size_t bytes)
         return (ssize_t)bytes;
     uint64_t end = (uint64_t)offset + bytes, old = (uint64_t)facts.st_size;
     uint64_t more = end > old ? end - old : 0;
-    uint64_t left = fail.plan.room_bytes > fail.grown_bytes
-                        ? fail.plan.room_bytes - fail.grown_bytes
-                        : 0;
+    uint64_t left =
+        fail.plan.room_bytes > fail.grown_bytes ? fail.plan.room_bytes - fail.grown_bytes : 0;
     uint64_t over = more > left ? more - left : 0;
     fail.hits += over > 0;
     if (over >= bytes && bytes > 0) {
@@ -171,8 +171,7 @@ bool room_told(uint64_t *left_bytes)
 {
     if (!fail.armed || !fail.plan.room || fail.plan.room_untold)
         return false;
-    *left_bytes = fail.plan.room_bytes > fail.grown_bytes
-                      ? fail.plan.room_bytes - fail.grown_bytes
-                      : 0;
+    *left_bytes =
+        fail.plan.room_bytes > fail.grown_bytes ? fail.plan.room_bytes - fail.grown_bytes : 0;
     return true;
 }

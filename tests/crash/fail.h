@@ -1,7 +1,7 @@
 /*
- * Calls that fail: a library that stands between a program and the system, and makes one chosen call
- * fail. Linked before everything else, so that it is found first by the program and by the libraries
- * that it uses (LMDB, libuv): nothing has to be changed to be tried.
+ * Calls that fail: a library that stands between a program and the system, and makes one chosen
+ * call fail. Linked before everything else, so that it is found first by the program and by the
+ * libraries that it uses (LMDB, libuv): nothing has to be changed to be tried.
  *
  *   fail_begin(&plan) --> calls that concern the folder are counted by kind; the plan's n-th fails
  *   fail_end()        --> nothing fails any more
@@ -11,10 +11,11 @@
  * concern no folder: all of the process are counted, but those made between fail_pause calls.
  *
  * A FAILED SYNC LOSES. The system gives up the dirty pages: the cache shows them for a while, the
- * disk never gets them, and the next sync says that all is well (ext4, xfs and btrfs do that). So of
- * each page written since the last good sync of its file the bytes before are kept. A sync that is
- * made to fail turns them into losses, fail_lose writes them back, and only a page that was written
- * again and then synced is safe. Writes through a descriptor with O_DSYNC are durable by themselves.
+ * disk never gets them, and the next sync says that all is well (ext4, xfs and btrfs do that). So
+ * of each page written since the last good sync of its file the bytes before are kept. A sync that
+ * is made to fail turns them into losses, fail_lose writes them back, and only a page that was
+ * written again and then synced is safe. Writes through a descriptor with O_DSYNC are durable by
+ * themselves.
  *
  * LITTLE ROOM. With room_bytes files may grow by so much in all; a write that does not fit is cut
  * short at the last byte that does, and one of which nothing fits fails with ENOSPC. statvfs tells
@@ -75,8 +76,8 @@ FAIL_API bool fail_hits_index(void);
 /* Bytes by which files grew since fail_begin with room. */
 FAIL_API uint64_t fail_grown(void);
 FAIL_API void fail_room(uint64_t more_bytes);
-/* After fail_end: writes back what failed syncs have lost in the files below the folder. Returns the
- * number of pages. */
+/* After fail_end: writes back what failed syncs have lost in the files below the folder. Returns
+ * the number of pages. */
 FAIL_API uint32_t fail_lose(const char *folder);
 
 #endif

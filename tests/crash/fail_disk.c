@@ -1,6 +1,6 @@
 /*
- * The pages that a failed sync would lose: of each page that was written since the last good sync of
- * its file, what the disk holds.
+ * The pages that a failed sync would lose: of each page that was written since the last good sync
+ * of its file, what the disk holds.
  *
  *   absent --written--> DIRTY --sync, 0-----> absent
  *                         ^ '--sync, error--> LOST --fail_lose: the disk's bytes are written back
@@ -80,7 +80,8 @@ void pages_written(int fd, off_t offset, size_t bytes, bool durable)
     struct stat file;
     if (bytes == 0 || REAL(fstat)(fd, &file) != 0 || !S_ISREG(file.st_mode))
         return;
-    uint64_t first = (uint64_t)offset / PAGE_BYTES, last = ((uint64_t)offset + bytes - 1) / PAGE_BYTES;
+    uint64_t first = (uint64_t)offset / PAGE_BYTES,
+             last = ((uint64_t)offset + bytes - 1) / PAGE_BYTES;
     for (uint64_t number = first; number <= last; number++) {
         struct page *p = page_find(&file, number);
         if (durable && p)

@@ -1,7 +1,7 @@
 /*
  * Every call fails once: each call on files of the folder, by kind and number, and each allocation,
- * with each error that it can give, once and from then on (failed_run.h); and files that may grow by
- * N bytes, for each N in steps of a page.
+ * with each error that it can give, once and from then on (failed_run.h); and files that may grow
+ * by N bytes, for each N in steps of a page.
  *
  * A fork server: the program is loaded once, and each case is a child for the run and one for the
  * check. Exit code 0: all is well; 1: a case failed, with the line that plays it again; 2: usage.
@@ -22,10 +22,10 @@
 #include "engine/base/mutant.h"
 #include "tests/crash/failed_run.h"
 
-#define JOBS_MAX      16
-#define FAILURES_MAX  20 /* told; then it is enough */
-#define SHORT_CALLS   400u /* of each kind, error and way in the short form */
-#define ROOM_STEP     4096u
+#define JOBS_MAX     16
+#define FAILURES_MAX 20   /* told; then it is enough */
+#define SHORT_CALLS  400u /* of each kind, error and way in the short form */
+#define ROOM_STEP    4096u
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
@@ -145,7 +145,8 @@ static int check_child(struct bench *b)
 
 /* A call that was interrupted or moved fewer bytes is continued, and nobody sees it. A sync is not:
  * after one that returned an error, whichever, a second proves nothing (disk.h). Files of the index
- * are LMDB's to handle: a short transfer is an error to it, which the engine gets over or reports. */
+ * are LMDB's to handle: a short transfer is an error to it, which the engine gets over or reports.
+ */
 static bool is_invisible(const struct fail_plan *plan, const struct outcome *out)
 {
     bool passing = plan->error == EINTR || plan->error == FAIL_HALF || plan->error == FAIL_ONE;
@@ -246,8 +247,8 @@ static void share_calls(struct share *s, const uint64_t counts[FAIL_KINDS], enum
     if (!s->bench->options->all && counts[kind] > SHORT_CALLS)
         step = counts[kind] / SHORT_CALLS + 1;
     for (uint64_t call = 1; call <= counts[kind]; call += step)
-        share_case(s, &(struct fail_plan){
-                          .kind = kind, .call = call, .error = error, .forever = forever});
+        share_case(
+            s, &(struct fail_plan){.kind = kind, .call = call, .error = error, .forever = forever});
 }
 
 static void share_room(struct share *s, uint64_t grown_bytes)
@@ -384,33 +385,52 @@ static bool one_run(const struct options *o, struct totals *totals)
 
 static int usage(const char *program, int code)
 {
-    fprintf(code ? stderr : stdout,
-            "usage: %s [--all] [--minutes M] [--jobs N] [--seed S] [--mutant NAME]\n"
-            "          [--kind KIND [--call N [--error E] [--forever] [--untold] [--loud]]]\n"
-            "\n"
-            "  --all        every call; else at most %u of each kind, spread over the run\n"
-            "  --minutes M  --all, and again with other seeds, until so many minutes have passed\n"
-            "  --kind KIND  open read write sync rename remove mkdir size map stat lock list cache\n"
-            "               alloc, or room: files may grow by so many bytes as --call says\n"
-            "  --call N     that call alone, with what the engine says when --loud\n"
-            "  --error E    EIO ENOSPC EINTR EMFILE ENOMEM ENOLCK half one (EIO)\n"
-            "  --forever    it and all later ones of its kind\n"
-            "  --untold     room: nobody is told how much is left\n"
-            "  --mutant M   with a planted fault of the engine\n",
-            program, SHORT_CALLS);
+    fprintf(
+        code ? stderr : stdout,
+        "usage: %s [--all] [--minutes M] [--jobs N] [--seed S] [--mutant NAME]\n"
+        "          [--kind KIND [--call N [--error E] [--forever] [--untold] [--loud]]]\n"
+        "\n"
+        "  --all        every call; else at most %u of each kind, spread over the run\n"
+        "  --minutes M  --all, and again with other seeds, until so many minutes have passed\n"
+        "  --kind KIND  open read write sync rename remove mkdir size map stat lock list cache\n"
+        "               alloc, or room: files may grow by so many bytes as --call says\n"
+        "  --call N     that call alone, with what the engine says when --loud\n"
+        "  --error E    EIO ENOSPC EINTR EMFILE ENOMEM ENOLCK half one (EIO)\n"
+        "  --forever    it and all later ones of its kind\n"
+        "  --untold     room: nobody is told how much is left\n"
+        "  --mutant M   with a planted fault of the engine\n",
+        program, SHORT_CALLS);
     return code;
 }
 
-enum { ALL = 256, MINUTES, JOBS, SEED, MUTANT_NAME, KIND, CALL, ERROR, FOREVER, UNTOLD, LOUD, HELP };
+enum {
+    ALL = 256,
+    MINUTES,
+    JOBS,
+    SEED,
+    MUTANT_NAME,
+    KIND,
+    CALL,
+    ERROR,
+    FOREVER,
+    UNTOLD,
+    LOUD,
+    HELP
+};
 
-static const struct option option_table[] = {
-    {"all", no_argument, NULL, ALL},          {"minutes", required_argument, NULL, MINUTES},
-    {"jobs", required_argument, NULL, JOBS},  {"seed", required_argument, NULL, SEED},
-    {"mutant", required_argument, NULL, MUTANT_NAME}, {"kind", required_argument, NULL, KIND},
-    {"call", required_argument, NULL, CALL},  {"error", required_argument, NULL, ERROR},
-    {"forever", no_argument, NULL, FOREVER},  {"untold", no_argument, NULL, UNTOLD},
-    {"loud", no_argument, NULL, LOUD},        {"help", no_argument, NULL, HELP},
-    {NULL, 0, NULL, 0}};
+static const struct option option_table[] = {{"all", no_argument, NULL, ALL},
+                                             {"minutes", required_argument, NULL, MINUTES},
+                                             {"jobs", required_argument, NULL, JOBS},
+                                             {"seed", required_argument, NULL, SEED},
+                                             {"mutant", required_argument, NULL, MUTANT_NAME},
+                                             {"kind", required_argument, NULL, KIND},
+                                             {"call", required_argument, NULL, CALL},
+                                             {"error", required_argument, NULL, ERROR},
+                                             {"forever", no_argument, NULL, FOREVER},
+                                             {"untold", no_argument, NULL, UNTOLD},
+                                             {"loud", no_argument, NULL, LOUD},
+                                             {"help", no_argument, NULL, HELP},
+                                             {NULL, 0, NULL, 0}};
 
 static bool number_read(const char *text, uint64_t *number)
 {
@@ -428,19 +448,44 @@ static int options_read(struct options *o, int argc, char **argv)
     bool good = true;
     while ((option = getopt_long(argc, argv, "", option_table, NULL)) != -1)
         switch (option) {
-        case ALL: o->all = true; break;
-        case MINUTES: good &= number_read(optarg, &o->minutes) && o->minutes > 0; break;
-        case JOBS: good &= number_read(optarg, &jobs) && jobs >= 1 && jobs <= JOBS_MAX; break;
-        case SEED: good &= number_read(optarg, &o->seed); break;
-        case MUTANT_NAME: o->mutant = optarg; break;
-        case KIND: good &= (kind = kind_of_word(optarg)) >= 0; break;
-        case CALL: good &= number_read(optarg, &room); o->one = true; break;
-        case ERROR: good &= (o->plan.error = error_of_word(optarg)) != 0; break;
-        case FOREVER: o->plan.forever = true; break;
-        case UNTOLD: o->plan.room_untold = true; break;
-        case LOUD: o->loud = true; break;
-        case HELP: return usage(o->program, 0);
-        default: good = false;
+        case ALL:
+            o->all = true;
+            break;
+        case MINUTES:
+            good &= number_read(optarg, &o->minutes) && o->minutes > 0;
+            break;
+        case JOBS:
+            good &= number_read(optarg, &jobs) && jobs >= 1 && jobs <= JOBS_MAX;
+            break;
+        case SEED:
+            good &= number_read(optarg, &o->seed);
+            break;
+        case MUTANT_NAME:
+            o->mutant = optarg;
+            break;
+        case KIND:
+            good &= (kind = kind_of_word(optarg)) >= 0;
+            break;
+        case CALL:
+            good &= number_read(optarg, &room);
+            o->one = true;
+            break;
+        case ERROR:
+            good &= (o->plan.error = error_of_word(optarg)) != 0;
+            break;
+        case FOREVER:
+            o->plan.forever = true;
+            break;
+        case UNTOLD:
+            o->plan.room_untold = true;
+            break;
+        case LOUD:
+            o->loud = true;
+            break;
+        case HELP:
+            return usage(o->program, 0);
+        default:
+            good = false;
         }
     if (!good || optind < argc || (o->one && kind < 0))
         return usage(o->program, 2);
@@ -475,11 +520,12 @@ int main(int argc, char **argv)
         if (o.minutes == 0 || now.tv_sec >= until.tv_sec)
             break;
     }
-    printf("failed calls: %llu runs (%llu with a failure, %llu pages lost by failed syncs, %llu ends "
-           "for want of memory), %llu lost, %llu made up, %llu crashed, %llu wrong otherwise\n",
-           (unsigned long long)totals->runs, (unsigned long long)totals->hit,
-           (unsigned long long)totals->pages_lost, (unsigned long long)totals->memory_ends,
-           (unsigned long long)totals->lost, (unsigned long long)totals->made_up,
-           (unsigned long long)totals->crashed, (unsigned long long)totals->other);
+    printf(
+        "failed calls: %llu runs (%llu with a failure, %llu pages lost by failed syncs, %llu ends "
+        "for want of memory), %llu lost, %llu made up, %llu crashed, %llu wrong otherwise\n",
+        (unsigned long long)totals->runs, (unsigned long long)totals->hit,
+        (unsigned long long)totals->pages_lost, (unsigned long long)totals->memory_ends,
+        (unsigned long long)totals->lost, (unsigned long long)totals->made_up,
+        (unsigned long long)totals->crashed, (unsigned long long)totals->other);
     return good && totals->failures == 0 ? 0 : 1;
 }

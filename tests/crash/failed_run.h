@@ -1,10 +1,11 @@
 /*
  * One run in which a call fails, and what has to be true of it and after it.
  *
- * The run: three lives of one folder, 70 puts and deletions each, with small segments, so that there
- * are checkpoints, segments that are used again and (in the last life) removed, an idle log that is
- * sealed, reads in between, and an orderly stop at the end of each life. It makes the same calls in the same order every time
- * until one fails, and goes on after that as long as the engine does.
+ * The run: three lives of one folder, 70 puts and deletions each, with small segments, so that
+ * there are checkpoints, segments that are used again and (in the last life) removed, an idle log
+ * that is sealed, reads in between, and an orderly stop at the end of each life. It makes the same
+ * calls in the same order every time until one fails, and goes on after that as long as the engine
+ * does.
  *
  * After it (in a process of its own, without failures): the folder opens and nothing is in doubt,
  * since a call that fails loses nothing that was acknowledged; every key shows what it must; puts
