@@ -13,6 +13,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 
 #define PATH_TEXT_BYTES 256
 
@@ -125,9 +126,9 @@ static int posix_read(struct disk *d, struct disk_file *f, uint64_t offset, void
             continue;
         if (n < 0)
             return file_failed(posix_of(d), "read", f, errno);
-        if (n == 0)
-            break;
         done += (size_t)n;
+        if (n == 0 || MUTANT(short_read_as_end))
+            break;
     }
     *got = done;
     return 0;
@@ -139,11 +140,11 @@ static int write_all(int fd, uint64_t offset, const void *data, size_t bytes)
     size_t done = 0;
     while (done < bytes) {
         ssize_t n = pwrite(fd, (const uint8_t *)data + done, bytes - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR && !MUTANT(stop_at_interrupt))
             continue;
         if (n <= 0)
             return n < 0 ? errno : EIO;
-        done += (size_t)n;
+        done += MUTANT(short_write_unseen) ? bytes : (size_t)n;
     }
     return 0;
 }
@@ -170,7 +171,8 @@ static int posix_drop_cache(struct disk *d, struct disk_file *f)
 static int posix_rename(struct disk *d, const char *from, const char *to)
 {
     struct disk_posix *p = posix_of(d);
-    return renameat(p->folder, from, p->folder, to) == 0 ? 0 : failed(p, "rename", from, errno);
+    bool renamed = renameat(p->folder, from, p->folder, to) == 0 || MUTANT(ignore_failed_rename);
+    return renamed ? 0 : failed(p, "rename", from, errno);
 }
 
 static int posix_remove(struct disk *d, const char *name)
@@ -204,7 +206,8 @@ static int posix_sync_folder(struct disk *d, const char *name)
         return failed(p, "open folder", name, errno);
     int cause = fsync(fd) == 0 ? 0 : errno;
     close(fd);
-    return cause == 0 ? 0 : failed(p, "sync folder", name, cause);
+    bool synced = cause == 0 || MUTANT(ignore_folder_sync);
+    return synced ? 0 : failed(p, "sync folder", name, cause);
 }
 
 static bool is_plain_file(int folder, const struct dirent *entry)
@@ -368,7 +371,7 @@ static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_H
         return refuse(holder, "create", path, errno);
     int locked;
     do
-        locked = flock(p->lock, LOCK_EX | LOCK_NB);
+        locked = MUTANT(lock_untaken) ? 0 : flock(p->lock, LOCK_EX | LOCK_NB);
     while (locked != 0 && errno == EINTR);
     if (locked != 0) {
         if (errno != EWOULDBLOCK)

@@ -944,7 +944,7 @@ void engine_close(struct engine *e, bool clean)
 {
     if (!e)
         return;
-    if (clean && !e->poisoned) {
+    if (clean && (!e->poisoned || MUTANT(close_after_poison))) {
         gt_assert(engine_idle(e));
         close_mark(e);
     }

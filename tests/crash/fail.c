@@ -27,6 +27,7 @@ void fail_begin(const struct fail_plan *plan)
     memset(&fail, 0, sizeof(fail));
     fail.plan = *plan;
     pages_forget_all();
+    names_forget_all();
     fail.armed = true;
 }
 

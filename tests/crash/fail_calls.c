@@ -30,6 +30,14 @@ static int opened(int fd, int flags, enum concern concern)
     return fd;
 }
 
+/* The file is not there yet, and an open with these flags makes it. */
+static bool is_made(int folder, const char *path, int flags, enum concern concern)
+{
+    struct stat facts;
+    return concern != CONCERN_NONE && (flags & O_CREAT) &&
+           REAL(fstatat)(folder, path, &facts, 0) != 0;
+}
+
 static mode_t mode_of(int flags, va_list arguments)
 {
     return flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
@@ -44,7 +52,11 @@ FAIL_API int open(const char *path, int flags, ...)
     enum concern concern = concern_of_path(path);
     if (fail_refuses(FAIL_OPEN, concern))
         return -1;
-    return opened(REAL(open)(path, flags, mode), flags, concern);
+    bool made = is_made(AT_FDCWD, path, flags, concern);
+    int fd = opened(REAL(open)(path, flags, mode), flags, concern);
+    if (fd >= 0 && made)
+        names_made(AT_FDCWD, path);
+    return fd;
 }
 
 FAIL_API int openat(int folder, const char *path, int flags, ...)
@@ -56,7 +68,11 @@ FAIL_API int openat(int folder, const char *path, int flags, ...)
     enum concern concern = concern_at(folder, path);
     if (fail_refuses(FAIL_OPEN, concern))
         return -1;
-    return opened(REAL(openat)(folder, path, flags, mode), flags, concern);
+    bool made = is_made(folder, path, flags, concern);
+    int fd = opened(REAL(openat)(folder, path, flags, mode), flags, concern);
+    if (fd >= 0 && made)
+        names_made(folder, path);
+    return fd;
 }
 
 FAIL_API int close(int fd)
@@ -67,14 +83,18 @@ FAIL_API int close(int fd)
 
 FAIL_API int rename(const char *from, const char *to)
 {
-    return fail_refuses(FAIL_RENAME, concern_of_path(from)) ? -1 : REAL(rename)(from, to);
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
 }
 
 FAIL_API int renameat(int from_folder, const char *from, int to_folder, const char *to)
 {
-    if (fail_refuses(FAIL_RENAME, concern_at(from_folder, from)))
+    enum concern concern = concern_at(from_folder, from);
+    if (fail_refuses(FAIL_RENAME, concern))
         return -1;
-    return REAL(renameat)(from_folder, from, to_folder, to);
+    int result = REAL(renameat)(from_folder, from, to_folder, to);
+    if (result == 0 && concern != CONCERN_NONE)
+        names_renamed(from_folder, from, to_folder, to);
+    return result;
 }
 
 /* The number of a file that goes may be given to the next one. */
@@ -216,6 +236,7 @@ static bool sync_refused(int fd)
         pages_lost(fd);
     else
         pages_synced(fd);
+    names_synced(fd, refused);
     errno = error;
     return refused;
 }

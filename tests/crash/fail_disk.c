@@ -144,7 +144,7 @@ static int file_lose(const char *path, const struct stat *facts, int type, struc
 
 uint32_t fail_lose(const char *folder)
 {
-    pages_undone = 0;
+    pages_undone = names_lose();
     if (nftw(folder, file_lose, 8, FTW_PHYS) != 0) {
         perror(folder);
         exit(2);

@@ -52,4 +52,15 @@ void pages_lost(int fd);
 /* The file's bytes are given up, or its last name. */
 void pages_forget(int fd);
 
+/* ---- fail_names.c ---------------------------------------------------------------------------- */
+
+void names_forget_all(void);
+/* A file was made, or renamed. */
+void names_made(int folder, const char *path);
+void names_renamed(int from_folder, const char *from, int to_folder, const char *to);
+/* The folder was synced well, or its sync failed (lost). */
+void names_synced(int folder, bool lost);
+/* Files are called again as they were before what was lost. Returns how many. */
+uint32_t names_lose(void);
+
 #endif

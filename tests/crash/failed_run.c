@@ -125,7 +125,7 @@ static void life_end(struct run *r, struct rig *rig)
     r->out->recycled += m->segments_recycled_count;
     r->out->seals += m->seals_count;
     r->out->poisoned = engine_poisoned(rig->engine);
-    met(r, "close", rig_close(rig, o, !r->out->poisoned));
+    met(r, "close", rig_close(rig, o, true));
 }
 
 static void outcome_take(struct outcome *out)
@@ -182,11 +182,11 @@ static bool check_open(struct rig *rig, const struct rig_config *config, struct 
         wrong(out, "the %s start is refused: %s %s", which, error_text(error), rig->holder);
         return false;
     }
-    if (rig->report.doubtful || engine_damage(rig->engine)->kinds)
-        wrong(out, "the %s start is in doubt, though nothing was lost", which);
     char why[160];
     if (!rig_check(rig, &out->oracle, false, why, sizeof(why)))
         wrong(out, "at the %s start %s", which, why);
+    if (rig->report.doubtful || engine_damage(rig->engine)->kinds)
+        wrong(out, "the %s start is in doubt, though nothing was lost", which);
     return true;
 }
 

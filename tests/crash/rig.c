@@ -100,7 +100,7 @@ close_disk:
 int rig_close(struct rig *rig, struct oracle *o, bool clean)
 {
     int error = clean ? rig_run(rig, o) : 0;
-    engine_close(rig->engine, clean && !error && engine_idle(rig->engine));
+    engine_close(rig->engine, clean && engine_idle(rig->engine));
     rig->index->destroy(rig->index);
     rig->disk->destroy(rig->disk);
     return error;
