@@ -20,6 +20,8 @@
 struct disk_posix {
     struct disk disk;
     int folder, lock;
+    bool working; /* the lock is ours */
+    char who[DISK_HOLDER_BYTES];
     struct log *log;
     char *path;
 };
@@ -256,6 +258,9 @@ static int posix_space(struct disk *d, uint64_t *bytes)
 static void posix_destroy(struct disk *d)
 {
     struct disk_posix *p = posix_of(d);
+    /* Nobody works in the folder from here on, so a copy of it is of one moment. */
+    if (p->working && !d->copied && ftruncate(p->lock, 0) != 0)
+        log_warn(p->log, "the lock is not emptied %s/node.lock: %s", p->path, strerror(errno));
     if (p->lock >= 0)
         close(p->lock); /* releases the lock */
     if (p->folder >= 0)
@@ -263,6 +268,8 @@ static void posix_destroy(struct disk *d)
     free(p->path);
     free(p);
 }
+
+static int posix_copy_known(struct disk *d);
 
 static const struct disk posix_calls = {
     .open = posix_open,
@@ -279,6 +286,7 @@ static const struct disk posix_calls = {
     .list = posix_list,
     .space = posix_space,
     .destroy = posix_destroy,
+    .copy_known = posix_copy_known,
 };
 
 __attribute__((format(printf, 2, 3))) static void say(char holder[DISK_HOLDER_BYTES],
@@ -350,22 +358,60 @@ static void read_holder(int fd, char holder[DISK_HOLDER_BYTES])
         say(holder, "another process");
 }
 
-/* The line that names the holder: 0 or the cause. */
-static int write_holder(int fd, const char *who)
+/* Replaces what stands in the lock's file: 0 or the cause. */
+static int lock_write(int fd, const char *text)
 {
-    char line[DISK_HOLDER_BYTES];
-    int emptied, bytes = snprintf(line, sizeof(line), "pid %ld %.300s\n", (long)getpid(), who);
+    int emptied;
     do
         emptied = ftruncate(fd, 0);
     while (emptied != 0 && errno == EINTR);
-    return emptied != 0 ? errno : write_all(fd, 0, line, (size_t)bytes);
+    return emptied != 0 ? errno : write_all(fd, 0, text, strlen(text));
+}
+
+/* The lines of a holder; number: of the lock's file, 0: it stays a copy, whose number fits none. */
+static int lock_claim(struct disk_posix *p, uint64_t number)
+{
+    char text[DISK_HOLDER_BYTES + 80];
+    snprintf(text, sizeof(text), "pid %ld %.300s\nfile %llu\n", (long)getpid(), p->who,
+             (unsigned long long)number);
+    return lock_write(p->lock, text);
+}
+
+/* The number in the lines that a holder has left; false: there is none. */
+static bool lock_number(int fd, uint64_t *number)
+{
+    char text[DISK_HOLDER_BYTES + 80];
+    ssize_t n;
+    do
+        n = pread(fd, text, sizeof(text) - 1, 0);
+    while (n < 0 && errno == EINTR);
+    text[n > 0 ? n : 0] = 0;
+    const char *line = strstr(text, "\nfile ");
+    if (!line)
+        return false;
+    *number = strtoull(line + 6, NULL, 10);
+    return true;
+}
+
+static int posix_copy_known(struct disk *d)
+{
+    struct disk_posix *p = posix_of(d);
+    struct stat facts;
+    int cause = fstat(p->lock, &facts) == 0 ? lock_claim(p, (uint64_t)facts.st_ino) : errno;
+    if (cause != 0)
+        return failed(p, "write", "node.lock", cause);
+    d->copied = false;
+    return 0;
 }
 
 /* Locks the folder, or says who holds it. */
 static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_HOLDER_BYTES])
 {
     char path[DISK_HOLDER_BYTES];
+    uint64_t left;
+    struct stat facts;
     snprintf(path, sizeof(path), "%s/node.lock", p->path);
+    snprintf(p->who, sizeof(p->who), "%s", who);
     p->lock = open_again(p->folder, "node.lock", O_RDWR | O_CREAT);
     if (p->lock < 0)
         return refuse(holder, "create", path, errno);
@@ -379,7 +425,12 @@ static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_H
         read_holder(p->lock, holder);
         return GT_ELOCKED;
     }
-    int cause = write_holder(p->lock, who);
+    if (fstat(p->lock, &facts) != 0)
+        return refuse(holder, "stat", path, errno);
+    p->disk.copied = lock_number(p->lock, &left) && left != (uint64_t)facts.st_ino &&
+                     !MUTANT(copy_trusted);
+    int cause = lock_claim(p, p->disk.copied ? 0 : (uint64_t)facts.st_ino);
+    p->working = cause == 0;
     return cause == 0 ? 0 : refuse(holder, "write", path, cause);
 }
 

@@ -73,7 +73,10 @@ int rig_open(struct rig *rig, const struct rig_config *config)
     int error = disk_posix_new(c->folder, "tests/crash", &rig->log, &rig->disk, rig->holder);
     if (error)
         return error;
-    error = index_lmdb_new(c->folder, c->map_bytes, &rig->log, &rig->index);
+    if (rig->disk->copied)
+        error = index_pages_check(c->folder, &rig->log);
+    if (!error)
+        error = index_lmdb_new(c->folder, c->map_bytes, &rig->log, &rig->index);
     if (error)
         goto close_disk;
     struct engine_config engine = {.disk = rig->disk,
