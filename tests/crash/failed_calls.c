@@ -7,13 +7,11 @@
  * check. Exit code 0: all is well; 1: a case failed, with the line that plays it again; 2: usage.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,10 +19,11 @@
 #include "engine/base/assert.h"
 #include "engine/base/mutant.h"
 #include "tests/crash/failed_run.h"
+#include "tests/crash/scratch.h"
 
 #define JOBS_MAX     16
 #define FAILURES_MAX 20   /* told; then it is enough */
-#define SHORT_CALLS  400u /* of each kind, error and way in the short form */
+#define SHORT_CALLS  150u /* of each kind, error and way in the short form */
 #define ROOM_STEP    4096u
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -100,21 +99,10 @@ struct totals {
 struct bench {
     const struct options *options;
     uint64_t seed;
-    char scratch[64], folder[80];
+    char scratch[SCRATCH_BYTES], folder[SCRATCH_BYTES + 16];
     struct outcome *outcome; /* shared with the children */
     struct totals *totals;   /* shared with everybody */
 };
-
-static int entry_remove(const char *path, const struct stat *facts, int type, struct FTW *at)
-{
-    (void)facts, (void)type;
-    return at->level == 0 ? 0 : remove(path);
-}
-
-static void folder_empty(const char *path)
-{
-    nftw(path, entry_remove, 8, FTW_DEPTH | FTW_PHYS);
-}
 
 static int child_wait(pid_t child)
 {
@@ -198,7 +186,7 @@ static void plan_print(FILE *to, const struct options *o, uint64_t seed,
 
 static void case_run(struct bench *b, struct fail_plan plan)
 {
-    folder_empty(b->scratch);
+    scratch_empty(b->scratch);
     memset(b->outcome, 0, sizeof(*b->outcome));
     plan.folder = b->scratch;
     int run = run_child(b, &plan);
@@ -221,7 +209,7 @@ static void case_run(struct bench *b, struct fail_plan plan)
 struct share {
     struct bench *bench;
     unsigned job, jobs;
-    uint64_t number;
+    uint64_t number, ways;
     struct timespec until; /* with minutes */
 };
 
@@ -246,19 +234,22 @@ static void share_calls(struct share *s, const uint64_t counts[FAIL_KINDS], enum
     uint64_t step = 1;
     if (!s->bench->options->all && counts[kind] > SHORT_CALLS)
         step = counts[kind] / SHORT_CALLS + 1;
-    for (uint64_t call = 1; call <= counts[kind]; call += step)
+    /* Another place to begin for each error, so that all parts of a cycle are met. */
+    for (uint64_t call = 1 + s->ways++ % step; call <= counts[kind]; call += step)
         share_case(
             s, &(struct fail_plan){.kind = kind, .call = call, .error = error, .forever = forever});
 }
 
 static void share_room(struct share *s, uint64_t grown_bytes)
 {
-    for (uint64_t bytes = 0; bytes <= grown_bytes; bytes += ROOM_STEP)
+    bool all = s->bench->options->all;
+    for (uint64_t step = 0; step * ROOM_STEP <= grown_bytes; step++)
         for (int untold = 0; untold < 2; untold++)
-            share_case(s, &(struct fail_plan){.kind = FAIL_NOTHING,
-                                              .room = true,
-                                              .room_untold = untold,
-                                              .room_bytes = bytes});
+            if (all || (int)(step % 2) == untold)
+                share_case(s, &(struct fail_plan){.kind = FAIL_NOTHING,
+                                                  .room = true,
+                                                  .room_untold = untold,
+                                                  .room_bytes = step * ROOM_STEP});
 }
 
 static void share_all(struct share *s, const struct outcome *whole)
@@ -289,27 +280,21 @@ static void *shared_new(size_t bytes)
 static void bench_open(struct bench *b, const struct options *o, struct totals *totals)
 {
     *b = (struct bench){.options = o, .seed = o->seed, .totals = totals};
-    const char *above = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(b->scratch, sizeof(b->scratch), "%s/gtstore-calls.XXXXXX", above);
-    if (!mkdtemp(b->scratch)) {
-        perror(b->scratch);
-        exit(1);
-    }
+    scratch_make("calls", b->scratch);
     snprintf(b->folder, sizeof(b->folder), "%s/data", b->scratch);
     b->outcome = shared_new(sizeof(*b->outcome));
 }
 
 static void bench_close(struct bench *b)
 {
-    folder_empty(b->scratch);
-    rmdir(b->scratch);
+    scratch_remove(b->scratch);
     munmap(b->outcome, sizeof(*b->outcome));
 }
 
 /* The run in which nothing fails, with what it counts; false when it is not well. */
 static bool whole_run(struct bench *b, struct outcome *whole)
 {
-    folder_empty(b->scratch);
+    scratch_empty(b->scratch);
     memset(b->outcome, 0, sizeof(*b->outcome));
     struct fail_plan plan = {.folder = b->scratch,
                              .kind = FAIL_NOTHING,

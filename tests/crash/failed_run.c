@@ -140,12 +140,17 @@ static void outcome_take(struct outcome *out)
         out->whole &= o->acked[key] == o->begun[key] && o->refused[key] == 0;
 }
 
+/* Another one in each life: a segment that is used again has another salt. */
+static uint64_t life_seed(uint64_t seed, uint32_t life)
+{
+    return seed * (FAILED_LIVES + 2) + life;
+}
+
 void failed_run(const struct fail_plan *plan, uint64_t seed, bool loud, const char *folder,
                 const char *scratch, struct outcome *out)
 {
-    struct run r = {.plan = plan,
-                    .out = out,
-                    .config = {.folder = folder, .seed = seed, .loud = loud, .own = fail_pause}};
+    struct run r = {
+        .plan = plan, .out = out, .config = {.folder = folder, .loud = loud, .own = fail_pause}};
     alarm(WATCHDOG_S);
     if (!loud)
         silence();
@@ -158,6 +163,7 @@ void failed_run(const struct fail_plan *plan, uint64_t seed, bool loud, const ch
         struct rig rig;
         /* Those of the lives before are too short for the last one, and removed. */
         r.config.segment_bytes = (life == FAILED_LIVES - 1 ? 2 : 1) * WAL_SEGMENT_BYTES_MIN;
+        r.config.seed = life_seed(seed, (uint32_t)life);
         out->opened[life] = rig_open(&rig, &r.config);
         met(&r, "open", out->opened[life]);
         if (out->opened[life])
@@ -193,7 +199,8 @@ static bool check_open(struct rig *rig, const struct rig_config *config, struct 
 void failed_check(uint64_t seed, bool loud, const char *folder, struct outcome *out)
 {
     struct rig rig;
-    struct rig_config config = {.folder = folder, .seed = seed + 1, .loud = loud};
+    struct rig_config config = {
+        .folder = folder, .seed = life_seed(seed, FAILED_LIVES), .loud = loud};
     alarm(WATCHDOG_S);
     if (!check_open(&rig, &config, out, "next"))
         _exit(1);
@@ -206,6 +213,7 @@ void failed_check(uint64_t seed, bool loud, const char *folder, struct outcome *
     int error = rig_close(&rig, &out->oracle, true);
     if (error)
         wrong(out, "the next stop ends with: %s", error_text(error));
+    config.seed++;
     if (check_open(&rig, &config, out, "last"))
         rig_close(&rig, &out->oracle, true);
     _exit(out->why[0] ? 1 : 0);
