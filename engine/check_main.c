@@ -370,7 +370,10 @@ static int check_open(struct check *c, const char *folder)
                 folder, holder);
         return error;
     }
-    error = index_lmdb_new(folder, MAP_BYTES, &c->log, &c->index);
+    if (c->disk->copied)
+        error = index_pages_check(folder, &c->log);
+    if (!error)
+        error = index_lmdb_new(folder, MAP_BYTES, &c->log, &c->index);
     if (error) {
         c->index = NULL;
         fprintf(stderr, "gtstore-check: %s: %s\n", path, error_text(error));

@@ -346,6 +346,20 @@ int clock_add(struct clock *c, struct dot d)
     return clock_add_range(c, d.actor, d.seq, d.seq);
 }
 
+/* New entries are made of the slots behind the last one, in order (entry_open). */
+int clock_reserve(struct clock *c, const struct dot *dots, uint32_t count)
+{
+    uint32_t slot = c->entry_count;
+    int error = entries_reserve(c, (size_t)c->entry_count + count);
+    for (uint32_t i = 0; i < count && !error; i++) {
+        uint32_t at = entry_place(c, dots[i].actor);
+        bool known = at < c->entry_count && actor_equal(c->entries[at].actor, dots[i].actor);
+        struct clock_entry *e = &c->entries[known ? at : slot++];
+        error = ranges_reserve(e, (known ? (size_t)e->range_count : 0) + count);
+    }
+    return error;
+}
+
 int clock_set_closed(struct clock *c, uint64_t node, uint64_t incarnation)
 {
     uint32_t at = closed_place(c, node);

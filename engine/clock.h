@@ -50,6 +50,8 @@ int clock_copy(struct clock *to, const struct clock *from);
 /* Adds one dot (seq > 0), or all of actor's first..last. 0 or GT_ENOMEM (c unchanged). */
 int clock_add(struct clock *c, struct dot d);
 int clock_add_range(struct clock *c, struct actor actor, uint64_t first, uint64_t last);
+/* After 0, adding these dots does not fail, as long as nothing else changes c. 0 or GT_ENOMEM. */
+int clock_reserve(struct clock *c, const struct dot *dots, uint32_t count);
 /* Union. 0 or GT_ENOMEM. */
 int clock_merge(struct clock *c, const struct clock *from);
 /* What both cover, into a third clock. 0 or GT_ENOMEM (then out has a part of it). */

@@ -47,12 +47,19 @@ struct disk {
     int (*space)(struct disk *d, uint64_t *bytes);
     /* Ends it: unlocks the folder, frees. */
     void (*destroy)(struct disk *d);
+    /* The folder was copied while a process worked in it, file by file: it may be of no one moment.
+     * Found again at every start, until copy_known is called, which may be NULL when it is never
+     * so: what follows from it is durable. 0 or an error. */
+    bool copied;
+    int (*copy_known)(struct disk *d);
 };
 
 /*
  * The real disk (disk_posix.c). Makes the folder (mode 0700, with missing parents) when absent,
  * locks it by an exclusive flock on `node.lock`, in which it writes one line naming the holder
- * ("pid 123 gtstore-node node1"), and keeps the lock until destroyed. 0; GT_ELOCKED with the
+ * ("pid 123 gtstore-node node1"), and keeps the lock until destroyed. A second line says which file
+ * it is (its number) while the holder works; an orderly end empties the file. So a folder whose lock
+ * was left by a kill is known from the copy of one, whose lock has another number: see copied. 0; GT_ELOCKED with the
  * holder's line in *holder (for the error message); GT_EIO, GT_ENOSPACE, GT_ENOMEM,
  * GT_EDESCRIPTORS, or GT_EPOISONED (a sync failed by EIO) with a text that names path and cause in
  * *holder.

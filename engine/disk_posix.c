@@ -13,12 +13,15 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 
 #define PATH_TEXT_BYTES 256
 
 struct disk_posix {
     struct disk disk;
     int folder, lock;
+    bool working; /* the lock is ours */
+    char who[DISK_HOLDER_BYTES];
     struct log *log;
     char *path;
 };
@@ -125,28 +128,34 @@ static int posix_read(struct disk *d, struct disk_file *f, uint64_t offset, void
             continue;
         if (n < 0)
             return file_failed(posix_of(d), "read", f, errno);
-        if (n == 0)
-            break;
         done += (size_t)n;
+        if (n == 0 || MUTANT(short_read_as_end))
+            break;
     }
     *got = done;
+    return 0;
+}
+
+/* All of it: 0 or the cause. */
+static int write_all(int fd, uint64_t offset, const void *data, size_t bytes)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t n = pwrite(fd, (const uint8_t *)data + done, bytes - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR && !MUTANT(stop_at_interrupt))
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : EIO;
+        done += MUTANT(short_write_unseen) ? bytes : (size_t)n;
+    }
     return 0;
 }
 
 static int posix_write(struct disk *d, struct disk_file *f, uint64_t offset, const void *data,
                        size_t bytes)
 {
-    size_t done = 0;
-    while (done < bytes) {
-        ssize_t n =
-            pwrite(f->fd, (const uint8_t *)data + done, bytes - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return file_failed(posix_of(d), "write", f, n < 0 ? errno : EIO);
-        done += (size_t)n;
-    }
-    return 0;
+    int cause = write_all(f->fd, offset, data, bytes);
+    return cause == 0 ? 0 : file_failed(posix_of(d), "write", f, cause);
 }
 
 /* EINTR is not retried: after a sync that returned an error a second one proves nothing. */
@@ -164,7 +173,8 @@ static int posix_drop_cache(struct disk *d, struct disk_file *f)
 static int posix_rename(struct disk *d, const char *from, const char *to)
 {
     struct disk_posix *p = posix_of(d);
-    return renameat(p->folder, from, p->folder, to) == 0 ? 0 : failed(p, "rename", from, errno);
+    bool renamed = renameat(p->folder, from, p->folder, to) == 0 || MUTANT(ignore_failed_rename);
+    return renamed ? 0 : failed(p, "rename", from, errno);
 }
 
 static int posix_remove(struct disk *d, const char *name)
@@ -198,7 +208,8 @@ static int posix_sync_folder(struct disk *d, const char *name)
         return failed(p, "open folder", name, errno);
     int cause = fsync(fd) == 0 ? 0 : errno;
     close(fd);
-    return cause == 0 ? 0 : failed(p, "sync folder", name, cause);
+    bool synced = cause == 0 || MUTANT(ignore_folder_sync);
+    return synced ? 0 : failed(p, "sync folder", name, cause);
 }
 
 static bool is_plain_file(int folder, const struct dirent *entry)
@@ -247,6 +258,9 @@ static int posix_space(struct disk *d, uint64_t *bytes)
 static void posix_destroy(struct disk *d)
 {
     struct disk_posix *p = posix_of(d);
+    /* Nobody works in the folder from here on, so a copy of it is of one moment. */
+    if (p->working && !d->copied && ftruncate(p->lock, 0) != 0)
+        log_warn(p->log, "the lock is not emptied %s/node.lock: %s", p->path, strerror(errno));
     if (p->lock >= 0)
         close(p->lock); /* releases the lock */
     if (p->folder >= 0)
@@ -254,6 +268,8 @@ static void posix_destroy(struct disk *d)
     free(p->path);
     free(p);
 }
+
+static int posix_copy_known(struct disk *d);
 
 static const struct disk posix_calls = {
     .open = posix_open,
@@ -270,6 +286,7 @@ static const struct disk posix_calls = {
     .list = posix_list,
     .space = posix_space,
     .destroy = posix_destroy,
+    .copy_known = posix_copy_known,
 };
 
 __attribute__((format(printf, 2, 3))) static void say(char holder[DISK_HOLDER_BYTES],
@@ -341,17 +358,66 @@ static void read_holder(int fd, char holder[DISK_HOLDER_BYTES])
         say(holder, "another process");
 }
 
+/* Replaces what stands in the lock's file: 0 or the cause. */
+static int lock_write(int fd, const char *text)
+{
+    int emptied;
+    do
+        emptied = ftruncate(fd, 0);
+    while (emptied != 0 && errno == EINTR);
+    return emptied != 0 ? errno : write_all(fd, 0, text, strlen(text));
+}
+
+/* The lines of a holder; number: of the lock's file, 0: it stays a copy, whose number fits none. */
+static int lock_claim(struct disk_posix *p, uint64_t number)
+{
+    char text[DISK_HOLDER_BYTES + 80];
+    snprintf(text, sizeof(text), "pid %ld %.300s\nfile %llu\n", (long)getpid(), p->who,
+             (unsigned long long)number);
+    return lock_write(p->lock, text);
+}
+
+/* The number in the lines that a holder has left; false: there is none. */
+static bool lock_number(int fd, uint64_t *number)
+{
+    char text[DISK_HOLDER_BYTES + 80];
+    ssize_t n;
+    do
+        n = pread(fd, text, sizeof(text) - 1, 0);
+    while (n < 0 && errno == EINTR);
+    text[n > 0 ? n : 0] = 0;
+    const char *line = strstr(text, "\nfile ");
+    if (!line)
+        return false;
+    *number = strtoull(line + 6, NULL, 10);
+    return true;
+}
+
+static int posix_copy_known(struct disk *d)
+{
+    struct disk_posix *p = posix_of(d);
+    struct stat facts;
+    int cause = fstat(p->lock, &facts) == 0 ? lock_claim(p, (uint64_t)facts.st_ino) : errno;
+    if (cause != 0)
+        return failed(p, "write", "node.lock", cause);
+    d->copied = false;
+    return 0;
+}
+
 /* Locks the folder, or says who holds it. */
 static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_HOLDER_BYTES])
 {
     char path[DISK_HOLDER_BYTES];
+    uint64_t left;
+    struct stat facts;
     snprintf(path, sizeof(path), "%s/node.lock", p->path);
+    snprintf(p->who, sizeof(p->who), "%s", who);
     p->lock = open_again(p->folder, "node.lock", O_RDWR | O_CREAT);
     if (p->lock < 0)
         return refuse(holder, "create", path, errno);
     int locked;
     do
-        locked = flock(p->lock, LOCK_EX | LOCK_NB);
+        locked = MUTANT(lock_untaken) ? 0 : flock(p->lock, LOCK_EX | LOCK_NB);
     while (locked != 0 && errno == EINTR);
     if (locked != 0) {
         if (errno != EWOULDBLOCK)
@@ -359,11 +425,13 @@ static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_H
         read_holder(p->lock, holder);
         return GT_ELOCKED;
     }
-    char line[DISK_HOLDER_BYTES];
-    int bytes = snprintf(line, sizeof(line), "pid %ld %.300s\n", (long)getpid(), who);
-    if (ftruncate(p->lock, 0) != 0 || pwrite(p->lock, line, (size_t)bytes, 0) != bytes)
-        return refuse(holder, "write", path, errno);
-    return 0;
+    if (fstat(p->lock, &facts) != 0)
+        return refuse(holder, "stat", path, errno);
+    p->disk.copied = lock_number(p->lock, &left) && left != (uint64_t)facts.st_ino &&
+                     !MUTANT(copy_trusted);
+    int cause = lock_claim(p, p->disk.copied ? 0 : (uint64_t)facts.st_ino);
+    p->working = cause == 0;
+    return cause == 0 ? 0 : refuse(holder, "write", path, cause);
 }
 
 int disk_posix_new(const char *folder, const char *who, struct log *log, struct disk **out,

@@ -40,9 +40,7 @@ int result_reserve(struct result_queue *q)
 
 void result_push(struct result_queue *q, const struct store_result *r)
 {
-    /* An answer cannot be refused: without memory for it the process cannot go on. */
-    int error = result_reserve(q);
-    gt_assert(error == 0);
+    gt_memory(result_reserve(q) == 0); /* an answer cannot be refused */
     q->items[(q->head + q->count++) & (q->capacity - 1)] = *r;
 }
 

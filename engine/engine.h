@@ -356,6 +356,7 @@ struct engine_identity {
 enum engine_damage_kind {
     DAMAGE_MIDDLE = 1, /* batches in the middle of the log are bad or gone */
     DAMAGE_END = 2, /* the log ends before what the index knows to have been durable, or is gone */
+    DAMAGE_COPY = 8, /* the folder was copied while a process worked in it (disk.h) */
     DAMAGE_TAIL = 4 /* it ended in a batch that was not whole, and the machine had restarted:
                        never acknowledged, or rot; which of the two cannot be told */
 };

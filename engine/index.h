@@ -57,7 +57,13 @@ struct index {
 };
 
 /* Opens or makes DATA_DIR/index/ (data.mdb, lock.mdb) with address space map_bytes, default flags
- * (never NOSYNC, NOMETASYNC or WRITEMAP), and syncs the folder. Stale reader slots are cleared. */
+ * (never NOSYNC, NOMETASYNC or WRITEMAP), and syncs the folder. A new one is made whole in DATA_DIR/index.new/ and then renamed, so that a
+ * start that fails while it makes it hinders no later one. Stale reader slots are cleared. */
 int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, struct index **out);
+
+/* Of a folder that is a copy (disk.h): whether the pages of its index hang together, so that LMDB
+ * can be trusted with them. Reads the whole file. 0, also when there is none; GT_ECORRUPT: no, and it
+ * must not be opened; GT_EIO, GT_ENOMEM. */
+int index_pages_check(const char *folder, struct log *log);
 
 #endif

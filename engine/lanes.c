@@ -213,6 +213,8 @@ void log_job_run(struct engine_job *j)
     j->result = j->disk->write(j->disk, j->segment.file, j->offset, b->body.data, b->body.bytes);
     if (!j->result)
         j->result = j->disk->sync(j->disk, j->segment.file);
+    if (j->result && MUTANT(retry_failed_sync))
+        j->result = j->disk->sync(j->disk, j->segment.file);
 }
 
 static void poison_waiters(struct engine *e, struct batch *b)

@@ -687,6 +687,11 @@ static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16
     l->found = damage_found(e, l, &report->wal, boot_same(e, boot_id));
     if (replay.clock_left_out)
         l->found.kinds |= DAMAGE_MIDDLE;
+    if (e->disk->copied) {
+        log_warn(e->log, "the folder was copied while a process worked in it: what it holds may be "
+                         "of different moments, and acknowledged writes may be missing");
+        l->found.kinds |= DAMAGE_COPY;
+    }
     report->doubtful = l->found.kinds != 0;
     return 0;
 }
@@ -800,6 +805,8 @@ int engine_open(const struct engine_config *config, struct engine **out,
         report->where = "index: ";
         error = identity_renew(e, config, &loading.found, report);
     }
+    if (!error && e->disk->copied) /* that is in the identity now */
+        error = e->disk->copy_known(e->disk);
     if (!error)
         error = segment_first(e);
     if (!error)
@@ -944,7 +951,7 @@ void engine_close(struct engine *e, bool clean)
 {
     if (!e)
         return;
-    if (clean && !e->poisoned) {
+    if (clean && (!e->poisoned || MUTANT(close_after_poison))) {
         gt_assert(engine_idle(e));
         close_mark(e);
     }

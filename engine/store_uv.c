@@ -164,7 +164,7 @@ static void refuse(struct store *s, const struct store_request *r, int error)
     if (s->refused_count == s->refused_capacity) {
         uint32_t capacity = s->refused_capacity ? s->refused_capacity * 2 : 64;
         void *grown = realloc(s->refused, capacity * sizeof(*s->refused));
-        gt_assert(grown); /* an answer cannot be refused */
+        gt_memory(grown); /* an answer cannot be refused */
         s->refused = grown;
         s->refused_capacity = capacity;
     }

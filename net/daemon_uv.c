@@ -199,6 +199,9 @@ int daemon_fail_storage(struct daemon *d, int error, const char *what)
     if (error == GT_ECORRUPT)
         return daemon_fail(d, error, "data folder %s: %s%s; %s", d->options.data_dir, what,
                            error_text(error), way);
+    if (error == GT_EFORMAT)
+        return daemon_fail(d, error, "data folder %s: %s%s: a newer version wrote it; start that one",
+                           d->options.data_dir, what, error_text(error));
     if (error != GT_EIO && error != GT_EPOISONED)
         return daemon_fail(d, error, "data folder %s: %s%s", d->options.data_dir, what,
                            error_text(error));
@@ -301,6 +304,8 @@ int daemon_folder_open(struct daemon *d, const char *label, uint64_t segment_byt
     if (error)
         return daemon_fail(d, error, "data folder %s: %s%s", folder, holder,
                            error == GT_EPOISONED ? "; check the disk and start again" : "");
+    if (d->disk->copied && (error = index_pages_check(folder, &d->log)) != 0)
+        return daemon_fail_storage(d, error, "index, copied while a process worked in it: ");
     error = index_lmdb_new(folder, map_bytes, &d->log, &d->index);
     if (error)
         return daemon_fail_storage(d, error, "index: ");

@@ -14,3 +14,10 @@ void assert_fail(const char *file, int line, const char *condition, const char *
     fprintf(stderr, "%s:%d: assertion failed: %s %s\n", file, line, condition, detail);
     abort();
 }
+
+void memory_fail(const char *file, int line)
+{
+    fprintf(stderr, "out of memory (%s:%d): what was acknowledged is safe; start again\n", file,
+            line);
+    _Exit(EXIT_MEMORY);
+}

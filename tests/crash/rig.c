@@ -37,6 +37,12 @@ struct blob *oracle_value(uint32_t key, uint32_t number, uint32_t bytes_max)
     return value;
 }
 
+static void own(const struct rig *rig, bool begins)
+{
+    if (rig->config.own)
+        rig->config.own(begins);
+}
+
 /* ---- opening and closing --------------------------------------------------------------------- */
 
 static void say(void *arg, enum log_level level, const char *line)
@@ -67,7 +73,10 @@ int rig_open(struct rig *rig, const struct rig_config *config)
     int error = disk_posix_new(c->folder, "tests/crash", &rig->log, &rig->disk, rig->holder);
     if (error)
         return error;
-    error = index_lmdb_new(c->folder, c->map_bytes, &rig->log, &rig->index);
+    if (rig->disk->copied)
+        error = index_pages_check(c->folder, &rig->log);
+    if (!error)
+        error = index_lmdb_new(c->folder, c->map_bytes, &rig->log, &rig->index);
     if (error)
         goto close_disk;
     struct engine_config engine = {.disk = rig->disk,
@@ -94,7 +103,7 @@ close_disk:
 int rig_close(struct rig *rig, struct oracle *o, bool clean)
 {
     int error = clean ? rig_run(rig, o) : 0;
-    engine_close(rig->engine, clean && !error && engine_idle(rig->engine));
+    engine_close(rig->engine, clean && engine_idle(rig->engine));
     rig->index->destroy(rig->index);
     rig->disk->destroy(rig->disk);
     return error;
@@ -112,6 +121,7 @@ void rig_put(struct rig *rig, struct oracle *o, uint32_t key)
                               .plain = true,
                               .stamp = rig->now_us,
                               .tombstone = oracle_deletes(number)};
+    own(rig, true);
     struct blob *value = oracle_value(key, number, r.tombstone ? 0 : rig->config.value_bytes_max);
     size_t key_bytes = strlen(text);
     r.hold = blob_new(key_bytes + value->bytes);
@@ -121,6 +131,7 @@ void rig_put(struct rig *rig, struct oracle *o, uint32_t key)
     r.key = slice_of(r.hold->data, key_bytes);
     r.value = slice_of(r.hold->data + key_bytes, value->bytes);
     blob_unref(value);
+    own(rig, false);
     op_of(key, number, r.op);
     engine_submit(rig->engine, &r, rig->now_us++);
 }
@@ -143,6 +154,9 @@ int rig_answers(struct rig *rig, struct oracle *o)
         uint32_t key = (uint32_t)(result.tag >> 32), number = (uint32_t)result.tag;
         if (result.kind == STORE_PUT && result.result == 0 && o->acked[key] < number)
             o->acked[key] = number;
+        if (result.kind == STORE_PUT && result.result != 0 && result.result != GT_EPOISONED &&
+            number < 64)
+            o->refused[key] |= UINT64_C(1) << number;
         if (!error)
             error = result.result;
         store_result_release(&result);
@@ -206,7 +220,9 @@ int rig_get(struct rig *rig, uint32_t key, uint32_t *number)
     struct store_request r = {
         .kind = STORE_LOAD, .partition = key_text(key, text), .tag = UINT64_MAX};
     struct store_result result;
+    own(rig, true);
     r.hold = blob_new(strlen(text));
+    own(rig, false);
     gt_assert(r.hold);
     memcpy(r.hold->data, text, r.hold->bytes);
     r.key = slice_blob(r.hold);
@@ -215,8 +231,10 @@ int rig_get(struct rig *rig, uint32_t key, uint32_t *number)
     while (engine_result(rig->engine, &result)) {
         bool mine = result.kind == STORE_LOAD && result.tag == UINT64_MAX;
         int error = result.result;
+        own(rig, true);
         if (mine && !error)
             error = record_number(rig, &result, key, r.partition, slice_text(text), number);
+        own(rig, false);
         store_result_release(&result);
         if (mine)
             return error;
@@ -238,6 +256,10 @@ bool rig_check(struct rig *rig, const struct oracle *o, bool doubtful, char *why
         if (number > o->begun[key] || (number < o->acked[key] && !doubtful)) {
             snprintf(why, bytes, "key %u shows put %u; acknowledged %u, begun %u", key, number,
                      o->acked[key], o->begun[key]);
+            return false;
+        }
+        if (number > 0 && number < 64 && (o->refused[key] >> number & 1)) {
+            snprintf(why, bytes, "key %u shows put %u, which was refused", key, number);
             return false;
         }
     }

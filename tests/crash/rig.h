@@ -26,6 +26,8 @@
 struct oracle {
     uint32_t begun[ORACLE_KEYS]; /* the highest number submitted */
     uint32_t acked[ORACLE_KEYS]; /* the highest number acknowledged */
+    /* Bit by number, of those below 64: refused by an answer that says that it was not applied. */
+    uint64_t refused[ORACLE_KEYS];
 };
 
 static inline bool oracle_deletes(uint32_t number)
@@ -48,6 +50,8 @@ struct rig_config {
     uint64_t seed;
     uint64_t boot; /* another number: another boot of the machine */
     bool loud;     /* the engine's lines go to stderr */
+    /* Called before (true) and after what the rig allocates for itself; may be NULL. */
+    void (*own)(bool begins);
 };
 
 struct rig {
@@ -84,7 +88,8 @@ int rig_idle(struct rig *rig, struct oracle *o);
 int rig_get(struct rig *rig, uint32_t key, uint32_t *number);
 
 /*
- * Reads every key: it must show a put that was begun, and none older than the newest acknowledged.
+ * Reads every key: it must show a put that was begun and not refused, and none older than the newest
+ * acknowledged.
  * With doubtful, the engine said that it may have lost something: then an older one is right too,
  * and so is GT_EUNKNOWN. At the first that is wrong it writes a line to why and returns false.
  */

@@ -122,6 +122,66 @@ static void a_second_user_is_told_who_holds_the_folder(void **state)
     second->destroy(second);
 }
 
+static void lock_read(const struct place *p, char text[256])
+{
+    char path[160];
+    snprintf(path, sizeof(path), "%s/node.lock", p->folder);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, 255, f)] = 0;
+    fclose(f);
+}
+
+/* Another file of the same bytes, as a copy of the folder has it. */
+static void lock_replace(const struct place *p, const char *text)
+{
+    char path[160], other[160];
+    snprintf(path, sizeof(path), "%s/node.lock", p->folder);
+    snprintf(other, sizeof(other), "%s/other", p->folder);
+    FILE *f = fopen(other, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    fclose(f);
+    assert_int_equal(rename(other, path), 0);
+}
+
+static void a_copy_of_a_folder_in_use_is_known_until_that_is_durable(void **state)
+{
+    struct place *p = *state;
+    char working[256], text[256];
+    struct disk *d = place_open(p);
+    assert_false(d->copied);
+    lock_read(p, working);
+    d->destroy(d);
+    lock_read(p, text);
+    assert_string_equal(text, ""); /* an orderly end */
+    lock_replace(p, working);
+    for (int start = 0; start < 2; start++) { /* also when the first one ends too early */
+        d = place_open(p);
+        assert_true(d->copied);
+        d->destroy(d);
+    }
+    d = place_open(p);
+    assert_int_equal(d->copy_known(d), 0);
+    assert_false(d->copied);
+    lock_read(p, text);
+    d->destroy(d);
+    /* The lock of a process that was killed is no copy; nor is that of an earlier version. */
+    char path[160];
+    snprintf(path, sizeof(path), "%s/node.lock", p->folder);
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    fclose(f);
+    d = place_open(p);
+    assert_false(d->copied);
+    d->destroy(d);
+    lock_replace(p, "pid 12 gtstore-node node1\n");
+    d = place_open(p);
+    assert_false(d->copied);
+    d->destroy(d);
+}
+
 static void a_folder_that_cannot_be_made_is_named_with_the_cause(void **state)
 {
     struct place *p = *state;
@@ -286,6 +346,7 @@ int main(void)
         ON_DISK(a_folder_that_may_not_be_durable_is_refused),
         ON_DISK(too_many_open_files_are_no_failed_disk),
         ON_DISK(a_second_user_is_told_who_holds_the_folder),
+        ON_DISK(a_copy_of_a_folder_in_use_is_known_until_that_is_durable),
         ON_DISK(a_folder_that_cannot_be_made_is_named_with_the_cause),
         ON_DISK(an_unwritable_folder_is_refused_with_the_cause),
         ON_DISK(bytes_are_read_back_up_to_the_end),

@@ -446,6 +446,26 @@ static void a_damaged_or_newer_file_is_refused(void **state)
     assert_int_equal(index_lmdb_new(p->folder, MAP_BYTES, NULL, &p->real), GT_ECORRUPT);
 }
 
+/* A first start that failed, or was killed, while LMDB wrote its first pages. */
+static void what_an_earlier_start_began_to_make_is_made_anew(void **state)
+{
+    struct place *p = *state;
+    char path[96], fresh[96], data[128];
+    struct blob *value;
+    snprintf(path, sizeof(path), "%s/index", p->folder);
+    snprintf(fresh, sizeof(fresh), "%s/index.new", p->folder);
+    snprintf(data, sizeof(data), "%s/data.mdb", fresh);
+    p->real->destroy(p->real);
+    p->real = NULL;
+    assert_int_equal(rename(path, fresh), 0);
+    assert_int_equal(truncate(data, 6000), 0);
+    assert_int_equal(mkdir(path, 0700), 0); /* as earlier versions left it */
+    place_open(p);
+    assert_int_equal(p->real->get(p->real, 0, INDEX_DATA, slice_text("k"), &value), GT_ENOTFOUND);
+    assert_int_equal(access(fresh, F_OK), -1);
+    place_reopen(p);
+}
+
 static void a_folder_that_is_not_there_is_an_error(void **state)
 {
     (void)state;
@@ -477,6 +497,7 @@ int main(void)
         ON_INDEX(lanes_read_at_the_same_time),
         ON_INDEX(a_full_map_is_no_space_and_loses_nothing),
         ON_INDEX(a_damaged_or_newer_file_is_refused),
+        ON_INDEX(what_an_earlier_start_began_to_make_is_made_anew),
         ON_INDEX(what_was_just_written_is_in_memory),
         cmocka_unit_test(a_folder_that_is_not_there_is_an_error),
     };
