@@ -99,19 +99,21 @@ static bool freeze_partitions(struct engine *e, uint64_t cut)
     }
     if (o->dirty_count > 1)
         qsort(o->dirty, o->dirty_count, sizeof(*o->dirty), number_compare);
-    buf_clear(&cp->values);
+    buf_clear(&cp->states);
+    cp->operations_before = e->operations.noted;
     bool done = true;
     for (uint32_t i = 0; i < o->dirty_count && done; i++) {
         struct partition *p = e->partitions[o->dirty[i]];
-        size_t at = cp->values.bytes;
-        partition_value_encode(cut, &p->counts, &p->clock, &p->floor, &e->operations, o->dirty[i],
-                               &p->fill, &cp->values);
-        cp->partitions[i] =
-            (struct frozen_partition){o->dirty[i], at, cp->values.bytes - at, 0, 0, p->strays};
+        size_t at = cp->states.bytes;
+        partition_state_encode(cut, &p->counts, &p->clock, &p->floor, &p->fill, &cp->states);
+        cp->partitions[i] = (struct frozen_partition){.partition = o->dirty[i],
+                                                      .state_at = at,
+                                                      .state_bytes = cp->states.bytes - at,
+                                                      .strays = p->strays};
         done = freeze_log(cp, &p->log, &cp->partitions[i]);
     }
     cp->partition_count = o->dirty_count;
-    if (!done || cp->values.failed) {
+    if (!done || cp->states.failed) {
         frozen_log_release(cp);
         return false;
     }
@@ -169,19 +171,23 @@ bool checkpoint_freeze(struct engine *e)
 
 /* As many whole partitions, and then parcels, from where it stands on as make a chunk; at least one
  * if there is any. */
-static void chunk_cut(const struct checkpoint *cp, uint32_t records_max, struct engine_job *j)
+static void chunk_cut(const struct checkpoint *cp, const struct operations *operations,
+                      uint32_t records_max, struct engine_job *j)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, rows = 0;
     j->from = j->to = cp->next;
     j->parcels_from = j->parcels_to = cp->next_parcel;
     while (j->to < cp->partition_count) {
         const struct overlay_chain *chain = &cp->overlay->chains[cp->partitions[j->to].partition];
-        uint64_t more = chain->bytes + cp->partitions[j->to].value_bytes;
-        if (j->to > cp->next &&
-            (j->records + chain->records > records_max || bytes + more > CHUNK_BYTES))
+        uint64_t more_rows = operations_of_partition(operations, cp->partitions[j->to].partition);
+        uint64_t more =
+            chain->bytes + cp->partitions[j->to].state_bytes + more_rows * OPERATION_BYTES;
+        if (j->to > cp->next && (j->records + chain->records > records_max ||
+                                 bytes + more > CHUNK_BYTES || rows + more_rows > CHUNK_OPERATIONS))
             return;
         j->records += chain->records;
         bytes += more;
+        rows += more_rows;
         j->to++;
     }
     while (j->parcels_to < cp->parcel_count) {
@@ -194,6 +200,21 @@ static void chunk_cut(const struct checkpoint *cp, uint32_t records_max, struct 
         j->parcels_to++;
     }
     j->last = true;
+}
+
+/* The index values of the partitions of a chunk. False: out of memory. */
+static bool values_make(struct engine *e, const struct engine_job *j)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    buf_clear(&cp->values);
+    for (uint32_t i = j->from; i < j->to; i++) {
+        struct frozen_partition *p = &cp->partitions[i];
+        p->value_at = cp->values.bytes;
+        partition_value_encode(slice_of(cp->states.data + p->state_at, p->state_bytes),
+                               &e->operations, p->partition, cp->operations_before, &cp->values);
+        p->value_bytes = cp->values.bytes - p->value_at;
+    }
+    return !cp->values.failed;
 }
 
 static struct engine_job *job_begin(struct engine *e, enum job_kind kind)
@@ -224,7 +245,8 @@ struct engine_job *checkpoint_job(struct engine *e)
     if (cp->error && (cp->retry_unset || cp->retry_us > e->now_us))
         return NULL;
     j = job_begin(e, JOB_CHUNK);
-    chunk_cut(cp, e->chunk_records, j);
+    chunk_cut(cp, &e->operations, e->chunk_records, j);
+    j->result = values_make(e, j) ? 0 : GT_ENOMEM;
     j->applied = (struct applied_value){.lsn = cp->cut,
                                         .floor_segment = segments_floor(e, cp->cut),
                                         .chain = e->chain,
@@ -344,7 +366,7 @@ void checkpoint_job_run(struct engine_job *j)
 {
     if (j->kind == JOB_RETIRE)
         overlay_clear(j->retired);
-    else
+    else if (!j->result)
         j->result = chunk_write(j);
 }
 
@@ -403,6 +425,8 @@ static void chunk_finished(struct engine *e, const struct engine_job *j)
         parcels_settle(&e->parcels, &cp->parcels[i], cp->cut);
     frozen_parcels_release(cp);
     e->metrics.checkpoints_count++;
+    if (cp->states.capacity > BODY_KEEP_BYTES)
+        buf_close(&cp->states);
     if (cp->values.capacity > BODY_KEEP_BYTES)
         buf_close(&cp->values);
 }
@@ -437,6 +461,7 @@ void checkpoint_close(struct engine *e)
     frozen_parcels_release(cp);
     free(cp->log);
     free(cp->partitions);
+    buf_close(&cp->states);
     buf_close(&cp->values);
     buf_close(&cp->scratch);
     overlay_list_close(&cp->list);

@@ -41,6 +41,7 @@
 #define META_NAME_MAX            255u
 #define CHUNK_RECORDS_DEFAULT    20000u
 #define CHUNK_BYTES              (16u << 20)
+#define CHUNK_OPERATIONS         16384u /* rows of them: the loop writes them down, and waits for that */
 #define LIVE_SEGMENTS_CHECKPOINT 2u  /* more of them with log not yet applied: checkpoint */
 #define LIVE_SEGMENTS_MAX        16u /* from here on writers wait for a checkpoint */
 #define READY_SEGMENTS_MAX       2u
@@ -118,7 +119,8 @@ struct segment_file {
 
 struct frozen_partition {
     uint32_t partition;
-    size_t value_at, value_bytes; /* its index value, in checkpoint.values */
+    size_t state_at, state_bytes; /* of its index value, in checkpoint.states */
+    size_t value_at, value_bytes; /* the whole, in checkpoint.values: of the chunk under way */
     uint32_t log_at, log_count;   /* what changed in its dot log, in checkpoint.log */
     bool strays;
 };
@@ -139,7 +141,8 @@ struct checkpoint {
     uint64_t cut;                        /* its LSN */
     struct frozen_partition *partitions; /* ascending */
     uint32_t partition_count, partition_capacity;
-    struct buf values;
+    struct buf states, values;
+    uint64_t operations_before; /* the rows noted up to the cut */
     struct frozen_dot *log;
     uint32_t log_count, log_capacity;
     struct frozen_meta *metas;

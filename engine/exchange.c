@@ -364,7 +364,7 @@ static int pull_operations(struct pull *u)
 {
     struct engine *e = u->e;
     buf_clear(&e->scratch);
-    operations_encode(&e->operations, u->request->partition, &e->scratch);
+    operations_encode(&e->operations, u->request->partition, OPERATIONS_ALL, &e->scratch);
     struct slice rows = buf_slice(&e->scratch);
     struct blob *lacking = e->scratch.failed ? NULL : blob_new(rows.bytes);
     if (!lacking)

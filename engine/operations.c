@@ -228,6 +228,7 @@ void operations_note(struct operations *t, uint32_t partition, const struct oper
         return;
     }
     uint32_t row = (t->head + t->count++) % t->capacity;
+    t->noted++;
     t->rows[row] = (struct operation_row){.operation = *o, .partition = partition};
     place_add(t, row);
     chain_add(t, row);
@@ -265,12 +266,16 @@ uint32_t operations_of_partition(const struct operations *t, uint32_t partition)
     return partition < t->chain_count ? t->chains[partition].count : 0;
 }
 
-void operations_encode(const struct operations *t, uint32_t partition, struct buf *out)
+void operations_encode(const struct operations *t, uint32_t partition, uint64_t before,
+                       struct buf *out)
 {
     if (operations_of_partition(t, partition) == 0)
         return;
+    uint64_t first = t->noted - t->count; /* the number of the oldest row, which is at the head */
     for (uint32_t row = t->chains[partition].first; row != NONE; row = t->rows[row].next) {
         uint8_t raw[OPERATION_BYTES];
+        if (first + (row >= t->head ? row - t->head : row + t->capacity - t->head) >= before)
+            return; /* the chain is in the order of the numbers */
         operation_put(raw, &t->rows[row].operation);
         buf_put(out, raw, sizeof(raw));
     }

@@ -66,6 +66,7 @@ struct operations {
     struct operation_chain *chains; /* by partition */
     uint32_t chain_count;
     uint64_t floor; /* what was noted up to this stamp may be missing; 0 = nothing is */
+    uint64_t noted; /* rows since the table was made: each has its number, from 0 */
 };
 
 /* bytes_max bounds the memory of all rows and the table that finds them. */
@@ -87,9 +88,12 @@ void operations_floor_raise(struct operations *t, uint64_t stamp);
 uint64_t operations_length_ms(const struct operations *t, uint64_t now);
 /* Memory held. */
 uint64_t operations_bytes(const struct operations *t);
-/* Rows of a partition, and their bytes appended; a failure marks out. */
+/* Rows of a partition, and the bytes of those with a number below `before` (operations.noted of
+ * some moment; OPERATIONS_ALL) appended; a failure marks out. */
+#define OPERATIONS_ALL UINT64_MAX
 uint32_t operations_of_partition(const struct operations *t, uint32_t partition);
-void operations_encode(const struct operations *t, uint32_t partition, struct buf *out);
+void operations_encode(const struct operations *t, uint32_t partition, uint64_t before,
+                       struct buf *out);
 /* After rows were noted in no order (a folder is opened): oldest first again. */
 void operations_sort(struct operations *t);
 

@@ -492,6 +492,7 @@ static struct engine *engine_alloc(const struct engine_config *config)
     buf_init(&e->scratch, BLOB_BYTES_MAX);
     buf_init(&e->scan, BLOB_BYTES_MAX);
     buf_init(&e->noted, BLOB_BYTES_MAX);
+    buf_init(&e->checkpoint.states, BLOB_BYTES_MAX);
     buf_init(&e->checkpoint.values, BLOB_BYTES_MAX);
     buf_init(&e->checkpoint.scratch, BLOB_BYTES_MAX);
     for (int i = 0; i < 2; i++) {

@@ -218,12 +218,17 @@ static void clock_bytes(const struct clock *clock, struct buf *out)
     buf_close(&encoded);
 }
 
-void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
-                            const struct clock *floor, const struct operations *operations,
-                            uint32_t partition, const struct fill *fill, struct buf *out)
+/* The bytes of the fill, their number in front, and what stands before the operations. */
+void partition_state_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
+                            const struct clock *floor, const struct fill *fill, struct buf *out)
 {
-    size_t start = out->bytes;
-    buf_u32(out, 0);
+    struct buf filling;
+    buf_init(&filling, out->bytes_max);
+    if (!fill_nothing(fill))
+        fill_encode(fill, &filling);
+    buf_bytes(out, buf_slice(&filling));
+    out->failed |= filling.failed;
+    buf_close(&filling);
     buf_u8(out, VALUE_FORMAT);
     buf_u64(out, lsn);
     buf_varint(out, counts->records);
@@ -235,16 +240,24 @@ void partition_value_encode(uint64_t lsn, const struct counts *counts, const str
     for (int i = 0; i < 4; i++)
         buf_varint(out, 0); /* fences */
     buf_varint(out, LOG_KEPT);
+}
+
+void partition_value_encode(struct slice state, const struct operations *operations,
+                            uint32_t partition, uint64_t before, struct buf *out)
+{
+    struct reader r = reader_of(state);
+    struct slice filling = read_bytes(&r), head = read_raw(&r, reader_left(&r));
+    struct buf rows;
+    size_t start = out->bytes;
+    buf_init(&rows, out->bytes_max);
+    operations_encode(operations, partition, before, &rows);
+    buf_u32(out, 0);
+    buf_put(out, head.data, head.bytes);
     buf_u64(out, operations->floor);
-    buf_varint(out, (uint64_t)operations_of_partition(operations, partition) * OPERATION_BYTES);
-    operations_encode(operations, partition, out);
-    struct buf filling;
-    buf_init(&filling, out->bytes_max);
-    if (!fill_nothing(fill))
-        fill_encode(fill, &filling);
-    buf_bytes(out, buf_slice(&filling));
-    out->failed |= filling.failed;
-    buf_close(&filling);
+    buf_bytes(out, buf_slice(&rows));
+    buf_bytes(out, filling);
+    out->failed |= rows.failed;
+    buf_close(&rows);
     checksum_fill(out, start, slice_of(NULL, 0));
 }
 

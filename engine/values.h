@@ -79,10 +79,17 @@ bool fill_nothing(const struct fill *f);
 void fill_encode(const struct fill *f, struct buf *out);
 int fill_decode(struct slice bytes, struct fill *f); /* 0, GT_ECORRUPT, GT_ENOMEM */
 
-/* Appends the value, with the partition's rows of `operations`. A failure marks out. */
-void partition_value_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
-                            const struct clock *floor, const struct operations *operations,
-                            uint32_t partition, const struct fill *fill, struct buf *out);
+/*
+ * The value is made in two steps, since the rows of operations are many: what stands at one moment
+ * is taken down at once, and the rows that were there then are put in later, a few partitions at a
+ * time. Those that left the table meanwhile are missing, and the floor of the table says so.
+ * Appends; a failure marks out.
+ */
+void partition_state_encode(uint64_t lsn, const struct counts *counts, const struct clock *clock,
+                            const struct clock *floor, const struct fill *fill, struct buf *out);
+/* state: what the first step appended. The rows are those with a number below `before`. */
+void partition_value_encode(struct slice state, const struct operations *operations,
+                            uint32_t partition, uint64_t before, struct buf *out);
 /* clock, floor (of the dot log) and fill are initialised by the caller; operations borrows from the
  * value. 0, GT_ECORRUPT, GT_EFORMAT, GT_ENOMEM. */
 int partition_value_decode(struct slice value, uint64_t *lsn, struct counts *counts,

@@ -109,7 +109,7 @@ static void test_rows_of_a_partition_travel_as_bytes(void **state)
     operations_init(&t, OPERATIONS_BYTES_DEFAULT);
     for (uint64_t i = 1; i <= 300; i++)
         note(&t, i, MS(i));
-    operations_encode(&t, 2, &run);
+    operations_encode(&t, 2, OPERATIONS_ALL, &run);
     assert_int_equal(operations_count(buf_slice(&run)), 100);
     assert_int_equal(operations_of_partition(&t, 2), 100);
     for (uint32_t i = 0; i < 100; i++) {
@@ -121,6 +121,34 @@ static void test_rows_of_a_partition_travel_as_bytes(void **state)
         assert_int_equal(o.stamp, MS(3 * i + 2) + 1);
         assert_int_equal(dot_compare(o.dot, as.dot), 0);
     }
+    operations_close(&t);
+    buf_close(&run);
+}
+
+/* What is taken down for a moment that has passed has the rows of then that are still there. */
+static void test_rows_noted_later_are_left_out(void **state)
+{
+    (void)state;
+    struct operations t;
+    struct buf run;
+    buf_init(&run, 1u << 20);
+    operations_init(&t, 64 * 200);
+    for (uint64_t i = 1; i <= 90; i++)
+        note(&t, i, MS(i));
+    uint64_t then = t.noted;
+    uint32_t before = operations_of_partition(&t, 2);
+    for (uint64_t i = 91; i <= 120; i++) {
+        note(&t, i, MS(i));
+        buf_clear(&run);
+        operations_encode(&t, 2, then, &run);
+        uint32_t count = operations_count(buf_slice(&run));
+        assert_true(count <= before);
+        for (uint32_t at = 0; at < count; at++)
+            assert_true(operations_at(buf_slice(&run), at).noted <= MS(90));
+        before = count; /* the oldest leave, none comes */
+    }
+    operations_encode(&t, 2, OPERATIONS_ALL, &run);
+    assert_true(operations_count(buf_slice(&run)) > before);
     operations_close(&t);
     buf_close(&run);
 }
@@ -182,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_a_full_table_drops_the_oldest_and_says_how_far_it_reaches),
         cmocka_unit_test(test_a_table_without_room_knows_nothing_and_says_so),
         cmocka_unit_test(test_rows_of_a_partition_travel_as_bytes),
+        cmocka_unit_test(test_rows_noted_later_are_left_out),
         cmocka_unit_test(test_the_table_is_the_newest_of_all_that_was_noted),
         cmocka_unit_test(test_rows_noted_in_no_order_are_put_in_order),
     };
