@@ -45,6 +45,7 @@
 #define LIVE_SEGMENTS_CHECKPOINT 2u  /* more of them with log not yet applied: checkpoint */
 #define LIVE_SEGMENTS_MAX        16u /* from here on writers wait for a checkpoint */
 #define READY_SEGMENTS_MAX       2u
+#define SEGMENT_FIRST_BYTES      (16u << 20) /* of the one that a start makes, at most */
 #define SPARE_SEGMENTS_MAX       2u
 #define CLOSING_MAX              8u
 #define PARTITIONS_MIN           64u /* places in the table of partitions at first */

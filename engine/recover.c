@@ -767,6 +767,9 @@ static int segment_first(struct engine *e)
     struct engine_job *j = segment_job(e);
     if (!j || j->kind != JOB_SEGMENT_MAKE)
         return 0; /* very much live log: the checkpoint comes first */
+    /* Who starts waits for it to be written full of zeros; the next one is made beside its use. */
+    if (j->recycle == 0 && j->bytes > SEGMENT_FIRST_BYTES)
+        j->bytes = SEGMENT_FIRST_BYTES;
     segment_job_run(j);
     segment_job_done(e, j);
     if (e->segment_error != GT_ENOSPACE || !e->identity_value.log_made)
