@@ -209,8 +209,8 @@ static int log_check(struct check *c)
 {
     struct wal_report report;
     uint64_t floor_segment = c->applied.floor_segment ? c->applied.floor_segment : 1;
-    int error =
-        wal_recover(c->disk, &c->log, floor_segment, c->applied.lsn, each_logged, c, &report);
+    int error = wal_recover(c->disk, &c->log, floor_segment, c->applied.lsn, false, each_logged, c,
+                            &report);
     if (error) {
         problem(c, "log", "wal/", error);
         return error == GT_ENOMEM ? error : 0;

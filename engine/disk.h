@@ -35,6 +35,8 @@ struct disk {
     int (*sync)(struct disk *d, struct disk_file *f);
     /* Evicts the file's clean pages, so that what is read next comes from the medium. */
     int (*drop_cache)(struct disk *d, struct disk_file *f);
+    /* Begins to read the whole file into the cache, and does not wait; a hint. */
+    void (*read_ahead)(struct disk *d, struct disk_file *f);
     int (*rename)(struct disk *d, const char *from, const char *to);
     int (*remove)(struct disk *d, const char *name);
     int (*make_folder)(struct disk *d, const char *name); /* 0 too when it exists */

@@ -170,6 +170,12 @@ static int posix_drop_cache(struct disk *d, struct disk_file *f)
     return cause == 0 ? 0 : file_failed(posix_of(d), "evict", f, cause);
 }
 
+static void posix_read_ahead(struct disk *d, struct disk_file *f)
+{
+    (void)d;
+    (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_WILLNEED);
+}
+
 static int posix_rename(struct disk *d, const char *from, const char *to)
 {
     struct disk_posix *p = posix_of(d);
@@ -279,6 +285,7 @@ static const struct disk posix_calls = {
     .write = posix_write,
     .sync = posix_sync,
     .drop_cache = posix_drop_cache,
+    .read_ahead = posix_read_ahead,
     .rename = posix_rename,
     .remove = posix_remove,
     .make_folder = posix_make_folder,
@@ -427,8 +434,8 @@ static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_H
     }
     if (fstat(p->lock, &facts) != 0)
         return refuse(holder, "stat", path, errno);
-    p->disk.copied = lock_number(p->lock, &left) && left != (uint64_t)facts.st_ino &&
-                     !MUTANT(copy_trusted);
+    p->disk.copied =
+        lock_number(p->lock, &left) && left != (uint64_t)facts.st_ino && !MUTANT(copy_trusted);
     int cause = lock_claim(p, p->disk.copied ? 0 : (uint64_t)facts.st_ino);
     p->working = cause == 0;
     return cause == 0 ? 0 : refuse(holder, "write", path, cause);

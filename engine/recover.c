@@ -147,6 +147,8 @@ static int index_load(struct loading *l)
     struct slice all = {NULL, 0};
     int error = x->scan(x, READ_LANE_LOOP, INDEX_META, all, meta_load, l);
     if (!error)
+        error = wal_read_ahead(l->e->disk, l->applied.floor_segment);
+    if (!error)
         error = x->scan(x, READ_LANE_LOOP, INDEX_PARTITION, all, partition_load, l);
     if (!error)
         error = x->scan(x, READ_LANE_LOOP, INDEX_LOG, all, dot_load, l);
@@ -676,8 +678,8 @@ static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16
         report->where = "index lost, wal/ holds a log: ";
         return GT_ECORRUPT;
     }
-    int error = wal_recover(e->disk, e->log, l->applied.floor_segment, l->applied.lsn, deliver,
-                            &replay, &report->wal);
+    int error = wal_recover(e->disk, e->log, l->applied.floor_segment, l->applied.lsn, true,
+                            deliver, &replay, &report->wal);
     if (error)
         return error;
     numbers_continue(e, l, &report->wal);

@@ -269,6 +269,7 @@ struct batch {
 struct walk {
     struct disk *d;
     struct log *log;
+    bool dropped; /* the page cache is that of now */
     uint64_t applied_lsn;
     int (*deliver)(void *arg, const struct wal_record *r);
     void *arg;
@@ -570,7 +571,9 @@ static int walk_segment(struct walk *w, uint64_t number)
     if (error != 0)
         return error == GT_ENOTFOUND ? GT_EIO : error;
     /* After a failed sync the cache may show what the medium never got. */
-    if ((error = d->drop_cache(d, w->file)) == 0 && (error = d->size(d, w->file, &bytes)) == 0)
+    if (!w->dropped)
+        error = d->drop_cache(d, w->file);
+    if (error == 0 && (error = d->size(d, w->file, &bytes)) == 0)
         error = walk_header(w, bytes);
     bool header_bad = error == GT_ECORRUPT;
     if (header_bad)
@@ -627,6 +630,36 @@ static int remove_temporaries(struct disk *d, const struct buf *numbers)
     return 0;
 }
 
+static int segment_read_ahead(struct disk *d, uint64_t number)
+{
+    char name[DISK_NAME_BYTES];
+    struct disk_file *f;
+    int error = d->open(d, wal_segment_name(number, name), false, &f);
+    if (error != 0)
+        return error == GT_ENOTFOUND ? GT_EIO : error;
+    error = d->drop_cache(d, f);
+    if (error == 0)
+        d->read_ahead(d, f);
+    d->close(d, f);
+    return error;
+}
+
+int wal_read_ahead(struct disk *d, uint64_t floor_segment)
+{
+    struct listing l;
+    buf_init(&l.segments, SEGMENTS_MAX * sizeof(uint64_t));
+    buf_init(&l.temporaries, SEGMENTS_MAX * sizeof(uint64_t));
+    int error = d->list(d, "wal", listing_add, &l);
+    if (error == GT_ENOTFOUND) /* not made yet */
+        error = 0;
+    for (size_t i = 0; i < l.segments.bytes / sizeof(uint64_t) && error == 0; i++)
+        if (listing_at(&l.segments, i) >= floor_segment)
+            error = segment_read_ahead(d, listing_at(&l.segments, i));
+    buf_close(&l.segments);
+    buf_close(&l.temporaries);
+    return error;
+}
+
 static int walk_all(struct walk *w, const struct buf *numbers, uint64_t floor_segment)
 {
     uint64_t expected = floor_segment > 0 ? floor_segment : 1;
@@ -667,13 +700,14 @@ static void walk_conclude(struct walk *w)
 }
 
 int wal_recover(struct disk *d, struct log *log, uint64_t floor_segment, uint64_t applied_lsn,
-                int (*deliver)(void *arg, const struct wal_record *r), void *arg,
+                bool dropped, int (*deliver)(void *arg, const struct wal_record *r), void *arg,
                 struct wal_report *report)
 {
     *report = (struct wal_report){0};
     struct walk w = {.d = d,
                      .log = log,
                      .applied_lsn = applied_lsn,
+                     .dropped = dropped,
                      .deliver = deliver,
                      .arg = arg,
                      .report = report};

@@ -138,12 +138,19 @@ struct wal_record {
 };
 
 /*
+ * Drops the page cache of the segments from floor_segment on, and begins to read them: so the
+ * medium is at work while its caller does something else, and wal_recover is told that it is
+ * `dropped` already. 0, GT_EIO, GT_ENOMEM, GT_EDESCRIPTORS.
+ */
+int wal_read_ahead(struct disk *d, uint64_t floor_segment);
+
+/*
  * See RECOVERY above. Records with lsn <= applied_lsn are counted but not delivered. deliver's
  * non-zero result ends the walk and is returned. 0 (also with a damaged log: see report),
  * GT_EFORMAT (a newer segment or batch format), GT_EIO, GT_ENOMEM.
  */
 int wal_recover(struct disk *d, struct log *log, uint64_t floor_segment, uint64_t applied_lsn,
-                int (*deliver)(void *arg, const struct wal_record *r), void *arg,
+                bool dropped, int (*deliver)(void *arg, const struct wal_record *r), void *arg,
                 struct wal_report *report);
 
 #endif

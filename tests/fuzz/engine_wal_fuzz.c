@@ -65,6 +65,12 @@ static int flat_read(struct disk *d, struct disk_file *file, uint64_t offset, vo
     return 0;
 }
 
+static void flat_read_ahead(struct disk *d, struct disk_file *file)
+{
+    (void)d;
+    (void)file;
+}
+
 static int flat_file_done(struct disk *d, struct disk_file *file)
 {
     (void)d;
@@ -140,6 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
                  .read = flat_read,
                  .sync = flat_file_done,
                  .drop_cache = flat_file_done,
+                 .read_ahead = flat_read_ahead,
                  .make_folder = flat_folder_done,
                  .sync_folder = flat_folder_done,
                  .list = flat_list},
@@ -148,7 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     };
     struct wal_report report;
     uint64_t last = how >> 4;
-    int error = wal_recover(&f.disk, NULL, how >> 2 & 1, last, take, &last, &report);
+    int error = wal_recover(&f.disk, NULL, how >> 2 & 1, last, false, take, &last, &report);
     gt_assert(error == 0 || error == GT_EFORMAT);
     gt_assert(error != 0 || !report.clean || !report.tail);
     free(files[0]);

@@ -528,6 +528,12 @@ static int mem_drop_cache(struct disk *d, struct disk_file *f)
     return call_end(m, error);
 }
 
+static void mem_read_ahead(struct disk *d, struct disk_file *f)
+{
+    (void)d;
+    (void)f;
+}
+
 static int mem_rename(struct disk *d, const char *from, const char *to)
 {
     struct memdisk *m = mem_of(d);
@@ -638,6 +644,7 @@ struct disk *memdisk_new(void)
         .write = mem_write,
         .sync = mem_sync,
         .drop_cache = mem_drop_cache,
+        .read_ahead = mem_read_ahead,
         .rename = mem_rename,
         .remove = mem_remove,
         .make_folder = mem_make_folder,

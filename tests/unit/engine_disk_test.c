@@ -318,7 +318,7 @@ static void a_log_lives_on_the_real_disk(void **state)
     struct buf body;
     uint32_t chain = 0;
     unsigned count = 0;
-    assert_int_equal(wal_recover(d, NULL, 0, 0, count_record, &count, &report), 0);
+    assert_int_equal(wal_recover(d, NULL, 0, 0, false, count_record, &count, &report), 0);
     assert_int_equal(wal_segment_make(d, 1, WAL_SEGMENT_BYTES_MIN, 99, 0, &segment), 0);
     wal_body_init(&body, 100);
     wal_record_begin(&body, 1, 5);
@@ -330,7 +330,7 @@ static void a_log_lives_on_the_real_disk(void **state)
     wal_segment_close(d, &segment);
     d->destroy(d);
     d = place_open(p);
-    assert_int_equal(wal_recover(d, NULL, 1, 0, count_record, &count, &report), 0);
+    assert_int_equal(wal_recover(d, NULL, 1, 0, false, count_record, &count, &report), 0);
     assert_int_equal(count, 1);
     assert_int_equal(report.chain, chain);
     assert_false(report.tail || report.middle);

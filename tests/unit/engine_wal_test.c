@@ -70,7 +70,8 @@ static int try_recover(struct story *s, uint64_t floor_segment, uint64_t applied
 {
     s->got_count = 0;
     s->content_equal = true;
-    return wal_recover(s->disk, NULL, floor_segment, applied_lsn, take_record, s, &s->report);
+    return wal_recover(s->disk, NULL, floor_segment, applied_lsn, false, take_record, s,
+                       &s->report);
 }
 
 static void story_recover(struct story *s, uint64_t floor_segment, uint64_t applied_lsn)
@@ -375,7 +376,7 @@ static void the_receiver_may_end_the_walk(void **state)
 {
     (void)state;
     struct story *s = story_of_three_batches();
-    assert_int_equal(wal_recover(s->disk, NULL, 1, 0, refuse_the_third, NULL, &s->report),
+    assert_int_equal(wal_recover(s->disk, NULL, 1, 0, false, refuse_the_third, NULL, &s->report),
                      GT_EFORMAT);
     story_end(s);
 }
