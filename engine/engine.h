@@ -407,9 +407,6 @@ enum engine_lane { ENGINE_LOG, ENGINE_CHECKPOINT, ENGINE_SEGMENT, ENGINE_LANES }
 struct engine_job;
 /* The next job of an idle lane, NULL when it has none. Ask again after every submit and done. */
 struct engine_job *engine_job(struct engine *e, enum engine_lane lane);
-/* The log is idle, and half as many records have gathered as its last batch had: of many writers
- * one half is admitted while the batch of the other is written. */
-bool engine_log_due(const struct engine *e);
 void engine_job_run(struct engine_job *j);                    /* any thread; blocks */
 void engine_job_done(struct engine *e, struct engine_job *j); /* loop thread */
 /* No lane busy, no request waiting, nothing to log. (A checkpoint may be due.) */

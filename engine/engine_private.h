@@ -253,7 +253,6 @@ struct engine {
     uint64_t seal_us; /* with SEAL_WAITS */
     struct batch batches[2];
     struct batch *forming, *flying; /* flying is in the log job while that lane is busy */
-    uint32_t batch_records;         /* of the last one */
     struct wal_segment current;     /* file NULL: none */
     uint64_t current_offset;
     struct wal_segment ready[READY_SEGMENTS_MAX];

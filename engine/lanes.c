@@ -169,19 +169,12 @@ static bool seal_cut(struct engine *e)
     return true;
 }
 
-bool engine_log_due(const struct engine *e)
-{
-    uint32_t records = e->forming->records;
-    return !e->busy[ENGINE_LOG] && !e->poisoned && records > 0 && records >= e->batch_records / 2;
-}
-
 struct engine_job *log_job(struct engine *e)
 {
     struct batch *b = e->forming;
     if (b->records == 0 && !seal_cut(e))
         return NULL;
     e->seal = SEAL_NONE;
-    e->batch_records = b->records;
     uint64_t batch_bytes = wal_batch_bytes(b->body.bytes - WAL_BATCH_HEADER);
     while (!current_fits(e, batch_bytes))
         rotate(e);

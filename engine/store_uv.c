@@ -5,12 +5,8 @@
  *
  *   store_submit -> engine (at once, or behind the reader when the index is cold)
  *   check/prepare or store_poll: results out, jobs of idle lanes to their threads
- *   thread done -> async -> engine_job_done, the next batch begins with what has gathered, results
- *   out; other jobs wait for the end of the iteration
- *
- * A batch begins when the log is idle and half of what the last one had has gathered, or at the end
- * of the iteration: so a lone writer waits for one sync, and of many one half is admitted while the
- * other half's batch is written.
+ *   thread done -> async -> engine_job_done, results out; jobs wait for the end of the iteration,
+ *   so that all that it brings shares one batch
  */
 #include "engine/store_uv.h"
 
@@ -176,31 +172,6 @@ static void refuse(struct store *s, const struct store_request *r, int error)
         (struct store_result){.kind = r->kind, .tag = r->tag, .result = error};
 }
 
-/* ---- the log ----------------------------------------------------------------------------------
- */
-
-static bool lane_start(struct store *s, enum engine_lane which)
-{
-    struct engine_job *job = engine_job(s->engine, which);
-    if (!job)
-        return false;
-    struct lane *lane = &s->lanes[which];
-    uv_mutex_lock(&s->lock);
-    gt_assert(!lane->todo && !lane->done);
-    lane->todo = job;
-    uv_cond_signal(&lane->wake);
-    uv_mutex_unlock(&s->lock);
-    return true;
-}
-
-/* Not before the end of the iteration, but when enough has gathered: the disk is not to wait for
- * the rest. */
-static void log_go_on(struct store *s)
-{
-    if (engine_log_due(s->engine))
-        lane_start(s, ENGINE_LOG);
-}
-
 /* ---- requests -------------------------------------------------------------------------------- */
 
 static void sample(struct store *s, uint64_t now)
@@ -253,7 +224,6 @@ static void cold_give(struct store *s, uint64_t now)
         if (r.kind == STORE_LOAD)
             engine_note_read(s->engine, true);
         engine_submit(s->engine, &r, now);
-        log_go_on(s);
     }
 }
 
@@ -275,10 +245,23 @@ void store_submit(struct store *s, const struct store_request *r)
     if (r->kind == STORE_LOAD)
         engine_note_read(s->engine, false);
     engine_submit(s->engine, &request, now);
-    log_go_on(s);
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
+
+static bool lane_start(struct store *s, enum engine_lane which)
+{
+    struct engine_job *job = engine_job(s->engine, which);
+    if (!job)
+        return false;
+    struct lane *lane = &s->lanes[which];
+    uv_mutex_lock(&s->lock);
+    gt_assert(!lane->todo && !lane->done);
+    lane->todo = job;
+    uv_cond_signal(&lane->wake);
+    uv_mutex_unlock(&s->lock);
+    return true;
+}
 
 /* Takes back the jobs that are done. */
 static bool lanes_collect(struct store *s)
@@ -359,7 +342,6 @@ static void on_async(uv_async_t *async)
 {
     struct store *s = async->data;
     lanes_collect(s);
-    lane_start(s, ENGINE_LOG); /* what has gathered during the last batch */
     cold_give(s, now_us());
     s->dirty = true;
     s->polling = true; /* a callback that polls is served at the end of the iteration */
