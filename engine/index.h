@@ -54,6 +54,10 @@ struct index {
     unsigned (*resident)(struct index *x, uint64_t seed);
     uint64_t (*file_bytes)(struct index *x);
     void (*destroy)(struct index *x);
+    /* The file was whole but for the page that tells of one of its two last commits, and goes on
+     * from the other: the power was cut in a commit, which had not ended then, or the page rotted.
+     */
+    bool mended;
 };
 
 /* Opens or makes DATA_DIR/index/ (data.mdb, lock.mdb) with address space map_bytes, default flags
