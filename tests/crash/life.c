@@ -1,0 +1,172 @@
+#include "tests/crash/life.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+
+#include "engine/base/error.h"
+#include "engine/base/prng.h"
+
+#define BURST_PUTS_MAX 20u
+#define IDLE_US        10000u /* longer than a log waits for its seal */
+
+struct worker {
+    struct rig rig;
+    struct oracle oracle;
+    struct prng prng;
+    int error;
+    crash_mark_fn *mark;
+};
+
+struct rig_config life_rig(const char *folder, uint64_t boot)
+{
+    return (struct rig_config){.folder = folder,
+                               .overlay_bytes_max = 12u << 10,
+                               .map_bytes = 64u << 20,
+                               .chunk_records = 4,
+                               .seed = 7 + boot,
+                               .boot = boot};
+}
+
+void oracle_note(struct oracle *o, const struct trace_op *op)
+{
+    uint64_t key = op->head.inode;
+    uint32_t number = (uint32_t)op->head.offset;
+    if (op->head.kind != TRACE_MARK || key >= ORACLE_KEYS)
+        return;
+    if (op->head.flags == MARK_BEGUN && o->begun[key] < number)
+        o->begun[key] = number;
+    if ((op->head.flags == MARK_ACKED || op->head.flags == MARK_SEEN) && o->acked[key] < number)
+        o->acked[key] = number;
+}
+
+static void answers(struct worker *w)
+{
+    struct oracle before = w->oracle;
+    int error = rig_answers(&w->rig, &w->oracle);
+    w->error = w->error ? w->error : error;
+    for (uint32_t key = 0; key < ORACLE_KEYS; key++)
+        if (w->oracle.acked[key] != before.acked[key])
+            w->mark(MARK_ACKED, key, w->oracle.acked[key]);
+}
+
+static bool step(struct worker *w, enum engine_lane lane)
+{
+    bool any = rig_step(&w->rig, lane);
+    answers(w);
+    return any;
+}
+
+/* Jobs of lanes that are drawn, until a round finds none. */
+static void run_all(struct worker *w)
+{
+    for (bool any = true; any;) {
+        any = false;
+        uint64_t first = prng_below(&w->prng, ENGINE_LANES);
+        for (uint64_t i = 0; i < ENGINE_LANES; i++)
+            any |= step(w, (enum engine_lane)((first + i) % ENGINE_LANES));
+    }
+}
+
+static void put(struct worker *w)
+{
+    uint32_t key = (uint32_t)prng_below(&w->prng, ORACLE_KEYS);
+    w->mark(MARK_BEGUN, key, w->oracle.begun[key] + 1);
+    rig_put(&w->rig, &w->oracle, key);
+    answers(w);
+}
+
+static void burst(struct worker *w, uint64_t puts)
+{
+    while (puts-- > 0)
+        put(w);
+    step(w, ENGINE_LOG);
+}
+
+static void idle(struct worker *w)
+{
+    for (int i = 0; i < 2; i++) { /* the first begins to wait, the second ends that */
+        w->rig.now_us += IDLE_US;
+        engine_tick(w->rig.engine, w->rig.now_us);
+    }
+    step(w, ENGINE_LOG);
+}
+
+static void work(struct worker *w)
+{
+    uint64_t drawn = prng_below(&w->prng, 100);
+    if (drawn < 40)
+        burst(w, 1);
+    else if (drawn < 55)
+        burst(w, 2 + prng_below(&w->prng, BURST_PUTS_MAX));
+    else if (drawn < 65)
+        put(w);
+    else if (drawn < 85)
+        step(w, ENGINE_CHECKPOINT);
+    else if (drawn < 92)
+        step(w, ENGINE_SEGMENT);
+    else if (drawn < 96)
+        idle(w);
+    else
+        run_all(w);
+}
+
+/* Everything must be as the earlier lives left it; from now on it has been seen. */
+static int look(struct worker *w)
+{
+    char why[200];
+    if (!rig_check(&w->rig, &w->oracle, false, why, sizeof(why))) {
+        fprintf(stderr, "a life found its folder wrong: %s\n", why);
+        return 1;
+    }
+    for (uint32_t key = 0; key < ORACLE_KEYS; key++) {
+        uint32_t number;
+        if (rig_get(&w->rig, key, &number) != 0 || number == 0)
+            continue;
+        w->oracle.acked[key] = number;
+        w->mark(MARK_SEEN, key, number);
+    }
+    return 0;
+}
+
+static int end(struct worker *w, const struct life *life)
+{
+    if (w->error || engine_poisoned(w->rig.engine)) {
+        fprintf(stderr, "a life was refused a put: %s\n", error_text(w->error));
+        return 1;
+    }
+    if (life->end == LIFE_CLEAN) {
+        run_all(w);
+        if (rig_close(&w->rig, &w->oracle, true) != 0)
+            return 1;
+    }
+    w->mark(MARK_END, 0, 0);
+    return 0;
+}
+
+int life_run(const struct life *life)
+{
+    struct worker w = {.mark = (crash_mark_fn *)dlsym(RTLD_DEFAULT, "crash_mark")};
+    struct trace trace;
+    if (!w.mark) {
+        fprintf(stderr, "a life runs without its recorder\n");
+        return 1;
+    }
+    if (!trace_read(life->trace, &trace))
+        return 1;
+    for (size_t i = 0; i < trace.count; i++)
+        oracle_note(&w.oracle, &trace.ops[i]);
+    trace_close(&trace);
+    prng_init(&w.prng, life->seed);
+    struct rig_config config = life_rig(life->folder, life->boot);
+    config.seed = life->seed;
+    int error = rig_open(&w.rig, &config);
+    if (error) {
+        fprintf(stderr, "a life was refused its folder: %s\n", error_text(error));
+        return 1;
+    }
+    if (look(&w) != 0)
+        return 1;
+    for (uint32_t i = 0; i < life->steps; i++)
+        work(&w);
+    return end(&w, life);
+}
