@@ -13,6 +13,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 
 #define PATH_TEXT_BYTES 256
 
@@ -196,7 +197,7 @@ static int posix_sync_folder(struct disk *d, const char *name)
     int fd = open_folder(p, name);
     if (fd < 0)
         return failed(p, "open folder", name, errno);
-    int cause = fsync(fd) == 0 ? 0 : errno;
+    int cause = MUTANT(folders_unsynced) || fsync(fd) == 0 ? 0 : errno;
     close(fd);
     return cause == 0 ? 0 : failed(p, "sync folder", name, cause);
 }
@@ -316,7 +317,7 @@ static int make_path(char *path, char holder[DISK_HOLDER_BYTES])
         char end = *at;
         *at = 0;
         bool made = mkdir(path, 0700) == 0;
-        int cause = made ? sync_parent(path) : errno;
+        int cause = made ? MUTANT(data_folder_unsynced) ? 0 : sync_parent(path) : errno;
         if (made && cause != 0) {
             rmdir(path); /* else the next start would take it for durable */
             int error = refuse(holder, "sync the folder above", path, cause);

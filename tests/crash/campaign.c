@@ -16,8 +16,8 @@
 #define RUN_BOOT            1u
 #define RECOVERY_LIVES      2u
 #define RECOVERY_STEPS      10u
-#define RECOVERY_ONE_IN     300u /* states whose recovery is recorded, and cut */
-#define RECOVERY_CUT_ONE_IN 3u   /* of its cuts */
+#define RECOVERY_ONE_IN     400u /* states whose recovery is recorded, and cut */
+#define RECOVERY_CUT_ONE_IN 12u  /* of its cuts */
 #define TEARS_ONE_IN        3u   /* of the numbered states that tear */
 #define DRAWN_STATES        3u   /* further ones, of each cut */
 #define MORE_ONE_IN         8u   /* states after which the engine goes on */

@@ -1,6 +1,7 @@
 #include "tests/crash/life.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "engine/base/error.h"
@@ -15,6 +16,7 @@ struct worker {
     struct prng prng;
     int error;
     crash_mark_fn *mark;
+    crash_turns_fn *turns;
 };
 
 struct rig_config life_rig(const char *folder, uint64_t boot)
@@ -56,6 +58,48 @@ static bool step(struct worker *w, enum engine_lane lane)
     return any;
 }
 
+/* A job that runs beside another one. */
+struct beside {
+    struct engine_job *job;
+    crash_turns_fn *turns;
+    uint64_t seed;
+};
+
+static void *beside_run(void *arg)
+{
+    struct beside *b = arg;
+    b->turns(1, b->seed);
+    engine_job_run(b->job);
+    b->turns(-1, 0);
+    return NULL;
+}
+
+/* The jobs of two lanes at once, as with the threads of a node: their calls alternate. */
+static void step_two(struct worker *w, enum engine_lane one, enum engine_lane other)
+{
+    struct engine *e = w->rig.engine;
+    struct engine_job *first = engine_job(e, one);
+    struct beside b = {first ? engine_job(e, other) : NULL, w->turns, prng_next(&w->prng)};
+    pthread_t thread;
+    bool two = b.job && pthread_create(&thread, NULL, beside_run, &b) == 0;
+    if (two)
+        w->turns(0, b.seed);
+    if (first)
+        engine_job_run(first);
+    if (two) {
+        w->turns(-1, 0);
+        pthread_join(thread, NULL);
+        engine_job_done(e, b.job);
+    } else if (b.job) {
+        engine_job_run(b.job);
+        engine_job_done(e, b.job);
+    }
+    answers(w);
+    if (first)
+        engine_job_done(e, first);
+    answers(w);
+}
+
 /* Jobs of lanes that are drawn, until a round finds none. */
 static void run_all(struct worker *w)
 {
@@ -67,12 +111,23 @@ static void run_all(struct worker *w)
     }
 }
 
+/* What a read shows is a promise. It may have to wait, and then shows nothing here. */
+static void get(struct worker *w, uint32_t key)
+{
+    uint32_t number;
+    if (rig_get(&w->rig, key, &number) != 0 || number <= w->oracle.acked[key])
+        return;
+    w->oracle.acked[key] = number;
+    w->mark(MARK_SEEN, key, number);
+}
+
 static void put(struct worker *w)
 {
     uint32_t key = (uint32_t)prng_below(&w->prng, ORACLE_KEYS);
     w->mark(MARK_BEGUN, key, w->oracle.begun[key] + 1);
     rig_put(&w->rig, &w->oracle, key);
     answers(w);
+    get(w, key);
 }
 
 static void burst(struct worker *w, uint64_t puts)
@@ -98,10 +153,16 @@ static void work(struct worker *w)
         burst(w, 1);
     else if (drawn < 55)
         burst(w, 2 + prng_below(&w->prng, BURST_PUTS_MAX));
-    else if (drawn < 65)
+    else if (drawn < 68)
         put(w);
-    else if (drawn < 85)
+    else if (drawn < 77)
         step(w, ENGINE_CHECKPOINT);
+    else if (drawn < 83)
+        step_two(w, ENGINE_LOG, ENGINE_CHECKPOINT);
+    else if (drawn < 86)
+        step_two(w, ENGINE_LOG, ENGINE_SEGMENT);
+    else if (drawn < 88)
+        step_two(w, ENGINE_CHECKPOINT, ENGINE_SEGMENT);
     else if (drawn < 92)
         step(w, ENGINE_SEGMENT);
     else if (drawn < 96)
@@ -145,9 +206,10 @@ static int end(struct worker *w, const struct life *life)
 
 int life_run(const struct life *life)
 {
-    struct worker w = {.mark = (crash_mark_fn *)dlsym(RTLD_DEFAULT, "crash_mark")};
+    struct worker w = {.mark = (crash_mark_fn *)dlsym(RTLD_DEFAULT, "crash_mark"),
+                       .turns = (crash_turns_fn *)dlsym(RTLD_DEFAULT, "crash_turns")};
     struct trace trace;
-    if (!w.mark) {
+    if (!w.mark || !w.turns) {
         fprintf(stderr, "a life runs without its recorder\n");
         return 1;
     }

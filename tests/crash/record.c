@@ -32,6 +32,14 @@ static char folder[TRACE_PATH_BYTES];
 static size_t folder_bytes;
 static int trace_fd = -1;
 static uint64_t kill_at, recorded;
+static bool kill_at_write;
+
+/* Two threads that take turns (trace.h). */
+static pthread_cond_t turned = PTHREAD_COND_INITIALIZER;
+static __thread int self = -1;
+static bool present[2];
+static int turn;
+static uint64_t turn_seed;
 
 /* The function of the C library behind this one's name. */
 #define REAL(name)                                                                                 \
@@ -58,11 +66,61 @@ __attribute__((constructor)) static void begin(void)
     if (folder_bytes == 0 || folder_bytes >= sizeof(folder))
         give_up("bad folder", root);
     memcpy(folder, root, folder_bytes + 1);
-    kill_at = at ? strtoull(at, NULL, 10) : 0;
+    char *end = NULL;
+    kill_at = at ? strtoull(at, &end, 10) : 0;
+    kill_at_write = end && *end == 'w';
     trace_fd =
         (int)syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (trace_fd < 0)
         give_up("cannot open", file);
+}
+
+/* ---- turns ----------------------------------------------------------------------------------- */
+
+static void turn_next(void)
+{
+    turn_seed ^= turn_seed << 13;
+    turn_seed ^= turn_seed >> 7;
+    turn_seed ^= turn_seed << 17;
+    turn = (int)(turn_seed & 1);
+    if (!present[turn])
+        turn = 1 - turn;
+    pthread_cond_broadcast(&turned);
+}
+
+static void enter(void)
+{
+    pthread_mutex_lock(&lock);
+    while (self >= 0 && turn != self)
+        pthread_cond_wait(&turned, &lock);
+}
+
+static void leave(void)
+{
+    if (self >= 0)
+        turn_next();
+    pthread_mutex_unlock(&lock);
+}
+
+crash_turns_fn crash_turns;
+SEEN void crash_turns(int who, uint64_t seed)
+{
+    pthread_mutex_lock(&lock);
+    if (who < 0) {
+        present[self] = false;
+        self = -1;
+        turn_next();
+        pthread_mutex_unlock(&lock);
+        return;
+    }
+    self = who;
+    present[who] = true;
+    turn_seed = seed | 1;
+    turn = (int)(seed >> 1 & 1);
+    pthread_cond_broadcast(&turned);
+    while (!present[1 - who])
+        pthread_cond_wait(&turned, &lock);
+    pthread_mutex_unlock(&lock);
 }
 
 /* ---- writing down ---------------------------------------------------------------------------- */
@@ -85,11 +143,13 @@ static void head(enum trace_kind kind, uint32_t flags, uint64_t inode, uint64_t 
     append(&h, sizeof(h));
 }
 
-static void tail(uint64_t bytes)
+static void tail(enum trace_kind kind, uint64_t bytes)
 {
     static const uint8_t zeros[8];
     append(zeros, (size_t)((8 - bytes % 8) % 8));
-    if (++recorded == kill_at)
+    recorded++;
+    bool here = kill_at_write ? recorded >= kill_at && kind == TRACE_WRITE : recorded == kill_at;
+    if (kill_at > 0 && here)
         syscall(SYS_kill, getpid(), SIGKILL);
 }
 
@@ -98,7 +158,7 @@ static void note(enum trace_kind kind, uint32_t flags, uint64_t inode, uint64_t 
 {
     head(kind, flags, inode, offset, bytes);
     append(data, bytes);
-    tail(bytes);
+    tail(kind, bytes);
 }
 
 crash_mark_fn crash_mark;
@@ -106,9 +166,9 @@ SEEN void crash_mark(enum trace_mark mark, uint64_t key, uint64_t number)
 {
     if (trace_fd < 0)
         return;
-    pthread_mutex_lock(&lock);
+    enter();
     head(TRACE_MARK, mark, key, number, 0);
-    pthread_mutex_unlock(&lock);
+    leave();
 }
 
 /* ---- which file ------------------------------------------------------------------------------ */
@@ -195,10 +255,10 @@ static int note_open(int fd, int flags)
 
 #define LOCKED(expression)                                                                         \
     ({                                                                                             \
-        pthread_mutex_lock(&lock);                                                                 \
+        enter();                                                                                   \
         __typeof__(expression) result_ = (expression);                                             \
         int cause_ = errno;                                                                        \
-        pthread_mutex_unlock(&lock);                                                               \
+        leave();                                                                                   \
         errno = cause_;                                                                            \
         result_;                                                                                   \
     })
@@ -295,7 +355,7 @@ static ssize_t note_write(int fd, const struct iovec *v, int count, uint64_t off
         append(v[i].iov_base, piece);
         left -= piece;
     }
-    tail((uint64_t)n);
+    tail(TRACE_WRITE, (uint64_t)n);
     return n;
 }
 

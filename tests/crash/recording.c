@@ -13,7 +13,7 @@
 #include "engine/base/prng.h"
 
 #define LIFE_SECONDS_MAX 60u
-#define KILL_CALLS_MAX   260u
+#define KILL_CALLS_MAX   130u
 
 bool recorder_find(struct recorder *r)
 {
@@ -36,6 +36,7 @@ struct life_plan {
     uint64_t seed, boot, kill_at; /* 0: it ends by itself */
     uint32_t steps;
     enum life_end end;
+    bool kill_at_write;
 };
 
 __attribute__((noreturn)) static void life_exec(const struct recorder *r, const struct life_plan *l,
@@ -46,7 +47,7 @@ __attribute__((noreturn)) static void life_exec(const struct recorder *r, const 
     snprintf(seed, sizeof(seed), "%" PRIu64, l->seed);
     snprintf(boot, sizeof(boot), "%" PRIu64, l->boot);
     snprintf(steps, sizeof(steps), "%" PRIu32, l->steps);
-    snprintf(kill_at, sizeof(kill_at), "%" PRIu64, l->kill_at);
+    snprintf(kill_at, sizeof(kill_at), "%" PRIu64 "%s", l->kill_at, l->kill_at_write ? "w" : "");
     setenv("LD_PRELOAD", r->library, 1);
     setenv(TRACE_ENV_FOLDER, folder, 1);
     setenv(TRACE_ENV_FILE, trace, 1);
@@ -95,7 +96,8 @@ static struct life_plan life_draw(const struct plan *plan, struct prng *prng)
     struct life_plan l = {.seed = prng_next(prng), .boot = plan->boot, .steps = plan->steps};
     l.end = prng_below(prng, 2) ? LIFE_CLEAN : LIFE_DROPPED;
     uint64_t kill_at = 1 + prng_below(prng, KILL_CALLS_MAX);
-    if (prng_below(prng, 2))
+    l.kill_at_write = prng_below(prng, 2);
+    if (prng_below(prng, 3) > 0)
         l.kill_at = kill_at;
     return l;
 }

@@ -62,7 +62,8 @@ struct trace_head {
 /* The environment of a recorded process. */
 #define TRACE_ENV_FOLDER "GT_CRASH_FOLDER" /* what is recorded: a real path */
 #define TRACE_ENV_FILE   "GT_CRASH_TRACE"  /* appended to; outside of the folder */
-#define TRACE_ENV_KILL   "GT_CRASH_KILL"   /* the operation after which the process is killed */
+/* The operation after which the process is killed; with a w behind it the next write from there. */
+#define TRACE_ENV_KILL "GT_CRASH_KILL"
 
 static inline bool trace_is_volatile(const char *path)
 {
@@ -71,8 +72,14 @@ static inline bool trace_is_volatile(const char *path)
     return strcmp(name, "lock.mdb") == 0 || strcmp(name, "node.lock") == 0;
 }
 
-/* The recorder's function "crash_mark", which a recorded process finds by its name. */
-typedef void crash_mark_fn(enum trace_mark mark, uint64_t key, uint64_t number);
+/* The recorder's functions, which a recorded process finds by their names. */
+typedef void crash_mark_fn(enum trace_mark mark, uint64_t key, uint64_t number); /* crash_mark */
+/*
+ * crash_turns: two threads run at once, and which of them makes the next call follows from the
+ * seed, so the trace does as well. Each says here which of them it is, 0 or 1, and waits for the
+ * other; with -1 it takes no further turn.
+ */
+typedef void crash_turns_fn(int who, uint64_t seed);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
