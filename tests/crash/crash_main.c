@@ -17,7 +17,7 @@
 #define TMPFS_TYPE     0x01021994
 
 struct options {
-    uint64_t states, minutes, jobs, runs;
+    uint64_t states, seconds, jobs, runs;
     struct place at;
     const char *mutant;
     bool replay, keep;
@@ -29,6 +29,7 @@ static const struct argp_option argp_options[] = {
     {"seed", 'S', "N", 0, "the first run (1)", 0},
     {"states", 'N', "N", 0, "end after so many states (20000)", 0},
     {"minutes", 'm', "N", 0, "go on with further runs for so long, whatever the number", 0},
+    {"seconds", 's', "N", 0, "the same in seconds", 0},
     {"runs", 'r', "N", 0, "end after so many recorded runs", 0},
     {"jobs", 'j', "N", 0, "processes that check (2)", 0},
     {"mutant", 'M', "NAME", 0, "switch a planted fault on (tests/crash/planted)", 0},
@@ -59,7 +60,10 @@ static error_t option(int key, char *text, struct argp_state *state)
         o->states = number_of(state, text);
         return 0;
     case 'm':
-        o->minutes = number_of(state, text);
+        o->seconds = 60 * number_of(state, text);
+        return 0;
+    case 's':
+        o->seconds = number_of(state, text);
         return 0;
     case 'r':
         o->runs = number_of(state, text);
@@ -197,9 +201,9 @@ static int states_run(const struct options *o, struct campaign *c)
     struct totals totals = {0};
     char trace[400];
     bool right = true;
-    if (o->minutes)
-        c->until_s = now_s() + o->minutes * 60;
-    uint64_t states = o->minutes ? UINT64_MAX : o->states;
+    if (o->seconds)
+        c->until_s = now_s() + o->seconds;
+    uint64_t states = o->seconds ? UINT64_MAX : o->states;
     for (uint64_t run = 0; right && run < o->runs && totals.checked < states; run++) {
         if (c->until_s && now_s() >= c->until_s)
             break;

@@ -38,6 +38,7 @@ static bool kill_at_write;
 static pthread_cond_t turned = PTHREAD_COND_INITIALIZER;
 static __thread int self = -1;
 static bool present[2];
+static unsigned arrived;
 static int turn;
 static uint64_t turn_seed;
 
@@ -118,7 +119,9 @@ SEEN void crash_turns(int who, uint64_t seed)
     turn_seed = seed | 1;
     turn = (int)(seed >> 1 & 1);
     pthread_cond_broadcast(&turned);
-    while (!present[1 - who])
+    /* The other one may have come, done all its calls and gone before this one wakes. */
+    arrived++;
+    while (arrived % 2 == 1)
         pthread_cond_wait(&turned, &lock);
     pthread_mutex_unlock(&lock);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -123,6 +124,24 @@ static bool file_is(const char *folder, const struct image_file *f)
     return same;
 }
 
+static size_t entries;
+
+static int entry_count(const char *path, const struct stat *facts, int type, struct FTW *where)
+{
+    (void)facts;
+    (void)type;
+    entries += where->level > 0 && !trace_is_volatile(path);
+    return 0;
+}
+
+/* Files and folders below this one. */
+static size_t entries_in(const char *folder)
+{
+    entries = 0;
+    nftw(folder, entry_count, 16, FTW_PHYS);
+    return entries;
+}
+
 /* What the recorder did not see would show here. */
 static bool folder_is(const char *folder, const char *trace, const struct image *before, char *why,
                       size_t why_bytes)
@@ -146,6 +165,10 @@ static bool folder_is(const char *folder, const char *trace, const struct image 
         same = file_is(folder, &seen.files[i]);
         if (!same)
             snprintf(why, why_bytes, "the trace and the folder differ in %s", seen.files[i].path);
+    }
+    if (same && entries_in(folder) != seen.count) {
+        same = false;
+        snprintf(why, why_bytes, "the folder holds what is not in the trace");
     }
     image_close(&seen);
     model_free(m);
