@@ -20,6 +20,7 @@
 #define RECOVERY_CUT_ONE_IN 12u  /* of its cuts */
 #define TEARS_ONE_IN        3u   /* of the numbered states that tear */
 #define DRAWN_STATES        3u   /* further ones, of each cut */
+#define STATE_SECONDS_MAX   60u  /* an engine that hangs in a state is ended there */
 #define MORE_ONE_IN         8u   /* states after which the engine goes on */
 
 /* ---- which were checked already -------------------------------------------------------------- */
@@ -107,7 +108,9 @@ static bool state_check(struct worker *w, const struct image *image, const struc
                           .seed = drawn,
                           .more = drawn / 1024 % MORE_ONE_IN == 0,
                           .loud = w->loud};
+    alarm(STATE_SECONDS_MAX);
     p->verdict = check_run(&check, o, p->why, sizeof(p->why));
+    alarm(0);
     p->checked++;
     p->of_recovery += p->at.cut2 > 0;
     return p->verdict == VERDICT_RIGHT;

@@ -1,6 +1,7 @@
 /* gtstore-crash: checks the states in which a power cut can leave the folder of an engine. */
 #include <argp.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -78,6 +79,8 @@ static error_t option(int key, char *text, struct argp_state *state)
         return 0;
     case 'C':
         o->at.cut = number_of(state, text);
+        if (o->at.cut == 0)
+            argp_error(state, "--cut counts from 1");
         o->replay = true;
         return 0;
     case 'T':
@@ -112,6 +115,26 @@ static int life_main(int count, char **arguments)
                         .steps = (uint32_t)strtoul(arguments[6], NULL, 10),
                         .end = strcmp(arguments[7], "clean") == 0 ? LIFE_CLEAN : LIFE_DROPPED};
     return life_run(&life);
+}
+
+/* ---- being told to end ----------------------------------------------------------------------- */
+
+static struct shared *told; /* all processes of this program see it */
+static volatile sig_atomic_t told_by;
+
+static void end_told(int number)
+{
+    told_by = number;
+    told->stop = true;
+}
+
+/* The workers end at their next state, and then this process, which removes the scratch folder. */
+static void end_listen(struct shared *shared)
+{
+    struct sigaction action = {.sa_handler = end_told, .sa_flags = SA_RESTART};
+    told = shared;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }
 
 /* ---- scratch --------------------------------------------------------------------------------- */
@@ -150,16 +173,16 @@ static void place_tell(const struct options *o, const struct place *at, enum ver
 
 static void totals_add(struct totals *t, const struct options *o, const struct shared *shared)
 {
-    bool told = false;
+    bool said = false;
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
         const struct progress *p = &shared->workers[i];
         t->checked += p->checked;
         t->of_recovery += p->of_recovery;
         t->recoveries += p->recoveries;
         t->wrong[p->verdict]++;
-        if (p->verdict != VERDICT_RIGHT && !told)
+        if (p->verdict != VERDICT_RIGHT && !said)
             place_tell(o, &p->at, p->verdict, p->why);
-        told |= p->verdict != VERDICT_RIGHT;
+        said |= p->verdict != VERDICT_RIGHT;
     }
 }
 
@@ -190,6 +213,8 @@ static bool record_told(const struct options *o, const struct campaign *c, char 
     char why[256];
     if (campaign_record(c, trace, bytes, why, sizeof(why)))
         return true;
+    if (told_by)
+        return false;
     printf("WRONG (while it was recorded): %s\nreplay: gtstore-crash --seed %" PRIu64
            " --runs 1%s%s\n",
            why, c->seed, o->mutant ? " --mutant " : "", o->mutant ? o->mutant : "");
@@ -205,9 +230,9 @@ static int states_run(const struct options *o, struct campaign *c)
         c->until_s = now_s() + o->seconds;
     uint64_t states = o->seconds ? UINT64_MAX : o->states;
     for (uint64_t run = 0; right && run < o->runs && totals.checked < states; run++) {
-        if (c->until_s && now_s() >= c->until_s)
+        if (told_by || (c->until_s && now_s() >= c->until_s))
             break;
-        memset(c->shared, 0, sizeof(*c->shared));
+        memset(c->shared->workers, 0, sizeof(c->shared->workers));
         c->seed = o->at.seed + run;
         c->states_max = states - totals.checked;
         right = record_told(o, c, trace, sizeof(trace)) && campaign_run(c, trace);
@@ -253,7 +278,9 @@ int main(int count, char **arguments)
     if (c.shared == MAP_FAILED || !recorder_find(&c.recorder) ||
         !scratch_make(c.scratch, sizeof(c.scratch)))
         return 1;
+    end_listen(c.shared);
     int code = o.replay ? state_replay(&o, &c) : states_run(&o, &c);
+    code = told_by ? 128 + told_by : code;
     if (o.keep)
         printf("kept: %s\n", c.scratch);
     else
