@@ -14,6 +14,8 @@
 #define RUN_LIVES           5u
 #define RUN_STEPS           45u
 #define RUN_BOOT            1u
+#define VALUE_BYTES         700u
+#define VALUE_BYTES_LARGE   5000u /* in every third run */
 #define RECOVERY_LIVES      2u
 #define RECOVERY_STEPS      10u
 #define RECOVERY_ONE_IN     400u /* states whose recovery is recorded, and cut */
@@ -76,6 +78,11 @@ static uint64_t place_hash(const struct place *at)
     return hash_bytes(slice_of((const uint8_t *)at, sizeof(*at)));
 }
 
+static uint32_t value_bytes(uint64_t run)
+{
+    return run % 3 == 0 ? VALUE_BYTES_LARGE : VALUE_BYTES;
+}
+
 static uint64_t now_s(void)
 {
     struct timespec now;
@@ -106,6 +113,7 @@ static bool state_check(struct worker *w, const struct image *image, const struc
     struct check check = {.folder = data,
                           .boot = RUN_BOOT + 1 + (p->at.cut2 > 0),
                           .seed = drawn,
+                          .value_bytes_max = value_bytes(p->at.seed),
                           .more = drawn / 1024 % MORE_ONE_IN == 0,
                           .loud = w->loud};
     alarm(STATE_SECONDS_MAX);
@@ -207,7 +215,8 @@ static bool recovery_record(struct worker *w, const struct image *image, const s
                             struct trace *out)
 {
     struct progress *p = w->progress;
-    struct plan plan = {place_hash(&p->at), RUN_BOOT + 1, RECOVERY_LIVES, RECOVERY_STEPS};
+    struct plan plan = {place_hash(&p->at), RUN_BOOT + 1, RECOVERY_LIVES, RECOVERY_STEPS,
+                        value_bytes(p->at.seed)};
     char file[400];
     snprintf(file, sizeof(file), "%s.trace", w->folder);
     p->verdict = VERDICT_DIED;
@@ -268,7 +277,7 @@ bool campaign_record(const struct campaign *c, char *trace, size_t trace_bytes, 
                      size_t why_bytes)
 {
     char folder[320];
-    struct plan plan = {c->seed, RUN_BOOT, RUN_LIVES, RUN_STEPS};
+    struct plan plan = {c->seed, RUN_BOOT, RUN_LIVES, RUN_STEPS, value_bytes(c->seed)};
     snprintf(folder, sizeof(folder), "%s/run", c->scratch);
     snprintf(trace, trace_bytes, "%s/trace", c->scratch);
     struct oracle nothing = {{0}, {0}};

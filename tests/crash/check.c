@@ -34,7 +34,7 @@ static enum verdict wrong_at(struct rig *rig, const struct oracle *o)
 static enum verdict open_and_look(const struct check *check, uint64_t boot, const struct oracle *o,
                                   struct rig *rig, char *why, size_t bytes)
 {
-    struct rig_config config = life_rig(check->folder, boot);
+    struct rig_config config = life_rig(check->folder, boot, check->value_bytes_max);
     config.loud = check->loud;
     int error = rig_open(rig, &config);
     if (error) {

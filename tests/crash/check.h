@@ -25,6 +25,7 @@ struct check {
     const char *folder; /* of the engine */
     uint64_t boot;      /* another one than that of those who wrote there */
     uint64_t seed;
+    uint32_t value_bytes_max;
     bool more, loud;
 };
 

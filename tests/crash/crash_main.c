@@ -100,20 +100,21 @@ static error_t option(int key, char *text, struct argp_state *state)
     }
 }
 
-/* The process of a recorded life: life FOLDER TRACE SEED BOOT STEPS clean|dropped [MUTANT] */
+/* The process of a recorded life: life FOLDER TRACE SEED BOOT STEPS VALUE clean|dropped [MUTANT] */
 static int life_main(int count, char **arguments)
 {
-    if (count < 8) {
+    if (count < 9) {
         fprintf(stderr, "life: for the recorder alone\n");
         return 2;
     }
-    mutant_chosen = count > 8 ? arguments[8] : NULL;
+    mutant_chosen = count > 9 ? arguments[9] : NULL;
     struct life life = {.folder = arguments[2],
                         .trace = arguments[3],
                         .seed = strtoull(arguments[4], NULL, 10),
                         .boot = strtoull(arguments[5], NULL, 10),
                         .steps = (uint32_t)strtoul(arguments[6], NULL, 10),
-                        .end = strcmp(arguments[7], "clean") == 0 ? LIFE_CLEAN : LIFE_DROPPED};
+                        .value_bytes_max = (uint32_t)strtoul(arguments[7], NULL, 10),
+                        .end = strcmp(arguments[8], "clean") == 0 ? LIFE_CLEAN : LIFE_DROPPED};
     return life_run(&life);
 }
 

@@ -19,12 +19,13 @@ struct worker {
     crash_turns_fn *turns;
 };
 
-struct rig_config life_rig(const char *folder, uint64_t boot)
+struct rig_config life_rig(const char *folder, uint64_t boot, uint32_t value_bytes_max)
 {
     return (struct rig_config){.folder = folder,
                                .overlay_bytes_max = 12u << 10,
                                .map_bytes = 64u << 20,
                                .chunk_records = 4,
+                               .value_bytes_max = value_bytes_max,
                                .seed = 7 + boot,
                                .boot = boot};
 }
@@ -219,7 +220,7 @@ int life_run(const struct life *life)
         oracle_note(&w.oracle, &trace.ops[i]);
     trace_close(&trace);
     prng_init(&w.prng, life->seed);
-    struct rig_config config = life_rig(life->folder, life->boot);
+    struct rig_config config = life_rig(life->folder, life->boot, life->value_bytes_max);
     config.seed = life->seed;
     int error = rig_open(&w.rig, &config);
     if (error) {

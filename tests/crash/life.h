@@ -17,12 +17,12 @@ enum life_end {
 struct life {
     const char *folder, *trace; /* the trace so far tells what earlier lives did */
     uint64_t seed, boot;
-    uint32_t steps;
+    uint32_t steps, value_bytes_max;
     enum life_end end;
 };
 
 /* What all engines of this room that share a folder are opened with. */
-struct rig_config life_rig(const char *folder, uint64_t boot);
+struct rig_config life_rig(const char *folder, uint64_t boot, uint32_t value_bytes_max);
 /* What the operation, when it is a mark, adds to what must be true. */
 void oracle_note(struct oracle *o, const struct trace_op *op);
 /* 0, or 1 after a line on stderr that says what was wrong. */

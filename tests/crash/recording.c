@@ -35,7 +35,7 @@ bool recorder_find(struct recorder *r)
 
 struct life_plan {
     uint64_t seed, boot, kill_at; /* 0: it ends by itself */
-    uint32_t steps;
+    uint32_t steps, value_bytes_max;
     enum life_end end;
     bool kill_at_write;
 };
@@ -43,18 +43,19 @@ struct life_plan {
 __attribute__((noreturn)) static void life_exec(const struct recorder *r, const struct life_plan *l,
                                                 const char *folder, const char *trace)
 {
-    char data[512], seed[24], boot[24], steps[24], kill_at[24];
+    char data[512], seed[24], boot[24], steps[24], value[24], kill_at[24];
     snprintf(data, sizeof(data), "%s/" DATA_FOLDER, folder);
     snprintf(seed, sizeof(seed), "%" PRIu64, l->seed);
     snprintf(boot, sizeof(boot), "%" PRIu64, l->boot);
     snprintf(steps, sizeof(steps), "%" PRIu32, l->steps);
+    snprintf(value, sizeof(value), "%" PRIu32, l->value_bytes_max);
     snprintf(kill_at, sizeof(kill_at), "%" PRIu64 "%s", l->kill_at, l->kill_at_write ? "w" : "");
     setenv("LD_PRELOAD", r->library, 1);
     setenv(TRACE_ENV_FOLDER, folder, 1);
     setenv(TRACE_ENV_FILE, trace, 1);
     setenv(TRACE_ENV_KILL, kill_at, 1);
     alarm(LIFE_SECONDS_MAX);
-    execl(r->program, r->program, "life", data, trace, seed, boot, steps,
+    execl(r->program, r->program, "life", data, trace, seed, boot, steps, value,
           l->end == LIFE_CLEAN ? "clean" : "dropped", r->mutant, (char *)NULL);
     fprintf(stderr, "cannot run %s: %s\n", r->program, strerror(errno));
     _exit(127);
@@ -94,7 +95,10 @@ static bool life_spawn(const struct recorder *r, const struct life_plan *l, cons
 
 static struct life_plan life_draw(const struct plan *plan, struct prng *prng)
 {
-    struct life_plan l = {.seed = prng_next(prng), .boot = plan->boot, .steps = plan->steps};
+    struct life_plan l = {.seed = prng_next(prng),
+                          .boot = plan->boot,
+                          .steps = plan->steps,
+                          .value_bytes_max = plan->value_bytes_max};
     l.end = prng_below(prng, 2) ? LIFE_CLEAN : LIFE_DROPPED;
     uint64_t kill_at = 1 + prng_below(prng, KILL_CALLS_MAX);
     l.kill_at_write = prng_below(prng, 2);

@@ -26,7 +26,7 @@ bool recorder_find(struct recorder *r);
  */
 struct plan {
     uint64_t seed, boot;
-    uint32_t lives, steps;
+    uint32_t lives, steps, value_bytes_max;
 };
 bool recording_make(const struct recorder *r, const struct plan *plan, const char *folder,
                     const char *trace, const struct image *before, char *why, size_t why_bytes);
