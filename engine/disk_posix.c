@@ -301,7 +301,7 @@ static int sync_parent(const char *path)
     else if (slash)
         *slash = 0;
     int fd = open_again(AT_FDCWD, slash ? above : ".", O_RDONLY | O_DIRECTORY);
-    int cause = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    int cause = fd < 0 || (!MUTANT(data_folder_unsynced) && fsync(fd) != 0) ? errno : 0;
     if (fd >= 0)
         close(fd);
     free(above);
@@ -317,7 +317,7 @@ static int make_path(char *path, char holder[DISK_HOLDER_BYTES])
         char end = *at;
         *at = 0;
         bool made = mkdir(path, 0700) == 0;
-        int cause = made ? MUTANT(data_folder_unsynced) ? 0 : sync_parent(path) : errno;
+        int cause = made ? sync_parent(path) : errno;
         if (made && cause != 0) {
             rmdir(path); /* else the next start would take it for durable */
             int error = refuse(holder, "sync the folder above", path, cause);

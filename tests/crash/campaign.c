@@ -11,19 +11,21 @@
 #include "engine/base/prng.h"
 #include "tests/crash/states.h"
 
-#define RUN_LIVES           5u
-#define RUN_STEPS           45u
-#define RUN_BOOT            1u
-#define VALUE_BYTES         700u
-#define VALUE_BYTES_LARGE   5000u /* in every third run */
-#define RECOVERY_LIVES      2u
-#define RECOVERY_STEPS      10u
-#define RECOVERY_ONE_IN     400u /* states whose recovery is recorded, and cut */
-#define RECOVERY_CUT_ONE_IN 12u  /* of its cuts */
-#define TEARS_ONE_IN        3u   /* of the numbered states that tear */
-#define DRAWN_STATES        3u   /* further ones, of each cut */
-#define STATE_SECONDS_MAX   60u  /* an engine that hangs in a state is ended there */
-#define MORE_ONE_IN         8u   /* states after which the engine goes on */
+#define RUN_LIVES            5u
+#define RUN_STEPS            45u
+#define RUN_BOOT             1u
+#define VALUE_BYTES          700u
+#define VALUE_BYTES_LARGE    5000u /* in every third run */
+#define RECOVERY_LIVES       2u
+#define RECOVERY_STEPS       10u
+#define RECOVERY_ONE_IN      800u /* states whose recovery is recorded, and cut */
+#define RECOVERY_TAIL_ONE_IN 25u  /* torn ones with at most TAIL_CALLS pending: ends of the log */
+#define TAIL_CALLS           2u
+#define RECOVERY_CUT_ONE_IN  12u /* of its cuts */
+#define TEARS_ONE_IN         3u  /* of the numbered states that tear */
+#define DRAWN_STATES         3u  /* further ones, of each cut */
+#define STATE_SECONDS_MAX    60u /* an engine that hangs in a state is ended there */
+#define MORE_ONE_IN          8u  /* states after which the engine goes on */
 
 /* ---- which were checked already -------------------------------------------------------------- */
 
@@ -167,7 +169,9 @@ static bool cut_check(struct worker *w, const struct model *m, const struct orac
         state_make(m, at, &image);
         if (is_new(w, &image, o)) {
             right = !worker_ends(w) && state_check(w, &image, o);
-            if (right && !second && place_hash(at) % RECOVERY_ONE_IN == 0)
+            bool tail = number >= plain && model_pending(m) <= TAIL_CALLS;
+            uint64_t one_in = tail ? RECOVERY_TAIL_ONE_IN : RECOVERY_ONE_IN;
+            if (right && !second && place_hash(at) % one_in == 0)
                 right = recovery_cut(w, &image, o);
         }
         image_close(&image);
@@ -197,10 +201,10 @@ static bool trace_check(struct worker *w, const struct trace *t, const struct im
             marks += t->ops[i].head.kind == TRACE_MARK;
         }
         *(second ? &at->cut2 : &at->cut) = i + 1;
-        at->state2 = 0;
+        *(second ? &at->state2 : &at->state) = 0;
         /* All cuts between two marks are one worker's: so it knows which states it has seen. */
-        bool mine =
-            second ? place_hash(at) % RECOVERY_CUT_ONE_IN == 0 : marks % w->c->jobs == w->number;
+        uint64_t one_in = second ? RECOVERY_CUT_ONE_IN : w->c->one_in;
+        bool mine = (second || marks % w->c->jobs == w->number) && place_hash(at) % one_in == 0;
         if (mine && (last || changes(&t->ops[i])))
             right = cut_check(w, m, &o);
         if (!last)

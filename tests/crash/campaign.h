@@ -35,6 +35,7 @@ struct campaign {
     uint64_t seed;       /* of the run */
     uint64_t states_max; /* in all workers together */
     uint64_t until_s;    /* of the monotonic clock; 0: no end */
+    uint64_t one_in;     /* of so many cuts the states of one are checked */
     uint32_t jobs;
     struct shared *shared;
 };

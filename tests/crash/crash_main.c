@@ -18,7 +18,7 @@
 #define TMPFS_TYPE     0x01021994
 
 struct options {
-    uint64_t states, seconds, jobs, runs;
+    uint64_t states, seconds, jobs, runs, one_in;
     struct place at;
     const char *mutant;
     bool replay, keep;
@@ -32,6 +32,7 @@ static const struct argp_option argp_options[] = {
     {"minutes", 'm', "N", 0, "go on with further runs for so long, whatever the number", 0},
     {"seconds", 's', "N", 0, "the same in seconds", 0},
     {"runs", 'r', "N", 0, "end after so many recorded runs", 0},
+    {"one-in", 'o', "N", 0, "of so many cuts take one, and so more runs (1)", 0},
     {"jobs", 'j', "N", 0, "processes that check (2)", 0},
     {"mutant", 'M', "NAME", 0, "switch a planted fault on (tests/crash/planted)", 0},
     {"cut", 'C', "N", 0, "check one state alone: the call that the power cut came into", 0},
@@ -68,6 +69,11 @@ static error_t option(int key, char *text, struct argp_state *state)
         return 0;
     case 'r':
         o->runs = number_of(state, text);
+        return 0;
+    case 'o':
+        o->one_in = number_of(state, text);
+        if (o->one_in == 0)
+            argp_error(state, "--one-in is at least 1");
         return 0;
     case 'j':
         o->jobs = number_of(state, text);
@@ -268,11 +274,12 @@ int main(int count, char **arguments)
         NULL,
         NULL,
         NULL};
-    struct options o = {.states = STATES_DEFAULT, .jobs = 2, .runs = RUNS_MAX, .at = {.seed = 1}};
+    struct options o = {
+        .states = STATES_DEFAULT, .jobs = 2, .runs = RUNS_MAX, .one_in = 1, .at = {.seed = 1}};
     argp_err_exit_status = 2;
     argp_parse(&argp, count, arguments, 0, NULL, &o);
     mutant_chosen = o.mutant;
-    struct campaign c = {.jobs = (uint32_t)o.jobs};
+    struct campaign c = {.jobs = (uint32_t)o.jobs, .one_in = o.one_in};
     c.recorder.mutant = o.mutant;
     c.shared =
         mmap(NULL, sizeof(*c.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
