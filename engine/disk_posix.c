@@ -334,9 +334,9 @@ static int make_path(char *path, char holder[DISK_HOLDER_BYTES])
 }
 
 /*
- * Makes the entries durable that lead to the folder, up to the root of its file system: a start that
- * was killed when it had made one of them, and not yet synced it, left it looking like any other.
- * Folders above that we may not read were not made by us.
+ * Makes the entries durable that lead to the folder, up to the root of its file system: a start
+ * that was killed when it had made one of them, and not yet synced it, left it looking like any
+ * other. Folders above that we may not read were not made by us.
  */
 static int sync_above(const char *path, char holder[DISK_HOLDER_BYTES])
 {

@@ -61,8 +61,8 @@ struct index {
 };
 
 /* Opens or makes DATA_DIR/index/ (data.mdb, lock.mdb; new.mdb while the file is made) with address
- * space map_bytes, default flags (never NOSYNC, NOMETASYNC or WRITEMAP), and syncs the folder. Stale
- * reader slots are cleared. */
+ * space map_bytes, default flags (never NOSYNC, NOMETASYNC or WRITEMAP), and syncs the folder.
+ * Stale reader slots are cleared. */
 int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, struct index **out);
 
 #endif
