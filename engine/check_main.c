@@ -385,6 +385,9 @@ static int check_read(struct check *c)
 {
     struct index *x = c->index;
     struct slice all = {NULL, 0};
+    if (x->mended)
+        printf("note: the index goes on from the commit before its last one, as it does when the "
+               "power is cut in a commit\n");
     int error = x->scan(x, LANE, INDEX_META, all, each_meta, c);
     if (!error && !c->identity_found)
         problem(c, "named value", "identity", GT_ENOTFOUND);

@@ -54,11 +54,15 @@ struct index {
     unsigned (*resident)(struct index *x, uint64_t seed);
     uint64_t (*file_bytes)(struct index *x);
     void (*destroy)(struct index *x);
+    /* The file was whole but for the page that tells of one of its two last commits, and goes on
+     * from the other: the power was cut in a commit, which had not ended then, or the page rotted.
+     */
+    bool mended;
 };
 
-/* Opens or makes DATA_DIR/index/ (data.mdb, lock.mdb) with address space map_bytes, default flags
- * (never NOSYNC, NOMETASYNC or WRITEMAP), and syncs the folder. A new one is made whole in DATA_DIR/index.new/ and then renamed, so that a
- * start that fails while it makes it hinders no later one. Stale reader slots are cleared. */
+/* Opens or makes DATA_DIR/index/ (data.mdb, lock.mdb; new.mdb while the file is made) with address
+ * space map_bytes, default flags (never NOSYNC, NOMETASYNC or WRITEMAP), and syncs the folder.
+ * Stale reader slots are cleared. */
 int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, struct index **out);
 
 /* Of a folder that is a copy (disk.h): whether the pages of its index hang together, so that LMDB

@@ -15,10 +15,10 @@
 #include "engine/base/error.h"
 #include "engine/base/mutant.h"
 #include "engine/base/prng.h"
+#include "engine/meta_lmdb.h"
 
 #define FULL_DISK_BYTES (1u << 20) /* less free than this: an EIO of LMDB means a full disk */
 #define SAMPLE_PAGES    16
-#define FRESH_MAP_BYTES (1u << 20) /* for tables without a record */
 
 struct index_write {
     struct index_lmdb *index;
@@ -28,8 +28,8 @@ struct index_write {
 struct index_lmdb {
     struct index index;
     struct log *log;
-    char *path; /* DATA_DIR/index */
-    MDB_env *env;
+    char *path;   /* DATA_DIR/index */
+    MDB_env *env; /* NULL: not opened */
     MDB_dbi tables[INDEX_TABLES];
     /* A reader of each lane, reset between reads: it keeps its slot and pins no pages. */
     MDB_txn *readers[INDEX_LANES];
@@ -322,19 +322,21 @@ static const struct index lmdb_calls = {
     .destroy = lmdb_destroy,
 };
 
-/* Opens the environment in the folder: an LMDB error or errno. */
-static int open_environment(struct index_lmdb *x, const char *path, uint64_t map_bytes)
+/* Opens the environment at a path: an LMDB error or errno. */
+static int open_environment(struct index_lmdb *x, const char *path, unsigned flags,
+                            uint64_t map_bytes)
 {
-    int dead, cause = mdb_env_create(&x->env);
+    int cause = mdb_env_create(&x->env);
     if (cause != 0) {
         x->env = NULL;
         return cause;
     }
+    flags |= MDB_NOTLS | (MUTANT(index_nosync) ? MDB_NOSYNC : 0) |
+             (MUTANT(index_nometasync) ? MDB_NOMETASYNC : 0);
     if ((cause = mdb_env_set_maxdbs(x->env, INDEX_TABLES)) != 0 ||
-        (cause = mdb_env_set_mapsize(x->env, map_bytes)) != 0 ||
-        (cause = mdb_env_open(x->env, path, MDB_NOTLS, 0600)) != 0)
+        (cause = mdb_env_set_mapsize(x->env, map_bytes)) != 0)
         return cause;
-    return mdb_reader_check(x->env, &dead);
+    return mdb_env_open(x->env, path, flags, 0600);
 }
 
 static int open_tables(struct index_lmdb *x)
@@ -379,69 +381,58 @@ static int sync_folder(const char *path)
     return cause;
 }
 
-/* The name of a file in the folder; NULL: out of memory. */
-static char *name_in(const char *folder, const char *file)
+/*
+ * LMDB writes the first pages of a new file without a sync, and refuses a file in which they are
+ * not whole. So the file is made under another name, with its tables, whose commit makes it
+ * durable, and gets its own name then: what bears it is whole.
+ */
+static int give_birth(struct index_lmdb *x, uint64_t map_bytes)
 {
-    char *name;
-    return asprintf(&name, "%s/%s", folder, file) < 0 ? NULL : name;
-}
-
-/* 0 or errno; 0 too when there is none. */
-static int remove_in(const char *folder, const char *file)
-{
-    char *name = name_in(folder, file);
-    if (!name)
-        return ENOMEM;
-    int cause = unlink(name) == 0 || errno == ENOENT ? 0 : errno;
-    free(name);
-    return cause;
-}
-
-static int fresh_fill(struct index_lmdb *x, const char *fresh)
-{
-    int cause = mkdir(fresh, 0700) == 0 || errno == EEXIST ? 0 : errno;
-    if (cause == 0 && (cause = remove_in(fresh, "data.mdb")) == 0 &&
-        (cause = remove_in(fresh, "lock.mdb")) == 0 &&
-        (cause = open_environment(x, fresh, FRESH_MAP_BYTES)) == 0)
-        cause = open_tables(x);
+    char *born = NULL, *data = NULL;
+    int cause = ENOMEM;
+    if (asprintf(&born, "%s/new.mdb", x->path) < 0)
+        born = NULL;
+    else if (asprintf(&data, "%s/data.mdb", x->path) < 0)
+        data = NULL;
+    else if (access(data, F_OK) == 0)
+        cause = 0;
+    else if (errno != ENOENT || (unlink(born) != 0 && errno != ENOENT))
+        cause = errno;
+    else if ((cause = open_environment(x, born, MDB_NOSUBDIR | MDB_NOLOCK, map_bytes)) == 0 &&
+             (cause = open_tables(x)) == 0 && rename(born, data) != 0)
+        cause = errno;
     if (x->env)
         mdb_env_close(x->env);
     x->env = NULL;
-    /* The lock file belongs to the folder that is opened. */
-    if (cause == 0 && (cause = remove_in(fresh, "lock.mdb")) == 0)
-        cause = sync_folder(fresh);
+    free(born);
+    free(data);
     return cause;
 }
 
-/*
- * Makes the first files of the index under another name, whole and durable, before they get their
- * own: LMDB does not open again what it had only begun to write. What an earlier attempt has left
- * is begun anew. 0, an LMDB error or errno.
- */
-static int fresh_make(struct index_lmdb *x, const char *folder)
+/* Of a meta page that a power cut destroyed. */
+static int mend(struct index_lmdb *x)
 {
-    char *fresh = name_in(folder, "index.new");
-    if (!fresh)
+    char *data;
+    if (asprintf(&data, "%s/data.mdb", x->path) < 0)
         return ENOMEM;
-    int cause = fresh_fill(x, fresh);
-    /* An empty folder of that name is replaced. */
-    if (cause == 0 && (cause = remove_in(x->path, "lock.mdb")) == 0)
-        cause = rename(fresh, x->path) == 0 ? 0 : errno;
-    free(fresh);
+    int cause = MUTANT(meta_unmended) ? 0 : meta_lmdb_mend(data, &x->index.mended);
+    if (x->index.mended)
+        log_warn(x->log,
+                 "index had a bad meta page: it goes on from the last commit that the "
+                 "other one tells of path=%s",
+                 data);
+    free(data);
     return cause;
 }
 
-/* There is an index: its data, whatever state that is in. *exists, and 0 or errno. */
-static int index_exists(const struct index_lmdb *x, bool *exists)
+/* An LMDB error or errno. */
+static int open_file(struct index_lmdb *x, uint64_t map_bytes)
 {
-    struct stat facts;
-    char *name = name_in(x->path, "data.mdb");
-    if (!name)
-        return ENOMEM;
-    *exists = stat(name, &facts) == 0;
-    int cause = *exists || errno == ENOENT ? 0 : errno;
-    free(name);
-    return cause;
+    int dead, cause = MUTANT(index_born_in_place) ? 0 : give_birth(x, map_bytes);
+    if (cause != 0 || (cause = mend(x)) != 0 ||
+        (cause = open_environment(x, x->path, 0, map_bytes)) != 0)
+        return cause;
+    return mdb_reader_check(x->env, &dead);
 }
 
 int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, struct index **out)
@@ -452,24 +443,21 @@ int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, stru
     x->index = lmdb_calls;
     x->log = log;
     x->write.index = x;
-    x->path = name_in(folder, "index");
-    if (!x->path) {
+    if (asprintf(&x->path, "%s/index", folder) < 0) {
         free(x);
         return GT_ENOMEM;
     }
-    bool exists;
-    int error = 0, cause = index_exists(x, &exists);
-    if (cause == 0 && !exists)
-        cause = fresh_make(x, folder);
+    int error = 0, cause = mkdir(x->path, 0700) == 0 || errno == EEXIST ? 0 : errno;
     if (cause != 0)
         error = failed(x, "make", cause);
-    else if ((cause = open_environment(x, x->path, map_bytes)) == ENOMEM) {
+    else if ((cause = open_file(x, map_bytes)) == ENOMEM) {
         error = GT_ENOMEM;
         log_error(log, "index cannot map %" PRIu64 " bytes of address space for %s: %s", map_bytes,
                   x->path, mdb_strerror(cause));
     } else if (cause != 0 || (cause = open_tables(x)) != 0 || (cause = open_readers(x)) != 0)
         error = failed(x, "open", cause);
-    else if ((cause = sync_folder(x->path)) != 0 || (cause = sync_folder(folder)) != 0)
+    else if (!MUTANT(index_folder_unsynced) &&
+             ((cause = sync_folder(x->path)) != 0 || (cause = sync_folder(folder)) != 0))
         error = failed(x, "sync the folder of", cause);
     if (error != 0) {
         lmdb_destroy(&x->index);

@@ -236,7 +236,8 @@ static bool copies_try(struct bench *b, uint32_t copies, uint64_t seed)
     if (writer == 0)
         writer_run(b, seed);
     bool ready = writer > 0 && original_ready(b, writer);
-    for (uint32_t i = 0; ready && i < copies && b->failures < FAILURES_MAX; i++)
+    for (uint32_t i = 0; ready && i < copies && b->failures < (mutant_chosen ? 1 : FAILURES_MAX);
+         i++)
         copy_try(b, i);
     bool ran = ready && waitpid(writer, NULL, WNOHANG) == 0;
     if (ran) {
