@@ -371,6 +371,8 @@ static int scan_each(void *arg, struct slice index_key, struct slice record)
     enum stray stray = stray_judge(&s->walk, index_key, record);
     if (stray == STRAY_END || index_data_key_split(index_key, &partition, &hash, &key) != 0)
         return SCAN_END;
+    if (stray == STRAY_OTHER)
+        return 0;
     if (stray == STRAY) {
         s->unknown = true;
         stray_met(s->e, s->partition);

@@ -53,6 +53,7 @@ struct rot_folder {
     char path[ROT_PATH_BYTES];
     struct rig_config config; /* its path is that of the copy */
     struct oracle oracle;
+    bool proved; /* the end of its log is: by a seal or the mark of a clean end */
 };
 
 /* Makes the folders below `scratch`, each as another kind of use left it. */

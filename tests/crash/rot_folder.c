@@ -59,6 +59,7 @@ static void folder_make(struct rot_folder *f, const struct use *use, uint64_t se
         gt_assert(rig_close(&rig, &f->oracle, life == 1 && use->clean) == 0);
     }
     f->config.boot = use->reboot;
+    f->proved = use->clean || use->sealed;
 }
 
 void rot_folders_make(const char *scratch, uint64_t seed, struct rot_folder folders[ROT_FOLDERS])

@@ -253,6 +253,8 @@ static bool reopen(struct trial *t)
 static void leave(struct trial *t, bool clean)
 {
     phase(t, "close");
+    if (!clean)
+        rig_idle(&t->rig, &t->oracle); /* what is not sealed is not proved */
     rig_close(&t->rig, &t->oracle, clean);
 }
 
