@@ -1,6 +1,6 @@
 /*
  * The real index. LMDB writes, holds readers off the pages that it gives up, and says which commit
- * a reader sees; what a page says is read by pages.c, which trusts none of it. Before LMDB touches
+ * a reader sees; what a page says is read by btree.c, which trusts none of it. Before LMDB touches
  * a page in a write, that page and its neighbours are looked at as they were committed.
  */
 #include "engine/index.h"
@@ -32,6 +32,7 @@ struct index_write {
     struct index_lmdb *index;
     MDB_txn *txn;              /* NULL while no write is open */
     struct snapshot *snapshot; /* what it writes upon */
+    struct btree_guarded guarded[INDEX_TABLES];
 };
 
 /* The keys that a scan could not read. */
@@ -145,14 +146,23 @@ static void read_end(struct index_lmdb *x, unsigned lane)
     x->reading[lane] = false;
 }
 
-/* An entry of INDEX_DATA names the key that its record is of. */
-static bool data_sound(struct slice index_key, struct slice record)
+static bool same_partition(struct slice a, struct slice b)
+{
+    return a.bytes >= 2 && b.bytes >= 2 && memcmp(a.data, b.data, 2) == 0;
+}
+
+/* An entry of INDEX_DATA names the key that its record is of: the hash follows from the key, and
+ * that the partition is the right one shows at its neighbours, or else the record's checksum says
+ * it. */
+static bool data_sound(const struct btree_entry *e)
 {
     uint32_t partition;
     uint64_t hash;
     struct slice key;
-    return index_data_key_split(index_key, &partition, &hash, &key) == 0 &&
-           hash == hash_bytes(key) && record_verify(record, partition, key) == 0;
+    if (index_data_key_split(e->key, &partition, &hash, &key) != 0 || hash != hash_bytes(key))
+        return false;
+    return (same_partition(e->before, e->key) && same_partition(e->key, e->after)) ||
+           record_verify(e->value, partition, key) == 0;
 }
 
 static int lmdb_get(struct index *index, unsigned lane, enum index_table table, struct slice key,
@@ -165,7 +175,7 @@ static int lmdb_get(struct index *index, unsigned lane, enum index_table table, 
     if (error != 0)
         return error;
     const struct snapshot *s = x->seen[lane];
-    error = pages_find(&s->pages, &s->tables[table], key, table == INDEX_DATA ? data_sound : NULL,
+    error = btree_find(&s->pages, &s->tables[table], key, table == INDEX_DATA ? data_sound : NULL,
                        &found);
     if (error == 0) {
         *value = blob_copy(found.data, found.bytes);
@@ -190,7 +200,7 @@ static const char *bound_text(struct slice bound, enum index_table table, const 
 }
 
 static void hole_tell(const struct index_lmdb *x, enum index_table table,
-                      const struct pages_hole *hole)
+                      const struct btree_hole *hole)
 {
     char from[64], to[64];
     log_error(x->log, "index has a damaged page, keys are unknown table=%s from=\"%s\" to=\"%s\"",
@@ -218,12 +228,12 @@ static int lmdb_scan(struct index *index, unsigned lane, enum index_table table,
                      int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
     struct index_lmdb *x = lmdb_of(index);
-    struct pages_hole hole;
+    struct btree_hole hole;
     int result = read_begin(x, lane);
     if (result != 0)
         return result;
     const struct snapshot *s = x->seen[lane];
-    result = pages_scan(&s->pages, &s->tables[table], from, each, arg, &hole);
+    result = btree_scan(&s->pages, &s->tables[table], from, each, arg, &hole);
     struct hole *kept = &x->holes[lane];
     kept->met = hole.met;
     if (hole.met) {
@@ -251,6 +261,7 @@ static int write_mend(struct index_write *w, bool *mended)
 {
     struct index_lmdb *x = w->index;
     *mended = false;
+    memset(w->guarded, 0, sizeof(w->guarded));
     int error = snapshots_take(&x->snapshots, mdb_txn_id(w->txn) - 1, &w->snapshot);
     return error ? error : snapshots_mend(&x->snapshots, w->snapshot, mended);
 }
@@ -286,7 +297,9 @@ static int lmdb_begin(struct index *index, struct index_write **out)
 static int write_guard(struct index_write *w, enum index_table table, struct slice key)
 {
     const struct snapshot *s = w->snapshot;
-    int error = MUTANT(pages_unguarded) ? 0 : pages_guard(&s->pages, &s->tables[table], key);
+    int error = MUTANT(pages_unguarded)
+                    ? 0
+                    : btree_guard(&s->pages, &s->tables[table], key, &w->guarded[table]);
     if (error)
         log_error(w->index->log, "index cannot be written, a page is damaged table=%s path=%s",
                   index_table_names[table], w->index->path);
@@ -359,8 +372,8 @@ static int purge_check(struct index_write *w, enum index_table table, struct sli
 {
     const struct snapshot *s = w->snapshot;
     struct purge_guard g = {.from = from};
-    struct pages_hole hole;
-    int result = pages_scan(&s->pages, &s->tables[table], from, purge_guard_each, &g, &hole);
+    struct btree_hole hole;
+    int result = btree_scan(&s->pages, &s->tables[table], from, purge_guard_each, &g, &hole);
     if (hole.met)
         hole_tell(w->index, table, &hole);
     return result < 0 ? result : 0;

@@ -27,7 +27,7 @@ static void snapshot_unref(struct snapshot *s)
 {
     if (!s || --s->references > 0)
         return;
-    pages_close(&s->pages);
+    btree_close(&s->pages);
     free(s->table_page);
     free(s);
 }
@@ -42,13 +42,13 @@ void snapshots_close(struct snapshots *all)
 
 static int tables_read(struct snapshot *s)
 {
-    const struct pages *p = &s->pages;
+    const struct btree *p = &s->pages;
     for (unsigned i = 0; i < INDEX_TABLES; i++) {
-        int error = pages_table(p, slice_text(index_table_names[i]), &s->tables[i]);
+        int error = btree_table(p, slice_text(index_table_names[i]), &s->tables[i]);
         if (error)
             return error == GT_ENOTFOUND ? GT_ECORRUPT : error;
     }
-    memcpy(s->meta, p->map + (p->commit % 2) * p->page_bytes + META_AT, PAGES_META_BYTES);
+    memcpy(s->meta, p->map + (p->commit % 2) * p->page_bytes + META_AT, BTREE_META_BYTES);
     if (p->tables.levels != 1)
         return 0;
     s->table_page = malloc(p->page_bytes);
@@ -67,11 +67,11 @@ static int snapshot_new(struct snapshots *all, uint64_t commit, struct snapshot 
     if (!s)
         return GT_ENOMEM;
     s->references = 1;
-    int error = pages_meta_read(all->map, (uint64_t)facts.st_size, commit % 2, &s->pages);
+    int error = btree_meta_read(all->map, (uint64_t)facts.st_size, commit % 2, &s->pages);
     if (!error && s->pages.commit != commit)
         error = GT_ECORRUPT;
     if (!error)
-        error = pages_check(&s->pages);
+        error = btree_check(&s->pages);
     bool known = s->pages.tables_sound;
     if (!error || (error == GT_ECORRUPT && known))
         error = tables_read(s);
@@ -136,20 +136,20 @@ static int rewrite_when_other(struct snapshots *all, uint64_t at, const void *by
 
 int snapshots_mend(struct snapshots *all, const struct snapshot *s, bool *mended)
 {
-    const struct pages *p = &s->pages;
-    struct pages now = *p;
+    const struct btree *p = &s->pages;
+    struct btree now = *p;
     *mended = false;
     if (MUTANT(meta_page_trusted))
         return 0;
     int error = rewrite_when_other(all, (p->commit % 2) * p->page_bytes + META_AT, s->meta,
-                                   PAGES_META_BYTES, "meta", mended);
+                                   BTREE_META_BYTES, "meta", mended);
     if (!error && s->table_page)
         error = rewrite_when_other(all, p->tables.root * p->page_bytes, s->table_page,
                                    p->page_bytes, "tables", mended);
     now.unused = NULL;
     if (!error)
-        error = pages_check(&now);
-    pages_close(&now);
+        error = btree_check(&now);
+    btree_close(&now);
     if (error == GT_ECORRUPT)
         log_error(all->log, "index takes no writes, what it says of its free pages is damaged");
     return error;
@@ -193,7 +193,7 @@ static void file_close(struct file *f)
 }
 
 struct meta_pair {
-    struct pages pages[2];
+    struct btree pages[2];
     bool good[2], usable[2]; /* all that it says is so; its tables can be found, at least */
 };
 
@@ -201,13 +201,13 @@ static int metas_read(const struct file *f, struct meta_pair *m)
 {
     unsigned newer = 0;
     for (unsigned i = 0; i < 2; i++) {
-        int error = pages_meta_read(f->map, f->bytes, i, &m->pages[i]);
+        int error = btree_meta_read(f->map, f->bytes, i, &m->pages[i]);
         newer += error == GT_EFORMAT;
         if (newer == 2)
             return GT_EFORMAT;
         if (error)
             continue;
-        error = pages_check(&m->pages[i]);
+        error = btree_check(&m->pages[i]);
         if (error && error != GT_ECORRUPT)
             return error;
         m->good[i] = !error;
@@ -225,12 +225,12 @@ static int metas_read(const struct file *f, struct meta_pair *m)
 }
 
 /* The other meta becomes what the good one says, one commit before it. */
-static int meta_write(const struct file *f, const struct pages *good, unsigned which)
+static int meta_write(const struct file *f, const struct btree *good, unsigned which)
 {
-    uint8_t page[PAGES_META_BYTES + META_AT];
+    uint8_t page[BTREE_META_BYTES + META_AT];
     memcpy(page, f->map + (size_t)(1 - which) * good->page_bytes, sizeof(page));
     le64_put(page, which);
-    le64_put(page + META_AT + PAGES_META_BYTES - 8, good->commit > 0 ? good->commit - 1 : 0);
+    le64_put(page + META_AT + BTREE_META_BYTES - 8, good->commit > 0 ? good->commit - 1 : 0);
     return write_whole(f->fd, (uint64_t)which * good->page_bytes, page, sizeof(page));
 }
 
@@ -250,8 +250,8 @@ static int metas_mend(const struct file *f, struct log *log)
                                                                : ": the last commit may be lost");
         error = meta_write(f, &m.pages[1 - bad], bad);
     }
-    pages_close(&m.pages[0]);
-    pages_close(&m.pages[1]);
+    btree_close(&m.pages[0]);
+    btree_close(&m.pages[1]);
     return error;
 }
 
@@ -270,18 +270,18 @@ int snapshot_mend_file(const char *path, struct log *log)
 int snapshot_table_place(const char *path, enum index_table table, uint64_t *offset)
 {
     struct file f;
-    struct pages metas[2];
+    struct btree metas[2];
     struct slice value;
     int error = file_open(path, &f);
     if (error)
         return error;
-    error = f.map ? pages_meta_read(f.map, f.bytes, 0, &metas[0]) : GT_ECORRUPT;
+    error = f.map ? btree_meta_read(f.map, f.bytes, 0, &metas[0]) : GT_ECORRUPT;
     if (!error)
-        error = pages_meta_read(f.map, f.bytes, 1, &metas[1]);
+        error = btree_meta_read(f.map, f.bytes, 1, &metas[1]);
     if (!error) {
-        const struct pages *newest = &metas[metas[0].commit < metas[1].commit];
+        const struct btree *newest = &metas[metas[0].commit < metas[1].commit];
         error =
-            pages_find(newest, &newest->tables, slice_text(index_table_names[table]), NULL, &value);
+            btree_find(newest, &newest->tables, slice_text(index_table_names[table]), NULL, &value);
     }
     if (!error)
         *offset = (uint64_t)(value.data - f.map);

@@ -10,15 +10,15 @@
 #include <pthread.h>
 
 #include "engine/index.h"
-#include "engine/pages.h"
+#include "engine/btree.h"
 
 extern const char *const index_table_names[INDEX_TABLES];
 
 struct snapshot {
     unsigned references;
-    struct pages pages;
-    struct pages_tree tables[INDEX_TABLES];
-    uint8_t meta[PAGES_META_BYTES];
+    struct btree pages;
+    struct btree_root tables[INDEX_TABLES];
+    uint8_t meta[BTREE_META_BYTES];
     uint8_t *table_page; /* a copy; NULL when there is more than one */
 };
 

@@ -1,4 +1,4 @@
-#include "engine/pages.h"
+#include "engine/btree.h"
 
 #include <stdlib.h>
 
@@ -15,6 +15,7 @@
 #define NO_ROOT         UINT64_MAX
 #define TABLE_NAMES_MAX 64u
 #define TREE_NUMBERS    8u
+#define BEYOND_MAX      (1u << 24) /* free pages that were never written, behind the file's end */
 
 enum page_kind { KIND_BRANCH = 1, KIND_LEAF = 2, KIND_OVERFLOW = 4, KIND_META = 8 };
 enum node_flag { NODE_OVERFLOW = 1, NODE_TABLE = 2 };
@@ -26,22 +27,22 @@ static unsigned page_kind(const uint8_t *page)
     return le16_get(page + 10);
 }
 
-static bool is_unused(const struct pages *s, uint64_t number)
+static bool is_unused(const struct btree *s, uint64_t number)
 {
     return s->unused && (s->unused[number / 8] >> (number % 8) & 1) && !MUTANT(free_pages_trusted);
 }
 
 /* The page that says to be this one, of that kind; NULL when it is not. */
-static const uint8_t *page_at(const struct pages *s, uint64_t number, unsigned kind)
+static const uint8_t *page_at(const struct btree *s, uint64_t number, unsigned kind)
 {
-    if (number < FIRST_PAGE || number >= s->count || is_unused(s, number))
+    if (number < FIRST_PAGE || number >= s->count || number >= s->held || is_unused(s, number))
         return NULL;
     const uint8_t *page = s->map + number * s->page_bytes;
     return le64_get(page) == number && page_kind(page) == kind ? page : NULL;
 }
 
 /* How many nodes; 0 when the bounds make no sense. */
-static unsigned page_nodes(const struct pages *s, const uint8_t *page)
+static unsigned page_nodes(const struct btree *s, const uint8_t *page)
 {
     unsigned lower = le16_get(page + 12), upper = le16_get(page + 14);
     return lower < HEAD_BYTES || lower > upper || upper > s->page_bytes ? 0
@@ -56,7 +57,7 @@ struct node {
 };
 
 /* False when it does not lie in the page. */
-static bool node_at(const struct pages *s, const uint8_t *page, unsigned i, struct node *n)
+static bool node_at(const struct btree *s, const uint8_t *page, unsigned i, struct node *n)
 {
     unsigned offset = le16_get(page + HEAD_BYTES + 2 * i);
     if (offset < HEAD_BYTES || offset + NODE_BYTES > s->page_bytes)
@@ -82,7 +83,7 @@ static bool node_at(const struct pages *s, const uint8_t *page, unsigned i, stru
 
 /* Its nodes fill it from its upper bound to its end. Lengths and squares tell of any pointer or
  * length that is another one. */
-static bool page_tiles(const struct pages *s, const uint8_t *page)
+static bool page_tiles(const struct btree *s, const uint8_t *page)
 {
     uint64_t upper = le16_get(page + 14), end = s->page_bytes, bytes = 0, squares = 0;
     unsigned count = page_nodes(s, page);
@@ -98,13 +99,13 @@ static bool page_tiles(const struct pages *s, const uint8_t *page)
     return bytes == end - upper && squares == end * end - upper * upper;
 }
 
-static uint64_t value_pages(const struct pages *s, const struct node *n)
+static uint64_t value_pages(const struct btree *s, const struct node *n)
 {
     return (HEAD_BYTES - 1 + n->value_bytes) / s->page_bytes + 1;
 }
 
 /* The value itself: in the page, or in overflow pages that are what the node says. */
-static bool value_of(const struct pages *s, const struct node *n, struct slice *value)
+static bool value_of(const struct btree *s, const struct node *n, struct slice *value)
 {
     *value = n->value;
     if (!(n->flags & NODE_OVERFLOW))
@@ -112,7 +113,7 @@ static bool value_of(const struct pages *s, const struct node *n, struct slice *
     uint64_t first = le64_get(n->value.data), pages = value_pages(s, n);
     const uint8_t *page = page_at(s, first, KIND_OVERFLOW);
     /* More than it takes stand there where a value shrank within one write. */
-    if (!page || le32_get(page + 12) < pages || le32_get(page + 12) > s->count - first)
+    if (!page || le32_get(page + 12) < pages || le32_get(page + 12) > s->held - first)
         return false;
     *value = slice_of(page + HEAD_BYTES, (size_t)n->value_bytes);
     return true;
@@ -127,10 +128,10 @@ struct level {
 
 /* From the root to a node of a leaf. */
 struct way {
-    const struct pages *s;
+    const struct btree *s;
     unsigned levels, flags; /* flags of each node of a leaf, but for that of its overflow */
     bool numbers;           /* keys are u64 in the order of their worth */
-    struct level level[PAGES_LEVELS_MAX];
+    struct level level[BTREE_LEVELS_MAX];
 };
 
 static int way_compare(const struct way *w, struct slice a, struct slice b)
@@ -141,13 +142,13 @@ static int way_compare(const struct way *w, struct slice a, struct slice b)
     return left < right ? -1 : left > right;
 }
 
-static bool way_begin(struct way *w, const struct pages *s, const struct pages_tree *t)
+static bool way_begin(struct way *w, const struct btree *s, const struct btree_root *t)
 {
     w->s = s;
     w->levels = t->levels;
     w->flags = t == &s->tables ? NODE_TABLE : 0;
     w->numbers = t->flags & TREE_NUMBERS;
-    return t->levels >= 1 && t->levels <= PAGES_LEVELS_MAX;
+    return t->levels >= 1 && t->levels <= BTREE_LEVELS_MAX;
 }
 
 /* The page of this number becomes the one of the level. */
@@ -197,7 +198,7 @@ static bool level_search(struct way *w, unsigned depth, struct slice key, bool *
 }
 
 /* Down to the leaf of a key. */
-static bool way_find(struct way *w, const struct pages_tree *t, struct slice key, bool *equal)
+static bool way_find(struct way *w, const struct btree_root *t, struct slice key, bool *equal)
 {
     uint64_t number = t->root;
     for (unsigned depth = 0; depth < w->levels; depth++) {
@@ -243,16 +244,19 @@ static bool is_inside(const struct way *w, struct slice key, struct slice low, s
 static bool level_is_ordered(const struct way *w, unsigned depth)
 {
     const struct level *l = &w->level[depth];
-    struct slice low, high, last = {NULL, 0};
+    struct slice low, high, last;
     struct node n;
     way_bounds(w, depth, &low, &high);
+    last = low;
     for (unsigned i = depth + 1 < w->levels ? 1 : 0; i < l->count; i++) {
-        if (!node_at(w->s, l->page, i, &n) || !is_inside(w, n.key, low, high) ||
-            (last.data && way_compare(w, last, n.key) >= 0))
+        if (!node_at(w->s, l->page, i, &n))
+            return false;
+        int order = last.data ? way_compare(w, last, n.key) : -1;
+        if (order > 0 || (order == 0 && last.data != low.data))
             return false;
         last = n.key;
     }
-    return true;
+    return !high.data || !last.data || way_compare(w, last, high) < 0;
 }
 
 static bool branches_are_ordered(const struct way *w)
@@ -288,13 +292,12 @@ static bool way_descend(struct way *w, unsigned depth, bool last)
 {
     for (; depth + 1 < w->levels; depth++) {
         uint64_t child;
-        if (!page_tiles(w->s, w->level[depth].page) || !level_child(w, depth, &child) ||
-            !level_enter(w, depth + 1, child))
+        if (!level_child(w, depth, &child) || !level_enter(w, depth + 1, child))
             return false;
         if (last)
             w->level[depth + 1].at = w->level[depth + 1].count - 1;
     }
-    return page_tiles(w->s, w->level[w->levels - 1].page);
+    return true;
 }
 
 /* To the next or the last leaf: 1 there is none; 0; GT_ECORRUPT. */
@@ -311,9 +314,9 @@ static int way_aside(struct way *w, bool next)
     return 1;
 }
 
-/* The leaf on that side is inside the bounds that its parents set: all of it, or (belongs) all but
- * a key that has rotted. */
-static bool side_is_ordered(const struct way *at, bool next, bool belongs)
+/* The nearest key on that side is inside the bounds that its parents set: had a bound between them
+ * rotted, so that searches go to the wrong side of it, that key would be outside. */
+static bool side_is_inside(const struct way *at, bool next)
 {
     struct way w = *at;
     struct slice low, high;
@@ -321,32 +324,54 @@ static bool side_is_ordered(const struct way *at, bool next, bool belongs)
     int end = way_aside(&w, next);
     if (end != 0)
         return end > 0;
-    if (belongs)
-        return leaf_belongs(&w);
     const struct level *leaf = &w.level[w.levels - 1];
     way_bounds(&w, w.levels - 1, &low, &high);
-    for (unsigned i = 0; i < leaf->count; i++)
-        if (!node_at(w.s, leaf->page, i, &n) || !is_inside(&w, n.key, low, high))
-            return false;
-    return true;
+    return node_at(w.s, leaf->page, leaf->at, &n) && is_inside(&w, n.key, low, high);
 }
 
-static bool entries_are_sound(const struct way *w, pages_sound_fn *sound)
+/* The leaf on that side is one that can be touched. */
+static bool side_belongs(const struct way *at, bool next)
+{
+    struct way w = *at;
+    int end = way_aside(&w, next);
+    if (end != 0)
+        return end > 0;
+    return page_tiles(w.s, w.level[w.levels - 1].page) && leaf_belongs(&w);
+}
+
+static bool entries_are_sound(const struct way *w, btree_sound_fn *sound)
 {
     const struct level *leaf = &w->level[w->levels - 1];
-    struct slice value;
-    struct node n;
-    for (unsigned i = 0; i < leaf->count; i++)
-        if (!node_at(w->s, leaf->page, i, &n) || !value_of(w->s, &n, &value) ||
-            !sound(n.key, value))
+    struct slice last = {NULL, 0};
+    struct node n, after;
+    for (unsigned i = 0; i < leaf->count; i++) {
+        if (!node_at(w->s, leaf->page, i, &n))
             return false;
+        bool ends = i + 1 == leaf->count || !node_at(w->s, leaf->page, i + 1, &after);
+        struct btree_entry e = {.key = n.key, .before = last};
+        if (!ends)
+            e.after = after.key;
+        if (!value_of(w->s, &n, &e.value) || !sound(&e))
+            return false;
+        last = n.key;
+    }
     return true;
 }
 
 /* ---- finding --------------------------------------------------------------------------------- */
 
-int pages_find(const struct pages *s, const struct pages_tree *t, struct slice key,
-               pages_sound_fn *sound, struct slice *value)
+/* The way tiles, so that no node is left out, and the leaf is in order. That the branches are shows
+ * at the sides. */
+static bool absence_is_sound(const struct way *w)
+{
+    for (unsigned depth = 0; depth < w->levels; depth++)
+        if (!page_tiles(w->s, w->level[depth].page))
+            return false;
+    return level_is_ordered(w, w->levels - 1);
+}
+
+int btree_find(const struct btree *s, const struct btree_root *t, struct slice key,
+               btree_sound_fn *sound, struct slice *value)
 {
     struct way w;
     struct node n;
@@ -359,8 +384,8 @@ int pages_find(const struct pages *s, const struct pages_tree *t, struct slice k
         return leaf_value(&w, &n, value) ? 0 : GT_ECORRUPT;
     if (MUTANT(absence_believed))
         return GT_ENOTFOUND;
-    return way_is_ordered(&w) && side_is_ordered(&w, false, false) &&
-                   side_is_ordered(&w, true, false) && (!sound || entries_are_sound(&w, sound))
+    return absence_is_sound(&w) && side_is_inside(&w, false) && side_is_inside(&w, true) &&
+                   (!sound || entries_are_sound(&w, sound))
                ? GT_ENOTFOUND
                : GT_ECORRUPT;
 }
@@ -383,40 +408,50 @@ static bool neighbours_tile(const struct way *w)
 }
 
 /* All of the pages go when the value does, so there must be no more than it takes. */
-static bool overflow_is_exact(const struct pages *s, const struct node *n)
+static bool overflow_is_exact(const struct btree *s, const struct node *n)
 {
     return !(n->flags & NODE_OVERFLOW) ||
            value_pages(s, n) == le32_get(s->map + le64_get(n->value.data) * s->page_bytes + 12);
 }
 
-int pages_guard(const struct pages *s, const struct pages_tree *t, struct slice key)
+int btree_guard(const struct btree *s, const struct btree_root *t, struct slice key,
+                struct btree_guarded *last)
 {
     struct way w;
     struct node n;
     struct slice value;
     bool equal;
+    if (last->any && !last->overflows && slice_compare(key, last->low) >= 0 &&
+        (!last->high.data || slice_compare(key, last->high) < 0))
+        return 0;
+    last->any = false;
     if (t->root == NO_ROOT)
         return t->levels == 0 ? 0 : GT_ECORRUPT;
     if (!way_begin(&w, s, t) || !way_find(&w, t, key, &equal) || !branches_are_ordered(&w) ||
-        !leaf_belongs(&w) || !neighbours_tile(&w) || !side_is_ordered(&w, false, true) ||
-        !side_is_ordered(&w, true, true))
+        !leaf_belongs(&w) || !neighbours_tile(&w) || !side_belongs(&w, false) ||
+        !side_belongs(&w, true))
         return GT_ECORRUPT;
-    if (!equal)
-        return 0;
-    return leaf_value(&w, &n, &value) && overflow_is_exact(s, &n) ? 0 : GT_ECORRUPT;
+    if (equal && (!leaf_value(&w, &n, &value) || !overflow_is_exact(s, &n)))
+        return GT_ECORRUPT;
+    const struct level *leaf = &w.level[w.levels - 1];
+    *last = (struct btree_guarded){.any = true};
+    for (unsigned i = 0; i < leaf->count; i++)
+        last->overflows |= node_at(s, leaf->page, i, &n) && (n.flags & NODE_OVERFLOW);
+    way_bounds(&w, w.levels - 1, &last->low, &last->high);
+    return 0;
 }
 
 /* ---- walking --------------------------------------------------------------------------------- */
 
 struct walk {
     struct way way;
-    struct pages_tree found; /* what was met */
+    struct btree_root found; /* what was met */
     int (*each)(void *arg, struct slice key, struct slice value);
     void *arg;
 };
 
 /* What lies below the level cannot be read. */
-static int hole_at(const struct way *w, unsigned depth, struct pages_hole *hole)
+static int hole_at(const struct way *w, unsigned depth, struct btree_hole *hole)
 {
     hole->met = true;
     way_bounds(w, depth, &hole->from, &hole->to);
@@ -424,7 +459,7 @@ static int hole_at(const struct way *w, unsigned depth, struct pages_hole *hole)
 }
 
 /* From the node at which the way stands to the last of its leaf. */
-static int leaf_walk(struct walk *k, struct pages_hole *hole)
+static int leaf_walk(struct walk *k, struct btree_hole *hole)
 {
     struct way *w = &k->way;
     struct level *leaf = &w->level[w->levels - 1];
@@ -444,7 +479,7 @@ static int leaf_walk(struct walk *k, struct pages_hole *hole)
 }
 
 /* Into the subtree below the node of the way at depth, all of it. */
-static int subtree_walk(struct walk *k, unsigned depth, uint64_t number, struct pages_hole *hole)
+static int subtree_walk(struct walk *k, unsigned depth, uint64_t number, struct btree_hole *hole)
 {
     struct way *w = &k->way;
     if (!level_enter(w, depth, number) || !page_tiles(w->s, w->level[depth].page) ||
@@ -486,7 +521,7 @@ static void leaf_seek(struct way *w, struct slice from)
 }
 
 static int walk_from(struct walk *k, unsigned depth, uint64_t number, struct slice from,
-                     struct pages_hole *hole)
+                     struct btree_hole *hole)
 {
     struct way *w = &k->way;
     bool equal;
@@ -509,12 +544,12 @@ static int walk_from(struct walk *k, unsigned depth, uint64_t number, struct sli
     return result;
 }
 
-int pages_scan(const struct pages *s, const struct pages_tree *t, struct slice from,
+int btree_scan(const struct btree *s, const struct btree_root *t, struct slice from,
                int (*each)(void *arg, struct slice key, struct slice value), void *arg,
-               struct pages_hole *hole)
+               struct btree_hole *hole)
 {
     struct walk k = {.each = each, .arg = arg};
-    *hole = (struct pages_hole){0};
+    *hole = (struct btree_hole){0};
     if (t->root == NO_ROOT)
         return t->levels == 0 ? 0 : hole_at(&k.way, 0, hole);
     if (!way_begin(&k.way, s, t))
@@ -531,9 +566,9 @@ int pages_scan(const struct pages *s, const struct pages_tree *t, struct slice f
 
 /* ---- the whole file -------------------------------------------------------------------------- */
 
-static struct pages_tree tree_read(const uint8_t *at)
+static struct btree_root tree_read(const uint8_t *at)
 {
-    return (struct pages_tree){.flags = le16_get(at + 4),
+    return (struct btree_root){.flags = le16_get(at + 4),
                                .levels = le16_get(at + 6),
                                .branches = le64_get(at + 8),
                                .leaves = le64_get(at + 16),
@@ -542,7 +577,7 @@ static struct pages_tree tree_read(const uint8_t *at)
                                .root = le64_get(at + 40)};
 }
 
-int pages_meta_read(const uint8_t *map, uint64_t bytes, unsigned which, struct pages *out)
+int btree_meta_read(const uint8_t *map, uint64_t bytes, unsigned which, struct btree *out)
 {
     if (bytes < (uint64_t)FIRST_PAGE * PAGE_BYTES_MIN)
         return GT_ECORRUPT;
@@ -555,16 +590,17 @@ int pages_meta_read(const uint8_t *map, uint64_t bytes, unsigned which, struct p
         (page_bytes & (page_bytes - 1)) || bytes < 2ull * page_bytes)
         return GT_ECORRUPT;
     const uint8_t *at = map + (size_t)which * page_bytes;
-    *out = (struct pages){.map = map,
+    *out = (struct btree){.map = map,
                           .page_bytes = page_bytes,
                           .count = le64_get(at + 136) + 1,
+                          .held = bytes / page_bytes,
                           .commit = le64_get(at + 144),
                           .free = tree_read(at + 40),
                           .tables = tree_read(at + 88)};
     bool good = le64_get(at) == which && page_kind(at) == KIND_META &&
                 le32_get(at + 16) == META_MAGIC && le64_get(at + 24) == 0 &&
                 le32_get(at + 40) == page_bytes && le32_get(at + 88) == 0 &&
-                out->count >= FIRST_PAGE && out->count <= bytes / page_bytes &&
+                out->count >= FIRST_PAGE && out->count <= out->held + BEYOND_MAX &&
                 (out->commit % 2 == which || out->commit == 0);
     if (good && le32_get(at + 20) != META_VERSION)
         return GT_EFORMAT;
@@ -574,7 +610,7 @@ int pages_meta_read(const uint8_t *map, uint64_t bytes, unsigned which, struct p
 /* ---- a commit and what it says --------------------------------------------------------------- */
 
 struct unused {
-    struct pages *s;
+    struct btree *s;
     uint8_t *bits;
     uint64_t count, last_commit;
     bool any;
@@ -603,11 +639,11 @@ static int free_each(void *arg, struct slice key, struct slice value)
 }
 
 struct tables {
-    const struct pages *s;
+    const struct btree *s;
     uint64_t pages;
 };
 
-static uint64_t tree_pages(const struct pages_tree *t)
+static uint64_t tree_pages(const struct btree_root *t)
 {
     return t->branches + t->leaves + t->overflows;
 }
@@ -617,9 +653,9 @@ static int table_each(void *arg, struct slice name, struct slice value)
     struct tables *k = arg;
     struct way w;
     bool equal;
-    if (name.bytes == 0 || name.bytes > TABLE_NAMES_MAX || value.bytes != PAGES_TREE_BYTES)
+    if (name.bytes == 0 || name.bytes > TABLE_NAMES_MAX || value.bytes != BTREE_TREE_BYTES)
         return GT_ECORRUPT;
-    struct pages_tree t = tree_read(value.data);
+    struct btree_root t = tree_read(value.data);
     k->pages += tree_pages(&t);
     if (t.flags != 0)
         return GT_ECORRUPT;
@@ -631,40 +667,40 @@ static int table_each(void *arg, struct slice name, struct slice value)
                : GT_ECORRUPT;
 }
 
-int pages_check(struct pages *s)
+int btree_check(struct btree *s)
 {
-    struct pages_hole hole;
+    struct btree_hole hole;
     struct unused u = {.s = s, .bits = calloc((size_t)(s->count + 7) / 8, 1)};
     if (!u.bits)
         return GT_ENOMEM;
-    pages_close(s);
-    int error = pages_scan(s, &s->free, slice_of(NULL, 0), free_each, &u, &hole);
+    btree_close(s);
+    int error = btree_scan(s, &s->free, slice_of(NULL, 0), free_each, &u, &hole);
     s->freed = u.last_commit;
     if (error)
         free(u.bits);
     else
         s->unused = u.bits;
     struct tables tables = {.s = s, .pages = tree_pages(&s->free) + tree_pages(&s->tables)};
-    int wrong = pages_scan(s, &s->tables, slice_of(NULL, 0), table_each, &tables, &hole);
+    int wrong = btree_scan(s, &s->tables, slice_of(NULL, 0), table_each, &tables, &hole);
     s->tables_sound = wrong == 0;
     if (!error && !wrong && tables.pages + u.count + FIRST_PAGE != s->count)
         return GT_ECORRUPT;
     return error ? error : wrong;
 }
 
-void pages_close(struct pages *s)
+void btree_close(struct btree *s)
 {
     free(s->unused);
     s->unused = NULL;
 }
 
-int pages_table(const struct pages *s, struct slice name, struct pages_tree *out)
+int btree_table(const struct btree *s, struct slice name, struct btree_root *out)
 {
     struct slice value;
-    int error = pages_find(s, &s->tables, name, NULL, &value);
+    int error = btree_find(s, &s->tables, name, NULL, &value);
     if (error)
         return error;
-    if (value.bytes != PAGES_TREE_BYTES)
+    if (value.bytes != BTREE_TREE_BYTES)
         return GT_ECORRUPT;
     *out = tree_read(value.data);
     return 0;

@@ -23,69 +23,82 @@
  * A commit writes no page that either of the two metas knows to be in use: with the newest damaged
  * the one before is whole.
  *
- * VALID  A page is taken if it says its own number, is of the kind that its level demands, tiles
- * without gap and is not among the free ones; a page that an older commit used is free, and would
- * show what was there then. A key is absent only if, in addition, the keys of all pages on the way
- * and of the leaf are in order and inside the bounds that their parents set, the leaves on both
- * sides are inside theirs, and each entry of the leaf is what the caller calls sound.
+ * VALID  A page is taken if it says its own number, is of the kind that its level demands and is
+ * not among the free ones: a page that an older commit used is free, and would show what was there
+ * then. A key is absent only if, in addition, all pages on the way tile without gap, the keys of
+ * the leaf are in order and inside the bounds that its parents set, the nearest keys on both sides
+ * are inside theirs, and each entry of the leaf is what the caller calls sound.
  *
  * No state is kept but the map of free pages. Memory is read through the caller's map, so an error
  * of the medium under it is still SIGBUS.
  */
-#ifndef GT_ENGINE_PAGES_H
-#define GT_ENGINE_PAGES_H
+#ifndef GT_ENGINE_BTREE_H
+#define GT_ENGINE_BTREE_H
 
 #include "engine/base/buf.h"
 
-#define PAGES_LEVELS_MAX 32
-#define PAGES_META_BYTES 136u /* of a meta, behind the head of its page */
-#define PAGES_TREE_BYTES 48u
+#define BTREE_LEVELS_MAX 32
+#define BTREE_META_BYTES 136u /* of a meta, behind the head of its page */
+#define BTREE_TREE_BYTES 48u
 
-struct pages_tree {
+struct btree_root {
     uint64_t root, branches, leaves, overflows, entries;
     uint16_t levels, flags;
 };
 
-struct pages {
+struct btree {
     const uint8_t *map; /* borrowed */
     size_t page_bytes;
-    uint64_t count, commit; /* pages of this commit */
-    uint64_t freed;         /* the newest commit of which pages are free; 0: none */
-    struct pages_tree free, tables;
+    uint64_t count,
+        commit;     /* pages of this commit; the last may be free and behind the file's end */
+    uint64_t held;  /* pages of the file */
+    uint64_t freed; /* the newest commit of which pages are free; 0: none */
+    struct btree_root free, tables;
     uint8_t *unused; /* a bit for each page: it is free. NULL: not known, nothing is asked of it */
     bool tables_sound;
 };
 
+/* An entry of a leaf, and the keys before and behind it; no data: there is none in this leaf. */
+struct btree_entry {
+    struct slice key, value, before, after;
+};
 /* An entry is what it should be, as far as its key and value tell. */
-typedef bool pages_sound_fn(struct slice key, struct slice value);
+typedef bool btree_sound_fn(const struct btree_entry *e);
 
 /* Of meta 0 or 1 of a file of so many bytes at `map`: 0; GT_ECORRUPT; GT_EFORMAT: all is well but
  * the version. Nothing is owned. */
-int pages_meta_read(const uint8_t *map, uint64_t bytes, unsigned which, struct pages *out);
+int btree_meta_read(const uint8_t *map, uint64_t bytes, unsigned which, struct btree *out);
 /* Whether all that this commit says of its free pages and tables is so, and each table begins as it
  * should; the free pages into s->unused, and s->tables_sound when the tables are, at least. 0,
- * GT_ECORRUPT, GT_ENOMEM. pages_close ends it. */
-int pages_check(struct pages *s);
-void pages_close(struct pages *s);
+ * GT_ECORRUPT, GT_ENOMEM. btree_close ends it. */
+int btree_check(struct btree *s);
+void btree_close(struct btree *s);
 
 /* A named table: 0; GT_ENOTFOUND, GT_ECORRUPT. */
-int pages_table(const struct pages *s, struct slice name, struct pages_tree *out);
+int btree_table(const struct btree *s, struct slice name, struct btree_root *out);
 /* The value of a key, borrowed from the map: 0; GT_ENOTFOUND; GT_ECORRUPT: it is not known. */
-int pages_find(const struct pages *s, const struct pages_tree *t, struct slice key,
-               pages_sound_fn *sound, struct slice *value);
+int btree_find(const struct btree *s, const struct btree_root *t, struct slice key,
+               btree_sound_fn *sound, struct slice *value);
+/* The leaf that was looked at last in a write; zero: none. Keys that follow in it are not looked at
+ * again. Borrowed from the map. */
+struct btree_guarded {
+    bool any, overflows;
+    struct slice low, high;
+};
 /* The pages that a write of this key touches, and their neighbours: 0 or GT_ECORRUPT. */
-int pages_guard(const struct pages *s, const struct pages_tree *t, struct slice key);
+int btree_guard(const struct btree *s, const struct btree_root *t, struct slice key,
+                struct btree_guarded *last);
 
 /* Where a walk could not go on: what lies from `from` to below `to`, empty `to`: to the end, is not
  * known. Borrowed from the map. */
-struct pages_hole {
+struct btree_hole {
     bool met;
     struct slice from, to;
 };
 /* Calls each(arg, key, value) for keys from `from` on in the order in which they lie, which is that
  * of the keys but for those that have rotted. 0, what each returned, or GT_ECORRUPT with *hole. */
-int pages_scan(const struct pages *s, const struct pages_tree *t, struct slice from,
+int btree_scan(const struct btree *s, const struct btree_root *t, struct slice from,
                int (*each)(void *arg, struct slice key, struct slice value), void *arg,
-               struct pages_hole *hole);
+               struct btree_hole *hole);
 
 #endif
