@@ -53,30 +53,38 @@ struct node {
     struct slice key, value; /* of a branch no value; of an overflow: its number */
     uint64_t child;
     uint64_t value_bytes;
-    unsigned flags, offset, bytes; /* of the page that it takes */
+    unsigned flags;
 };
+
+/* The bytes of the page that a node takes; 0 when it does not lie in the page. */
+static inline uint64_t node_span(const uint8_t *page, bool branch, unsigned offset,
+                                 size_t page_bytes)
+{
+    if (offset < HEAD_BYTES || offset + NODE_BYTES > page_bytes)
+        return 0;
+    const uint8_t *at = page + offset;
+    unsigned flags = branch ? 0 : le16_get(at + 4);
+    uint64_t value = branch ? 0 : flags & NODE_OVERFLOW ? 8 : le32_get(at);
+    uint64_t bytes = (NODE_BYTES + le16_get(at + 6) + value + 1) / 2 * 2;
+    return bytes > page_bytes - offset || (flags & ~(unsigned)(NODE_OVERFLOW | NODE_TABLE)) ? 0
+                                                                                            : bytes;
+}
 
 /* False when it does not lie in the page. */
 static bool node_at(const struct btree *s, const uint8_t *page, unsigned i, struct node *n)
 {
     unsigned offset = le16_get(page + HEAD_BYTES + 2 * i);
-    if (offset < HEAD_BYTES || offset + NODE_BYTES > s->page_bytes)
-        return false;
     const uint8_t *at = page + offset;
     bool branch = page_kind(page) == KIND_BRANCH;
-    uint64_t value = branch ? 0 : le32_get(at);
+    uint64_t bytes = node_span(page, branch, offset, s->page_bytes);
+    if (bytes == 0)
+        return false;
     unsigned key = le16_get(at + 6);
     n->flags = branch ? 0 : le16_get(at + 4);
-    n->value_bytes = value;
-    if (n->flags & NODE_OVERFLOW)
-        value = 8;
-    uint64_t bytes = (NODE_BYTES + key + value + 1) / 2 * 2;
-    if (bytes > s->page_bytes - offset || (n->flags & ~(unsigned)(NODE_OVERFLOW | NODE_TABLE)))
-        return false;
-    n->offset = offset;
-    n->bytes = (unsigned)bytes;
+    n->value_bytes = branch ? 0 : le32_get(at);
     n->key = slice_of(at + NODE_BYTES, key);
-    n->value = slice_of(at + NODE_BYTES + key, (size_t)value);
+    n->value =
+        slice_of(at + NODE_BYTES + key, n->flags & NODE_OVERFLOW ? 8 : (size_t)n->value_bytes);
     n->child = branch ? le32_get(at) | (uint64_t)le16_get(at + 4) << 32 : 0;
     return true;
 }
@@ -87,14 +95,15 @@ static bool page_tiles(const struct btree *s, const uint8_t *page)
 {
     uint64_t upper = le16_get(page + 14), end = s->page_bytes, bytes = 0, squares = 0;
     unsigned count = page_nodes(s, page);
-    struct node n;
     if (count < (page_kind(page) == KIND_BRANCH ? 2u : 1u) || le16_get(page + 12) % 2 != 0)
         return false;
     for (unsigned i = 0; i < count; i++) {
-        if (!node_at(s, page, i, &n))
+        unsigned offset = le16_get(page + HEAD_BYTES + 2 * i);
+        uint64_t span = node_span(page, page_kind(page) == KIND_BRANCH, offset, s->page_bytes);
+        if (span == 0)
             return false;
-        bytes += n.bytes;
-        squares += (2 * (uint64_t)n.offset + n.bytes) * n.bytes;
+        bytes += span;
+        squares += (2 * (uint64_t)offset + span) * span;
     }
     return bytes == end - upper && squares == end * end - upper * upper;
 }

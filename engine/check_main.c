@@ -448,6 +448,9 @@ static int free_pages_check(struct check *c)
 
 static int check_read(struct check *c)
 {
+    if (c->index->mended)
+        printf("note: the index goes on from the commit before its last one, as it does when the "
+               "power is cut in a commit\n");
     int error = table_read(c, INDEX_META, "named values", each_meta);
     if (!error && !c->identity_found)
         problem(c, "named value", "identity", GT_ENOTFOUND);

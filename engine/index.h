@@ -30,6 +30,10 @@ enum index_judgement { INDEX_KEEP, INDEX_DROP, INDEX_END };
 typedef enum index_judgement index_judge_fn(void *arg, struct slice key, struct slice value);
 
 struct index {
+    /* The file was whole but for the page that tells of one of its two last commits, and goes on
+     * from the other: the power was cut in a commit, which had not ended then, or the page rotted.
+     */
+    bool mended;
     /* A copy of the value: 0, or GT_ENOTFOUND. GT_ECORRUPT: it is not known whether there is one.
      */
     int (*get)(struct index *x, unsigned lane, enum index_table table, struct slice key,

@@ -575,7 +575,7 @@ static int open_all(struct index_lmdb *x, const char *folder, uint64_t map_bytes
         return failed(x, "make", cause);
     if (asprintf(&path, "%s/data.mdb", x->path) < 0)
         return GT_ENOMEM;
-    int error = snapshot_mend_file(path, x->log);
+    int error = snapshot_mend_file(path, x->log, &x->index.mended);
     if (error == GT_ECORRUPT)
         log_error(x->log,
                   "index cannot be read, both of its meta pages are bad, or what they say: %s",

@@ -74,8 +74,8 @@ int view_read(struct engine *e, uint32_t partition, uint64_t hash, struct slice 
         return 0;
     }
     view_close(view);
-    if (error == GT_ENOMEM)
-        return error;
+    if (error == GT_ENOMEM || MUTANT(bad_is_absent))
+        return error == GT_ENOMEM ? error : 0;
     bad_record(e, partition, key, error);
     return GT_EUNKNOWN;
 }
@@ -341,7 +341,7 @@ static int scan_emit(struct scan *s, struct slice key, struct slice record)
     if (!error)
         return scan_record(s, key, record);
     bad_record(s->e, s->partition, key, error);
-    s->unknown = true;
+    s->unknown |= !(s->scrub && MUTANT(scrub_deaf));
     return scan_write(s, key, slice_of(NULL, 0));
 }
 

@@ -593,6 +593,11 @@ static struct engine_damage damage_found(struct engine *e, const struct loading 
                  (unsigned long long)e->next_lsn);
         damage_add(&d, DAMAGE_TAIL, e->next_lsn, e->next_lsn);
     }
+    if (e->index->mended) { /* a commit that no power cut came into had ended */
+        log_warn(e->log, "index goes on from the commit before its last one%s",
+                 same_boot ? ": acknowledged writes may be lost" : ", which may not have ended");
+        damage_add(&d, same_boot ? DAMAGE_END : DAMAGE_TAIL, 0, 0);
+    }
     return d;
 }
 

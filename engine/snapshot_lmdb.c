@@ -234,7 +234,7 @@ static int meta_write(const struct file *f, const struct btree *good, unsigned w
     return write_whole(f->fd, (uint64_t)which * good->page_bytes, page, sizeof(page));
 }
 
-static int metas_mend(const struct file *f, struct log *log)
+static int metas_mend(const struct file *f, struct log *log, bool *mended)
 {
     struct meta_pair m = {0};
     int error = metas_read(f, &m);
@@ -243,11 +243,10 @@ static int metas_mend(const struct file *f, struct log *log)
         error = GT_ECORRUPT;
     if (!error && from[0] != from[1]) {
         unsigned bad = from[0] ? 1 : 0;
-        log_error(
-            log, "index has a bad meta page, the other one stands commit=%" PRIu64 " page=%u%s",
-            m.pages[1 - bad].commit, bad,
-            m.pages[bad].commit + 1 == m.pages[1 - bad].commit ? ""
-                                                               : ": the last commit may be lost");
+        *mended = m.pages[bad].commit + 1 != m.pages[1 - bad].commit;
+        log_error(log,
+                  "index has a bad meta page, the other one stands commit=%" PRIu64 " page=%u%s",
+                  m.pages[1 - bad].commit, bad, *mended ? ": the last commit may be lost" : "");
         error = meta_write(f, &m.pages[1 - bad], bad);
     }
     btree_close(&m.pages[0]);
@@ -255,14 +254,14 @@ static int metas_mend(const struct file *f, struct log *log)
     return error;
 }
 
-int snapshot_mend_file(const char *path, struct log *log)
+int snapshot_mend_file(const char *path, struct log *log, bool *mended)
 {
     struct file f;
     int error = file_open(path, &f);
     if (error)
         return error == GT_ENOTFOUND ? 0 : error;
     if (f.map)
-        error = metas_mend(&f, log);
+        error = metas_mend(&f, log, mended);
     file_close(&f);
     return error;
 }

@@ -44,11 +44,11 @@ int snapshots_mend(struct snapshots *all, const struct snapshot *s, bool *mended
 
 /*
  * Before LMDB opens the file: one of its two metas is bad. A bad one is written anew as the other
- * says, one commit older; was it the newer, then the last commit is lost, and what the log still
- * has of it is replayed. 0, also without a file; GT_ECORRUPT: neither is good; GT_EFORMAT, GT_EIO,
- * GT_ENOMEM, GT_EDESCRIPTORS.
+ * says, one commit older; was it the newer (*mended, also when that cannot be told), then the last
+ * commit is lost, and what the log still has of it is replayed. 0, also without a file;
+ * GT_ECORRUPT: neither is good; GT_EFORMAT, GT_EIO, GT_ENOMEM, GT_EDESCRIPTORS.
  */
-int snapshot_mend_file(const char *path, struct log *log);
+int snapshot_mend_file(const char *path, struct log *log, bool *mended);
 /* Where in the file the value of this table's name lies: LMDB tells where in memory. */
 int snapshot_table_place(const char *path, enum index_table table, uint64_t *offset);
 

@@ -138,19 +138,35 @@ static bool answer(struct trial *t, struct store_request *r, struct store_result
     return found;
 }
 
+/* The scrub found nothing in it, so all that was put there can be read. */
+static void scrub_judge(struct trial *t, uint32_t partition)
+{
+    for (uint32_t key = 0; key < ORACLE_KEYS; key++) {
+        uint32_t number;
+        if (partition_of(key) == partition && t->oracle.acked[key] > 0 &&
+            rig_get(&t->rig, key, &number) == GT_EUNKNOWN)
+            wrong(t, "the scrub finds nothing, and key %u is unknown%.0u", key, 0);
+    }
+}
+
 static void scrub_all(struct trial *t)
 {
     for (uint32_t p = 0; p < RIG_PARTITIONS; p++) {
+        bool noticed = false;
         for (bool more = true; more;) {
             struct store_request r = {.kind = STORE_SCRUB, .partition = p, .bytes_max = RUN_BYTES};
             struct store_result result;
             if (!answer(t, &r, &result))
-                break;
+                return;
             more = result.more && !result.result;
-            if (result.result || result.unknown || result.miscounted)
-                say(t, p);
+            noticed |= result.result || result.unknown || result.miscounted;
             store_result_release(&result);
         }
+        if (noticed)
+            say(t, p);
+        else if (t->unread[p])
+            wrong(t, "the scrub finds nothing in partition %u%.0u, of which a key is unknown", p,
+                  0);
     }
 }
 
