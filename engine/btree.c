@@ -281,17 +281,43 @@ static bool way_is_ordered(const struct way *w)
     return branches_are_ordered(w) && level_is_ordered(w, w->levels - 1);
 }
 
-/* One key out of bounds is one that has rotted; more are those of another page. */
-static bool leaf_belongs(const struct way *w)
+static struct btree_entry entry_at(const struct way *w, unsigned i, const struct node *n)
+{
+    const struct level *leaf = &w->level[w->levels - 1];
+    struct btree_entry e = {.key = n->key};
+    struct node beside;
+    if (i > 0 && node_at(w->s, leaf->page, i - 1, &beside))
+        e.before = beside.key;
+    if (i + 1 < leaf->count && node_at(w->s, leaf->page, i + 1, &beside))
+        e.after = beside.key;
+    return e;
+}
+
+static bool entry_is_sound(const struct way *w, unsigned i, const struct node *n,
+                           btree_sound_fn *sound)
+{
+    struct btree_entry e = entry_at(w, i, n);
+    return value_of(w->s, n, &e.value) && sound(&e);
+}
+
+/* One key out of bounds is one that has rotted, when it is not sound. Otherwise the bounds are
+ * wrong, or these are the keys of another page. */
+static bool leaf_belongs(const struct way *w, btree_sound_fn *sound)
 {
     const struct level *leaf = &w->level[w->levels - 1];
     struct slice low, high;
     struct node n;
     unsigned outside = 0;
     way_bounds(w, w->levels - 1, &low, &high);
-    for (unsigned i = 0; i < leaf->count; i++)
-        outside += !node_at(w->s, leaf->page, i, &n) || !is_inside(w, n.key, low, high);
-    return outside == 0 || (outside == 1 && leaf->count > 1);
+    for (unsigned i = 0; i < leaf->count; i++) {
+        if (!node_at(w->s, leaf->page, i, &n))
+            return false;
+        if (is_inside(w, n.key, low, high))
+            continue;
+        if (++outside > 1 || leaf->count == 1 || !sound || entry_is_sound(w, i, &n, sound))
+            return false;
+    }
+    return true;
 }
 
 /* ---- to the sides ---------------------------------------------------------------------------- */
@@ -339,31 +365,22 @@ static bool side_is_inside(const struct way *at, bool next)
 }
 
 /* The leaf on that side is one that can be touched. */
-static bool side_belongs(const struct way *at, bool next)
+static bool side_belongs(const struct way *at, bool next, btree_sound_fn *sound)
 {
     struct way w = *at;
     int end = way_aside(&w, next);
     if (end != 0)
         return end > 0;
-    return page_tiles(w.s, w.level[w.levels - 1].page) && leaf_belongs(&w);
+    return page_tiles(w.s, w.level[w.levels - 1].page) && leaf_belongs(&w, sound);
 }
 
 static bool entries_are_sound(const struct way *w, btree_sound_fn *sound)
 {
     const struct level *leaf = &w->level[w->levels - 1];
-    struct slice last = {NULL, 0};
-    struct node n, after;
-    for (unsigned i = 0; i < leaf->count; i++) {
-        if (!node_at(w->s, leaf->page, i, &n))
+    struct node n;
+    for (unsigned i = 0; i < leaf->count; i++)
+        if (!node_at(w->s, leaf->page, i, &n) || !entry_is_sound(w, i, &n, sound))
             return false;
-        bool ends = i + 1 == leaf->count || !node_at(w->s, leaf->page, i + 1, &after);
-        struct btree_entry e = {.key = n.key, .before = last};
-        if (!ends)
-            e.after = after.key;
-        if (!value_of(w->s, &n, &e.value) || !sound(&e))
-            return false;
-        last = n.key;
-    }
     return true;
 }
 
@@ -424,7 +441,7 @@ static bool overflow_is_exact(const struct btree *s, const struct node *n)
 }
 
 int btree_guard(const struct btree *s, const struct btree_root *t, struct slice key,
-                struct btree_guarded *last)
+                btree_sound_fn *sound, struct btree_guarded *last)
 {
     struct way w;
     struct node n;
@@ -437,8 +454,8 @@ int btree_guard(const struct btree *s, const struct btree_root *t, struct slice 
     if (t->root == NO_ROOT)
         return t->levels == 0 ? 0 : GT_ECORRUPT;
     if (!way_begin(&w, s, t) || !way_find(&w, t, key, &equal) || !branches_are_ordered(&w) ||
-        !leaf_belongs(&w) || !neighbours_tile(&w) || !side_belongs(&w, false) ||
-        !side_belongs(&w, true))
+        !leaf_belongs(&w, sound) || !neighbours_tile(&w) || !side_belongs(&w, false, sound) ||
+        !side_belongs(&w, true, sound))
         return GT_ECORRUPT;
     if (equal && (!leaf_value(&w, &n, &value) || !overflow_is_exact(s, &n)))
         return GT_ECORRUPT;
@@ -455,6 +472,7 @@ int btree_guard(const struct btree *s, const struct btree_root *t, struct slice 
 struct walk {
     struct way way;
     struct btree_root found; /* what was met */
+    btree_sound_fn *sound;
     int (*each)(void *arg, struct slice key, struct slice value);
     void *arg;
 };
@@ -492,7 +510,7 @@ static int subtree_walk(struct walk *k, unsigned depth, uint64_t number, struct 
 {
     struct way *w = &k->way;
     if (!level_enter(w, depth, number) || !page_tiles(w->s, w->level[depth].page) ||
-        (depth + 1 < w->levels ? !level_is_ordered(w, depth) : !leaf_belongs(w))) {
+        (depth + 1 < w->levels ? !level_is_ordered(w, depth) : !leaf_belongs(w, k->sound))) {
         return hole_at(w, depth, hole);
     }
     if (depth + 1 == w->levels) {
@@ -513,8 +531,9 @@ static int subtree_walk(struct walk *k, unsigned depth, uint64_t number, struct 
 }
 
 /* To the node from which a walk from `from` on begins: the one of that key, or the first that is
- * not below. In the order in which they lie, since a key that has rotted misleads a search. */
-static void leaf_seek(struct way *w, struct slice from)
+ * not below. In the order in which they lie, since a key that has rotted misleads a search; and
+ * back over those that are not sound, which may have stood behind. */
+static void leaf_seek(struct way *w, struct slice from, btree_sound_fn *sound)
 {
     struct level *leaf = &w->level[w->levels - 1];
     struct node n;
@@ -526,6 +545,9 @@ static void leaf_seek(struct way *w, struct slice from)
         if (order == 0)
             break;
     }
+    while (sound && first > 0 && node_at(w->s, leaf->page, first - 1, &n) &&
+           !entry_is_sound(w, first - 1, &n, sound))
+        first--;
     leaf->at = first;
 }
 
@@ -535,12 +557,12 @@ static int walk_from(struct walk *k, unsigned depth, uint64_t number, struct sli
     struct way *w = &k->way;
     bool equal;
     if (!level_enter(w, depth, number) || !page_tiles(w->s, w->level[depth].page) ||
-        (depth + 1 < w->levels ? !level_is_ordered(w, depth) : !leaf_belongs(w)) ||
+        (depth + 1 < w->levels ? !level_is_ordered(w, depth) : !leaf_belongs(w, k->sound)) ||
         !level_search(w, depth, from, &equal)) {
         return hole_at(w, depth, hole);
     }
     if (depth + 1 == w->levels) {
-        leaf_seek(w, from);
+        leaf_seek(w, from, k->sound);
         return leaf_walk(k, hole);
     }
     struct level *l = &w->level[depth];
@@ -554,10 +576,10 @@ static int walk_from(struct walk *k, unsigned depth, uint64_t number, struct sli
 }
 
 int btree_scan(const struct btree *s, const struct btree_root *t, struct slice from,
-               int (*each)(void *arg, struct slice key, struct slice value), void *arg,
-               struct btree_hole *hole)
+               btree_sound_fn *sound, int (*each)(void *arg, struct slice key, struct slice value),
+               void *arg, struct btree_hole *hole)
 {
-    struct walk k = {.each = each, .arg = arg};
+    struct walk k = {.sound = sound, .each = each, .arg = arg};
     *hole = (struct btree_hole){0};
     if (t->root == NO_ROOT)
         return t->levels == 0 ? 0 : hole_at(&k.way, 0, hole);
@@ -606,11 +628,11 @@ int btree_meta_read(const uint8_t *map, uint64_t bytes, unsigned which, struct b
                           .commit = le64_get(at + 144),
                           .free = tree_read(at + 40),
                           .tables = tree_read(at + 88)};
-    bool good = le64_get(at) == which && page_kind(at) == KIND_META &&
-                le32_get(at + 16) == META_MAGIC && le64_get(at + 24) == 0 &&
-                le32_get(at + 40) == page_bytes && le32_get(at + 88) == 0 &&
-                out->count >= FIRST_PAGE && out->count <= out->held + BEYOND_MAX &&
-                (out->commit % 2 == which || out->commit == 0);
+    bool good =
+        le64_get(at) == which && page_kind(at) == KIND_META && le32_get(at + 16) == META_MAGIC &&
+        le64_get(at + 24) == 0 && le32_get(at + 40) == page_bytes && le32_get(at + 88) == 0 &&
+        out->free.flags == TREE_NUMBERS && out->tables.flags == 0 && out->count >= FIRST_PAGE &&
+        out->count <= out->held + BEYOND_MAX && (out->commit % 2 == which || out->commit == 0);
     if (good && le32_get(at + 20) != META_VERSION)
         return GT_EFORMAT;
     return good ? 0 : GT_ECORRUPT;
@@ -683,14 +705,14 @@ int btree_check(struct btree *s)
     if (!u.bits)
         return GT_ENOMEM;
     btree_close(s);
-    int error = btree_scan(s, &s->free, slice_of(NULL, 0), free_each, &u, &hole);
+    int error = btree_scan(s, &s->free, slice_of(NULL, 0), NULL, free_each, &u, &hole);
     s->freed = u.last_commit;
     if (error)
         free(u.bits);
     else
         s->unused = u.bits;
     struct tables tables = {.s = s, .pages = tree_pages(&s->free) + tree_pages(&s->tables)};
-    int wrong = btree_scan(s, &s->tables, slice_of(NULL, 0), table_each, &tables, &hole);
+    int wrong = btree_scan(s, &s->tables, slice_of(NULL, 0), NULL, table_each, &tables, &hole);
     s->tables_sound = wrong == 0;
     if (!error && !wrong && tables.pages + u.count + FIRST_PAGE != s->count)
         return GT_ECORRUPT;

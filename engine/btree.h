@@ -87,7 +87,7 @@ struct btree_guarded {
 };
 /* The pages that a write of this key touches, and their neighbours: 0 or GT_ECORRUPT. */
 int btree_guard(const struct btree *s, const struct btree_root *t, struct slice key,
-                struct btree_guarded *last);
+                btree_sound_fn *sound, struct btree_guarded *last);
 
 /* Where a walk could not go on: what lies from `from` to below `to`, empty `to`: to the end, is not
  * known. Borrowed from the map. */
@@ -96,9 +96,10 @@ struct btree_hole {
     struct slice from, to;
 };
 /* Calls each(arg, key, value) for keys from `from` on in the order in which they lie, which is that
- * of the keys but for those that have rotted. 0, what each returned, or GT_ECORRUPT with *hole. */
+ * of the keys but for those that have rotted: a key outside of the bounds that its page has is
+ * passed on if it is not sound. 0, what each returned, or GT_ECORRUPT with *hole. */
 int btree_scan(const struct btree *s, const struct btree_root *t, struct slice from,
-               int (*each)(void *arg, struct slice key, struct slice value), void *arg,
-               struct btree_hole *hole);
+               btree_sound_fn *sound, int (*each)(void *arg, struct slice key, struct slice value),
+               void *arg, struct btree_hole *hole);
 
 #endif

@@ -165,6 +165,11 @@ static bool data_sound(const struct btree_entry *e)
            record_verify(e->value, partition, key) == 0;
 }
 
+static btree_sound_fn *sound_of(enum index_table table)
+{
+    return table == INDEX_DATA ? data_sound : NULL;
+}
+
 static int lmdb_get(struct index *index, unsigned lane, enum index_table table, struct slice key,
                     struct blob **value)
 {
@@ -175,8 +180,7 @@ static int lmdb_get(struct index *index, unsigned lane, enum index_table table, 
     if (error != 0)
         return error;
     const struct snapshot *s = x->seen[lane];
-    error = btree_find(&s->pages, &s->tables[table], key, table == INDEX_DATA ? data_sound : NULL,
-                       &found);
+    error = btree_find(&s->pages, &s->tables[table], key, sound_of(table), &found);
     if (error == 0) {
         *value = blob_copy(found.data, found.bytes);
         error = *value ? 0 : GT_ENOMEM;
@@ -233,7 +237,7 @@ static int lmdb_scan(struct index *index, unsigned lane, enum index_table table,
     if (result != 0)
         return result;
     const struct snapshot *s = x->seen[lane];
-    result = btree_scan(&s->pages, &s->tables[table], from, each, arg, &hole);
+    result = btree_scan(&s->pages, &s->tables[table], from, sound_of(table), each, arg, &hole);
     struct hole *kept = &x->holes[lane];
     kept->met = hole.met;
     if (hole.met) {
@@ -297,9 +301,9 @@ static int lmdb_begin(struct index *index, struct index_write **out)
 static int write_guard(struct index_write *w, enum index_table table, struct slice key)
 {
     const struct snapshot *s = w->snapshot;
-    int error = MUTANT(pages_unguarded)
-                    ? 0
-                    : btree_guard(&s->pages, &s->tables[table], key, &w->guarded[table]);
+    int error = MUTANT(pages_unguarded) ? 0
+                                        : btree_guard(&s->pages, &s->tables[table], key,
+                                                      sound_of(table), &w->guarded[table]);
     if (error)
         log_error(w->index->log, "index cannot be written, a page is damaged table=%s path=%s",
                   index_table_names[table], w->index->path);
@@ -328,8 +332,9 @@ static int lmdb_remove(struct index_write *w, enum index_table table, struct sli
 }
 
 /* To the first key >= from. Keys with flipped bits may have led the search too far: back over all
- * that lies before and is not below. */
-static int cursor_seek(MDB_cursor *cursor, struct slice from, MDB_val *k, MDB_val *v)
+ * that lies before and is not below, or is not sound. */
+static int cursor_seek(MDB_cursor *cursor, struct slice from, btree_sound_fn *sound, MDB_val *k,
+                       MDB_val *v)
 {
     if (from.bytes == 0)
         return mdb_cursor_get(cursor, k, v, MDB_FIRST);
@@ -340,7 +345,9 @@ static int cursor_seek(MDB_cursor *cursor, struct slice from, MDB_val *k, MDB_va
     if (cause != 0 && !end)
         return cause;
     cause = mdb_cursor_get(cursor, &before, &value, end ? MDB_LAST : MDB_PREV);
-    while (cause == 0 && slice_compare(slice_of_val(&before), from) >= 0)
+    while (cause == 0 && (slice_compare(slice_of_val(&before), from) >= 0 ||
+                          (sound && !sound(&(struct btree_entry){.key = slice_of_val(&before),
+                                                                 .value = slice_of_val(&value)}))))
         cause = mdb_cursor_get(cursor, &before, &value, MDB_PREV);
     if (cause == MDB_NOTFOUND) /* all of them are */
         return mdb_cursor_get(cursor, k, v, MDB_FIRST);
@@ -373,7 +380,8 @@ static int purge_check(struct index_write *w, enum index_table table, struct sli
     const struct snapshot *s = w->snapshot;
     struct purge_guard g = {.from = from};
     struct btree_hole hole;
-    int result = btree_scan(&s->pages, &s->tables[table], from, purge_guard_each, &g, &hole);
+    int result = btree_scan(&s->pages, &s->tables[table], from, sound_of(table), purge_guard_each,
+                            &g, &hole);
     if (hole.met)
         hole_tell(w->index, table, &hole);
     return result < 0 ? result : 0;
@@ -392,7 +400,7 @@ static int lmdb_purge(struct index_write *w, enum index_table table, struct slic
     if (cause != 0)
         return failed(x, "write", cause);
     enum index_judgement judgement = INDEX_KEEP;
-    cause = cursor_seek(cursor, from, &k, &v);
+    cause = cursor_seek(cursor, from, sound_of(table), &k, &v);
     while (cause == 0) {
         judgement = judge(arg, slice_of_val(&k), slice_of_val(&v));
         if (judgement == INDEX_END)
