@@ -275,6 +275,11 @@ static int write_begin(struct index_lmdb *x, bool *mended)
     MDB_txn *txn;
     /* Waits for the writer's lock, which from then on guards x->write, too. */
     int cause = mdb_txn_begin(x->env, NULL, 0, &txn);
+    if (cause ==
+        MDB_MAP_RESIZED) { /* the meta page says that there are more pages than the map has */
+        int error = snapshots_mend_newest(&x->snapshots, mended);
+        return error || *mended ? error : failed(x, "write", cause);
+    }
     if (cause != 0)
         return failed(x, "write", cause);
     gt_assert(!x->write.txn);

@@ -155,6 +155,20 @@ int snapshots_mend(struct snapshots *all, const struct snapshot *s, bool *mended
     return error;
 }
 
+int snapshots_mend_newest(struct snapshots *all, bool *mended)
+{
+    *mended = false;
+    pthread_mutex_lock(&all->lock);
+    struct snapshot *s = all->newest;
+    if (s)
+        s->references++;
+    pthread_mutex_unlock(&all->lock);
+    int error = s ? snapshots_mend(all, s, mended) : 0;
+    if (s)
+        snapshots_give(all, s);
+    return error;
+}
+
 /* ---- before it is opened --------------------------------------------------------------------- */
 
 struct file {

@@ -41,6 +41,9 @@ void snapshots_give(struct snapshots *all, struct snapshot *s);
  * are written anew (*mended: from now on), and so are the free pages. 0, GT_ECORRUPT, GT_EIO,
  * GT_ENOMEM. */
 int snapshots_mend(struct snapshots *all, const struct snapshot *s, bool *mended);
+/* The same for the newest that is known, when no write can begin. Its page is not the one that
+ * another writer may be writing: that one began upon a newer commit, and that would be known. */
+int snapshots_mend_newest(struct snapshots *all, bool *mended);
 
 /*
  * Before LMDB opens the file: one of its two metas is bad. A bad one is written anew as the other
