@@ -30,7 +30,8 @@ enum index_judgement { INDEX_KEEP, INDEX_DROP, INDEX_END };
 typedef enum index_judgement index_judge_fn(void *arg, struct slice key, struct slice value);
 
 struct index {
-    /* A copy of the value: 0, or GT_ENOTFOUND. */
+    /* A copy of the value: 0, or GT_ENOTFOUND. GT_ECORRUPT: it is not known whether there is one.
+     */
     int (*get)(struct index *x, unsigned lane, enum index_table table, struct slice key,
                struct blob **value);
     /* Calls each(arg, key, value), borrowed, for keys >= from in order, until it returns non-zero
@@ -38,7 +39,13 @@ struct index {
      * grow. */
     int (*scan)(struct index *x, unsigned lane, enum index_table table, struct slice from,
                 int (*each)(void *arg, struct slice key, struct slice value), void *arg);
+    /* Of the lane's last scan, which ended with GT_ECORRUPT since a page of the index is damaged:
+     * the keys from `from` to below `to` are not known, empty `to`: all that follow. A scan from
+     * `to` goes on behind them. Borrowed until the lane's next scan. False: it was not that. */
+    bool (*hole)(struct index *x, unsigned lane, struct slice *from, struct slice *to);
+    /* GT_ECORRUPT, also of put, remove and purge: pages that would be touched are damaged. */
     int (*begin)(struct index *x, struct index_write **out);
+    /* Each key at most once in a write. */
     int (*put)(struct index_write *w, enum index_table table, struct slice key, struct slice value);
     int (*remove)(struct index_write *w, enum index_table table,
                   struct slice key); /* 0 if absent */
@@ -66,8 +73,8 @@ struct index {
 int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, struct index **out);
 
 /* Of a folder that is a copy (disk.h): whether the pages of its index hang together, so that LMDB
- * can be trusted with them. Reads the whole file. 0, also when there is none; GT_ECORRUPT: no, and it
- * must not be opened; GT_EIO, GT_ENOMEM. */
+ * can be trusted with them. Reads the whole file. 0, also when there is none; GT_ECORRUPT: no, and
+ * it must not be opened; GT_EIO, GT_ENOMEM, GT_EDESCRIPTORS. */
 int index_pages_check(const char *folder, struct log *log);
 
 #endif

@@ -424,7 +424,7 @@ static void middle_report(struct walk *w, uint64_t first, uint64_t last)
  * a bad one with batches behind it is known for what it was: nothing is lost with it. */
 static uint32_t seal_chain(const struct walk *w)
 {
-    uint8_t h[WAL_BATCH_HEADER];
+    uint8_t h[WAL_BATCH_HEADER] = {0};
     return header_put(h, &(struct header){.flags = WAL_SEAL,
                                           .previous = w->chain,
                                           .body_crc = crc_update(0, h, 0),

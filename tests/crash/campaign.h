@@ -8,6 +8,7 @@
 
 #include "tests/crash/check.h"
 #include "tests/crash/recording.h"
+#include "tests/crash/scratch.h"
 
 #define JOBS_MAX 16u
 
@@ -31,11 +32,11 @@ struct shared {
 
 struct campaign {
     struct recorder recorder;
-    char scratch[256];   /* a folder, a real path */
-    uint64_t seed;       /* of the run */
-    uint64_t states_max; /* in all workers together */
-    uint64_t until_s;    /* of the monotonic clock; 0: no end */
-    uint64_t one_in;     /* of so many cuts the states of one are checked */
+    char scratch[SCRATCH_BYTES]; /* a real path */
+    uint64_t seed;               /* of the run */
+    uint64_t states_max;         /* in all workers together */
+    uint64_t until_s;            /* of the monotonic clock; 0: no end */
+    uint64_t one_in;             /* of so many cuts the states of one are checked */
     uint32_t jobs;
     struct shared *shared;
 };

@@ -188,7 +188,11 @@ static void copy_judge(struct bench *b, uint32_t number, int status)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         b->refused += s->opened != 0;
         b->doubtful += s->opened == 0 && s->doubtful;
-        b->whole += s->opened == 0 && !s->doubtful;
+        bool whole = s->opened == 0 && !s->doubtful;
+        b->whole += whole;
+        b->failures += whole;
+        if (whole)
+            fprintf(stderr, "copy %u: takes itself for the original\n", number);
         return;
     }
     b->failures++;

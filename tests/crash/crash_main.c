@@ -6,16 +6,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/base/mutant.h"
 #include "tests/crash/campaign.h"
+#include "tests/crash/scratch.h"
 
 #define STATES_DEFAULT 20000u
 #define RUNS_MAX       1000000u
-#define TMPFS_TYPE     0x01021994
 
 struct options {
     uint64_t states, seconds, jobs, runs, one_in;
@@ -144,23 +143,6 @@ static void end_listen(struct shared *shared)
     sigaction(SIGTERM, &action, NULL);
 }
 
-/* ---- scratch --------------------------------------------------------------------------------- */
-
-static bool scratch_make(char *out, size_t bytes)
-{
-    struct statfs facts;
-    const char *wanted = getenv("TMPDIR");
-    bool memory = statfs("/dev/shm", &facts) == 0 && facts.f_type == TMPFS_TYPE;
-    snprintf(out, bytes, "%s/gtstore-crash-XXXXXX", wanted ? wanted : memory ? "/dev/shm" : "/tmp");
-    char real[4096];
-    if (!mkdtemp(out) || !realpath(out, real) || strlen(real) >= bytes) {
-        fprintf(stderr, "cannot make a scratch folder %s\n", out);
-        return false;
-    }
-    strcpy(out, real);
-    return true;
-}
-
 /* ---- reporting ------------------------------------------------------------------------------- */
 
 struct totals {
@@ -283,15 +265,15 @@ int main(int count, char **arguments)
     c.recorder.mutant = o.mutant;
     c.shared =
         mmap(NULL, sizeof(*c.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (c.shared == MAP_FAILED || !recorder_find(&c.recorder) ||
-        !scratch_make(c.scratch, sizeof(c.scratch)))
+    if (c.shared == MAP_FAILED || !recorder_find(&c.recorder))
         return 1;
+    scratch_make("crash", c.scratch);
     end_listen(c.shared);
     int code = o.replay ? state_replay(&o, &c) : states_run(&o, &c);
     code = told_by ? 128 + told_by : code;
     if (o.keep)
         printf("kept: %s\n", c.scratch);
     else
-        folder_remove(c.scratch);
+        scratch_remove(c.scratch);
     return code;
 }

@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -8,21 +7,9 @@
 
 #include "engine/base/prng.h"
 #include "tests/crash/recording.h"
+#include "tests/crash/scratch.h"
 
 #define LOCK_BYTES 8192u
-
-static int remove_each(const char *path, const struct stat *facts, int type, struct FTW *where)
-{
-    (void)facts;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
-void folder_remove(const char *folder)
-{
-    nftw(folder, remove_each, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static bool file_put(const char *path, const uint8_t *data, size_t bytes)
 {
@@ -56,7 +43,7 @@ bool image_place(const struct image *image, const char *folder, uint64_t seed)
 {
     struct prng prng;
     prng_init(&prng, seed);
-    folder_remove(folder);
+    scratch_remove(folder);
     bool done = mkdir(folder, 0700) == 0;
     for (size_t i = 0; done && i < image->count; i++) {
         const struct image_file *f = &image->files[i];

@@ -49,10 +49,20 @@ by_folders() {
   head -n 1 <<<"$out" | grep .
 }
 
+# by_rot NAME [SEED]
+by_rot() {
+  local out found flips
+  out=$(run crash_rot --mutant "$1" --seed "${2:-1}") || return 1
+  found=$(sed -nE 's/^--flip [0-9]+ (.*)/\1/p' <<<"$out" | head -n 1 | cut -c 1-70)
+  flips=$(sed -nE 's/^flips: ([0-9]+) .*/\1/p' <<<"$out")
+  [ -n "$found" ] && [ -n "$flips" ] || return 1
+  echo "$found, $flips flips"
+}
+
 # Without a fault nothing is wrong; else all of them would seem to be caught.
 sound() {
   "$bin/gtstore-crash" --states 500 --one-in 3 && "$bin/crash_failed_calls" --kind rename &&
-    "$bin/crash_copies" --copies 20 && "$bin/crash_folders"
+    "$bin/crash_copies" --copies 20 && "$bin/crash_folders" && "$bin/crash_rot" --flips 100
 }
 out=$(sound 2>&1) || { echo "$out"; echo "the programs find fault where none is planted"; exit 1; }
 

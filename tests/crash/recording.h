@@ -36,7 +36,5 @@ bool recording_begin(const char *trace, const struct oracle *o);
 
 /* Makes the folder hold exactly this; lock files get what the seed says. False on a failure. */
 bool image_place(const struct image *image, const char *folder, uint64_t seed);
-/* Removes the folder with all in it. */
-void folder_remove(const char *folder);
 
 #endif
