@@ -61,9 +61,10 @@ void rot_folders_make(const char *scratch, uint64_t seed, struct rot_folder fold
 /* Makes `to` a copy of it. */
 void rot_folder_copy(const struct rot_folder *from, const char *to);
 void rot_folder_remove(const char *path);
-/* The named value that each folder holds. */
-#define ROT_META_NAME "map"
-#define ROT_META_TEXT "what the manager has told, kept under a name"
+/* The named value that each folder holds: so many bytes, one like the other. */
+#define ROT_META_NAME  "map"
+#define ROT_META_BYTES 3000u
+#define ROT_META_BYTE  'm'
 
 /* ---- one trial (rot_trial.c) ----------------------------------------------------------------- */
 

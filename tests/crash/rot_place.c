@@ -7,6 +7,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/buf.h"
+#include "engine/btree.h"
 #include "tests/crash/rot.h"
 
 #define PAGE_BYTES      4096u
@@ -65,6 +66,9 @@ static bool page_draw(const uint8_t *page, enum rot_target target, struct prng *
             return false;
         *at =
             prng_below(p, 2) ? prng_below(p, lower) : upper + prng_below(p, PAGE_BYTES - upper + 1);
+        if (prng_below(p, 3) == 0 && lower > PAGE_HEAD_BYTES) /* the number of a child */
+            *at =
+                le16_get(page + PAGE_HEAD_BYTES + 2 * prng_below(p, (lower - PAGE_HEAD_BYTES) / 2));
         return *at < PAGE_BYTES;
     case ROT_LEAF_HEAD:
         if (!page_is(page, PAGE_LEAF) || lower == PAGE_HEAD_BYTES)
@@ -86,6 +90,20 @@ static bool page_draw(const uint8_t *page, enum rot_target target, struct prng *
     }
 }
 
+/* The newest commit, with what is free in it: most pages are, and what rots there is in nobody's
+ * way. */
+static void newest_read(struct bytes b, struct btree *out)
+{
+    struct btree metas[2];
+    *out = (struct btree){0};
+    if (btree_meta_read(b.data, b.count, 0, &metas[0]) != 0 ||
+        btree_meta_read(b.data, b.count, 1, &metas[1]) != 0)
+        return;
+    *out = metas[metas[0].commit < metas[1].commit];
+    if (btree_check(out) != 0)
+        btree_close(out);
+}
+
 static bool index_draw(const char *folder, struct prng *p, struct rot_place *out)
 {
     snprintf(out->file, sizeof(out->file), "%s/index/data.mdb", folder);
@@ -96,11 +114,18 @@ static bool index_draw(const char *folder, struct prng *p, struct rot_place *out
         out->offset = prng_below(p, 2) * PAGE_BYTES + prng_below(p, META_USED_BYTES);
         found = true;
     }
+    struct btree newest;
+    newest_read(b, &newest);
     for (int i = 0; i < DRAWS_MAX && !found && pages > 2; i++) {
         uint64_t page = 2 + prng_below(p, pages - 2);
+        bool free_page =
+            newest.unused && page < newest.count && (newest.unused[page / 8] >> (page % 8) & 1);
+        if (free_page && out->target != ROT_ANY_PAGE && prng_below(p, 8) != 0)
+            continue;
         found = page_draw(b.data + page * PAGE_BYTES, out->target, p, &at);
         out->offset = page * PAGE_BYTES + at;
     }
+    btree_close(&newest);
     free(b.data);
     return found;
 }
