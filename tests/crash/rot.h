@@ -29,14 +29,16 @@ enum rot_target {
 };
 extern const char *const rot_target_names[ROT_TARGETS];
 
-enum rot_damage { ROT_BIT, ROT_ZEROED, ROT_GARBLED };
+/* STALE: the number of a child is that of a free page, which an older commit had in its place. */
+enum rot_damage { ROT_BIT, ROT_ZEROED, ROT_GARBLED, ROT_STALE };
 
 struct rot_place {
     enum rot_target target;
     enum rot_damage damage;
     char file[ROT_PATH_BYTES];
     uint64_t offset;
-    uint8_t mask; /* of a flipped bit */
+    uint8_t mask;    /* of a flipped bit */
+    uint32_t number; /* of the stale page */
 };
 
 /* Draws a place in the files that are in the folder now. False: it has no such bytes. */

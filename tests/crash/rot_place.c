@@ -16,6 +16,7 @@
 #define DRAWS_MAX       200
 #define SEGMENTS_FOUND  64
 #define SECTOR_CHANCE   12 /* one in so many is a whole sector */
+#define STALE_CHANCE    6  /* and of the branches one in so many gets a stale child */
 
 const char *const rot_target_names[ROT_TARGETS] = {
     [ROT_META_PAGE] = "meta page",      [ROT_BRANCH] = "branch page",
@@ -104,6 +105,40 @@ static void newest_read(struct bytes b, struct btree *out)
         btree_close(out);
 }
 
+/* The first key of a leaf; empty: it is none. */
+static struct slice first_key(const uint8_t *page)
+{
+    if (!page_is(page, PAGE_LEAF) || le16_get(page + 12) <= PAGE_HEAD_BYTES)
+        return slice_of(NULL, 0);
+    const uint8_t *node = page + le16_get(page + PAGE_HEAD_BYTES);
+    return slice_of(node + 8, le16_get(node + 6));
+}
+
+/* A child of this branch becomes a free page that begins as it does. False: there is none. */
+static bool stale_draw(struct bytes b, const struct btree *newest, uint64_t branch, struct prng *p,
+                       struct rot_place *out)
+{
+    const uint8_t *page = b.data + branch * PAGE_BYTES;
+    unsigned count = (le16_get(page + 12) - PAGE_HEAD_BYTES) / 2;
+    uint64_t pages = b.count / PAGE_BYTES;
+    if (!page_is(page, PAGE_BRANCH) || !newest->unused || count == 0)
+        return false;
+    unsigned node = le16_get(page + PAGE_HEAD_BYTES + 2 * prng_below(p, count));
+    uint64_t child = le32_get(page + node);
+    if (child >= pages)
+        return false;
+    struct slice key = first_key(b.data + child * PAGE_BYTES);
+    for (uint64_t i = 2; i < pages && i < newest->count && key.bytes > 0; i++)
+        if ((newest->unused[i / 8] >> (i % 8) & 1) && le64_get(b.data + i * PAGE_BYTES) == i &&
+            slice_equal(first_key(b.data + i * PAGE_BYTES), key)) {
+            out->damage = ROT_STALE;
+            out->number = (uint32_t)i;
+            out->offset = branch * PAGE_BYTES + node;
+            return true;
+        }
+    return false;
+}
+
 static bool index_draw(const char *folder, struct prng *p, struct rot_place *out)
 {
     snprintf(out->file, sizeof(out->file), "%s/index/data.mdb", folder);
@@ -124,6 +159,8 @@ static bool index_draw(const char *folder, struct prng *p, struct rot_place *out
             continue;
         found = page_draw(b.data + page * PAGE_BYTES, out->target, p, &at);
         out->offset = page * PAGE_BYTES + at;
+        if (found && out->target == ROT_BRANCH && prng_below(p, STALE_CHANCE) == 0)
+            stale_draw(b, &newest, page, p, out);
     }
     btree_close(&newest);
     free(b.data);
@@ -204,7 +241,7 @@ bool rot_draw(const char *folder, struct prng *p, struct rot_place *out)
         out->damage = prng_below(p, 2) ? ROT_ZEROED : ROT_GARBLED;
     bool found =
         out->target < ROT_SEGMENT_HEAD ? index_draw(folder, p, out) : log_draw(folder, p, out);
-    if (found && out->damage != ROT_BIT)
+    if (found && (out->damage == ROT_ZEROED || out->damage == ROT_GARBLED))
         out->offset = out->offset / SECTOR_BYTES * SECTOR_BYTES;
     return found;
 }
@@ -212,7 +249,9 @@ bool rot_draw(const char *folder, struct prng *p, struct rot_place *out)
 void rot_strike(const struct rot_place *place, struct prng *p)
 {
     uint8_t bytes[SECTOR_BYTES] = {0};
-    size_t count = place->damage == ROT_BIT ? 1 : SECTOR_BYTES;
+    size_t count = place->damage == ROT_BIT     ? 1
+                   : place->damage == ROT_STALE ? sizeof(place->number)
+                                                : SECTOR_BYTES;
     int fd = open(place->file, O_RDWR | O_CLOEXEC);
     gt_assert(fd >= 0);
     if (place->damage == ROT_BIT) {
@@ -221,6 +260,8 @@ void rot_strike(const struct rot_place *place, struct prng *p)
         bytes[0] ^= place->mask;
     } else if (place->damage == ROT_GARBLED) {
         prng_fill(p, bytes, count);
+    } else if (place->damage == ROT_STALE) {
+        le32_put(bytes, place->number);
     }
     ssize_t put = pwrite(fd, bytes, count, (off_t)place->offset);
     gt_assert(put == (ssize_t)count);
@@ -230,7 +271,7 @@ void rot_strike(const struct rot_place *place, struct prng *p)
 void rot_tell(const struct rot_place *place, char *text, size_t bytes)
 {
     const char *name = strrchr(place->file, '/');
-    static const char *const damages[] = {"bit", "sector zeroed", "sector garbled"};
+    static const char *const damages[] = {"bit", "sector zeroed", "sector garbled", "stale child"};
     snprintf(text, bytes, "%s, %s at %s+%llu (page %llu +%llu) mask %02x",
              rot_target_names[place->target], damages[place->damage], name ? name + 1 : "",
              (unsigned long long)place->offset, (unsigned long long)(place->offset / PAGE_BYTES),
