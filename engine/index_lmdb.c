@@ -373,7 +373,7 @@ static int purge_guard_each(void *arg, struct slice key, struct slice value)
     struct purge_guard *g = arg;
     size_t head = g->from.bytes < 2 ? g->from.bytes : 2;
     (void)value;
-    if (key.bytes >= head && memcmp(key.data, g->from.data, head) == 0)
+    if (key.bytes >= head && (head == 0 || memcmp(key.data, g->from.data, head) == 0))
         g->others = 0;
     else if (++g->others == 2)
         return PURGE_END;

@@ -29,14 +29,16 @@ enum rot_target {
 };
 extern const char *const rot_target_names[ROT_TARGETS];
 
-enum rot_damage { ROT_BIT, ROT_ZEROED, ROT_GARBLED };
+/* STALE: the number of a child is that of a free page, which an older commit had in its place. */
+enum rot_damage { ROT_BIT, ROT_ZEROED, ROT_GARBLED, ROT_STALE };
 
 struct rot_place {
     enum rot_target target;
     enum rot_damage damage;
     char file[ROT_PATH_BYTES];
     uint64_t offset;
-    uint8_t mask; /* of a flipped bit */
+    uint8_t mask;    /* of a flipped bit */
+    uint32_t number; /* of the stale page */
 };
 
 /* Draws a place in the files that are in the folder now. False: it has no such bytes. */
@@ -60,9 +62,10 @@ struct rot_folder {
 void rot_folders_make(const char *scratch, uint64_t seed, struct rot_folder folders[ROT_FOLDERS]);
 /* Makes `to` a copy of it, without locks. */
 void rot_folder_copy(const struct rot_folder *from, const char *to);
-/* The named value that each folder holds. */
-#define ROT_META_NAME "map"
-#define ROT_META_TEXT "what the manager has told, kept under a name"
+/* The named value that each folder holds: so many bytes, one like the other. */
+#define ROT_META_NAME  "map"
+#define ROT_META_BYTES 3000u
+#define ROT_META_BYTE  'm'
 
 /* ---- one trial (rot_trial.c) ----------------------------------------------------------------- */
 

@@ -29,8 +29,10 @@ static const struct use uses[ROT_FOLDERS] = {
 
 static void meta_put(struct rig *rig)
 {
-    struct blob *hold = blob_copy(ROT_META_NAME ROT_META_TEXT, strlen(ROT_META_NAME ROT_META_TEXT));
+    struct blob *hold = blob_new(strlen(ROT_META_NAME) + ROT_META_BYTES);
     gt_assert(hold);
+    memset(hold->data, ROT_META_BYTE, hold->bytes);
+    memcpy(hold->data, ROT_META_NAME, strlen(ROT_META_NAME));
     struct store_request r = {.kind = STORE_META, .hold = hold, .stamp = rig->now_us};
     r.key = slice_of(hold->data, strlen(ROT_META_NAME));
     r.value = slice_of(hold->data + r.key.bytes, hold->bytes - r.key.bytes);
@@ -54,6 +56,7 @@ static void folder_make(struct rot_folder *f, const struct use *use, uint64_t se
             if (prng_below(&p, 3) == 0)
                 gt_assert(rig_run(&rig, &f->oracle) == 0);
         }
+        meta_put(&rig);
         gt_assert(rig_run(&rig, &f->oracle) == 0);
         if (life == 0 || use->sealed)
             gt_assert(rig_idle(&rig, &f->oracle) == 0);

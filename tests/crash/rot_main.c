@@ -21,7 +21,7 @@
 #include "tests/crash/rot.h"
 #include "tests/crash/scratch.h"
 
-#define FLIPS_DEFAULT 5200u
+#define FLIPS_DEFAULT 5600u /* more than 5,000 single bits are among them */
 #define JOBS_MAX      16u
 #define TRIAL_CPU_S   10u /* a trial takes some hundredths of a second */
 #define TRIAL_WALL_S  60u
@@ -35,7 +35,7 @@ struct options {
 };
 
 struct tally {
-    uint64_t at_rest, serving, sectors, wrong, crashed, hung, refused, unconfirmed, noticed;
+    uint64_t at_rest, serving, sectors, stale, wrong, crashed, hung, refused, unconfirmed, noticed;
     uint64_t by_target[ROT_TARGETS], bad_by_target[ROT_TARGETS], refused_by_target[ROT_TARGETS];
 };
 
@@ -154,7 +154,8 @@ static void trial_run(struct job *j, uint64_t trial, struct rot_outcome *out)
     gt_assert(waitpid(child, &status, 0) == child);
     j->tally.at_rest += !serving;
     j->tally.serving += serving;
-    j->tally.sectors += out->place.damage != ROT_BIT;
+    j->tally.sectors += out->place.damage == ROT_ZEROED || out->place.damage == ROT_GARBLED;
+    j->tally.stale += out->place.damage == ROT_STALE;
     judge(j, trial, serving, status, copy, out);
 }
 
@@ -195,10 +196,11 @@ static void figures_print(const struct tally *t)
         printf("%-16s %8llu %8llu %8llu\n", rot_target_names[i],
                (unsigned long long)t->by_target[i], (unsigned long long)t->refused_by_target[i],
                (unsigned long long)t->bad_by_target[i]);
-    printf("noticed by the engine: %llu; whole sectors: %llu; refused and not confirmed by "
+    printf("noticed by the engine: %llu; whole sectors: %llu; stale children: %llu; refused and "
+           "not confirmed by "
            "gtstore-check: %llu\n",
            (unsigned long long)t->noticed, (unsigned long long)t->sectors,
-           (unsigned long long)t->unconfirmed);
+           (unsigned long long)t->stale, (unsigned long long)t->unconfirmed);
     printf("flips: %llu (at rest %llu, serving %llu), %llu wrong bytes served, %llu crashes, "
            "%llu hung, %llu refused to open with a clear error\n",
            (unsigned long long)(t->at_rest + t->serving), (unsigned long long)t->at_rest,
@@ -249,7 +251,7 @@ static int usage(FILE *to)
           "           [--mutant NAME] [--loud]\n"
           "Flips bits in the files of an engine, and looks whether anything wrong is shown.\n"
           "  --seed N        what is drawn (1)\n"
-          "  --flips N       how many (5200); even ones at rest, odd ones under an open engine\n"
+          "  --flips N       how many (5600); even ones at rest, odd ones under an open engine\n"
           "  --flip K        this one alone, told in full\n"
           "  --jobs N        at the same time (2)\n"
           "  --check PROGRAM gtstore-check: it has to call damaged whatever is refused\n"

@@ -7,6 +7,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/buf.h"
+#include "engine/btree.h"
 #include "tests/crash/rot.h"
 
 #define PAGE_BYTES      4096u
@@ -15,6 +16,7 @@
 #define DRAWS_MAX       200
 #define SEGMENTS_FOUND  64
 #define SECTOR_CHANCE   12 /* one in so many is a whole sector */
+#define STALE_CHANCE    6  /* and of the branches one in so many gets a stale child */
 
 const char *const rot_target_names[ROT_TARGETS] = {
     [ROT_META_PAGE] = "meta page",      [ROT_BRANCH] = "branch page",
@@ -65,6 +67,9 @@ static bool page_draw(const uint8_t *page, enum rot_target target, struct prng *
             return false;
         *at =
             prng_below(p, 2) ? prng_below(p, lower) : upper + prng_below(p, PAGE_BYTES - upper + 1);
+        if (prng_below(p, 3) == 0 && lower > PAGE_HEAD_BYTES) /* the number of a child */
+            *at =
+                le16_get(page + PAGE_HEAD_BYTES + 2 * prng_below(p, (lower - PAGE_HEAD_BYTES) / 2));
         return *at < PAGE_BYTES;
     case ROT_LEAF_HEAD:
         if (!page_is(page, PAGE_LEAF) || lower == PAGE_HEAD_BYTES)
@@ -86,6 +91,54 @@ static bool page_draw(const uint8_t *page, enum rot_target target, struct prng *
     }
 }
 
+/* The newest commit, with what is free in it: most pages are, and what rots there is in nobody's
+ * way. */
+static void newest_read(struct bytes b, struct btree *out)
+{
+    struct btree metas[2];
+    *out = (struct btree){0};
+    if (btree_meta_read(b.data, b.count, 0, &metas[0]) != 0 ||
+        btree_meta_read(b.data, b.count, 1, &metas[1]) != 0)
+        return;
+    *out = metas[metas[0].commit < metas[1].commit];
+    if (btree_check(out) != 0)
+        btree_close(out);
+}
+
+/* The first key of a leaf; empty: it is none. */
+static struct slice first_key(const uint8_t *page)
+{
+    if (!page_is(page, PAGE_LEAF) || le16_get(page + 12) <= PAGE_HEAD_BYTES)
+        return slice_of(NULL, 0);
+    const uint8_t *node = page + le16_get(page + PAGE_HEAD_BYTES);
+    return slice_of(node + 8, le16_get(node + 6));
+}
+
+/* A child of this branch becomes a free page that begins as it does. False: there is none. */
+static bool stale_draw(struct bytes b, const struct btree *newest, uint64_t branch, struct prng *p,
+                       struct rot_place *out)
+{
+    const uint8_t *page = b.data + branch * PAGE_BYTES;
+    unsigned count = (le16_get(page + 12) - PAGE_HEAD_BYTES) / 2;
+    uint64_t pages = b.count / PAGE_BYTES;
+    if (!page_is(page, PAGE_BRANCH) || !newest->unused || count == 0)
+        return false;
+    unsigned node = le16_get(page + PAGE_HEAD_BYTES + 2 * prng_below(p, count));
+    uint64_t child = le32_get(page + node);
+    if (child >= pages)
+        return false;
+    struct slice key = first_key(b.data + child * PAGE_BYTES);
+    for (uint64_t i = 2; i < pages && i < newest->count && key.bytes > 0; i++)
+        if ((newest->unused[i / 8] >> (i % 8) & 1) && le64_get(b.data + i * PAGE_BYTES) == i &&
+            slice_equal(first_key(b.data + i * PAGE_BYTES), key)) {
+            out->damage = ROT_STALE;
+            out->number = (uint32_t)i;
+            out->offset = branch * PAGE_BYTES + node;
+            return true;
+        }
+    return false;
+}
+
 static bool index_draw(const char *folder, struct prng *p, struct rot_place *out)
 {
     snprintf(out->file, sizeof(out->file), "%s/index/data.mdb", folder);
@@ -96,11 +149,20 @@ static bool index_draw(const char *folder, struct prng *p, struct rot_place *out
         out->offset = prng_below(p, 2) * PAGE_BYTES + prng_below(p, META_USED_BYTES);
         found = true;
     }
+    struct btree newest;
+    newest_read(b, &newest);
     for (int i = 0; i < DRAWS_MAX && !found && pages > 2; i++) {
         uint64_t page = 2 + prng_below(p, pages - 2);
+        bool free_page =
+            newest.unused && page < newest.count && (newest.unused[page / 8] >> (page % 8) & 1);
+        if (free_page && out->target != ROT_ANY_PAGE && prng_below(p, 8) != 0)
+            continue;
         found = page_draw(b.data + page * PAGE_BYTES, out->target, p, &at);
         out->offset = page * PAGE_BYTES + at;
+        if (found && out->target == ROT_BRANCH && prng_below(p, STALE_CHANCE) == 0)
+            stale_draw(b, &newest, page, p, out);
     }
+    btree_close(&newest);
     free(b.data);
     return found;
 }
@@ -179,7 +241,7 @@ bool rot_draw(const char *folder, struct prng *p, struct rot_place *out)
         out->damage = prng_below(p, 2) ? ROT_ZEROED : ROT_GARBLED;
     bool found =
         out->target < ROT_SEGMENT_HEAD ? index_draw(folder, p, out) : log_draw(folder, p, out);
-    if (found && out->damage != ROT_BIT)
+    if (found && (out->damage == ROT_ZEROED || out->damage == ROT_GARBLED))
         out->offset = out->offset / SECTOR_BYTES * SECTOR_BYTES;
     return found;
 }
@@ -187,7 +249,9 @@ bool rot_draw(const char *folder, struct prng *p, struct rot_place *out)
 void rot_strike(const struct rot_place *place, struct prng *p)
 {
     uint8_t bytes[SECTOR_BYTES] = {0};
-    size_t count = place->damage == ROT_BIT ? 1 : SECTOR_BYTES;
+    size_t count = place->damage == ROT_BIT     ? 1
+                   : place->damage == ROT_STALE ? sizeof(place->number)
+                                                : SECTOR_BYTES;
     int fd = open(place->file, O_RDWR | O_CLOEXEC);
     gt_assert(fd >= 0);
     if (place->damage == ROT_BIT) {
@@ -196,6 +260,8 @@ void rot_strike(const struct rot_place *place, struct prng *p)
         bytes[0] ^= place->mask;
     } else if (place->damage == ROT_GARBLED) {
         prng_fill(p, bytes, count);
+    } else if (place->damage == ROT_STALE) {
+        le32_put(bytes, place->number);
     }
     ssize_t put = pwrite(fd, bytes, count, (off_t)place->offset);
     gt_assert(put == (ssize_t)count);
@@ -205,7 +271,7 @@ void rot_strike(const struct rot_place *place, struct prng *p)
 void rot_tell(const struct rot_place *place, char *text, size_t bytes)
 {
     const char *name = strrchr(place->file, '/');
-    static const char *const damages[] = {"bit", "sector zeroed", "sector garbled"};
+    static const char *const damages[] = {"bit", "sector zeroed", "sector garbled", "stale child"};
     snprintf(text, bytes, "%s, %s at %s+%llu (page %llu +%llu) mask %02x",
              rot_target_names[place->target], damages[place->damage], name ? name + 1 : "",
              (unsigned long long)place->offset, (unsigned long long)(place->offset / PAGE_BYTES),
