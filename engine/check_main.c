@@ -19,6 +19,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/program.h"
+#include "engine/dotlog.h"
 #include "engine/parcels.h"
 #include "engine/values.h"
 
@@ -154,6 +155,60 @@ static int each_parcel(void *arg, struct slice index_key, struct slice value)
         problem(c, "parcel", "kept for another owner", error);
     return error == GT_ENOMEM ? error : 0;
 }
+
+static int each_dot(void *arg, struct slice index_key, struct slice value)
+{
+    struct check *c = arg;
+    uint32_t partition;
+    struct dot d;
+    struct slice key;
+    int error = dotlog_index_key_split(index_key, &partition, &d);
+    if (!error)
+        error = meta_value_decode(index_key, value, &key);
+    if (error)
+        problem(c, "row of the dot log", "of a live sibling", error);
+    return 0;
+}
+
+/* ---- pages ----------------------------------------------------------------------------------- */
+
+/* Where keys that cannot be read begin or end. Those of records are in the order of partition and
+ * hash. */
+static void bound_print(struct slice bound, enum index_table table, const char *none)
+{
+    if (bound.bytes >= 2 && table != INDEX_META && table != INDEX_PARCEL)
+        printf("partition %u", be16_get(bound.data));
+    else
+        printf("%s", bound.bytes > 0 ? "a key between" : none);
+    if (bound.bytes >= 10 && table == INDEX_DATA)
+        printf(" hash %016llx", (unsigned long long)be64_get(bound.data + 2));
+}
+
+/* All of a table: where a page is damaged it says so, and goes on behind. */
+static int table_read(struct check *c, enum index_table table, const char *what,
+                      int (*each)(void *arg, struct slice key, struct slice value))
+{
+    struct index *x = c->index;
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct slice from, to, next = {NULL, 0};
+    for (;;) {
+        int error = x->scan(x, LANE, table, next, each, c);
+        if (error != GT_ECORRUPT || !x->hole(x, LANE, &from, &to))
+            return error;
+        c->problems++;
+        printf("damaged: index: %s cannot be read from ", what);
+        bound_print(from, table, "the first");
+        printf(" to ");
+        bound_print(to, table, "the last");
+        printf("\n");
+        if (to.bytes == 0 || slice_compare(to, next) <= 0)
+            return 0;
+        memcpy(at, to.data, to.bytes);
+        next = slice_of(at, to.bytes);
+    }
+}
+
+/* ---- the log --------------------------------------------------------------------------------- */
 
 static int newer_keep(struct check *c, const struct state_record *s, uint64_t lsn)
 {
@@ -334,7 +389,7 @@ static int salvage(struct check *c, const char *path)
         fprintf(stderr, "gtstore-check: cannot write %s: %s\n", path, strerror(errno));
         return GT_EIO;
     }
-    int error = c->index->scan(c->index, LANE, INDEX_DATA, slice_of(NULL, 0), each_salvaged, c);
+    int error = table_read(c, INDEX_DATA, "records", each_salvaged);
     for (uint32_t i = 0; i < c->newer->dirty_count && !error; i++) {
         struct overlay_entry *entry = c->newer->chains[c->newer->dirty[i]].first;
         for (; entry && !error; entry = entry->next)
@@ -381,19 +436,37 @@ static int check_open(struct check *c, const char *folder)
     return error;
 }
 
+/* Nothing can be written where these are bad, so no node opens it. */
+static int free_pages_check(struct check *c)
+{
+    struct index_write *w;
+    int error = c->index->begin(c->index, &w);
+    if (!error)
+        c->index->abort(w);
+    if (error != GT_ECORRUPT)
+        return error;
+    problem(c, "index", "its list of free pages", error);
+    return 0;
+}
+
 static int check_read(struct check *c)
 {
-    struct index *x = c->index;
-    struct slice all = {NULL, 0};
-    int error = x->scan(x, LANE, INDEX_META, all, each_meta, c);
+    if (c->index->mended)
+        printf("note: the index goes on from the commit before its last one, as it does when the "
+               "power is cut in a commit\n");
+    int error = table_read(c, INDEX_META, "named values", each_meta);
     if (!error && !c->identity_found)
         problem(c, "named value", "identity", GT_ENOTFOUND);
     if (!error)
-        error = x->scan(x, LANE, INDEX_PARTITION, all, each_partition, c);
+        error = table_read(c, INDEX_PARTITION, "partitions", each_partition);
     if (!error)
-        error = x->scan(x, LANE, INDEX_DATA, all, each_record, c);
+        error = table_read(c, INDEX_DATA, "records", each_record);
     if (!error)
-        error = x->scan(x, LANE, INDEX_PARCEL, all, each_parcel, c);
+        error = table_read(c, INDEX_LOG, "the dot logs", each_dot);
+    if (!error)
+        error = table_read(c, INDEX_PARCEL, "parcels", each_parcel);
+    if (!error)
+        error = free_pages_check(c);
     if (!error)
         error = log_check(c);
     if (!error)

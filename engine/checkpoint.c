@@ -413,6 +413,8 @@ static void chunk_finished(struct engine *e, const struct engine_job *j)
     cp->next = j->to;
     cp->next_parcel = j->parcels_to;
     e->metrics.checkpoint_records_count += j->records;
+    if (MUTANT(recycle_early))
+        segments_release(e, j->applied.floor_segment);
     if (!j->last)
         return;
     e->applied_lsn = j->applied.lsn;

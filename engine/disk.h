@@ -57,14 +57,14 @@ struct disk {
 };
 
 /*
- * The real disk (disk_posix.c). Makes the folder (mode 0700, with missing parents) when absent,
- * locks it by an exclusive flock on `node.lock`, in which it writes one line naming the holder
- * ("pid 123 gtstore-node node1"), and keeps the lock until destroyed. A second line says which file
- * it is (its number) while the holder works; an orderly end empties the file. So a folder whose lock
- * was left by a kill is known from the copy of one, whose lock has another number: see copied. 0; GT_ELOCKED with the
- * holder's line in *holder (for the error message); GT_EIO, GT_ENOSPACE, GT_ENOMEM,
- * GT_EDESCRIPTORS, or GT_EPOISONED (a sync failed by EIO) with a text that names path and cause in
- * *holder.
+ * The real disk (disk_posix.c). Makes the folder (mode 0700, with missing parents) when absent, and
+ * the entries that lead to it durable, whoever made them. Locks it by an exclusive flock on
+ * `node.lock`, in which it writes one line naming the holder ("pid 123 gtstore-node node1"), and
+ * keeps the lock until destroyed. A second line says which file it is (its number) while the holder
+ * works; an orderly end empties the file. So a folder whose lock was left by a kill is known from
+ * the copy of one, whose lock has another number: see copied. 0; GT_ELOCKED with the holder's line
+ * in *holder (for the error message); GT_EIO, GT_ENOSPACE, GT_ENOMEM, GT_EDESCRIPTORS, or
+ * GT_EPOISONED (a sync failed by EIO) with a text that names path and cause in *holder.
  */
 #define DISK_HOLDER_BYTES 400
 int disk_posix_new(const char *folder, const char *who, struct log *log, struct disk **out,

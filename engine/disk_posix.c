@@ -212,7 +212,7 @@ static int posix_sync_folder(struct disk *d, const char *name)
     int fd = open_folder(p, name);
     if (fd < 0)
         return failed(p, "open folder", name, errno);
-    int cause = fsync(fd) == 0 ? 0 : errno;
+    int cause = MUTANT(folders_unsynced) || fsync(fd) == 0 ? 0 : errno;
     close(fd);
     bool synced = cause == 0 || MUTANT(ignore_folder_sync);
     return synced ? 0 : failed(p, "sync folder", name, cause);
@@ -324,7 +324,7 @@ static int sync_parent(const char *path)
     else if (slash)
         *slash = 0;
     int fd = open_again(AT_FDCWD, slash ? above : ".", O_RDONLY | O_DIRECTORY);
-    int cause = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    int cause = fd < 0 || (!MUTANT(data_folder_unsynced) && fsync(fd) != 0) ? errno : 0;
     if (fd >= 0)
         close(fd);
     free(above);
@@ -354,6 +354,35 @@ static int make_path(char *path, char holder[DISK_HOLDER_BYTES])
         if (end == 0)
             return 0;
     }
+}
+
+/*
+ * Makes the entries durable that lead to the folder, up to the root of its file system: a start
+ * that was killed when it had made one of them, and not yet synced it, left it looking like any
+ * other. Folders above that we may not read were not made by us.
+ */
+static int sync_above(const char *path, char holder[DISK_HOLDER_BYTES])
+{
+    struct stat own, facts;
+    char *at = strdup(path);
+    int cause = !at ? ENOMEM : stat(path, &own) != 0 ? errno : 0;
+    if (cause != 0) {
+        free(at);
+        return refuse(holder, "look at", path, cause);
+    }
+    for (bool more = !MUTANT(found_folder_unsynced); more && cause != EIO;) {
+        cause = sync_parent(at);
+        char *slash = strrchr(at, '/');
+        more = slash && slash != at;
+        if (more)
+            *slash = 0;
+        more = more && stat(at, &facts) == 0 && facts.st_dev == own.st_dev;
+    }
+    free(at);
+    if (cause != EIO)
+        return 0;
+    refuse(holder, "sync the folder above", path, cause);
+    return GT_EPOISONED;
 }
 
 static void read_holder(int fd, char holder[DISK_HOLDER_BYTES])
@@ -463,7 +492,7 @@ int disk_posix_new(const char *folder, const char *who, struct log *log, struct 
         error = GT_EIO;
         goto fail;
     }
-    if ((error = make_path(path, holder)) != 0)
+    if ((error = make_path(path, holder)) != 0 || (error = sync_above(path, holder)) != 0)
         goto fail;
     p->folder = open_again(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
     if (p->folder < 0) {

@@ -355,10 +355,12 @@ struct engine_identity {
  */
 enum engine_damage_kind {
     DAMAGE_MIDDLE = 1, /* batches in the middle of the log are bad or gone */
-    DAMAGE_END = 2, /* the log ends before what the index knows to have been durable, or is gone */
-    DAMAGE_COPY = 8, /* the folder was copied while a process worked in it (disk.h) */
-    DAMAGE_TAIL = 4 /* it ended in a batch that was not whole, and the machine had restarted:
-                       never acknowledged, or rot; which of the two cannot be told */
+    DAMAGE_END = 2,    /* the log ends before what the index knows to have been durable, or is gone;
+                          or the index does not show its last commit */
+    DAMAGE_TAIL = 4,   /* it ended in a batch that was not whole, or the index in a commit (index.h,
+                          mended), and the machine had restarted: never acknowledged, or rot; which
+                          of the two cannot be told */
+    DAMAGE_COPY = 8    /* the folder was copied while a process worked in it (disk.h) */
 };
 struct engine_damage {
     uint8_t kinds;                /* enum engine_damage_kind; 0: none, and all else is 0 */

@@ -397,9 +397,10 @@ struct stray_walk {
     uint8_t key[INDEX_KEY_BYTES_MAX];
 };
 
-enum stray { STRAY_NOT, STRAY, STRAY_END };
+enum stray { STRAY_NOT, STRAY, STRAY_OTHER, STRAY_END };
 /* Of a record of the index that a walk over the partition comes to: whether it lies where no search
- * finds it; or the partition is over. */
+ * finds it; is bad or a stray of some other partition, which says nothing of where this one ends;
+ * or the partition is over. */
 enum stray stray_judge(struct stray_walk *w, struct slice index_key, struct slice record);
 /* One was met: it is reported, and while the partition fills because of rot it goes with the next
  * checkpoint. */

@@ -30,7 +30,8 @@ enum index_judgement { INDEX_KEEP, INDEX_DROP, INDEX_END };
 typedef enum index_judgement index_judge_fn(void *arg, struct slice key, struct slice value);
 
 struct index {
-    /* A copy of the value: 0, or GT_ENOTFOUND. */
+    /* A copy of the value: 0, or GT_ENOTFOUND. GT_ECORRUPT: it is not known whether there is one.
+     */
     int (*get)(struct index *x, unsigned lane, enum index_table table, struct slice key,
                struct blob **value);
     /* Calls each(arg, key, value), borrowed, for keys >= from in order, until it returns non-zero
@@ -38,7 +39,13 @@ struct index {
      * grow. */
     int (*scan)(struct index *x, unsigned lane, enum index_table table, struct slice from,
                 int (*each)(void *arg, struct slice key, struct slice value), void *arg);
+    /* Of the lane's last scan, which ended with GT_ECORRUPT since a page of the index is damaged:
+     * the keys from `from` to below `to` are not known, empty `to`: all that follow. A scan from
+     * `to` goes on behind them. Borrowed until the lane's next scan. False: it was not that. */
+    bool (*hole)(struct index *x, unsigned lane, struct slice *from, struct slice *to);
+    /* GT_ECORRUPT, also of put, remove and purge: pages that would be touched are damaged. */
     int (*begin)(struct index *x, struct index_write **out);
+    /* Each key at most once in a write. */
     int (*put)(struct index_write *w, enum index_table table, struct slice key, struct slice value);
     int (*remove)(struct index_write *w, enum index_table table,
                   struct slice key); /* 0 if absent */
@@ -54,16 +61,20 @@ struct index {
     unsigned (*resident)(struct index *x, uint64_t seed);
     uint64_t (*file_bytes)(struct index *x);
     void (*destroy)(struct index *x);
+    /* The file was whole but for the page that tells of one of its two last commits, and goes on
+     * from the other: the power was cut in a commit, which had not ended then, or the page rotted.
+     */
+    bool mended;
 };
 
-/* Opens or makes DATA_DIR/index/ (data.mdb, lock.mdb) with address space map_bytes, default flags
- * (never NOSYNC, NOMETASYNC or WRITEMAP), and syncs the folder. A new one is made whole in DATA_DIR/index.new/ and then renamed, so that a
- * start that fails while it makes it hinders no later one. Stale reader slots are cleared. */
+/* Opens or makes DATA_DIR/index/ (data.mdb, lock.mdb; new.mdb while the file is made) with address
+ * space map_bytes, default flags (never NOSYNC, NOMETASYNC or WRITEMAP), and syncs the folder.
+ * Stale reader slots are cleared. */
 int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, struct index **out);
 
 /* Of a folder that is a copy (disk.h): whether the pages of its index hang together, so that LMDB
- * can be trusted with them. Reads the whole file. 0, also when there is none; GT_ECORRUPT: no, and it
- * must not be opened; GT_EIO, GT_ENOMEM. */
+ * can be trusted with them. Reads the whole file. 0, also when there is none; GT_ECORRUPT: no, and
+ * it must not be opened; GT_EIO, GT_ENOMEM, GT_EDESCRIPTORS. */
 int index_pages_check(const char *folder, struct log *log);
 
 #endif

@@ -1,3 +1,8 @@
+/*
+ * The real index. LMDB writes, holds readers off the pages that it gives up, and says which commit
+ * a reader sees; what a page says is read by btree.c, which trusts none of it. Before LMDB touches
+ * a page in a write, that page and its neighbours are looked at as they were committed.
+ */
 #include "engine/index.h"
 
 #include <errno.h>
@@ -13,27 +18,42 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/base/mutant.h"
 #include "engine/base/prng.h"
+#include "engine/record.h"
+#include "engine/snapshot_lmdb.h"
+#include "engine/values.h"
 
 #define FULL_DISK_BYTES (1u << 20) /* less free than this: an EIO of LMDB means a full disk */
 #define SAMPLE_PAGES    16
-#define FRESH_MAP_BYTES (1u << 20) /* for tables without a record */
 
 struct index_write {
     struct index_lmdb *index;
-    MDB_txn *txn; /* NULL while no write is open */
+    MDB_txn *txn;              /* NULL while no write is open */
+    struct snapshot *snapshot; /* what it writes upon */
+    struct btree_guarded guarded[INDEX_TABLES];
+};
+
+/* The keys that a scan could not read. */
+struct hole {
+    bool met;
+    uint8_t from[INDEX_KEY_BYTES_MAX], to[INDEX_KEY_BYTES_MAX];
+    size_t from_bytes, to_bytes;
 };
 
 struct index_lmdb {
     struct index index;
     struct log *log;
-    char *path; /* DATA_DIR/index */
-    MDB_env *env;
+    char *path;   /* DATA_DIR/index */
+    MDB_env *env; /* NULL: not opened */
     MDB_dbi tables[INDEX_TABLES];
     /* A reader of each lane, reset between reads: it keeps its slot and pins no pages. */
     MDB_txn *readers[INDEX_LANES];
     bool reading[INDEX_LANES];
+    struct snapshot *seen[INDEX_LANES]; /* by the lane's last reader; NULL: none */
+    struct hole holes[INDEX_LANES];
+    struct snapshots snapshots;
     struct index_write write;
 };
 
@@ -98,14 +118,26 @@ static struct slice slice_of_val(const MDB_val *v)
     return slice_of(v->mv_data, v->mv_size);
 }
 
+/* The lane sees the newest commit. */
 static int read_begin(struct index_lmdb *x, unsigned lane)
 {
     gt_assert(lane < INDEX_LANES && !x->reading[lane]);
     int cause = mdb_txn_renew(x->readers[lane]);
     if (cause != 0)
         return failed(x, "read", cause);
-    x->reading[lane] = true;
-    return 0;
+    uint64_t commit = mdb_txn_id(x->readers[lane]);
+    struct snapshot *seen = x->seen[lane];
+    int error = 0;
+    if (!seen || seen->pages.commit != commit) {
+        if (seen)
+            snapshots_give(&x->snapshots, seen);
+        x->seen[lane] = NULL;
+        error = snapshots_take(&x->snapshots, commit, &x->seen[lane]);
+    }
+    if (error)
+        mdb_txn_reset(x->readers[lane]);
+    x->reading[lane] = !error;
+    return error;
 }
 
 static void read_end(struct index_lmdb *x, unsigned lane)
@@ -114,28 +146,200 @@ static void read_end(struct index_lmdb *x, unsigned lane)
     x->reading[lane] = false;
 }
 
+static bool same_partition(struct slice a, struct slice b)
+{
+    return a.bytes >= 2 && b.bytes >= 2 && memcmp(a.data, b.data, 2) == 0;
+}
+
+/* An entry of INDEX_DATA names the key that its record is of: the hash follows from the key, and
+ * that the partition is the right one shows at its neighbours, or else the record's checksum says
+ * it. */
+static bool data_sound(const struct btree_entry *e)
+{
+    uint32_t partition;
+    uint64_t hash;
+    struct slice key;
+    if (index_data_key_split(e->key, &partition, &hash, &key) != 0 || hash != hash_bytes(key))
+        return false;
+    return (same_partition(e->before, e->key) && same_partition(e->key, e->after)) ||
+           record_verify(e->value, partition, key) == 0;
+}
+
+static btree_sound_fn *sound_of(enum index_table table)
+{
+    return table == INDEX_DATA ? data_sound : NULL;
+}
+
 static int lmdb_get(struct index *index, unsigned lane, enum index_table table, struct slice key,
                     struct blob **value)
 {
     struct index_lmdb *x = lmdb_of(index);
-    MDB_val k = key_of(key), v;
+    struct slice found;
+    gt_assert(key.bytes > 0 && key.bytes <= INDEX_KEY_BYTES_MAX);
     int error = read_begin(x, lane);
     if (error != 0)
         return error;
-    int cause = mdb_get(x->readers[lane], x->tables[table], &k, &v);
-    if (cause == 0) {
-        *value = blob_copy(v.mv_data, v.mv_size);
+    const struct snapshot *s = x->seen[lane];
+    error = btree_find(&s->pages, &s->tables[table], key, sound_of(table), &found);
+    if (error == 0) {
+        *value = blob_copy(found.data, found.bytes);
         error = *value ? 0 : GT_ENOMEM;
-    } else {
-        error = cause == MDB_NOTFOUND ? GT_ENOTFOUND : failed(x, "read", cause);
     }
     read_end(x, lane);
     return error;
 }
 
+/* A bound of what cannot be read, as text. */
+static const char *bound_text(struct slice bound, enum index_table table, const char *none,
+                              char text[64])
+{
+    if (bound.bytes == 0)
+        snprintf(text, 64, "%s", none);
+    else if (table == INDEX_DATA && bound.bytes > 10)
+        snprintf(text, 64, "partition %u hash %016" PRIx64, be16_get(bound.data),
+                 be64_get(bound.data + 2));
+    else
+        snprintf(text, 64, "%u..", bound.data[0]);
+    return text;
+}
+
+static void hole_tell(const struct index_lmdb *x, enum index_table table,
+                      const struct btree_hole *hole)
+{
+    char from[64], to[64];
+    log_error(x->log, "index has a damaged page, keys are unknown table=%s from=\"%s\" to=\"%s\"",
+              index_table_names[table], bound_text(hole->from, table, "the first", from),
+              bound_text(hole->to, table, "the last", to));
+}
+
+static size_t bound_copy(uint8_t to[INDEX_KEY_BYTES_MAX], struct slice bound)
+{
+    size_t bytes = bound.bytes < INDEX_KEY_BYTES_MAX ? bound.bytes : INDEX_KEY_BYTES_MAX;
+    if (bytes > 0)
+        memcpy(to, bound.data, bytes);
+    return bytes;
+}
+
+static bool lmdb_hole(struct index *index, unsigned lane, struct slice *from, struct slice *to)
+{
+    const struct hole *hole = &lmdb_of(index)->holes[lane];
+    *from = slice_of(hole->from, hole->from_bytes);
+    *to = slice_of(hole->to, hole->to_bytes);
+    return hole->met;
+}
+
+static int lmdb_scan(struct index *index, unsigned lane, enum index_table table, struct slice from,
+                     int (*each)(void *arg, struct slice key, struct slice value), void *arg)
+{
+    struct index_lmdb *x = lmdb_of(index);
+    struct btree_hole hole;
+    int result = read_begin(x, lane);
+    if (result != 0)
+        return result;
+    const struct snapshot *s = x->seen[lane];
+    result = btree_scan(&s->pages, &s->tables[table], from, sound_of(table), each, arg, &hole);
+    struct hole *kept = &x->holes[lane];
+    kept->met = hole.met;
+    if (hole.met) {
+        hole_tell(x, table, &hole);
+        kept->from_bytes = bound_copy(kept->from, hole.from);
+        kept->to_bytes = bound_copy(kept->to, hole.to);
+    }
+    read_end(x, lane);
+    return result;
+}
+
+/* Takes the transaction out before its end gives the lock to the next writer. */
+static MDB_txn *write_take(struct index_write *w)
+{
+    MDB_txn *txn = w->txn;
+    if (w->snapshot)
+        snapshots_give(&w->index->snapshots, w->snapshot);
+    w->snapshot = NULL;
+    w->txn = NULL;
+    return txn;
+}
+
+/* What the write goes upon is what was committed. */
+static int write_mend(struct index_write *w, bool *mended)
+{
+    struct index_lmdb *x = w->index;
+    *mended = false;
+    memset(w->guarded, 0, sizeof(w->guarded));
+    int error = snapshots_take(&x->snapshots, mdb_txn_id(w->txn) - 1, &w->snapshot);
+    return error ? error : snapshots_mend(&x->snapshots, w->snapshot, mended);
+}
+
+static int write_begin(struct index_lmdb *x, bool *mended)
+{
+    MDB_txn *txn;
+    /* Waits for the writer's lock, which from then on guards x->write, too. */
+    int cause = mdb_txn_begin(x->env, NULL, 0, &txn);
+    if (cause ==
+        MDB_MAP_RESIZED) { /* the meta page says that there are more pages than the map has */
+        int error = snapshots_mend_newest(&x->snapshots, mended);
+        return error || *mended ? error : failed(x, "write", cause);
+    }
+    if (cause != 0)
+        return failed(x, "write", cause);
+    gt_assert(!x->write.txn);
+    x->write.txn = txn;
+    int error = write_mend(&x->write, mended);
+    if (error || *mended)
+        mdb_txn_abort(write_take(&x->write));
+    return error;
+}
+
+static int lmdb_begin(struct index *index, struct index_write **out)
+{
+    struct index_lmdb *x = lmdb_of(index);
+    bool mended = true;
+    int error = 0;
+    /* LMDB took over what stood there, so it begins once more. */
+    for (int i = 0; i < 2 && mended && !error; i++)
+        error = write_begin(x, &mended);
+    *out = &x->write;
+    return error ? error : mended ? GT_ECORRUPT : 0;
+}
+
+/* The pages that a write of the key will touch can be trusted. */
+static int write_guard(struct index_write *w, enum index_table table, struct slice key)
+{
+    const struct snapshot *s = w->snapshot;
+    int error = MUTANT(pages_unguarded) ? 0
+                                        : btree_guard(&s->pages, &s->tables[table], key,
+                                                      sound_of(table), &w->guarded[table]);
+    if (error)
+        log_error(w->index->log, "index cannot be written, a page is damaged table=%s path=%s",
+                  index_table_names[table], w->index->path);
+    return error;
+}
+
+static int lmdb_put(struct index_write *w, enum index_table table, struct slice key,
+                    struct slice value)
+{
+    MDB_val k = key_of(key), v = val_of(value);
+    int error = write_guard(w, table, key);
+    if (error)
+        return error;
+    int cause = mdb_put(w->txn, w->index->tables[table], &k, &v, 0);
+    return cause == 0 ? 0 : failed(w->index, "write", cause);
+}
+
+static int lmdb_remove(struct index_write *w, enum index_table table, struct slice key)
+{
+    MDB_val k = key_of(key);
+    int error = write_guard(w, table, key);
+    if (error)
+        return error;
+    int cause = mdb_del(w->txn, w->index->tables[table], &k, NULL);
+    return cause == 0 || cause == MDB_NOTFOUND ? 0 : failed(w->index, "write", cause);
+}
+
 /* To the first key >= from. Keys with flipped bits may have led the search too far: back over all
- * that lies before and is not below. */
-static int cursor_seek(MDB_cursor *cursor, struct slice from, MDB_val *k, MDB_val *v)
+ * that lies before and is not below, or is not sound. */
+static int cursor_seek(MDB_cursor *cursor, struct slice from, btree_sound_fn *sound, MDB_val *k,
+                       MDB_val *v)
 {
     if (from.bytes == 0)
         return mdb_cursor_get(cursor, k, v, MDB_FIRST);
@@ -146,76 +350,46 @@ static int cursor_seek(MDB_cursor *cursor, struct slice from, MDB_val *k, MDB_va
     if (cause != 0 && !end)
         return cause;
     cause = mdb_cursor_get(cursor, &before, &value, end ? MDB_LAST : MDB_PREV);
-    while (cause == 0 && slice_compare(slice_of_val(&before), from) >= 0)
+    while (cause == 0 && (slice_compare(slice_of_val(&before), from) >= 0 ||
+                          (sound && !sound(&(struct btree_entry){.key = slice_of_val(&before),
+                                                                 .value = slice_of_val(&value)}))))
         cause = mdb_cursor_get(cursor, &before, &value, MDB_PREV);
     if (cause == MDB_NOTFOUND) /* all of them are */
         return mdb_cursor_get(cursor, k, v, MDB_FIRST);
     return cause ? cause : mdb_cursor_get(cursor, k, v, MDB_NEXT);
 }
 
-static int lmdb_scan(struct index *index, unsigned lane, enum index_table table, struct slice from,
-                     int (*each)(void *arg, struct slice key, struct slice value), void *arg)
-{
-    struct index_lmdb *x = lmdb_of(index);
-    MDB_cursor *cursor;
-    MDB_val k, v;
-    int result = read_begin(x, lane);
-    if (result != 0)
-        return result;
-    int cause = mdb_cursor_open(x->readers[lane], x->tables[table], &cursor);
-    if (cause != 0) {
-        result = failed(x, "scan", cause);
-        goto end;
-    }
-    cause = cursor_seek(cursor, from, &k, &v);
-    while (cause == 0 && result == 0) {
-        result = each(arg, slice_of_val(&k), slice_of_val(&v));
-        if (result == 0)
-            cause = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-    }
-    if (cause != 0 && cause != MDB_NOTFOUND)
-        result = failed(x, "scan", cause);
-    mdb_cursor_close(cursor);
-end:
-    read_end(x, lane);
-    return result;
-}
+#define PURGE_END 1
 
-static int lmdb_begin(struct index *index, struct index_write **out)
+/* Ends behind the second key in a row of which the first two bytes are others: the walk of LMDB
+ * ends at the first. */
+struct purge_guard {
+    struct slice from;
+    unsigned others;
+};
+
+static int purge_guard_each(void *arg, struct slice key, struct slice value)
 {
-    struct index_lmdb *x = lmdb_of(index);
-    MDB_txn *txn;
-    /* Waits for the writer's lock, which from then on guards x->write, too. */
-    int cause = mdb_txn_begin(x->env, NULL, 0, &txn);
-    if (cause != 0)
-        return failed(x, "write", cause);
-    gt_assert(!x->write.txn);
-    x->write.txn = txn;
-    *out = &x->write;
+    struct purge_guard *g = arg;
+    size_t head = g->from.bytes < 2 ? g->from.bytes : 2;
+    (void)value;
+    if (key.bytes >= head && (head == 0 || memcmp(key.data, g->from.data, head) == 0))
+        g->others = 0;
+    else if (++g->others == 2)
+        return PURGE_END;
     return 0;
 }
 
-/* Takes the transaction out before its end gives the lock to the next writer. */
-static MDB_txn *write_take(struct index_write *w)
+static int purge_check(struct index_write *w, enum index_table table, struct slice from)
 {
-    MDB_txn *txn = w->txn;
-    w->txn = NULL;
-    return txn;
-}
-
-static int lmdb_put(struct index_write *w, enum index_table table, struct slice key,
-                    struct slice value)
-{
-    MDB_val k = key_of(key), v = val_of(value);
-    int cause = mdb_put(w->txn, w->index->tables[table], &k, &v, 0);
-    return cause == 0 ? 0 : failed(w->index, "write", cause);
-}
-
-static int lmdb_remove(struct index_write *w, enum index_table table, struct slice key)
-{
-    MDB_val k = key_of(key);
-    int cause = mdb_del(w->txn, w->index->tables[table], &k, NULL);
-    return cause == 0 || cause == MDB_NOTFOUND ? 0 : failed(w->index, "write", cause);
+    const struct snapshot *s = w->snapshot;
+    struct purge_guard g = {.from = from};
+    struct btree_hole hole;
+    int result = btree_scan(&s->pages, &s->tables[table], from, sound_of(table), purge_guard_each,
+                            &g, &hole);
+    if (hole.met)
+        hole_tell(w->index, table, &hole);
+    return result < 0 ? result : 0;
 }
 
 static int lmdb_purge(struct index_write *w, enum index_table table, struct slice from,
@@ -224,11 +398,14 @@ static int lmdb_purge(struct index_write *w, enum index_table table, struct slic
     struct index_lmdb *x = w->index;
     MDB_cursor *cursor;
     MDB_val k, v;
+    int error = purge_check(w, table, from);
+    if (error)
+        return error;
     int cause = mdb_cursor_open(w->txn, x->tables[table], &cursor);
     if (cause != 0)
         return failed(x, "write", cause);
     enum index_judgement judgement = INDEX_KEEP;
-    cause = cursor_seek(cursor, from, &k, &v);
+    cause = cursor_seek(cursor, from, sound_of(table), &k, &v);
     while (cause == 0) {
         judgement = judge(arg, slice_of_val(&k), slice_of_val(&v));
         if (judgement == INDEX_END)
@@ -298,10 +475,14 @@ static void lmdb_destroy(struct index *index)
 {
     struct index_lmdb *x = lmdb_of(index);
     if (x->write.txn)
-        mdb_txn_abort(x->write.txn);
-    for (unsigned i = 0; i < INDEX_LANES; i++)
+        mdb_txn_abort(write_take(&x->write));
+    for (unsigned i = 0; i < INDEX_LANES; i++) {
         if (x->readers[i])
             mdb_txn_abort(x->readers[i]);
+        if (x->seen[i])
+            snapshots_give(&x->snapshots, x->seen[i]);
+    }
+    snapshots_close(&x->snapshots);
     if (x->env)
         mdb_env_close(x->env);
     free(x->path);
@@ -311,6 +492,7 @@ static void lmdb_destroy(struct index *index)
 static const struct index lmdb_calls = {
     .get = lmdb_get,
     .scan = lmdb_scan,
+    .hole = lmdb_hole,
     .begin = lmdb_begin,
     .put = lmdb_put,
     .remove = lmdb_remove,
@@ -322,34 +504,58 @@ static const struct index lmdb_calls = {
     .destroy = lmdb_destroy,
 };
 
-/* Opens the environment in the folder: an LMDB error or errno. */
-static int open_environment(struct index_lmdb *x, const char *path, uint64_t map_bytes)
+/* Opens the environment at a path: an LMDB error or errno. */
+static int open_environment(struct index_lmdb *x, const char *path, unsigned flags,
+                            uint64_t map_bytes)
 {
-    int dead, cause = mdb_env_create(&x->env);
+    int cause = mdb_env_create(&x->env);
     if (cause != 0) {
         x->env = NULL;
         return cause;
     }
+    flags |= MDB_NOTLS | (MUTANT(index_nosync) ? MDB_NOSYNC : 0) |
+             (MUTANT(index_nometasync) ? MDB_NOMETASYNC : 0);
     if ((cause = mdb_env_set_maxdbs(x->env, INDEX_TABLES)) != 0 ||
-        (cause = mdb_env_set_mapsize(x->env, map_bytes)) != 0 ||
-        (cause = mdb_env_open(x->env, path, MDB_NOTLS, 0600)) != 0)
+        (cause = mdb_env_set_mapsize(x->env, map_bytes)) != 0)
         return cause;
-    return mdb_reader_check(x->env, &dead);
+    return mdb_env_open(x->env, path, flags, 0600);
 }
 
 static int open_tables(struct index_lmdb *x)
 {
-    static const char *const names[INDEX_TABLES] = {"meta", "partition", "data", "log", "parcel"};
     MDB_txn *txn;
     int cause = mdb_txn_begin(x->env, NULL, 0, &txn);
     if (cause != 0)
         return cause;
     for (unsigned i = 0; i < INDEX_TABLES; i++)
-        if ((cause = mdb_dbi_open(txn, names[i], MDB_CREATE, &x->tables[i])) != 0) {
+        if ((cause = mdb_dbi_open(txn, index_table_names[i], MDB_CREATE, &x->tables[i])) != 0) {
             mdb_txn_abort(txn);
             return cause;
         }
     return mdb_txn_commit(txn);
+}
+
+/* LMDB does not say where its map is, but where a value is. */
+static int open_snapshots(struct index_lmdb *x, const char *path)
+{
+    MDB_txn *txn;
+    MDB_dbi names;
+    uint64_t offset;
+    mdb_filehandle_t file;
+    MDB_val k = val_of(slice_text(index_table_names[INDEX_META])), v;
+    int error = snapshot_table_place(path, INDEX_META, &offset);
+    if (error)
+        return error;
+    int cause = mdb_txn_begin(x->env, NULL, MDB_RDONLY, &txn);
+    if (cause != 0)
+        return failed(x, "read", cause);
+    if ((cause = mdb_dbi_open(txn, NULL, 0, &names)) != 0 ||
+        (cause = mdb_get(txn, names, &k, &v)) != 0 || (cause = mdb_env_get_fd(x->env, &file)) != 0)
+        error = failed(x, "read", cause);
+    else
+        snapshots_init(&x->snapshots, (const uint8_t *)v.mv_data - offset, file, x->log);
+    mdb_txn_abort(txn);
+    return error;
 }
 
 static int open_readers(struct index_lmdb *x)
@@ -379,69 +585,93 @@ static int sync_folder(const char *path)
     return cause;
 }
 
-/* The name of a file in the folder; NULL: out of memory. */
-static char *name_in(const char *folder, const char *file)
+/*
+ * LMDB writes the first pages of a new file without a sync, and refuses a file in which they are
+ * not whole. So the file is made under another name, with its tables, whose commit makes it
+ * durable, and gets its own name then: what bears it is whole. An LMDB error or errno.
+ */
+static int give_birth(struct index_lmdb *x, const char *data, uint64_t map_bytes)
 {
-    char *name;
-    return asprintf(&name, "%s/%s", folder, file) < 0 ? NULL : name;
-}
-
-/* 0 or errno; 0 too when there is none. */
-static int remove_in(const char *folder, const char *file)
-{
-    char *name = name_in(folder, file);
-    if (!name)
+    char *born;
+    int cause;
+    if (access(data, F_OK) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return errno;
+    if (asprintf(&born, "%s/new.mdb", x->path) < 0)
         return ENOMEM;
-    int cause = unlink(name) == 0 || errno == ENOENT ? 0 : errno;
-    free(name);
-    return cause;
-}
-
-static int fresh_fill(struct index_lmdb *x, const char *fresh)
-{
-    int cause = mkdir(fresh, 0700) == 0 || errno == EEXIST ? 0 : errno;
-    if (cause == 0 && (cause = remove_in(fresh, "data.mdb")) == 0 &&
-        (cause = remove_in(fresh, "lock.mdb")) == 0 &&
-        (cause = open_environment(x, fresh, FRESH_MAP_BYTES)) == 0)
-        cause = open_tables(x);
+    if (unlink(born) != 0 && errno != ENOENT)
+        cause = errno;
+    else if ((cause = open_environment(x, born, MDB_NOSUBDIR | MDB_NOLOCK, map_bytes)) == 0 &&
+             (cause = open_tables(x)) == 0 && rename(born, data) != 0)
+        cause = errno;
     if (x->env)
         mdb_env_close(x->env);
     x->env = NULL;
-    /* The lock file belongs to the folder that is opened. */
-    if (cause == 0 && (cause = remove_in(fresh, "lock.mdb")) == 0)
-        cause = sync_folder(fresh);
+    free(born);
     return cause;
 }
 
-/*
- * Makes the first files of the index under another name, whole and durable, before they get their
- * own: LMDB does not open again what it had only begun to write. What an earlier attempt has left
- * is begun anew. 0, an LMDB error or errno.
- */
-static int fresh_make(struct index_lmdb *x, const char *folder)
+static int mend(struct index_lmdb *x, const char *data)
 {
-    char *fresh = name_in(folder, "index.new");
-    if (!fresh)
-        return ENOMEM;
-    int cause = fresh_fill(x, fresh);
-    /* An empty folder of that name is replaced. */
-    if (cause == 0 && (cause = remove_in(x->path, "lock.mdb")) == 0)
-        cause = rename(fresh, x->path) == 0 ? 0 : errno;
-    free(fresh);
+    int error = MUTANT(meta_unmended) ? 0 : snapshot_mend_file(data, x->log, &x->index.mended);
+    if (error == GT_ECORRUPT)
+        log_error(x->log,
+                  "index cannot be read, both of its meta pages are bad, or what they say: %s",
+                  data);
+    return error;
+}
+
+/* An LMDB error or errno. */
+static int open_lmdb(struct index_lmdb *x, uint64_t map_bytes)
+{
+    int dead, cause = open_environment(x, x->path, 0, map_bytes);
+    if (cause == 0 && (cause = mdb_reader_check(x->env, &dead)) == 0 &&
+        (cause = open_tables(x)) == 0)
+        cause = open_readers(x);
     return cause;
 }
 
-/* There is an index: its data, whatever state that is in. *exists, and 0 or errno. */
-static int index_exists(const struct index_lmdb *x, bool *exists)
+static int sync_folders(struct index_lmdb *x, const char *folder)
 {
-    struct stat facts;
-    char *name = name_in(x->path, "data.mdb");
-    if (!name)
-        return ENOMEM;
-    *exists = stat(name, &facts) == 0;
-    int cause = *exists || errno == ENOENT ? 0 : errno;
-    free(name);
-    return cause;
+    int cause;
+    if (!MUTANT(index_folder_unsynced) &&
+        ((cause = sync_folder(x->path)) != 0 || (cause = sync_folder(folder)) != 0))
+        return failed(x, "sync the folder of", cause);
+    return 0;
+}
+
+/* GT_E* of an LMDB error or errno. */
+static int open_failed(struct index_lmdb *x, int cause, uint64_t map_bytes)
+{
+    if (cause != ENOMEM)
+        return failed(x, "open", cause);
+    log_error(x->log, "index cannot map %" PRIu64 " bytes of address space for %s: %s", map_bytes,
+              x->path, mdb_strerror(cause));
+    return GT_ENOMEM;
+}
+
+static int open_all(struct index_lmdb *x, const char *folder, uint64_t map_bytes)
+{
+    char *data;
+    int cause = mkdir(x->path, 0700) == 0 || errno == EEXIST ? 0 : errno;
+    if (cause != 0)
+        return failed(x, "make", cause);
+    if (asprintf(&data, "%s/data.mdb", x->path) < 0)
+        return GT_ENOMEM;
+    int error = 0;
+    if (!MUTANT(index_born_in_place) && (cause = give_birth(x, data, map_bytes)) != 0)
+        error = open_failed(x, cause, map_bytes);
+    if (!error)
+        error = mend(x, data);
+    if (!error && (cause = open_lmdb(x, map_bytes)) != 0)
+        error = open_failed(x, cause, map_bytes);
+    if (!error)
+        error = sync_folders(x, folder);
+    if (!error)
+        error = open_snapshots(x, data);
+    free(data);
+    return error;
 }
 
 int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, struct index **out)
@@ -452,25 +682,11 @@ int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, stru
     x->index = lmdb_calls;
     x->log = log;
     x->write.index = x;
-    x->path = name_in(folder, "index");
-    if (!x->path) {
+    if (asprintf(&x->path, "%s/index", folder) < 0) {
         free(x);
         return GT_ENOMEM;
     }
-    bool exists;
-    int error = 0, cause = index_exists(x, &exists);
-    if (cause == 0 && !exists)
-        cause = fresh_make(x, folder);
-    if (cause != 0)
-        error = failed(x, "make", cause);
-    else if ((cause = open_environment(x, x->path, map_bytes)) == ENOMEM) {
-        error = GT_ENOMEM;
-        log_error(log, "index cannot map %" PRIu64 " bytes of address space for %s: %s", map_bytes,
-                  x->path, mdb_strerror(cause));
-    } else if (cause != 0 || (cause = open_tables(x)) != 0 || (cause = open_readers(x)) != 0)
-        error = failed(x, "open", cause);
-    else if ((cause = sync_folder(x->path)) != 0 || (cause = sync_folder(folder)) != 0)
-        error = failed(x, "sync the folder of", cause);
+    int error = open_all(x, folder, map_bytes);
     if (error != 0) {
         lmdb_destroy(&x->index);
         return error;

@@ -74,8 +74,8 @@ int view_read(struct engine *e, uint32_t partition, uint64_t hash, struct slice 
         return 0;
     }
     view_close(view);
-    if (error == GT_ENOMEM)
-        return error;
+    if (error == GT_ENOMEM || MUTANT(bad_is_absent))
+        return error == GT_ENOMEM ? error : 0;
     bad_record(e, partition, key, error);
     return GT_EUNKNOWN;
 }
@@ -371,6 +371,8 @@ static int scan_each(void *arg, struct slice index_key, struct slice record)
     enum stray stray = stray_judge(&s->walk, index_key, record);
     if (stray == STRAY_END || index_data_key_split(index_key, &partition, &hash, &key) != 0)
         return SCAN_END;
+    if (stray == STRAY_OTHER)
+        return 0;
     if (stray == STRAY) {
         s->unknown = true;
         stray_met(s->e, s->partition);

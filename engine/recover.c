@@ -596,6 +596,11 @@ static struct engine_damage damage_found(struct engine *e, const struct loading 
                  (unsigned long long)e->next_lsn);
         damage_add(&d, DAMAGE_TAIL, e->next_lsn, e->next_lsn);
     }
+    if (e->index->mended) { /* a commit that no power cut came into had ended */
+        log_warn(e->log, "index goes on from the commit before its last one%s",
+                 same_boot ? ": acknowledged writes may be lost" : ", which may not have ended");
+        damage_add(&d, same_boot ? DAMAGE_END : DAMAGE_TAIL, 0, 0);
+    }
     return d;
 }
 
@@ -665,6 +670,7 @@ static void numbers_continue(struct engine *e, const struct loading *l,
         if (e->files[i].number >= e->segment_next)
             e->segment_next = e->files[i].number + 1;
     }
+    e->segment_next -= MUTANT(tail_reused) && wal->last_segment > 0;
 }
 
 static int recover(struct engine *e, struct loading *l, const uint8_t boot_id[16],
@@ -733,8 +739,9 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     bool marked = identity.damage.kinds && never; /* by an earlier version, and not filled since */
     if (found->kinds || born || marked)
         fill_raise(e, &identity, born || identity.damage.kinds != DAMAGE_TAIL);
-    identity.log_made |= e->file_count > 0; /* a folder of an earlier version has no such flag */
-    if (report->replayed > 0) {
+    /* A folder of an earlier version has no such flag. */
+    identity.log_made |= e->file_count > 0 || MUTANT(log_made_early);
+    if (report->replayed > 0 && !MUTANT(floor_before_replayed)) {
         e->checkpoint_wanted = true;
         return identity_commit(e, &identity, NULL);
     }

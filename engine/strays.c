@@ -26,8 +26,13 @@ enum stray stray_judge(struct stray_walk *w, struct slice index_key, struct slic
     struct slice key, last = slice_of(w->key, w->key_bytes);
     if (index_data_key_split(index_key, &partition, &hash, &key) != 0)
         return STRAY_END;
-    if (partition != w->partition) /* of the next one; or its partition is what has rotted */
-        return record_verify(record, w->partition, key) == 0 ? STRAY : STRAY_END;
+    if (partition != w->partition) { /* of the next one; or its partition is what has rotted */
+        if (record_verify(record, w->partition, key) == 0)
+            return STRAY;
+        bool next = partition > w->partition && hash == hash_bytes(key) &&
+                    record_verify(record, partition, key) == 0;
+        return next ? STRAY_END : STRAY_OTHER;
+    }
     bool behind = w->key_bytes == 0 || overlay_key_compare(w->hash, last, hash, key) < 0;
     if (hash != hash_bytes(key) || !behind)
         return STRAY;

@@ -7,6 +7,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/crc.h"
 #include "engine/base/error.h"
+#include "engine/base/mutant.h"
 
 #define SEGMENT_MAGIC    "GTSWAL\r\n"
 #define SEGMENT_FORMAT   1
@@ -93,7 +94,8 @@ static int make_new(struct disk *d, struct wal_segment *s)
     int error = d->open(d, temporary_name(s->number, name), true, &s->file);
     if (error != 0)
         return error;
-    if ((error = write_zeros(d, s->file, s->bytes)) == 0 && (error = write_header(d, s, 0)) == 0)
+    if ((error = write_zeros(d, s->file, s->bytes)) == 0 && (error = write_header(d, s, 0)) == 0 &&
+        !MUTANT(segment_unsynced))
         error = d->sync(d, s->file);
     return error;
 }
@@ -116,7 +118,7 @@ static int make_recycled(struct disk *d, uint64_t recycle, struct wal_segment *s
         return error != 0 ? error : GT_ENOTFOUND;
     }
     s->bytes = bytes;
-    if ((error = write_header(d, s, SEGMENT_RECYCLED)) == 0)
+    if ((error = write_header(d, s, SEGMENT_RECYCLED)) == 0 && !MUTANT(recycled_unsynced))
         error = d->sync(d, s->file);
     return error;
 }
@@ -139,7 +141,7 @@ int wal_segment_make(struct disk *d, uint64_t number, uint64_t bytes, uint64_t s
     bool renamed = false;
     if (error == 0 && (error = d->rename(d, from, to)) == 0) {
         renamed = true;
-        error = d->sync_folder(d, "wal");
+        error = MUTANT(segment_name_unsynced) ? 0 : d->sync_folder(d, "wal");
     }
     if (error == 0) {
         *out = s;
@@ -224,7 +226,7 @@ int wal_batch_seal(struct buf *body, uint16_t flags, uint32_t records, uint64_t 
     gt_assert(body->bytes >= WAL_BATCH_HEADER && first_lsn > 0);
     size_t body_bytes = body->bytes - WAL_BATCH_HEADER;
     uint64_t padded = wal_batch_bytes(body_bytes);
-    gt_assert(offset >= WAL_BLOCK && offset % WAL_BLOCK == 0 && offset <= segment->bytes &&
+    gt_assert(offset >= WAL_BLOCK && offset % WAL_STEP == 0 && offset <= segment->bytes &&
               padded <= segment->bytes - offset && body_bytes <= UINT32_MAX);
     uint32_t body_crc = crc_update(0, body->data + WAL_BATCH_HEADER, body_bytes);
     buf_zero(body, (size_t)padded - body->bytes);
@@ -366,8 +368,9 @@ static int walk_batch(struct walk *w, uint64_t offset, struct batch *b)
     if (error != 0)
         return error;
     if (memcmp(h, BATCH_MAGIC, 4) != 0 || crc_update(0, h, 60) != le32_get(h + 60) ||
-        le64_get(h + 32) != w->number || le64_get(h + 48) != offset ||
-        (w->salt_known && le64_get(h + 24) != w->salt))
+        (le64_get(h + 32) != w->number && !MUTANT(stale_batch_taken)) ||
+        le64_get(h + 48) != offset ||
+        (w->salt_known && le64_get(h + 24) != w->salt && !MUTANT(stale_batch_taken)))
         return GT_ENOTFOUND;
     if (le16_get(h + 4) != BATCH_FORMAT) {
         char name[DISK_NAME_BYTES];
@@ -392,7 +395,8 @@ static int walk_batch(struct walk *w, uint64_t offset, struct batch *b)
     if ((error = walk_bytes(w, offset, (size_t)b->bytes, &h)) != 0)
         return error;
     b->body = slice_of(h + WAL_BATCH_HEADER, body_bytes);
-    if (crc_update(0, b->body.data, body_bytes) != body_crc || !body_is_framed(b->body, b->records))
+    if ((crc_update(0, b->body.data, body_bytes) != body_crc && !MUTANT(body_unchecked)) ||
+        !body_is_framed(b->body, b->records))
         return GT_ENOTFOUND;
     w->salt_known = true;
     w->salt = salt;
@@ -421,7 +425,7 @@ static void middle_report(struct walk *w, uint64_t first, uint64_t last)
  * a bad one with batches behind it is known for what it was: nothing is lost with it. */
 static uint32_t seal_chain(const struct walk *w)
 {
-    uint8_t h[WAL_BATCH_HEADER];
+    uint8_t h[WAL_BATCH_HEADER] = {0};
     return header_put(h, &(struct header){.flags = WAL_SEAL,
                                           .previous = w->chain,
                                           .body_crc = crc_update(0, h, 0),
@@ -538,7 +542,7 @@ static int walk_judge(struct walk *w, uint64_t offset, uint64_t place, bool head
 static int walk_blocks(struct walk *w, bool header_bad)
 {
     uint64_t offset = WAL_BLOCK, place = WAL_BLOCK, batches = w->report->batches;
-    while (offset < w->limit) {
+    while (offset + WAL_BLOCK <= w->limit && !(MUTANT(stop_at_first_bad) && w->doubt.open)) {
         struct batch b;
         int error = walk_batch(w, offset, &b);
         if (error == 0 && walk_accepts(w, &b, offset)) {
@@ -552,13 +556,13 @@ static int walk_blocks(struct walk *w, bool header_bad)
             return error;
         if ((error = walk_judge(w, offset, place, header_bad)) != 0)
             return error;
-        offset += WAL_BLOCK;
+        offset += WAL_STEP;
     }
     /* What stood behind is lost, unless the log went on elsewhere. */
     if (w->cut_short)
         doubt_open(w, w->number, place, false);
     /* A valid batch may not have been synced when its writer died. */
-    return w->report->batches > batches ? w->d->sync(w->d, w->file) : 0;
+    return w->report->batches > batches && !MUTANT(found_unsynced) ? w->d->sync(w->d, w->file) : 0;
 }
 
 static int walk_segment(struct walk *w, uint64_t number)

@@ -69,12 +69,16 @@
 #define GT_ENGINE_WAL_H
 
 #include "engine/base/buf.h"
+#include "engine/base/mutant.h"
 #include "engine/disk.h"
 
 #define WAL_BLOCK                 4096u
 #define WAL_BATCH_HEADER          64u
 #define WAL_SEGMENT_BYTES_MIN     (64u << 10)
 #define WAL_SEGMENT_BYTES_DEFAULT (64u << 20)
+
+/* Where a batch may start. */
+#define WAL_STEP (MUTANT(batch_unaligned) ? 512u : WAL_BLOCK)
 
 enum wal_batch_flag { WAL_CLOSE = 1, WAL_SEAL = 2 };
 
@@ -106,7 +110,7 @@ void wal_record_begin(struct buf *body, uint8_t type, size_t payload_bytes); /* 
 /* The place a batch with this body takes, padded. */
 static inline uint64_t wal_batch_bytes(size_t body_bytes)
 {
-    return (WAL_BATCH_HEADER + (uint64_t)body_bytes + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
+    return (WAL_BATCH_HEADER + (uint64_t)body_bytes + WAL_STEP - 1) / WAL_STEP * WAL_STEP;
 }
 
 /*

@@ -1,7 +1,8 @@
 /*
  * Planted faults, so that tests can show that they would be caught. In a build with GT_MUTANTS each
  * MUTANT(name) is a place where one deliberate fault can be switched on, by name, at run time;
- * tests/sim/mutants lists them. In every other build it is the constant false and leaves no trace.
+ * tests/sim/mutants and tests/crash/planted list them. In every other build it is the constant
+ * false and leaves no trace.
  */
 #ifndef GT_ENGINE_BASE_MUTANT_H
 #define GT_ENGINE_BASE_MUTANT_H

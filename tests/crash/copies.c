@@ -188,7 +188,11 @@ static void copy_judge(struct bench *b, uint32_t number, int status)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         b->refused += s->opened != 0;
         b->doubtful += s->opened == 0 && s->doubtful;
-        b->whole += s->opened == 0 && !s->doubtful;
+        bool whole = s->opened == 0 && !s->doubtful;
+        b->whole += whole;
+        b->failures += whole;
+        if (whole)
+            fprintf(stderr, "copy %u: takes itself for the original\n", number);
         return;
     }
     b->failures++;
@@ -236,7 +240,8 @@ static bool copies_try(struct bench *b, uint32_t copies, uint64_t seed)
     if (writer == 0)
         writer_run(b, seed);
     bool ready = writer > 0 && original_ready(b, writer);
-    for (uint32_t i = 0; ready && i < copies && b->failures < FAILURES_MAX; i++)
+    for (uint32_t i = 0; ready && i < copies && b->failures < (mutant_chosen ? 1 : FAILURES_MAX);
+         i++)
         copy_try(b, i);
     bool ran = ready && waitpid(writer, NULL, WNOHANG) == 0;
     if (ran) {

@@ -75,8 +75,7 @@ enum concern concern_of_path(const char *path)
     size_t bytes = strlen(fail.plan.folder);
     if (strncmp(path, fail.plan.folder, bytes) != 0 || (path[bytes] != 0 && path[bytes] != '/'))
         return CONCERN_NONE;
-    return strstr(path + bytes, "/index/") || strstr(path + bytes, "/index.new/") ? CONCERN_INDEX
-                                                                                  : CONCERN_FOLDER;
+    return strstr(path + bytes, "/index/") ? CONCERN_INDEX : CONCERN_FOLDER;
 }
 
 enum concern concern_of_descriptor(int fd)

@@ -22,7 +22,7 @@
 #include "tests/crash/scratch.h"
 
 #define JOBS_MAX     16
-#define FAILURES_MAX 20   /* told; then it is enough */
+#define FAILURES_MAX 20   /* told; then it is enough. Of a planted fault one is */
 #define SHORT_CALLS  150u /* of each kind, error and way in the short form */
 #define ROOM_STEP    4096u
 
@@ -86,11 +86,16 @@ static const int kind_errors[FAIL_KINDS][6] = {
 
 struct options {
     const char *program, *mutant;
-    struct fail_plan plan; /* kind FAIL_NOTHING without room: all */
+    struct fail_plan plan; /* kind FAIL_NOTHING without room: all; error 0: each */
     bool one, all, loud;
-    uint64_t minutes, seed;
+    uint64_t seconds, seed;
     unsigned jobs;
 };
+
+static uint64_t failures_max(const struct options *o)
+{
+    return o->mutant ? 1 : FAILURES_MAX;
+}
 
 struct totals {
     uint64_t runs, hit, failures, lost, made_up, crashed, other, memory_ends, pages_lost;
@@ -195,7 +200,8 @@ static void case_run(struct bench *b, struct fail_plan plan)
     __atomic_add_fetch(&b->totals->runs, 1, __ATOMIC_RELAXED);
     __atomic_add_fetch(&b->totals->hit, b->outcome->hits > 0, __ATOMIC_RELAXED);
     __atomic_add_fetch(&b->totals->pages_lost, b->outcome->pages_lost, __ATOMIC_RELAXED);
-    if (!why || __atomic_fetch_add(&b->totals->failures, 1, __ATOMIC_RELAXED) >= FAILURES_MAX)
+    if (!why ||
+        __atomic_fetch_add(&b->totals->failures, 1, __ATOMIC_RELAXED) >= failures_max(b->options))
         return;
     flockfile(stderr);
     fprintf(stderr, "failed: %s\n  ", why);
@@ -210,16 +216,16 @@ struct share {
     struct bench *bench;
     unsigned job, jobs;
     uint64_t number, ways;
-    struct timespec until; /* with minutes */
+    struct timespec until; /* with seconds */
 };
 
 static bool share_over(const struct share *s)
 {
     struct timespec now;
-    if (s->bench->totals->failures >= FAILURES_MAX)
+    if (s->bench->totals->failures >= failures_max(s->bench->options))
         return true;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return s->bench->options->minutes > 0 && now.tv_sec >= s->until.tv_sec;
+    return s->bench->options->seconds > 0 && now.tv_sec >= s->until.tv_sec;
 }
 
 static void share_case(struct share *s, const struct fail_plan *plan)
@@ -259,7 +265,8 @@ static void share_all(struct share *s, const struct outcome *whole)
     for (int kind = 0; kind < FAIL_KINDS; kind++)
         for (const int *error = kind_errors[kind]; *error; error++)
             for (int forever = 0; forever < 2; forever++)
-                if (!some || (int)o->plan.kind == kind)
+                if (!some ||
+                    ((int)o->plan.kind == kind && (o->plan.error == 0 || o->plan.error == *error)))
                     share_calls(s, whole->counts, (enum fail_kind)kind, *error, forever);
     if (!some || o->plan.room)
         share_room(s, whole->grown_bytes);
@@ -372,18 +379,20 @@ static int usage(const char *program, int code)
 {
     fprintf(
         code ? stderr : stdout,
-        "usage: %s [--all] [--minutes M] [--jobs N] [--seed S] [--mutant NAME]\n"
-        "          [--kind KIND [--call N [--error E] [--forever] [--untold] [--loud]]]\n"
+        "usage: %s [--all] [--seconds S | --minutes M] [--jobs N] [--seed S]\n"
+        "          [--mutant NAME] [--kind KIND [--error E]\n"
+        "          [--call N [--forever] [--untold] [--loud]]]\n"
         "\n"
         "  --all        every call; else at most %u of each kind, spread over the run\n"
         "  --minutes M  --all, and again with other seeds, until so many minutes have passed\n"
+        "  --seconds S  the same in seconds\n"
         "  --kind KIND  open read write sync rename remove mkdir size map stat lock list cache\n"
         "               alloc, or room: files may grow by so many bytes as --call says\n"
         "  --call N     that call alone, with what the engine says when --loud\n"
-        "  --error E    EIO ENOSPC EINTR EMFILE ENOMEM ENOLCK half one (EIO)\n"
+        "  --error E    EIO ENOSPC EINTR EMFILE ENOMEM ENOLCK half one (each; of one call EIO)\n"
         "  --forever    it and all later ones of its kind\n"
         "  --untold     room: nobody is told how much is left\n"
-        "  --mutant M   with a planted fault of the engine\n",
+        "  --mutant M   with a planted fault of the engine; ends when it is caught\n",
         program, SHORT_CALLS);
     return code;
 }
@@ -391,6 +400,7 @@ static int usage(const char *program, int code)
 enum {
     ALL = 256,
     MINUTES,
+    SECONDS,
     JOBS,
     SEED,
     MUTANT_NAME,
@@ -405,6 +415,7 @@ enum {
 
 static const struct option option_table[] = {{"all", no_argument, NULL, ALL},
                                              {"minutes", required_argument, NULL, MINUTES},
+                                             {"seconds", required_argument, NULL, SECONDS},
                                              {"jobs", required_argument, NULL, JOBS},
                                              {"seed", required_argument, NULL, SEED},
                                              {"mutant", required_argument, NULL, MUTANT_NAME},
@@ -437,7 +448,11 @@ static int options_read(struct options *o, int argc, char **argv)
             o->all = true;
             break;
         case MINUTES:
-            good &= number_read(optarg, &o->minutes) && o->minutes > 0;
+            good &= number_read(optarg, &o->seconds) && o->seconds > 0;
+            o->seconds *= 60;
+            break;
+        case SECONDS:
+            good &= number_read(optarg, &o->seconds) && o->seconds > 0;
             break;
         case JOBS:
             good &= number_read(optarg, &jobs) && jobs >= 1 && jobs <= JOBS_MAX;
@@ -475,7 +490,9 @@ static int options_read(struct options *o, int argc, char **argv)
     if (!good || optind < argc || (o->one && kind < 0))
         return usage(o->program, 2);
     o->jobs = (unsigned)jobs;
-    o->all |= o->minutes > 0;
+    o->all |= o->seconds > 0;
+    if (o->one && o->plan.error == 0)
+        o->plan.error = EIO;
     if (kind >= 0)
         o->plan.kind = (enum fail_kind)kind;
     o->plan.room = kind == FAIL_NOTHING;
@@ -485,8 +502,7 @@ static int options_read(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct options o = {
-        .program = argv[0], .seed = 1, .plan = {.kind = FAIL_NOTHING, .error = EIO}};
+    struct options o = {.program = argv[0], .seed = 1, .plan = {.kind = FAIL_NOTHING}};
     int code = options_read(&o, argc, argv);
     if (code >= 0)
         return code;
@@ -494,7 +510,7 @@ int main(int argc, char **argv)
     struct totals *totals = shared_new(sizeof(*totals));
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)o.minutes * 60;
+    until.tv_sec += (time_t)o.seconds;
     bool good = true;
     if (o.one)
         return one_run(&o, totals) ? 0 : 1;
@@ -502,7 +518,7 @@ int main(int argc, char **argv)
         struct timespec now;
         good = seed_run(&o, seed, totals, &until);
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (o.minutes == 0 || now.tv_sec >= until.tv_sec)
+        if (o.seconds == 0 || now.tv_sec >= until.tv_sec)
             break;
     }
     printf(

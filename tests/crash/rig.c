@@ -179,6 +179,8 @@ int rig_run(struct rig *rig, struct oracle *o)
 
 int rig_idle(struct rig *rig, struct oracle *o)
 {
+    /* The first says when the log fell idle, the second that it is so still. */
+    engine_tick(rig->engine, rig->now_us);
     rig->now_us += IDLE_US;
     engine_tick(rig->engine, rig->now_us);
     return rig_run(rig, o);

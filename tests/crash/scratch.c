@@ -1,18 +1,33 @@
 #include "tests/crash/scratch.h"
 
 #include <ftw.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#define TMPFS_TYPE 0x01021994
 
 void scratch_make(const char *name, char path[SCRATCH_BYTES])
 {
-    const char *above = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(path, SCRATCH_BYTES, "%s/gtstore-%s.XXXXXX", above, name);
-    if (!mkdtemp(path)) {
-        perror(path);
+    struct statfs facts;
+    char made[PATH_MAX], real[PATH_MAX];
+    const char *wanted = getenv("TMPDIR");
+    bool memory = statfs("/dev/shm", &facts) == 0 && facts.f_type == TMPFS_TYPE &&
+                  access("/dev/shm", W_OK) == 0;
+    snprintf(made, sizeof(made), "%s/gtstore-%s.XXXXXX",
+             wanted   ? wanted
+             : memory ? "/dev/shm"
+                      : "/tmp",
+             name);
+    if (!mkdtemp(made) || !realpath(made, real) || strlen(real) >= SCRATCH_BYTES) {
+        fprintf(stderr, "cannot make a scratch folder %s\n", made);
         exit(1);
     }
+    strcpy(path, real);
 }
 
 static int below_remove(const char *path, const struct stat *facts, int type, struct FTW *at)
@@ -23,7 +38,7 @@ static int below_remove(const char *path, const struct stat *facts, int type, st
 
 void scratch_empty(const char *path)
 {
-    nftw(path, below_remove, 8, FTW_DEPTH | FTW_PHYS);
+    nftw(path, below_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void scratch_remove(const char *path)

@@ -165,6 +165,13 @@ static int mem_get(struct index *x, unsigned lane, enum index_table table, struc
     return call_end(m, error);
 }
 
+/* It has no pages that could be damaged. */
+static bool mem_hole(struct index *x, unsigned lane, struct slice *from, struct slice *to)
+{
+    (void)x, (void)lane, (void)from, (void)to;
+    return false;
+}
+
 static int mem_scan(struct index *x, unsigned lane, enum index_table table, struct slice from,
                     int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
@@ -298,6 +305,7 @@ struct index *memindex_new(void)
     m->index = (struct index){
         .get = mem_get,
         .scan = mem_scan,
+        .hole = mem_hole,
         .begin = mem_begin,
         .put = mem_put,
         .remove = mem_remove,

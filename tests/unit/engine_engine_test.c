@@ -2421,6 +2421,24 @@ static void test_a_folder_whose_log_has_not_begun_is_whole(void **unused)
     rig_free(&rig);
 }
 
+/* After a power cut the commit may not have ended; otherwise it had, and is gone. */
+static void test_an_index_that_lacks_its_last_commit_is_marked(void **unused)
+{
+    (void)unused;
+    for (int restarted = 0; restarted < 2; restarted++) {
+        struct rig rig;
+        rig_new(&rig, 26);
+        assert_int_equal(put(&rig, "k", "v"), 0);
+        rig_kill(&rig);
+        rig.boots += (uint64_t)restarted;
+        rig.index->mended = true;
+        open_with_warning(&rig, true);
+        assert_mark(&rig, restarted ? DAMAGE_TAIL : DAMAGE_END, 0, 0, 0);
+        assert_int_equal(engine_identity(rig.e)->lost, !restarted);
+        rig_free(&rig);
+    }
+}
+
 static void test_an_end_that_is_not_whole_is_marked_after_a_restart_of_the_machine(void **unused)
 {
     (void)unused;
@@ -2987,6 +3005,7 @@ int main(void)
         cmocka_unit_test(test_a_log_of_which_nothing_is_left_is_marked),
         cmocka_unit_test(test_a_log_that_is_not_needed_is_not_taken_for_lost),
         cmocka_unit_test(test_a_folder_whose_log_has_not_begun_is_whole),
+        cmocka_unit_test(test_an_index_that_lacks_its_last_commit_is_marked),
         cmocka_unit_test(test_an_end_that_is_not_whole_is_marked_after_a_restart_of_the_machine),
         cmocka_unit_test(test_a_failed_sync_poisons_the_log),
         cmocka_unit_test(test_random_lives_lose_nothing_acknowledged),
