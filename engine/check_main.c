@@ -376,8 +376,9 @@ static int each_salvaged(void *arg, struct slice index_key, struct slice record)
     uint32_t partition;
     uint64_t hash;
     struct slice key;
+    /* By the hash of the key: the one that lies beside it may be what has rotted. */
     if (index_data_key_split(index_key, &partition, &hash, &key) != 0 ||
-        overlay_find(c->newer, partition, hash, key))
+        overlay_find(c->newer, partition, hash_bytes(key), key))
         return 0;
     return record_write(c, partition, key, record);
 }

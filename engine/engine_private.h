@@ -68,6 +68,7 @@ struct partition {
                     them (strays.c) */
     bool parts_unread; /* keys of which a part arrived may be missing in engine.pieces: those of
                           before the start, until a scrub has been over them (pieces.c) */
+    bool torn;         /* a page of its keys is damaged, and an event has said so */
     bool rotten; /* one was met, and the partition does not fill for that yet: what the clock says
                     of a key that is not found is not to be trusted */
 };

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/base/assert.h"
@@ -392,6 +393,25 @@ static int scan_each(void *arg, struct slice index_key, struct slice record)
     return scan_emit(s, key, record);
 }
 
+/* A page of the partition's keys is damaged: every walk meets it and is told so by the index, and
+ * the log; the event is added once, or it would push out all others. */
+static void hole_tell(struct engine *e, uint32_t partition)
+{
+    struct partition *p = engine_partition_find(e, partition);
+    struct slice from, to;
+    char first[24] = "the first", last[24] = "the last";
+    if (!p || p->torn || !e->index->hole(e->index, READ_LANE_LOOP, &from, &to))
+        return;
+    p->torn = true;
+    if (from.bytes >= 10 && be16_get(from.data) == partition)
+        snprintf(first, sizeof(first), "%016llx", (unsigned long long)be64_get(from.data + 2));
+    if (to.bytes >= 10 && be16_get(to.data) == partition)
+        snprintf(last, sizeof(last), "%016llx", (unsigned long long)be64_get(to.data + 2));
+    events_add(e->events, EVENT_BAD_RECORD,
+               "partition %u, a page of the index: keys of hash %s to %s are unknown", partition,
+               first, last);
+}
+
 static int scan_run(struct scan *s)
 {
     struct engine *e = s->e;
@@ -406,6 +426,8 @@ static int scan_run(struct scan *s)
     struct slice from = s->after ? index_data_key(at, s->partition, s->after->hash, s->after->key)
                                  : index_partition_key(at, s->partition);
     error = e->index->scan(e->index, READ_LANE_LOOP, INDEX_DATA, from, scan_each, s);
+    if (error == GT_ECORRUPT)
+        hole_tell(e, s->partition);
     if (error < 0)
         return error;
     while (!s->more && s->at < s->list->count) {

@@ -152,7 +152,7 @@ void fill_rot(struct node *n, uint32_t partition, const char *why, struct gt_eff
         w->rot_us = ROT_PAUSE_MAX_US;
     log_warn(n->log, "%s: the partition is filled from the other owners partition=%u", why,
              partition);
-    events_add(n->events, EVENT_FILLING, "%s", why);
+    events_add(n->events, EVENT_FILLING, "partition %u: %s", partition, why);
     n->filling += !w->filling;
     w->filling = w->rot = true;
     keepers_lost(w);
