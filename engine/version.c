@@ -955,8 +955,8 @@ int version_put(const struct state *local, const struct history *context, bool p
             out->siblings[out->sibling_count++] = *old;
     }
     error = state_add(out, sibling);
-    if (!error)
-        error = superseded_name(local, out, sibling->stamp, &out->history);
+    gt_assert(!error); /* there is room, and the vector covers its dot */
+    error = superseded_name(local, out, sibling->stamp, &out->history);
     if (!error)
         error = seen_name(context, sibling->stamp, &out->history);
     if (error)
