@@ -1836,7 +1836,9 @@ static void a_history_that_says_anything_is_not_empty_and_not_included(void **un
     (void)unused;
     for (uint32_t says = 0; says < 1u << SAYINGS; says++)
         for (uint32_t asked = 0; asked < 1u << SAYINGS; asked++) {
-            struct history h = {0}, of = {0};
+            struct history h, of;
+            history_init(&h);
+            history_init(&of);
             for (uint32_t kind = 0; kind < SAYINGS; kind++) {
                 if (says >> kind & 1)
                     history_say(&h, kind);
