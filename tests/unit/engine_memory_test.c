@@ -395,7 +395,9 @@ static int encoded(struct desk *k, int error)
 static int encode_context(struct desk *k)
 {
     buf_clear(&k->bytes);
-    return encoded(k, context_encode(&k->context, 42, &k->bytes));
+    int error = context_encode(&k->context, 42, &k->bytes);
+    assert_int_equal(k->bytes.failed, error != 0);
+    return error;
 }
 
 static int decode_context(struct desk *k)

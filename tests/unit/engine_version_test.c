@@ -2107,6 +2107,31 @@ static void a_huge_history_gives_a_smaller_context(void **unused)
     history_close(&back);
 }
 
+/* Nor by the number of nodes whose lives were closed: of those, too, some are left out. */
+static void a_huge_history_of_many_nodes_gives_a_smaller_context(void **unused)
+{
+    (void)unused;
+    struct history h = {0}, back = {0};
+    struct buf buf;
+    buf_init(&buf, CONTEXT_BYTES_MAX); /* as a node and a client have it */
+    for (uint64_t node = 1; node <= 1000; node++) {
+        assert_int_equal(history_close_lives(&h, node, 5), 0);
+        assert_int_equal(history_raise(&h, (struct actor){node, 5 + node}, UINT64_MAX), 0);
+    }
+    for (uint8_t i = 0; i < HISTORY_OPERATIONS_MAX; i++)
+        assert_int_equal(history_name(&h, (uint8_t[OP_ID_BYTES]){1, i}, 1, 2), 0);
+    assert_int_equal(context_encode(&h, 42, &buf), 0);
+    assert_true(buf.bytes <= CONTEXT_BYTES_MAX);
+    assert_int_equal(context_decode(buf_slice(&buf), 42, &back), 0);
+    assert_true(history_includes(&h, &back));
+    assert_int_equal(back.vector_count, 512);
+    assert_true(back.closed_count > 0);
+    assert_int_equal(back.operation_count, HISTORY_OPERATIONS_MAX);
+    buf_close(&buf);
+    history_close(&h);
+    history_close(&back);
+}
+
 static void a_context_over_the_bound_of_its_buffer_says_so(void **unused)
 {
     (void)unused;
@@ -2116,6 +2141,7 @@ static void a_context_over_the_bound_of_its_buffer_says_so(void **unused)
     context_example(&h);
     assert_int_equal(context_encode(&h, 42, &buf), GT_ELIMIT);
     assert_true(buf.failed);
+    assert_int_equal(context_encode(&h, 42, &buf), GT_ELIMIT); /* and goes on to say so */
     buf_close(&buf);
     history_close(&h);
 }
@@ -2195,6 +2221,7 @@ int main(void)
         cmocka_unit_test(a_damaged_context_is_refused),
         cmocka_unit_test(a_context_of_another_key_or_a_newer_format_is_refused),
         cmocka_unit_test(a_huge_history_gives_a_smaller_context),
+        cmocka_unit_test(a_huge_history_of_many_nodes_gives_a_smaller_context),
         cmocka_unit_test(a_context_over_the_bound_of_its_buffer_says_so),
         cmocka_unit_test(a_context_that_nobody_can_have_been_given_is_refused),
     };
