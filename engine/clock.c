@@ -634,18 +634,18 @@ void clock_encode(const struct clock *c, struct buf *out)
 }
 
 /* No count is believed beyond what the remaining bytes can hold. */
-static bool next_count(struct reader *r, size_t item_bytes, uint32_t *count)
+static bool next_count(struct reader *r, size_t item_bytes, size_t *count)
 {
     uint64_t n = read_varint(r);
-    if (r->failed || n > reader_left(r) / item_bytes || n > UINT32_MAX / 2)
+    if (r->failed || n > reader_left(r) / item_bytes)
         return false;
-    *count = (uint32_t)n;
+    *count = (size_t)n;
     return true;
 }
 
 static int decode_ranges(struct reader *r, struct clock_entry *e)
 {
-    uint32_t count;
+    size_t count;
     if (!next_count(r, RANGE_BYTES_MIN, &count) || (count == 0 && e->base == 0))
         return GT_ECORRUPT;
     int error = ranges_reserve(e, count);
@@ -666,7 +666,7 @@ static int decode_ranges(struct reader *r, struct clock_entry *e)
 
 static int decode_entries(struct reader *r, struct clock *out)
 {
-    uint32_t count;
+    size_t count;
     if (!next_count(r, ENTRY_BYTES_MIN, &count))
         return GT_ECORRUPT;
     int error = entries_reserve(out, count);
@@ -687,7 +687,7 @@ static int decode_entries(struct reader *r, struct clock *out)
 
 static int decode_closed(struct reader *r, struct clock *out)
 {
-    uint32_t count;
+    size_t count;
     if (!next_count(r, CLOSED_BYTES, &count))
         return GT_ECORRUPT;
     int error = closed_reserve(out, count);

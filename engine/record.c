@@ -386,23 +386,26 @@ INLINE void sink_history_rest(struct sink *s, const struct history *h)
         sink_closed(s, h);
 }
 
-void history_encode(const struct history *h, struct buf *out)
+int history_encode(const struct history *h, struct buf *out)
 {
     struct table t;
-    if (table_open(&t, h, NULL, 0) == 0) {
+    int error = table_open(&t, h, NULL, 0);
+    if (!error) {
         struct sink counting = {0};
         sink_history(&counting, &t, h, NULL, 0);
         sink_history_rest(&counting, h);
-        if (buf_reserve(out, counting.bytes) == 0) {
+        error = buf_reserve(out, counting.bytes);
+        if (!error) {
             struct sink writing = {.at = out->data + out->bytes};
             sink_history(&writing, &t, h, NULL, 0);
             sink_history_rest(&writing, h);
             out->bytes += writing.bytes;
         }
-    } else {
-        out->failed = true;
     }
+    if (error)
+        out->failed = true;
     table_close(&t);
+    return error;
 }
 
 /* ---- decoding -------------------------------------------------------------------------------- */

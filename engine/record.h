@@ -54,8 +54,9 @@ int record_verify(struct slice bytes, uint32_t partition, struct slice key);
 uint64_t record_digest(struct slice bytes);
 
 /* A history alone, in the layout above (actor table, vector, exact dots; the operations when it
- * names any or closes lives; those): contexts use it. */
-void history_encode(const struct history *h, struct buf *out);
+ * names any or closes lives; those): contexts use it. 0, or out has failed: GT_ELIMIT (bound of
+ * out), GT_ENOMEM. */
+int history_encode(const struct history *h, struct buf *out);
 int history_decode(struct reader *r, struct history *out); /* 0, GT_ECORRUPT, GT_ENOMEM */
 
 /*

@@ -14,8 +14,10 @@
 #define CONTEXT_FORMAT     1
 #define CONTEXT_HEAD_BYTES 9
 #define CONTEXT_TAIL_BYTES 4
-/* Dots of a context that is over CONTEXT_BYTES_MAX whole: at most 29 bytes each fit well within. */
-#define CONTEXT_TRIMMED_DOTS 512
+/* Dots, and nodes with closed lives, of a context that is over CONTEXT_BYTES_MAX whole: at most 28
+ * and 16 bytes each fit well within, with all names of operations. */
+#define CONTEXT_TRIMMED_DOTS  512
+#define CONTEXT_TRIMMED_NODES 48
 
 int actor_compare(struct actor a, struct actor b)
 {
@@ -955,8 +957,8 @@ int version_put(const struct state *local, const struct history *context, bool p
             out->siblings[out->sibling_count++] = *old;
     }
     error = state_add(out, sibling);
-    if (!error)
-        error = superseded_name(local, out, sibling->stamp, &out->history);
+    gt_assert(!error); /* there is room, and the vector covers its dot */
+    error = superseded_name(local, out, sibling->stamp, &out->history);
     if (!error)
         error = seen_name(context, sibling->stamp, &out->history);
     if (error)
@@ -1081,14 +1083,21 @@ int version_read_context(const struct state *s, const struct sibling *winner_onl
     return error;
 }
 
-static void context_write(const struct history *h, uint64_t key_hash, struct buf *out)
+/* 0, or GT_ELIMIT (bound of out) or GT_ENOMEM; then out has failed. */
+static int context_write(const struct history *h, uint64_t key_hash, struct buf *out)
 {
     size_t start = out->bytes;
+    int error = buf_reserve(out, CONTEXT_HEAD_BYTES);
+    if (error)
+        return error;
     buf_u8(out, CONTEXT_FORMAT);
     buf_u64(out, key_hash);
-    history_encode(h, out);
-    if (!out->failed)
+    error = history_encode(h, out);
+    if (!error)
+        error = buf_reserve(out, CONTEXT_TAIL_BYTES);
+    if (!error)
         buf_u32(out, crc_update(0, out->data + start, out->bytes - start));
+    return error;
 }
 
 static int by_age(const void *a, const void *b)
@@ -1118,28 +1127,35 @@ static uint32_t dots_newest(struct dot *dots, uint32_t dot_count, uint32_t count
 
 /*
  * A key that hundreds of lives of nodes have written to has a history over CONTEXT_BYTES_MAX. Its
- * context leaves out the oldest lives, whose dots are the least likely to be live: it supersedes
- * less, which at worst leaves a sibling, never loses one.
+ * context leaves out the oldest lives, whose dots are the least likely to be live, and most of the
+ * lives that are closed, of which nothing is live: it supersedes less, which at worst leaves a
+ * sibling, never loses one.
  */
 int context_encode(const struct history *h, uint64_t key_hash, struct buf *out)
 {
     size_t start = out->bytes;
-    context_write(h, key_hash, out);
-    if (out->failed || out->bytes - start <= CONTEXT_BYTES_MAX)
-        return out->failed ? GT_ELIMIT : 0;
+    if (out->failed)
+        return GT_ELIMIT;
+    int error = context_write(h, key_hash, out);
+    bool fits = !error && out->bytes - start <= CONTEXT_BYTES_MAX;
+    if (fits || error == GT_ENOMEM)
+        return error;
+    /* Whether it was over the bound of contexts or that of out: a smaller one may fit. */
     struct history newest = {0};
     out->bytes = start;
-    int error = history_copy(&newest, h);
+    out->failed = false;
+    error = history_copy(&newest, h);
     if (!error) {
         newest.exact_count = dots_newest(newest.exact, newest.exact_count, CONTEXT_EXACT_MAX);
         newest.vector_count = dots_newest(newest.vector, newest.vector_count,
                                           CONTEXT_TRIMMED_DOTS - newest.exact_count);
-        context_write(&newest, key_hash, out);
+        if (newest.closed_count > CONTEXT_TRIMMED_NODES)
+            newest.closed_count = CONTEXT_TRIMMED_NODES;
+        error = context_write(&newest, key_hash, out);
     }
     history_close(&newest);
-    if (error)
-        out->failed = true;
-    return error ? error : out->failed ? GT_ELIMIT : 0;
+    out->failed = error != 0;
+    return error;
 }
 
 int context_decode(struct slice bytes, uint64_t key_hash, struct history *out)

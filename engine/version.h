@@ -236,9 +236,10 @@ int version_read_context(const struct state *s, const struct sibling *winner_onl
  *   -4 u32  CRC32C of all before
  */
 #define CONTEXT_BYTES_MAX 16384
-/* Appends the context. A history over CONTEXT_BYTES_MAX (hundreds of lives of nodes) loses the dots
- * of its oldest incarnations, which is safe: a smaller context supersedes less. 0; GT_ELIMIT (bound
- * of out); GT_ENOMEM. */
+/* Appends the context. A history over CONTEXT_BYTES_MAX, or over the bound of out, loses the dots
+ * of its oldest incarnations (hundreds of lives of nodes) and most of its closed lives, which is
+ * safe: a smaller context supersedes less. 0; GT_ELIMIT (bound of out); GT_ENOMEM; out has failed
+ * then. */
 int context_encode(const struct history *h, uint64_t key_hash, struct buf *out);
 /* 0; GT_ECONTEXT for bytes that are no context, damaged, or of another key; GT_EFORMAT for a newer
  * format; GT_ENOMEM. */

@@ -350,11 +350,12 @@ static bool body_is_framed(struct slice body, uint32_t records)
     return reader_left(&r) == 0;
 }
 
-/* The block's header names this use of this segment, though the batch may be bad. */
+/* The block's header names this use of this segment, whose salt is known, though the batch may be
+ * bad. */
 static bool is_of_segment(const struct walk *w, const uint8_t *h, uint64_t offset)
 {
-    bool salt = w->salt_known && le64_get(h + 24) == w->salt;
-    return salt || (le64_get(h + 32) == w->number && le64_get(h + 48) == offset);
+    return le64_get(h + 24) == w->salt ||
+           (le64_get(h + 32) == w->number && le64_get(h + 48) == offset);
 }
 
 /*
@@ -523,20 +524,20 @@ static int walk_header(struct walk *w, uint64_t file_bytes)
     return 0;
 }
 
-/* Judges a block where no valid batch starts. `place` is where the next batch was expected. */
-static int walk_judge(struct walk *w, uint64_t offset, uint64_t place, bool header_bad)
+/* Judges a block where no valid batch starts, and which walk_batch has just looked at, so that it
+ * is in memory. `place` is where the next batch was expected. */
+static void walk_judge(struct walk *w, uint64_t offset, uint64_t place, bool header_bad)
 {
-    const uint8_t *h;
-    int error = walk_bytes(w, offset, WAL_BLOCK, &h);
-    if (error != 0 || is_zero(h, WAL_BLOCK))
-        return error;
+    gt_assert(offset >= w->held_at && offset + WAL_BLOCK <= w->held_at + w->held);
+    const uint8_t *h = w->data + (offset - w->held_at);
+    if (is_zero(h, WAL_BLOCK))
+        return;
     /* A segment is headed, synced and named before it is used: no torn write explains a bad header
      * over bytes that are not zero. */
     if (!w->salt_known)
         doubt_open(w, w->number, place, false);
     else if (is_of_segment(w, h, offset) || (!w->recycled && !header_bad))
         doubt_open(w, w->number, place, true);
-    return 0;
 }
 
 static int walk_blocks(struct walk *w, bool header_bad)
@@ -554,8 +555,7 @@ static int walk_blocks(struct walk *w, bool header_bad)
         }
         if (error != 0 && error != GT_ENOTFOUND)
             return error;
-        if ((error = walk_judge(w, offset, place, header_bad)) != 0)
-            return error;
+        walk_judge(w, offset, place, header_bad);
         offset += WAL_STEP;
     }
     /* What stood behind is lost, unless the log went on elsewhere. */

@@ -418,6 +418,127 @@ static void every_shorter_clock_is_refused(void **unused)
     clock_close(&back);
 }
 
+/* ---- what is asked about clocks -------------------------------------------------------------- */
+
+static void the_closed_life_of_a_node_is_told(void **unused)
+{
+    (void)unused;
+    struct clock c = {0};
+    assert_int_equal(clock_closed(&c, 2), 0);
+    assert_int_equal(clock_set_closed(&c, 2, 20), 0);
+    for (uint64_t node = 1; node <= 3; node++)
+        assert_int_equal(clock_closed(&c, node), node == 2 ? 20 : 0);
+    clock_close(&c);
+}
+
+/* Every set of four dots of A, with B's lives closed or not, against every history of a vector
+ * entry, an exact dot and closed lives: it is covered when each of its parts is. */
+static void a_history_is_covered_when_all_that_it_may_name_is(void **unused)
+{
+    (void)unused;
+    struct clock c = {0};
+    struct history h = {0};
+    for (uint32_t set = 0; set < 1u << 4; set++)
+        for (uint32_t closes = 0; closes < 2; closes++) {
+            clock_of_set(&c, set, false);
+            if (closes)
+                assert_int_equal(clock_set_closed(&c, B.node, B.incarnation), 0);
+            for (uint32_t way = 0; way < 5 * 5 * 2 * 2 * 2; way++) {
+                uint32_t vector = way % 5, exact = way / 5 % 5;
+                bool vector_b = way / 25 & 1, exact_b = way / 50 & 1, closed_b = way / 100 & 1;
+                history_clear(&h);
+                assert_int_equal(history_raise(&h, A, vector), 0);
+                if (exact > 0)
+                    assert_int_equal(history_add(&h, dot(A, exact)), 0);
+                if (vector_b)
+                    assert_int_equal(history_raise(&h, B, 2), 0);
+                if (exact_b)
+                    assert_int_equal(history_add(&h, dot(B, 3)), 0);
+                if (closed_b)
+                    assert_int_equal(history_close_lives(&h, B.node, B.incarnation), 0);
+                uint32_t named = ((1u << vector) - 1) | (exact > 0 ? 1u << (exact - 1) : 0);
+                bool covered = (named & ~set) == 0;
+                covered = covered && (closes || !(vector_b || exact_b || closed_b));
+                assert_int_equal(clock_covers_history(&c, &h), covered);
+            }
+        }
+    clock_close(&c);
+    history_close(&h);
+}
+
+/* A clock in which one thing, chosen by number, is another. */
+static void clock_with_another(struct clock *c, uint32_t thing)
+{
+    struct actor actor = thing == 1 ? (struct actor){1, 11} : A;
+    assert_int_equal(clock_add_range(c, actor, 1, 4 + (thing == 2)), 0);
+    assert_int_equal(clock_add_range(c, actor, 8 + (thing == 3), 12 + (thing == 4)), 0);
+    assert_int_equal(clock_set_closed(c, 5 + (thing == 5), 2 + (thing == 6)), 0);
+    if (thing == 7)
+        assert_int_equal(clock_add(c, dot(B, 1)), 0);
+    if (thing == 8)
+        assert_int_equal(clock_add(c, dot(actor, 20)), 0);
+    if (thing == 9)
+        assert_int_equal(clock_set_closed(c, 9, 1), 0);
+}
+
+static void clocks_that_differ_in_anything_are_not_equal(void **unused)
+{
+    (void)unused;
+    enum { THINGS = 10 };
+    for (uint32_t a = 0; a < THINGS; a++)
+        for (uint32_t b = 0; b < THINGS; b++) {
+            struct clock x = {0}, y = {0};
+            clock_with_another(&x, a);
+            clock_with_another(&y, b);
+            assert_int_equal(clock_equal(&x, &y), a == b);
+            clock_close(&x);
+            clock_close(&y);
+        }
+}
+
+/* What was reserved is there for actors below, among and above those that are known. */
+static void what_was_reserved_is_added_whatever_its_actor(void **unused)
+{
+    (void)unused;
+    struct clock c = {0};
+    struct dot dots[] = {{A, 5}, {A, 7}, {{1, 11}, 3}, {B, 9}, {B, 11}, {{3, 30}, 4}};
+    enum { COUNT = sizeof(dots) / sizeof(dots[0]) };
+    assert_int_equal(clock_add(&c, dot(B, 1)), 0);
+    assert_int_equal(clock_reserve(&c, dots, COUNT), 0);
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_int_equal(clock_add(&c, dots[i]), 0);
+    assert_normal(&c);
+    assert_int_equal(c.entry_count, 4);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_true(clock_covers(&c, dots[i]));
+        assert_false(clock_covers(&c, dot(dots[i].actor, dots[i].seq + 1)));
+    }
+    clock_close(&c);
+}
+
+/* A varint with a byte too many, in the gap or in the length of a range. */
+static void a_range_in_overlong_numbers_is_damage(void **unused)
+{
+    (void)unused;
+    for (uint32_t second = 0; second < 2; second++) {
+        struct clock c = {0};
+        struct buf buf;
+        buf_init(&buf, 256);
+        buf_varint(&buf, 1);
+        buf_u64(&buf, A.node);
+        buf_u64(&buf, A.incarnation);
+        buf_varint(&buf, 1); /* base */
+        buf_varint(&buf, 1); /* ranges */
+        buf_u16(&buf, second ? 0x8002 : 0x0082);
+        buf_zero(&buf, 2);
+        struct reader r = reader_of(buf_slice(&buf));
+        assert_int_equal(clock_decode(&r, &c), GT_ECORRUPT);
+        assert_int_equal(c.entry_count, 0);
+        buf_close(&buf);
+        clock_close(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -434,6 +555,11 @@ int main(void)
         cmocka_unit_test(bytes_out_of_normal_form_are_refused),
         cmocka_unit_test(counts_that_claim_more_than_the_bytes_hold_are_refused),
         cmocka_unit_test(every_shorter_clock_is_refused),
+        cmocka_unit_test(the_closed_life_of_a_node_is_told),
+        cmocka_unit_test(a_history_is_covered_when_all_that_it_may_name_is),
+        cmocka_unit_test(clocks_that_differ_in_anything_are_not_equal),
+        cmocka_unit_test(what_was_reserved_is_added_whatever_its_actor),
+        cmocka_unit_test(a_range_in_overlong_numbers_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -984,8 +984,8 @@ static void a_twin_that_nobody_saw_is_superseded_by_name(void **unused)
         lost.stamp = all < 2 ? told.stamp : told.stamp + (1ull << 40);
         state_clear(&first);
         assert_int_equal(state_add(&first, &lost), 0);
-        assert_int_equal(version_read_context(&again, all % 2 ? NULL : &again.siblings[0], NULL, &seen),
-                         0);
+        assert_int_equal(
+            version_read_context(&again, all % 2 ? NULL : &again.siblings[0], NULL, &seen), 0);
         assert_true(history_names(&seen, told.op));
         put(&again, &seen, false, write_of(B, 2, "over"), &over, &returned);
         assert_true(history_names(&over.history, told.op) && history_names(&returned, told.op));
@@ -1817,6 +1817,206 @@ static void what_lives_is_the_same_with_and_without_closed_lives(void **unused)
     state_close(&late);
 }
 
+/* ---- what is asked about histories and states ------------------------------------------------ */
+
+/* One history of each of the kinds of what it can say: a vector entry, an exact dot, a closed life.
+ * A name alone includes nothing. */
+enum { SAYINGS = 3 };
+
+static void history_say(struct history *h, uint32_t kind)
+{
+    int error = kind == 0   ? history_raise(h, A, 2)
+                : kind == 1 ? history_add(h, (struct dot){B, 4})
+                            : history_close_lives(h, C.node, C.incarnation);
+    assert_int_equal(error, 0);
+}
+
+static void a_history_that_says_anything_is_not_empty_and_not_included(void **unused)
+{
+    (void)unused;
+    for (uint32_t says = 0; says < 1u << SAYINGS; says++)
+        for (uint32_t asked = 0; asked < 1u << SAYINGS; asked++) {
+            struct history h, of;
+            history_init(&h);
+            history_init(&of);
+            for (uint32_t kind = 0; kind < SAYINGS; kind++) {
+                if (says >> kind & 1)
+                    history_say(&h, kind);
+                if (asked >> kind & 1)
+                    history_say(&of, kind);
+            }
+            assert_int_equal(history_empty(&h), says == 0);
+            assert_int_equal(history_includes(&h, &of), (asked & ~says) == 0);
+            history_close(&h);
+            history_close(&of);
+        }
+}
+
+static void a_key_is_absent_when_nothing_is_known_of_it(void **unused)
+{
+    (void)unused;
+    struct state s = {0};
+    assert_true(state_absent(&s));
+    s.unknown = true;
+    assert_false(state_absent(&s));
+    state_clear(&s);
+    assert_true(state_absent(&s));
+    assert_int_equal(state_add(&s, &(struct sibling){.dot = {A, 1}, .stamp = 1}), 0);
+    assert_false(state_absent(&s));
+    s.sibling_count = 0; /* superseded, and remembered */
+    assert_false(state_absent(&s));
+    state_close(&s);
+}
+
+/* A state with something of every kind, in which one thing, chosen by number, is another. */
+enum { STATE_THINGS = 18 };
+
+static void state_with_another(struct state *s, uint32_t thing)
+{
+    struct sibling sibling = {.dot = {A, 5 + (thing == 1)},
+                              .stamp = 7 + (thing == 2),
+                              .op = {1 + (thing == 3)},
+                              .flags = SIBLING_EXPIRES | (thing == 4 ? SIBLING_AGAIN : 0),
+                              .expires_at_ms = 9 + (thing == 5),
+                              .expiry_dot = {B, 1 + (thing == 6)},
+                              .value = thing == 7 ? slice_of("other", 5) : slice_of("value", 5)};
+    struct history *h = &s->history;
+    const uint8_t op[OP_ID_BYTES] = {40 + (thing == 8)}, more[OP_ID_BYTES] = {50};
+    assert_int_equal(history_raise(h, B, 3 + (thing == 9)), 0);
+    assert_int_equal(history_add(h, (struct dot){B, 6 + (thing == 10)}), 0);
+    assert_int_equal(history_name(h, op, 2 + (thing == 11), 8 + (thing == 12)), 0);
+    assert_int_equal(history_close_lives(h, C.node, 1 + (thing == 13)), 0);
+    /* And one more of what there is. */
+    if (thing == 14)
+        assert_int_equal(history_raise(h, C, 3), 0);
+    if (thing == 15)
+        assert_int_equal(history_name(h, more, 2, 8), 0);
+    if (thing == 16)
+        assert_int_equal(history_close_lives(h, C.node + 1, 1), 0);
+    s->unknown = thing == 17;
+    assert_int_equal(state_add(s, &sibling), 0);
+    if (thing == 1) /* in the history as it was, so that the sibling alone is another */
+        h->exact[0].seq--;
+}
+
+static void states_that_differ_in_anything_are_not_equal(void **unused)
+{
+    (void)unused;
+    for (uint32_t a = 0; a < STATE_THINGS; a++)
+        for (uint32_t b = 0; b < STATE_THINGS; b++) {
+            struct state x = {0}, y = {0};
+            state_with_another(&x, a);
+            state_with_another(&y, b);
+            assert_int_equal(state_equal(&x, &y), a == b);
+            state_close(&x);
+            state_close(&y);
+        }
+    struct state one = {0}, two = {0};
+    state_with_another(&one, 0);
+    assert_int_equal(state_copy(&two, &one), 0);
+    two.sibling_count = 0;
+    assert_false(state_equal(&one, &two));
+    state_close(&one);
+    state_close(&two);
+}
+
+static void a_dot_that_is_added_again_is_replaced(void **unused)
+{
+    (void)unused;
+    struct state s = {0};
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        assert_int_equal(state_add(&s, &(struct sibling){.dot = {A, seq}, .stamp = seq}), 0);
+    assert_int_equal(state_add(&s, &(struct sibling){.dot = {A, 2}, .stamp = 9}), 0);
+    assert_int_equal(s.sibling_count, 3);
+    assert_int_equal(s.history.exact_count, 3);
+    assert_int_equal(state_find(&s, (struct dot){A, 2})->stamp, 9);
+    state_close(&s);
+}
+
+/* Of all states of three siblings with one of two stamps and one of two operations or none: those
+ * are told that stand above every sibling of the operation, and no others. */
+static void what_outranks_an_operation_stands_above_all_its_siblings(void **unused)
+{
+    (void)unused;
+    enum { COUNT = 3, WAYS = 6 * 6 * 6 };
+    for (uint32_t way = 0; way < WAYS; way++) {
+        struct state s = {0};
+        uint64_t rank[COUNT];
+        uint8_t op[COUNT];
+        for (uint32_t i = 0, rest = way; i < COUNT; i++, rest /= 6) {
+            uint64_t stamp = 1 + rest % 2;
+            op[i] = (uint8_t)(rest % 6 / 2); /* 0: none, and so its own */
+            rank[i] = stamp * COUNT + i;
+            assert_int_equal(
+                state_add(&s, &(struct sibling){.dot = {A, i + 1}, .stamp = stamp, .op = {op[i]}}),
+                0);
+        }
+        for (uint32_t d = 0; d < COUNT; d++) {
+            struct dot told[COUNT], wanted[COUNT];
+            uint64_t best = rank[d], highest = 0, stamp;
+            uint32_t count = 0;
+            for (uint32_t i = 0; i < COUNT; i++)
+                if (op[d] != 0 && op[i] == op[d] && rank[i] > best)
+                    best = rank[i];
+            for (uint32_t i = 0; i < COUNT; i++) {
+                if (rank[i] <= best)
+                    continue;
+                wanted[count++] = (struct dot){A, i + 1};
+                highest = s.siblings[i].stamp > highest ? s.siblings[i].stamp : highest;
+            }
+            assert_int_equal(state_outranking(&s, (struct dot){A, d + 1}, told, &stamp), count);
+            assert_int_equal(stamp, highest);
+            for (uint32_t i = 0; i < count; i++)
+                assert_int_equal(dot_compare(told[i], wanted[i]), 0);
+        }
+        uint64_t stamp = 1;
+        assert_int_equal(state_outranking(&s, (struct dot){B, 1}, NULL, &stamp), 0);
+        assert_int_equal(stamp, 0); /* what is not live is outranked by nothing */
+        state_close(&s);
+    }
+}
+
+/* Pieces of a state may be joined in any order: the one with the value gives it. */
+static void a_value_that_was_left_out_is_taken_from_the_other_side(void **unused)
+{
+    (void)unused;
+    struct state whole = {0}, piece = {0}, merged = {0};
+    struct sibling s = {.dot = {A, 1}, .stamp = 1, .value = slice_of("value", 5)};
+    assert_int_equal(state_add(&whole, &s), 0);
+    s.flags = SIBLING_ELIDED;
+    s.value = slice_of(NULL, 0);
+    assert_int_equal(state_add(&piece, &s), 0);
+    assert_int_equal(version_merge(&piece, NULL, &whole, NULL, &merged), 0);
+    assert_true(state_equal(&merged, &whole));
+    assert_int_equal(version_merge(&whole, NULL, &piece, NULL, &merged), 0);
+    assert_true(state_equal(&merged, &whole));
+    assert_int_equal(version_merge(&piece, NULL, &piece, NULL, &merged), GT_EMISSING);
+    state_close(&whole);
+    state_close(&piece);
+    state_close(&merged);
+}
+
+/* A context over its bound whose vector covers the new dot: no exact dot of it is to be kept. */
+static void a_returned_context_may_cover_the_new_dot_by_its_vector(void **unused)
+{
+    (void)unused;
+    struct state local = {0}, out = {0};
+    struct history context = {0}, returned = {0};
+    struct sibling s = {.dot = {A, 3}, .stamp = 1, .op = {1}};
+    uint32_t count;
+    assert_int_equal(history_raise(&context, A, 9), 0);
+    for (uint64_t seq = 1; seq <= CONTEXT_EXACT_MAX + 2; seq++)
+        assert_int_equal(history_add(&context, (struct dot){B, seq}), 0);
+    assert_int_equal(version_put(&local, &context, false, &s, &out, NULL, &count, &returned), 0);
+    assert_int_equal(returned.exact_count, CONTEXT_EXACT_MAX);
+    assert_true(history_covers(&returned, s.dot));
+    assert_false(history_covers(&returned, (struct dot){B, 2}));
+    assert_true(history_covers(&returned, (struct dot){B, 3}));
+    state_close(&out);
+    history_close(&context);
+    history_close(&returned);
+}
+
 /* ---- contexts as bytes ----------------------------------------------------------------------- */
 
 static void context_example(struct history *h)
@@ -1907,6 +2107,31 @@ static void a_huge_history_gives_a_smaller_context(void **unused)
     history_close(&back);
 }
 
+/* Nor by the number of nodes whose lives were closed: of those, too, some are left out. */
+static void a_huge_history_of_many_nodes_gives_a_smaller_context(void **unused)
+{
+    (void)unused;
+    struct history h = {0}, back = {0};
+    struct buf buf;
+    buf_init(&buf, CONTEXT_BYTES_MAX); /* as a node and a client have it */
+    for (uint64_t node = 1; node <= 1000; node++) {
+        assert_int_equal(history_close_lives(&h, node, 5), 0);
+        assert_int_equal(history_raise(&h, (struct actor){node, 5 + node}, UINT64_MAX), 0);
+    }
+    for (uint8_t i = 0; i < HISTORY_OPERATIONS_MAX; i++)
+        assert_int_equal(history_name(&h, (uint8_t[OP_ID_BYTES]){1, i}, 1, 2), 0);
+    assert_int_equal(context_encode(&h, 42, &buf), 0);
+    assert_true(buf.bytes <= CONTEXT_BYTES_MAX);
+    assert_int_equal(context_decode(buf_slice(&buf), 42, &back), 0);
+    assert_true(history_includes(&h, &back));
+    assert_int_equal(back.vector_count, 512);
+    assert_true(back.closed_count > 0);
+    assert_int_equal(back.operation_count, HISTORY_OPERATIONS_MAX);
+    buf_close(&buf);
+    history_close(&h);
+    history_close(&back);
+}
+
 static void a_context_over_the_bound_of_its_buffer_says_so(void **unused)
 {
     (void)unused;
@@ -1916,8 +2141,37 @@ static void a_context_over_the_bound_of_its_buffer_says_so(void **unused)
     context_example(&h);
     assert_int_equal(context_encode(&h, 42, &buf), GT_ELIMIT);
     assert_true(buf.failed);
+    assert_int_equal(context_encode(&h, 42, &buf), GT_ELIMIT); /* and goes on to say so */
     buf_close(&buf);
     history_close(&h);
+}
+
+/* Neither bytes over the bound nor bytes that no writer wrote are a context, though their checksum
+ * is right. */
+static void a_context_that_nobody_can_have_been_given_is_refused(void **unused)
+{
+    (void)unused;
+    struct history h = {0}, back = {0};
+    struct buf buf;
+    buf_init(&buf, 1u << 20);
+    context_example(&h);
+    assert_int_equal(context_encode(&h, 42, &buf), 0);
+    for (size_t body = 9; body < buf.bytes - 4; body++) {
+        uint8_t cut[1024];
+        assert_true(buf.bytes <= sizeof(cut));
+        memcpy(cut, buf.data, body);
+        le32_put(cut + body, crc_update(0, cut, body));
+        assert_int_equal(context_decode(slice_of(cut, body + 4), 42, &back), GT_ECONTEXT);
+        assert_true(history_empty(&back));
+    }
+    buf.bytes -= 4;
+    buf_zero(&buf, CONTEXT_BYTES_MAX - buf.bytes - 3);
+    buf_u32(&buf, crc_update(0, buf.data, buf.bytes));
+    assert_int_equal(buf.bytes, CONTEXT_BYTES_MAX + 1);
+    assert_int_equal(context_decode(buf_slice(&buf), 42, &back), GT_ECONTEXT);
+    buf_close(&buf);
+    history_close(&h);
+    history_close(&back);
 }
 
 int main(void)
@@ -1956,11 +2210,20 @@ int main(void)
         cmocka_unit_test(lives_that_the_clock_closes_are_one_number_for_each_node),
         cmocka_unit_test(what_a_closed_life_left_dead_is_dropped_by_its_number),
         cmocka_unit_test(what_lives_is_the_same_with_and_without_closed_lives),
+        cmocka_unit_test(a_history_that_says_anything_is_not_empty_and_not_included),
+        cmocka_unit_test(a_key_is_absent_when_nothing_is_known_of_it),
+        cmocka_unit_test(states_that_differ_in_anything_are_not_equal),
+        cmocka_unit_test(a_dot_that_is_added_again_is_replaced),
+        cmocka_unit_test(what_outranks_an_operation_stands_above_all_its_siblings),
+        cmocka_unit_test(a_value_that_was_left_out_is_taken_from_the_other_side),
+        cmocka_unit_test(a_returned_context_may_cover_the_new_dot_by_its_vector),
         cmocka_unit_test(a_context_comes_back_as_it_went),
         cmocka_unit_test(a_damaged_context_is_refused),
         cmocka_unit_test(a_context_of_another_key_or_a_newer_format_is_refused),
         cmocka_unit_test(a_huge_history_gives_a_smaller_context),
+        cmocka_unit_test(a_huge_history_of_many_nodes_gives_a_smaller_context),
         cmocka_unit_test(a_context_over_the_bound_of_its_buffer_says_so),
+        cmocka_unit_test(a_context_that_nobody_can_have_been_given_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

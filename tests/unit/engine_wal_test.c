@@ -807,6 +807,151 @@ static void a_newer_format_is_refused(void **state)
     story_end(s);
 }
 
+/* A batch or header that no writer wrote, though its checksums are right: the batch of records 3..5
+ * with one field of its header, an integer of so many bytes, changed. Its records are lost. */
+static void assert_forged_batch_is_lost(size_t field, size_t field_bytes, uint64_t value)
+{
+    struct story *s = story_of_three_batches();
+    size_t bytes;
+    uint8_t *file = file_copy(s, FIRST, &bytes), raw[8];
+    le64_put(raw, value);
+    memcpy(file + BATCH_2 + field, raw, field_bytes);
+    le32_put(file + BATCH_2 + 60, crc_update(0, file + BATCH_2, 60));
+    memdisk_put(s->disk, FIRST, file, bytes);
+    story_recover(s, 1, 0);
+    assert_int_equal(s->got_count, 3);
+    assert_int_equal(s->got[1], 2);
+    assert_int_equal(s->got[2], 6);
+    assert_true(s->report.middle);
+    assert_int_equal(s->report.lost_first_lsn, 3);
+    assert_int_equal(s->report.lost_last_lsn, 5);
+    free(file);
+    story_end(s);
+}
+
+static void a_batch_with_impossible_numbers_is_not_read(void **state)
+{
+    (void)state;
+    enum { BODY_BYTES = 8, RECORDS = 12, FIRST_LSN = 16 };
+    assert_forged_batch_is_lost(BODY_BYTES, 4, SEGMENT_BYTES);
+    assert_forged_batch_is_lost(BODY_BYTES, 4, UINT32_MAX);
+    assert_forged_batch_is_lost(RECORDS, 4, 2);
+    assert_forged_batch_is_lost(RECORDS, 4, 4);
+    assert_forged_batch_is_lost(FIRST_LSN, 8, 0);
+    assert_forged_batch_is_lost(FIRST_LSN, 8, UINT64_MAX - 2);
+}
+
+static void a_segment_with_impossible_numbers_has_a_bad_header(void **state)
+{
+    (void)state;
+    const struct {
+        size_t field;
+        uint64_t value;
+    } forged[] = {{12, 512}, {16, 2}, {32, 0}, {32, SEGMENT_BYTES + 1}};
+    for (size_t i = 0; i < sizeof(forged) / sizeof(forged[0]); i++) {
+        struct story *s = story_of_three_batches();
+        size_t bytes;
+        uint8_t *file = file_copy(s, FIRST, &bytes), raw[8];
+        le64_put(raw, forged[i].value);
+        memcpy(file + forged[i].field, raw, forged[i].field == 12 ? 4 : 8);
+        le32_put(file + 44, crc_update(0, file, 44));
+        memdisk_put(s->disk, FIRST, file, bytes);
+        story_recover(s, 1, 0);
+        assert_got(s, 1, 6);
+        assert_sound(s);
+        free(file);
+        story_end(s);
+    }
+}
+
+/* Whether the file was one used again nobody can say then: what is left over from an earlier use is
+ * no doubt. */
+static void left_over_bytes_under_a_bad_header_are_no_doubt(void **state)
+{
+    (void)state;
+    struct story *s = story_of_three_batches();
+    memdisk_flip(s->disk, FIRST, 5 * WAL_BLOCK, 0xff);
+    story_recover(s, 1, 0);
+    assert_true(s->report.tail);
+    memdisk_flip(s->disk, FIRST, 20, 0xff);
+    story_recover(s, 1, 0);
+    assert_got(s, 1, 6);
+    assert_sound(s);
+    story_end(s);
+}
+
+static void two_losses_are_told_from_the_first_to_the_last(void **state)
+{
+    (void)state;
+    struct story *s = story_of_three_batches();
+    story_batch(s, 2, 10);
+    story_batch(s, 1, 10);
+    memdisk_flip(s->disk, FIRST, BATCH_2 + 70, 0xff);
+    memdisk_flip(s->disk, FIRST, BATCH_3 + WAL_BLOCK + 70, 0xff);
+    story_recover(s, 1, 0);
+    assert_true(s->report.middle);
+    assert_int_equal(s->report.lost_first_lsn, 3);
+    assert_int_equal(s->report.lost_last_lsn, 8);
+    assert_int_equal(s->got_count, 4);
+    story_end(s);
+}
+
+/* Valid, of this segment and this place, and yet of no sound writer. */
+static void a_batch_whose_numbers_are_taken_is_damage(void **state)
+{
+    (void)state;
+    struct story *s = story_of_three_batches();
+    struct content fourth = s->written[4];
+    s->next_lsn = 4;
+    story_batch(s, 1, 50);
+    s->written[4] = fourth;
+    story_recover(s, 1, 0);
+    assert_got(s, 1, 6);
+    assert_true(s->report.middle);
+    assert_int_equal(s->report.lost_first_lsn, 0);
+    assert_int_equal(s->report.last_lsn, 6);
+    story_end(s);
+}
+
+/* A torn end explains bytes that are missing, and not that what follows is of another chain. */
+static void a_torn_end_does_not_excuse_another_history(void **state)
+{
+    (void)state;
+    struct story *s = story_of_three_batches();
+    memdisk_flip(s->disk, FIRST, 4 * WAL_BLOCK, 0xff);
+    story_segment(s, 0);
+    uint32_t chain = s->chain;
+    s->chain++;
+    story_batch(s, 1, 10);
+    story_recover(s, 1, 0);
+    assert_got(s, 1, 7);
+    assert_true(s->report.middle);
+    assert_int_equal(s->report.lost_first_lsn, 0);
+    s->chain = chain;
+    s->next_lsn = 7;
+    s->offset = WAL_BLOCK;
+    story_batch(s, 1, 10);
+    story_recover(s, 1, 0);
+    assert_got(s, 1, 7);
+    assert_sound(s);
+    story_end(s);
+}
+
+static void bytes_behind_a_close_mark_make_its_end_unclean(void **state)
+{
+    (void)state;
+    struct story *s = story_of_three_batches();
+    assert_int_equal(try_batch(s, WAL_CLOSE, 0, 0), 0);
+    story_recover(s, 1, 0);
+    assert_true(s->report.clean);
+    memdisk_flip(s->disk, FIRST, 6 * WAL_BLOCK, 0xff);
+    story_recover(s, 1, 0);
+    assert_got(s, 1, 6);
+    assert_false(s->report.clean);
+    assert_true(s->report.tail);
+    story_end(s);
+}
+
 /* ---- faults and power cuts ------------------------------------------------------------------- */
 
 static void a_full_disk_leaves_no_segment(void **state)
@@ -889,6 +1034,205 @@ static void every_call_of_recycling_may_fail(void **state)
         assert_sound(s);
         story_end(s);
     }
+}
+
+/* Above the bytes that are written before a sync, and of several pieces of reading. */
+#define LARGE_BYTES (9u << 20)
+
+static void every_call_of_making_a_large_segment_may_fail(void **state)
+{
+    (void)state;
+    int error = GT_EIO;
+    for (uint64_t nth = 1; error != 0; nth++) {
+        struct story *s = story_new();
+        uint64_t syncs = memdisk_calls(s->disk, MEMDISK_SYNC);
+        memdisk_fail(s->disk, MEMDISK_ANY, nth, GT_EIO, false);
+        error = try_segment(s, LARGE_BYTES, 0);
+        memdisk_fail(s->disk, 0, 0, 0, false);
+        assert_true(error == 0 || error == GT_EIO);
+        assert_true((error == 0) == (memdisk_bytes(s->disk, FIRST, &(size_t){0}) != NULL));
+        if (error == 0)
+            assert_int_equal(memdisk_calls(s->disk, MEMDISK_SYNC) - syncs, 2);
+        story_end(s);
+    }
+}
+
+/* Two segments with batches in several pieces of reading each. */
+static struct story *story_of_large_segments(void)
+{
+    struct story *s = story_new();
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(try_segment(s, 4u << 20, 0), 0);
+        story_batch(s, 1, 10);
+        story_batch(s, 3, 700000);
+        for (int small = 0; small < 3; small++)
+            story_batch(s, 1, 300000);
+    }
+    return s;
+}
+
+/* Neither an error nor a file that vanished is an end of the log. */
+static void every_call_of_reading_large_segments_may_fail(void **state)
+{
+    (void)state;
+    struct story *s = story_of_large_segments();
+    memdisk_put(s->disk, "wal/0000000000000009.tmp", "x", 1);
+    story_recover(s, 0, 0); /* and it is gone */
+    assert_got(s, 1, 14);
+    assert_sound(s);
+    const unsigned kinds[] = {MEMDISK_OPEN, MEMDISK_DROP_CACHE, MEMDISK_SIZE,
+                              MEMDISK_READ, MEMDISK_SYNC,       MEMDISK_LIST};
+    const int errors[] = {GT_EIO, GT_ENOTFOUND};
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+        for (int e = 0; e < 2 && (e == 0 || kinds[k] & (MEMDISK_OPEN | MEMDISK_READ)); e++) {
+            int error = GT_EIO;
+            uint64_t nth = 0;
+            while (error != 0) {
+                memdisk_fail(s->disk, kinds[k], ++nth, errors[e], false);
+                error = try_recover(s, 1, 0);
+                memdisk_fail(s->disk, 0, 0, 0, false);
+                assert_true(error == 0 || error == GT_EIO);
+                assert_true(s->content_equal);
+            }
+            assert_true(kinds[k] == MEMDISK_LIST ? nth == 2 : nth > 2);
+            assert_got(s, 1, 14);
+            assert_sound(s);
+        }
+    story_end(s);
+}
+
+/* Somebody else removes it first. */
+static void a_temporary_file_that_is_gone_is_no_error(void **state)
+{
+    (void)state;
+    struct story *s = story_of_three_batches();
+    memdisk_put(s->disk, "wal/0000000000000002.tmp", "half", 4);
+    memdisk_fail(s->disk, MEMDISK_REMOVE, 1, GT_ENOTFOUND, false);
+    story_recover(s, 1, 0);
+    assert_got(s, 1, 6);
+    story_end(s);
+}
+
+struct shrinking {
+    struct disk *disk;
+    const uint8_t *file;
+};
+
+static int shrink(void *arg, const struct wal_record *r)
+{
+    const struct shrinking *at = arg;
+    if (r->lsn == 1)
+        memdisk_put(at->disk, FIRST, at->file, 2 * WAL_BLOCK);
+    return 0;
+}
+
+static void a_file_that_shrinks_while_it_is_read_is_an_error(void **state)
+{
+    (void)state;
+    struct story *s = story_of_large_segments();
+    size_t bytes;
+    uint8_t *file = file_copy(s, FIRST, &bytes);
+    struct shrinking at = {s->disk, file};
+    assert_int_equal(wal_recover(s->disk, NULL, 1, 0, false, shrink, &at, &s->report), GT_EIO);
+    free(file);
+    story_end(s);
+}
+
+static void a_cache_that_was_dropped_is_not_dropped_again(void **state)
+{
+    (void)state;
+    struct story *s = story_of_three_batches();
+    uint64_t drops = memdisk_calls(s->disk, MEMDISK_DROP_CACHE);
+    s->got_count = 0;
+    assert_int_equal(wal_recover(s->disk, NULL, 1, 0, true, take_record, s, &s->report), 0);
+    assert_got(s, 1, 6);
+    assert_int_equal(memdisk_calls(s->disk, MEMDISK_DROP_CACHE), drops);
+    story_recover(s, 1, 0);
+    assert_int_equal(memdisk_calls(s->disk, MEMDISK_DROP_CACHE), drops + 1);
+    story_end(s);
+}
+
+/* A folder with one file more than recovery looks at, the last ones first. */
+static int list_too_many(struct disk *d, const char *folder,
+                         int (*each)(void *arg, const char *name), void *arg)
+{
+    (void)d;
+    (void)folder;
+    int error = 0;
+    for (uint64_t number = (1u << 20) + 1; number > 0 && error == 0; number--) {
+        char name[DISK_NAME_BYTES];
+        error = each(arg, wal_segment_name(number, name) + 4);
+    }
+    return error;
+}
+
+static void a_folder_of_too_many_files_is_refused(void **state)
+{
+    (void)state;
+    struct story *s = story_new();
+    s->disk->list = list_too_many;
+    assert_int_equal(try_recover(s, 1, 0), GT_ENOMEM);
+    assert_int_equal(wal_read_ahead(s->disk, 1), GT_ENOMEM);
+    story_end(s);
+}
+
+static void reading_ahead_opens_what_recovery_will_read(void **state)
+{
+    (void)state;
+    struct disk *empty = memdisk_new();
+    assert_int_equal(wal_read_ahead(empty, 1), 0); /* there is no log yet */
+    empty->destroy(empty);
+
+    struct story *s = story_of_three_batches();
+    story_segment(s, 0);
+    story_segment(s, 0);
+    uint64_t opened = memdisk_calls(s->disk, MEMDISK_OPEN);
+    assert_int_equal(wal_read_ahead(s->disk, 2), 0);
+    assert_int_equal(memdisk_calls(s->disk, MEMDISK_OPEN), opened + 2);
+    for (int gone = 0; gone < 2; gone++) {
+        int error = GT_EIO;
+        uint64_t nth = 0;
+        while (error != 0) {
+            memdisk_fail(s->disk, gone ? MEMDISK_OPEN : MEMDISK_ANY, ++nth,
+                         gone ? GT_ENOTFOUND : GT_EIO, false);
+            error = wal_read_ahead(s->disk, 1);
+            memdisk_fail(s->disk, 0, 0, 0, false);
+            assert_true(error == 0 || error == GT_EIO);
+            assert_int_equal(memdisk_open_files(s->disk), 1); /* the writer's */
+        }
+        assert_int_equal(nth, gone ? 4 : 8); /* three files; a list, and two calls for each */
+    }
+    story_end(s);
+}
+
+static void a_file_of_odd_length_is_not_used_again(void **state)
+{
+    (void)state;
+    for (int removable = 0; removable < 2; removable++) {
+        struct story *s = story_of_three_batches();
+        story_segment(s, 0);
+        size_t bytes;
+        uint8_t *file = calloc(1, SEGMENT_BYTES + 100);
+        memdisk_put(s->disk, FIRST, file, SEGMENT_BYTES + 100);
+        if (!removable)
+            memdisk_fail(s->disk, MEMDISK_REMOVE, 1, GT_EIO, false);
+        assert_int_equal(try_segment(s, SEGMENT_BYTES, 1), removable ? 0 : GT_EIO);
+        assert_int_equal(memdisk_bytes(s->disk, FIRST, &bytes) == NULL, removable);
+        assert_int_equal(memdisk_bytes(s->disk, THIRD, &bytes) != NULL, removable);
+        free(file);
+        story_end(s);
+    }
+}
+
+/* A segment that somebody takes away while it is made is no segment that was not there. */
+static void a_segment_that_vanishes_while_it_is_made_is_an_error(void **state)
+{
+    (void)state;
+    struct story *s = story_new();
+    memdisk_fail(s->disk, MEMDISK_RENAME, 1, GT_ENOTFOUND, false);
+    assert_int_equal(try_segment(s, SEGMENT_BYTES, 0), GT_EIO);
+    assert_null(memdisk_bytes(s->disk, FIRST, &(size_t){0}));
+    story_end(s);
 }
 
 /* What the writer knows about its segments, as the engine does. */
@@ -1029,9 +1373,25 @@ int main(void)
         cmocka_unit_test(a_segment_of_another_history_is_damage),
         cmocka_unit_test(a_file_cut_short_is_damage),
         cmocka_unit_test(a_newer_format_is_refused),
+        cmocka_unit_test(a_batch_with_impossible_numbers_is_not_read),
+        cmocka_unit_test(a_segment_with_impossible_numbers_has_a_bad_header),
+        cmocka_unit_test(left_over_bytes_under_a_bad_header_are_no_doubt),
+        cmocka_unit_test(two_losses_are_told_from_the_first_to_the_last),
+        cmocka_unit_test(a_batch_whose_numbers_are_taken_is_damage),
+        cmocka_unit_test(a_torn_end_does_not_excuse_another_history),
+        cmocka_unit_test(bytes_behind_a_close_mark_make_its_end_unclean),
         cmocka_unit_test(a_full_disk_leaves_no_segment),
         cmocka_unit_test(every_call_may_fail),
         cmocka_unit_test(every_call_of_recycling_may_fail),
+        cmocka_unit_test(every_call_of_making_a_large_segment_may_fail),
+        cmocka_unit_test(every_call_of_reading_large_segments_may_fail),
+        cmocka_unit_test(a_temporary_file_that_is_gone_is_no_error),
+        cmocka_unit_test(a_file_that_shrinks_while_it_is_read_is_an_error),
+        cmocka_unit_test(a_cache_that_was_dropped_is_not_dropped_again),
+        cmocka_unit_test(a_folder_of_too_many_files_is_refused),
+        cmocka_unit_test(reading_ahead_opens_what_recovery_will_read),
+        cmocka_unit_test(a_file_of_odd_length_is_not_used_again),
+        cmocka_unit_test(a_segment_that_vanishes_while_it_is_made_is_an_error),
         cmocka_unit_test(no_synced_record_is_lost_by_any_power_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,6 +190,72 @@ static void test_both_lists_of_a_move_need_their_quorum(void **state)
     assert_true(visited > 500);
 }
 
+/* Whoever was asked, answered or failed is not asked as if for the first time. */
+static void test_asking_again_forgets_no_answer(void **state)
+{
+    (void)state;
+    struct quorum q;
+    quorum_init(&q, 3, 3);
+    quorum_ask(&q, 0);
+    quorum_answer(&q, 0);
+    quorum_ask(&q, 1);
+    quorum_fail(&q, 1);
+    for (uint32_t i = 0; i < 3; i++)
+        quorum_ask(&q, i);
+    assert_int_equal(q.state[0], QUORUM_ANSWERED);
+    assert_int_equal(q.state[1], QUORUM_FAILED);
+    assert_int_equal(q.state[2], QUORUM_ASKED);
+}
+
+/* The guest of an owner that answered after all is waited for no longer; and a place for which a
+ * guest answered is one that answered, though its owner failed. */
+static void test_a_place_is_settled_by_its_owner_or_by_its_guest(void **state)
+{
+    (void)state;
+    struct quorum q;
+    quorum_init(&q, 2, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        quorum_ask(&q, i);
+        quorum_fail(&q, i);
+        quorum_stand_in(&q, i);
+    }
+    assert_int_equal(quorum_guests_asked(&q), 2);
+    quorum_answer(&q, 0);
+    assert_int_equal(quorum_guests_asked(&q), 1);
+    quorum_stand_in_fail(&q, 0);
+    quorum_stand_in_answer(&q, 1);
+    assert_int_equal(quorum_guests_asked(&q), 0);
+    assert_int_equal(quorum_judge(&q, false), QUORUM_MET);
+    quorum_spoil(&q, 0);
+    assert_false(quorum_reachable(&q, 0));
+    assert_true(quorum_reachable(&q, 1));
+    assert_int_equal(quorum_judge(&q, false), QUORUM_LOST);
+    assert_int_equal(quorum_judge(&q, true), QUORUM_PART);
+}
+
+static bool is_in_subset(const void *subset, uint32_t i)
+{
+    return *(const uint32_t *)subset >> i & 1;
+}
+
+/* Of four places every two lists, every two needs and every subset that the caller counts. */
+static void test_enough_is_the_need_of_either_list(void **state)
+{
+    (void)state;
+    for (uint32_t lists = 0; lists < 1u << 8; lists++)
+        for (uint32_t needs = 0; needs < 4 * 5; needs++)
+            for (uint32_t subset = 0; subset < 1u << 4; subset++) {
+                uint32_t owners = lists & 15, beside = lists >> 4;
+                uint32_t need = 1 + needs % 4, need_beside = needs / 4;
+                struct quorum q;
+                quorum_init(&q, 4, need);
+                quorum_beside(&q, owners, beside, need_beside);
+                bool enough = (uint32_t)__builtin_popcount(subset & owners) >= need &&
+                              (uint32_t)__builtin_popcount(subset & beside) >= need_beside;
+                assert_int_equal(quorum_enough(&q, is_in_subset, &subset), enough);
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +265,9 @@ int main(void)
         cmocka_unit_test(test_a_late_answer_counts_and_a_bad_one_does_not),
         cmocka_unit_test(test_a_stand_in_counts_for_one_place),
         cmocka_unit_test(test_both_lists_of_a_move_need_their_quorum),
+        cmocka_unit_test(test_asking_again_forgets_no_answer),
+        cmocka_unit_test(test_a_place_is_settled_by_its_owner_or_by_its_guest),
+        cmocka_unit_test(test_enough_is_the_need_of_either_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
