@@ -608,6 +608,20 @@ static int listing_add(void *arg, const char *file_name)
     return to && to->failed ? GT_ENOMEM : 0;
 }
 
+/* The files of the folder; listing_close ends it in every case. */
+static int listing_read(struct disk *d, struct listing *l)
+{
+    buf_init(&l->segments, SEGMENTS_MAX * sizeof(uint64_t));
+    buf_init(&l->temporaries, SEGMENTS_MAX * sizeof(uint64_t));
+    return d->list(d, "wal", listing_add, l);
+}
+
+static void listing_close(struct listing *l)
+{
+    buf_close(&l->segments);
+    buf_close(&l->temporaries);
+}
+
 static int number_order(const void *a, const void *b)
 {
     uint64_t x, y;
@@ -651,16 +665,13 @@ static int segment_read_ahead(struct disk *d, uint64_t number)
 int wal_read_ahead(struct disk *d, uint64_t floor_segment)
 {
     struct listing l;
-    buf_init(&l.segments, SEGMENTS_MAX * sizeof(uint64_t));
-    buf_init(&l.temporaries, SEGMENTS_MAX * sizeof(uint64_t));
-    int error = d->list(d, "wal", listing_add, &l);
+    int error = listing_read(d, &l);
     if (error == GT_ENOTFOUND) /* not made yet */
         error = 0;
     for (size_t i = 0; i < l.segments.bytes / sizeof(uint64_t) && error == 0; i++)
         if (listing_at(&l.segments, i) >= floor_segment)
             error = segment_read_ahead(d, listing_at(&l.segments, i));
-    buf_close(&l.segments);
-    buf_close(&l.temporaries);
+    listing_close(&l);
     return error;
 }
 
@@ -715,14 +726,12 @@ int wal_recover(struct disk *d, struct log *log, uint64_t floor_segment, uint64_
                      .deliver = deliver,
                      .arg = arg,
                      .report = report};
-    struct listing l;
-    buf_init(&l.segments, SEGMENTS_MAX * sizeof(uint64_t));
-    buf_init(&l.temporaries, SEGMENTS_MAX * sizeof(uint64_t));
+    struct listing l = {0};
     int error = d->make_folder(d, "wal");
     if (error == 0)
         error = d->sync_folder(d, "");
     if (error == 0)
-        error = d->list(d, "wal", listing_add, &l);
+        error = listing_read(d, &l);
     if (error == 0)
         error = remove_temporaries(d, &l.temporaries);
     if (error == 0 && l.segments.bytes > 0) {
@@ -734,7 +743,6 @@ int wal_recover(struct disk *d, struct log *log, uint64_t floor_segment, uint64_
     if (error == 0)
         walk_conclude(&w);
     free(w.data);
-    buf_close(&l.segments);
-    buf_close(&l.temporaries);
+    listing_close(&l);
     return error;
 }

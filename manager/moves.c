@@ -35,12 +35,18 @@ static uint64_t judge_us(const struct manager *m)
     return may ? m->last_join_us + REBALANCE_WAIT_US : UINT64_MAX;
 }
 
+/* For members such as these it was looked at, or a person has cancelled. */
+static bool is_judged(const struct mover *v, const struct ring *r, uint64_t inputs)
+{
+    return inputs == v->judged_for || inputs == r->cancelled_for;
+}
+
 static void judge(struct manager *m)
 {
     const struct ring *newest = catalog_newest(&m->catalog);
     uint64_t left, inputs = mover_inputs(newest);
     m->mover.judge = false;
-    if (inputs == m->mover.judged_for || inputs == newest->cancelled_for)
+    if (is_judged(&m->mover, newest, inputs))
         return;
     m->mover.judged_for = inputs;
     left = mover_left(&m->mover, newest);
@@ -214,8 +220,7 @@ void moves_status(struct manager *m, const struct ring *told, struct status *out
     if (left > 0 && v->done > 0 && now_us > v->begun_us)
         out->moves_eta_s = left * (now_us - v->begun_us) / v->done / 1000000 + 1;
     out->rebalance_pending =
-        m->rebalance_auto && !on && v->judge && mover_inputs(told) != v->judged_for &&
-        mover_inputs(told) != told->cancelled_for;
+        m->rebalance_auto && !on && v->judge && !is_judged(v, told, mover_inputs(told));
 }
 
 /* ---- plan ------------------------------------------------------------------------------------ */

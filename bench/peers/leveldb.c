@@ -58,16 +58,6 @@ static void *store_open(const char *folder, char **error)
     return NULL;
 }
 
-static void *thread_begin(void *store)
-{
-    return store;
-}
-
-static void thread_end(void *thread)
-{
-    (void)thread;
-}
-
 static bool put(void *thread, const void *key, size_t key_bytes, const void *value,
                 size_t value_bytes, char **error)
 {
@@ -114,8 +104,6 @@ int main(int argc, char **argv)
                    "durable by WriteOptions.sync.",
         .open = store_open,
         .close = store_close,
-        .thread_begin = thread_begin,
-        .thread_end = thread_end,
         .put = put,
         .get = get,
         .load = load};

@@ -173,16 +173,6 @@ static void *store_open(const char *folder, char **error)
     return NULL;
 }
 
-static void *thread_begin(void *store)
-{
-    return store;
-}
-
-static void thread_end(void *thread)
-{
-    (void)thread;
-}
-
 int main(int argc, char **argv)
 {
     static const struct peer peer = {.name = "log",
@@ -191,8 +181,6 @@ int main(int argc, char **argv)
                                                 "fdatasync for all threads that wait.",
                                      .open = store_open,
                                      .close = store_close,
-                                     .thread_begin = thread_begin,
-                                     .thread_end = thread_end,
                                      .put = put,
                                      .get = get,
                                      .load = load};

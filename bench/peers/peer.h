@@ -18,7 +18,7 @@ struct peer {
     /* The store, or NULL with the cause in *error, to be freed. Makes the folder's content. */
     void *(*open)(const char *folder, char **error);
     void (*close)(void *store);
-    /* What one thread needs; NULL when out of memory. */
+    /* What one thread needs; NULL when out of memory. Both calls NULL: the store itself. */
     void *(*thread_begin)(void *store);
     void (*thread_end)(void *thread);
     /* Durable when it returns true. False with the cause in *error, to be freed. */

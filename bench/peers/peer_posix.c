@@ -129,7 +129,7 @@ static void *client_run(void *arg)
     struct run *r = c->run;
     uint64_t number, now = machine_now_us();
     pthread_setname_np(pthread_self(), "client");
-    c->of_store = r->peer->thread_begin(r->store);
+    c->of_store = r->peer->thread_begin ? r->peer->thread_begin(r->store) : r->store;
     if (!c->of_store)
         fail(r, strdup("out of memory"));
     else if (r->sweep)
@@ -140,7 +140,7 @@ static void *client_run(void *arg)
     else
         while (now < r->end_us && operate(c, &now))
             ;
-    if (c->of_store)
+    if (c->of_store && r->peer->thread_end)
         r->peer->thread_end(c->of_store);
     pthread_mutex_lock(&r->lock);
     r->running--;
