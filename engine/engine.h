@@ -70,7 +70,7 @@
  *
  * CHECKPOINT: the overlay is frozen at one LSN (the cut), with the encoded clocks of its dirty
  * partitions; written in key order as several transactions over whole consecutive partitions (each
- * about 20,000 records or 16 MiB); the partition's value says LSN = cut; the last transaction moves
+ * about 5,000 records or 8 MiB); the partition's value says LSN = cut; the last transaction moves
  * "applied". Replay skips a record whose LSN is not above its partition's LSN, so replay over half
  * a checkpoint is exact and reads nothing from the index.
  *
@@ -324,9 +324,9 @@ struct engine_config {
     uint8_t boot_id[16];
     uint64_t segment_bytes;     /* 0 = default */
     uint64_t value_bytes_max;   /* 0 = default; engine_set_value_bytes_max changes it later */
-    uint64_t overlay_bytes_max; /* 0 = 64 MiB: active and frozen together */
+    uint64_t overlay_bytes_max; /* 0 = 96 MiB: active and frozen together */
     uint32_t parked_max;        /* 0 = 8192: requests that wait for room */
-    uint32_t chunk_records;     /* 0 = 20,000: about so many in one transaction of a checkpoint */
+    uint32_t chunk_records;     /* 0 = 5,000: about so many in one transaction of a checkpoint */
     uint32_t log_entries_max;   /* 0 = LOG_ENTRIES_DEFAULT; above it the largest log starts anew */
     uint64_t operations_bytes_max; /* 0 = 32 MiB: the table of recent operations */
     uint32_t parcels_max;          /* 0 = 250,000: kept for other owners */

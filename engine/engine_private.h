@@ -27,21 +27,23 @@
 #define READ_LANE_LOOP   0u
 #define READ_LANE_READER 1u
 
-#define BATCH_BYTES_MAX          (4u << 20) /* of a forming batch, or one larger record */
-#define BATCH_WAITERS_MAX        65536u     /* results that wait for one batch */
-#define BODY_KEEP_BYTES          (8u << 20) /* a body that grew beyond is given back */
-#define OVERLAY_BYTES_DEFAULT    (64u << 20)
-#define PARKED_DEFAULT           8192u
-#define SCAN_BYTES_MAX           (1u << 20)
-#define CURSOR_BYTES_MAX         (1u << 20)
-#define OPERATIONS_PULL_BYTES    (16000u * OPERATION_BYTES) /* of one pull, about 1 MiB */
-#define PARCELS_DEFAULT          250000u
-#define PARCEL_BYTES_DEFAULT     (1ull << 30)
-#define METAS_MAX                64u
-#define META_NAME_MAX            255u
-#define CHUNK_RECORDS_DEFAULT    20000u
-#define CHUNK_BYTES              (16u << 20)
-#define CHUNK_OPERATIONS         16384u /* rows of them: the loop writes them down, and waits for that */
+#define BATCH_BYTES_MAX       (4u << 20) /* of a forming batch, or one larger record */
+#define BATCH_WAITERS_MAX     65536u     /* results that wait for one batch */
+#define BODY_KEEP_BYTES       (8u << 20) /* a body that grew beyond is given back */
+#define OVERLAY_BYTES_DEFAULT (96u << 20)
+#define PARKED_DEFAULT        8192u
+#define SCAN_BYTES_MAX        (1u << 20)
+#define CURSOR_BYTES_MAX      (1u << 20)
+#define OPERATIONS_PULL_BYTES (16000u * OPERATION_BYTES) /* of one pull, about 1 MiB */
+#define PARCELS_DEFAULT       250000u
+#define PARCEL_BYTES_DEFAULT  (1ull << 30)
+#define METAS_MAX             64u
+#define META_NAME_MAX         255u
+/* A chunk's pages are in memory until its commit, which hands them to the disk at once, in front of
+ * the next batch of the log. */
+#define CHUNK_RECORDS_DEFAULT    5000u
+#define CHUNK_BYTES              (8u << 20)
+#define CHUNK_OPERATIONS         65536u /* rows of them: the loop writes them down, and waits for that */
 #define LIVE_SEGMENTS_CHECKPOINT 2u  /* more of them with log not yet applied: checkpoint */
 #define LIVE_SEGMENTS_MAX        16u /* from here on writers wait for a checkpoint */
 #define READY_SEGMENTS_MAX       2u
@@ -50,9 +52,14 @@
 #define CLOSING_MAX              8u
 #define PARTITIONS_MIN           64u /* places in the table of partitions at first */
 #define REMOVE_BATCH             16u
-#define CHECKPOINT_RETRY_MIN_US  1000000u
-#define CHECKPOINT_RETRY_MAX_US  30000000u
-#define SEAL_AFTER_US            5000u /* the log idle for so long */
+#define PACE_US                  1000u /* writers that are ahead of the checkpoint ask again */
+/* Of so many parts of the overlay they may be one ahead; the last ones are kept for the time in
+ * which the frozen overlay, all of it in the index, is cleared. */
+#define PACE_PARTS              16u
+#define PACE_PARTS_KEPT         2u
+#define CHECKPOINT_RETRY_MIN_US 1000000u
+#define CHECKPOINT_RETRY_MAX_US 30000000u
+#define SEAL_AFTER_US           5000u /* the log idle for so long */
 
 struct partition {
     uint64_t lsn; /* of its value in the index; used by recovery only */
@@ -151,6 +158,9 @@ struct checkpoint {
     uint32_t meta_count;
     struct frozen_parcel *parcels;
     uint32_t parcel_count;
+    uint32_t records, records_done; /* in all, and in the chunks that are durable */
+    uint64_t records_s;   /* as fast as chunks are written, records a second; 0: none was yet */
+    uint64_t chunk_us;    /* when the chunk under way began */
     uint32_t next;        /* the first partition that is not yet in the index */
     uint32_t next_parcel; /* likewise */
     int error;            /* of the last chunk; 0 when it succeeded */
@@ -272,6 +282,7 @@ struct engine {
 
     struct request_queue parked;
     uint64_t parked_deadline_us; /* not above the earliest of the parked */
+    uint64_t pace_us; /* one of them waits for the checkpoint to get on: asked again then */
     struct result_queue results;
 
     /* Scratch, to be used again without allocation. */
@@ -514,6 +525,9 @@ bool checkpoint_due(const struct engine *e);
 struct engine_job *checkpoint_job(struct engine *e);
 void checkpoint_job_run(struct engine_job *j);
 void checkpoint_job_done(struct engine *e, struct engine_job *j);
+/* The bytes that the active overlay may have by now. Writers go at the speed of the checkpoint when
+ * that is the slower of the two, so that none of them waits for all of it. */
+uint64_t checkpoint_room(const struct engine *e);
 void checkpoint_tick(struct engine *e);
 void checkpoint_close(struct engine *e);
 

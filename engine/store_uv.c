@@ -12,6 +12,8 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "engine/base/assert.h"
@@ -19,6 +21,7 @@
 
 #define RESIDENT_WARM      990u /* of 1000: from here on reads are made on the loop thread */
 #define RESIDENT_SAMPLE_US 1000000u
+#define LANE_NICE          5     /* of threads that work ahead */
 #define DELIVER_MAX        4096u /* results in one go */
 
 struct lane {
@@ -75,6 +78,9 @@ static void lane_run(void *arg)
     struct lane *lane = arg;
     struct store *s = lane->store;
     pthread_setname_np(pthread_self(), lane_names[lane - s->lanes]);
+    /* Nobody waits for these as for the loop and the log. A system that refuses it goes without. */
+    if (lane != &s->lanes[ENGINE_LOG])
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LANE_NICE);
     uv_mutex_lock(&s->lock);
     for (;;) {
         while (!lane->todo && !s->stop)

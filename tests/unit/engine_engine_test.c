@@ -1803,6 +1803,90 @@ static void test_a_small_overlay_slows_and_drops_nothing(void **unused)
     rig_free(&rig);
 }
 
+/* Lets all lanes but that of the checkpoint come to rest. */
+static void rig_settle_log(struct rig *rig)
+{
+    bool any = true;
+    while (any)
+        any = lane_step(rig, ENGINE_LOG) | lane_step(rig, ENGINE_SEGMENT);
+}
+
+/* Puts 500 bytes under a new key; the log is written, the checkpoint stands. */
+static void put_paced(struct rig *rig, uint64_t i)
+{
+    char key[32];
+    uint8_t value[500];
+    snprintf(key, sizeof(key), "key%llu", (unsigned long long)i);
+    value_fill(value, sizeof(value), i);
+    submit(rig, put_of(key, slice_of(value, sizeof(value))));
+    rig_settle_log(rig);
+}
+
+/* A chunk from its begin to its end; true: there is another one. */
+static bool chunk_step(struct rig *rig, uint64_t took_us)
+{
+    assert_int_equal(rig->stages[ENGINE_CHECKPOINT], STAGE_TAKEN);
+    assert_true(lane_step(rig, ENGINE_CHECKPOINT));
+    rig->now_us += took_us;
+    engine_tick(rig->e, rig->now_us);
+    assert_true(lane_step(rig, ENGINE_CHECKPOINT));
+    rig_settle_log(rig);
+    lane_step(rig, ENGINE_CHECKPOINT);
+    return rig->e->checkpoint.overlay != NULL;
+}
+
+/* Who writes faster than the checkpoint waits a little for each chunk, never for all of it. */
+static void test_writers_keep_pace_with_the_checkpoint(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct store_result r;
+    rig_init(&rig, 51);
+    rig.config.overlay_bytes_max = 128u << 10;
+    rig.config.segment_bytes = 1u << 20;
+    rig.config.chunk_records = 4;
+    rig_open(&rig);
+    const uint64_t half = 64u << 10;
+    uint64_t sent = 0, was = 0, chunks = 0;
+    while (!rig.e->checkpoint.overlay)
+        put_paced(&rig, sent++);
+    assert_int_equal(rig.e->parked.count, 0);
+    assert_true(lane_step(&rig, ENGINE_CHECKPOINT));
+    while (rig.e->parked.count == 0)
+        put_paced(&rig, sent++);
+    assert_true(rig.e->active->bytes >= half / 16 && rig.e->active->bytes < half / 8);
+    assert_int_equal(rig.e->pace_us - rig.now_us, 1000);
+    engine_tick(rig.e, rig.now_us); /* the seal of the log takes its time */
+    assert_true(engine_deadline_us(rig.e) <= rig.e->pace_us);
+    while (sent < 2 * half / 500)
+        put_paced(&rig, sent++);
+    /* The first chunk tells the speed; by it the second is believed to get on while it runs. */
+    assert_true(chunk_step(&rig, 10000));
+    was = rig.e->active->bytes;
+    assert_true(was > half / 16 && rig.e->parked.count > 0);
+    rig.now_us = rig.e->pace_us + 4000;
+    engine_tick(rig.e, rig.now_us);
+    assert_true(rig.e->active->bytes > was);
+    was = rig.e->active->bytes;
+    rig.now_us += 60000000; /* not beyond its end */
+    engine_tick(rig.e, rig.now_us);
+    assert_true(rig.e->active->bytes < half - half / 4);
+    while (chunk_step(&rig, 10000)) {
+        assert_true(rig.e->active->bytes >= was && rig.e->active->bytes < half - half / 16);
+        was = rig.e->active->bytes;
+        chunks++;
+    }
+    assert_int_equal(chunks, 2); /* four partitions */
+    rig_settle(&rig);
+    for (uint64_t done = 0; done < sent; done++) {
+        assert_true(engine_result(rig.e, &r));
+        assert_int_equal(r.result, 0);
+        store_result_release(&r);
+    }
+    assert_counts(&rig);
+    rig_free(&rig);
+}
+
 static void test_a_full_disk_refuses_and_recovers(void **unused)
 {
     (void)unused;
@@ -2985,6 +3069,7 @@ int main(void)
         cmocka_unit_test(test_a_folder_of_another_role_is_refused),
         cmocka_unit_test(test_a_record_larger_than_a_segment),
         cmocka_unit_test(test_a_small_overlay_slows_and_drops_nothing),
+        cmocka_unit_test(test_writers_keep_pace_with_the_checkpoint),
         cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
         cmocka_unit_test(test_a_full_disk_does_not_keep_a_node_from_starting),
         cmocka_unit_test(test_a_full_index_refuses_beyond_the_overlay),
