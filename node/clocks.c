@@ -278,16 +278,18 @@ static void compare_begin(struct node *n, struct peer *p, uint32_t from, bool mo
 static void confirm(struct node *n, uint32_t partition, struct watch *w, struct gt_effects *fx);
 
 /* What has no other owner has nobody to be compared with: our clock alone is read, for the lives in
- * it that are over. */
-static void confirm_alone(struct node *n, struct gt_effects *fx)
+ * it that are over. From one partition on; when it was read, it goes on with those that follow. */
+static void confirm_alone(struct node *n, uint32_t from, struct gt_effects *fx)
 {
     uint8_t numbers[CLOCKS_AT_ONCE * 2];
-    uint32_t count = 0;
+    uint32_t count = 0, at = from;
     uint64_t id;
-    for (uint32_t p = 0; p < n->watch_count && count < CLOCKS_AT_ONCE; p++)
-        if (n->watches[p] && n->watches[p]->count == 0 && n->watches[p]->unsure)
-            le16_put(&numbers[2 * count++], (uint16_t)p);
-    if (count == 0 || !slot_take(n, SLOT_CLOCKS_ALONE, 0, &id))
+    for (; at < n->watch_count && count < CLOCKS_AT_ONCE; at++)
+        if (n->watches[at] && n->watches[at]->count == 0 && n->watches[at]->unsure)
+            le16_put(&numbers[2 * count++], (uint16_t)at);
+    n->alone_next = count == CLOCKS_AT_ONCE ? at : 0;
+    n->alone_read = count > 0 && slot_take(n, SLOT_CLOCKS_ALONE, 0, &id);
+    if (!n->alone_read)
         return;
     clocks_read(id, numbers, count, fx);
     for (uint32_t i = 0; i < count; i++) {
@@ -297,7 +299,8 @@ static void confirm_alone(struct node *n, struct gt_effects *fx)
     }
 }
 
-void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r)
+void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r,
+                       struct gt_effects *fx)
 {
     struct reader entries = reader_of(slice_blob(r->entries));
     struct told ours;
@@ -309,6 +312,9 @@ void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r
             closing_note(n, w, &n->clock_ours);
     }
     coord_end(n, id, slots_find(n->slots, id));
+    n->alone_read = false;
+    if (n->alone_next > 0)
+        confirm_alone(n, n->alone_next, fx);
 }
 
 void clocks_compare(struct node *n, bool moving, struct gt_effects *fx)
@@ -326,7 +332,8 @@ void clocks_exchange(struct node *n, struct gt_effects *fx)
     clocks_compare(n, false, fx);
     fills_round(n, fx);
     keepers_round(n, fx);
-    confirm_alone(n, fx);
+    if (!n->alone_read)
+        confirm_alone(n, 0, fx);
     closing_round(n, fx);
     pulls_begin(n, fx); /* those that found no room before */
 }

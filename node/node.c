@@ -170,7 +170,7 @@ static void stored(struct node *n, const struct gt_event *ev, struct gt_effects 
         meta_stored(n, r->tag, s, r, fx);
         break;
     case SLOT_CLOCKS_ALONE:
-        clocks_alone_read(n, r->tag, r);
+        clocks_alone_read(n, r->tag, r, fx);
         break;
     case SLOT_CLOCKS:
         clocks_stored(n, r->tag, s, r, fx);

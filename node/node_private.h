@@ -484,6 +484,8 @@ struct node {
     struct prng prng;
     struct watch **watches; /* by partition; NULL where we are no owner */
     uint32_t watch_count;
+    uint32_t alone_next; /* of those without another owner: where reading goes on, 0: it ended */
+    bool alone_read;     /* and is under way */
     uint64_t exchange_at_us;
     struct {
         struct clock lives;  /* those being closed: it has nothing else */
@@ -865,7 +867,8 @@ void watch_lag_note(struct node *n);
 void clocks_compare(struct node *n, bool moving, struct gt_effects *fx);
 /* One round of that, and of all that goes with it. */
 void clocks_exchange(struct node *n, struct gt_effects *fx);
-void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r);
+void clocks_alone_read(struct node *n, uint64_t id, const struct store_result *r,
+                       struct gt_effects *fx);
 void clocks_stored(struct node *n, uint64_t id, struct slot *s, const struct store_result *r,
                    struct gt_effects *fx);
 void clocks_replied(struct node *n, const struct gt_event *ev, struct gt_effects *fx);

@@ -534,6 +534,29 @@ static void test_a_returning_owner_is_not_flooded(void **state)
     world_free(w);
 }
 
+/* Where there is no other owner nothing is kept to be told to one: one round is over all
+ * partitions, however many there are. */
+static void test_what_has_one_owner_leaves_the_dot_logs(void **state)
+{
+    (void)state;
+    struct world *w = world_new((struct shape){1, 1, 1, 1, 1024});
+    world_start(w);
+    uint32_t kept = 0;
+    for (int i = 0; i < 3000; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(put(w, 0, key, "v")->error, 0);
+    }
+    pass(w, 2500000);
+    for (uint32_t p = 0; p < 1024; p++) {
+        struct engine_partition part;
+        engine_partition(w->hosts[0].e, p, &part);
+        kept += part.log_entries;
+    }
+    assert_int_equal(kept, 0);
+    world_free(w);
+}
+
 /* Each partition tries again and again, and one line a second is enough to say so. */
 static void test_a_full_disk_does_not_flood_the_log(void **state)
 {
@@ -3598,6 +3621,7 @@ int main(void)
         cmocka_unit_test(test_a_silent_owner_makes_a_get_ask_the_next_one),
         cmocka_unit_test(test_a_read_of_r_finds_what_a_replica_missed),
         cmocka_unit_test(test_an_owner_that_was_away_pulls_what_it_missed),
+        cmocka_unit_test(test_what_has_one_owner_leaves_the_dot_logs),
         cmocka_unit_test(test_a_full_disk_does_not_flood_the_log),
         cmocka_unit_test(test_a_returning_owner_is_not_flooded),
         cmocka_unit_test(test_an_owner_that_catches_up_says_how_long_it_will_take),
