@@ -500,6 +500,24 @@ static int hole_at(const struct way *w, unsigned depth, struct btree_hole *hole)
     return GT_ECORRUPT;
 }
 
+/* The children of a branch that are leaves, and the overflow pages of a leaf, from the node on at
+ * which the way stands. */
+static void level_ahead(const struct way *w, unsigned depth)
+{
+    const struct btree *s = w->s;
+    const struct level *l = &w->level[depth];
+    struct node n;
+    if (!s->ahead || depth + 2 < w->levels)
+        return;
+    for (unsigned i = l->at; i < l->count && node_at(s, l->page, i, &n); i++) {
+        bool overflow = depth + 1 == w->levels && n.flags & NODE_OVERFLOW;
+        if (overflow && le64_get(n.value.data) < s->held)
+            s->ahead(s, le64_get(n.value.data), value_pages(s, &n));
+        else if (depth + 1 < w->levels && n.child < s->held)
+            s->ahead(s, n.child, 1);
+    }
+}
+
 /* From the node at which the way stands to the last of its leaf. */
 static int leaf_walk(struct walk *k, struct btree_hole *hole)
 {
@@ -507,6 +525,7 @@ static int leaf_walk(struct walk *k, struct btree_hole *hole)
     struct level *leaf = &w->level[w->levels - 1];
     struct node n;
     struct slice value;
+    level_ahead(w, w->levels - 1);
     for (; leaf->at < leaf->count; leaf->at++) {
         if (!leaf_value(w, &n, &value))
             return hole_at(w, w->levels - 1, hole);
@@ -538,6 +557,7 @@ static int subtree_walk(struct walk *k, unsigned depth, uint64_t number, struct 
     }
     k->found.branches++;
     struct level *l = &w->level[depth];
+    level_ahead(w, depth);
     for (l->at = 0; l->at < l->count; l->at++) {
         uint64_t child = 0;
         if (!level_child(w, depth, &child))

@@ -57,6 +57,9 @@ struct btree {
     uint64_t freed; /* the newest commit of which pages are free; 0: none */
     struct btree_root free, tables;
     uint8_t *unused; /* a bit for each page: it is free. NULL: not known, nothing is asked of it */
+    /* Told by a walk of the pages that it will come to soon, so that the disk is not asked for one
+     * after the other. NULL: nobody is. */
+    void (*ahead)(const struct btree *s, uint64_t first, uint64_t count);
     bool tables_sound;
 };
 

@@ -165,6 +165,7 @@ bool checkpoint_freeze(struct engine *e)
     cp->next = cp->next_parcel = 0;
     cp->records = cp->overlay->records + cp->parcel_count;
     cp->records_done = 0;
+    cp->frozen_us = e->now_us;
     e->checkpoint_wanted = false;
     return true;
 }
@@ -186,7 +187,11 @@ uint64_t checkpoint_room(const struct engine *e)
     if (!cp->overlay || cp->error || cp->records == 0)
         return e->overlay_half;
     uint64_t part = e->overlay_half / PACE_PARTS;
-    return part + (PACE_PARTS - PACE_PARTS_KEPT - 1) * part * records_written(e) / cp->records;
+    uint64_t parts = (PACE_PARTS - PACE_PARTS_KEPT - 1) * part;
+    uint64_t took_us = e->now_us - cp->frozen_us;
+    uint64_t least = took_us < PACE_LONGEST_US ? parts * took_us / PACE_LONGEST_US : parts;
+    uint64_t paced = parts * records_written(e) / cp->records;
+    return part + (paced > least ? paced : least);
 }
 
 /* ---- the job --------------------------------------------------------------------------------- */

@@ -457,6 +457,11 @@ void engine_note_read(struct engine *e, bool warmed)
         e->metrics.loads_inline_count++;
 }
 
+void engine_set_cold(struct engine *e, bool cold)
+{
+    e->cold = cold;
+}
+
 unsigned engine_resident(const struct engine *e, uint64_t seed)
 {
     return e->index->resident(e->index, seed);

@@ -491,6 +491,8 @@ const struct engine_metrics *engine_metrics(const struct engine *e);
 
 /* For store_uv: share of the index in memory, in 1/1000, and the count of reads by their way. */
 unsigned engine_resident(const struct engine *e, uint64_t seed);
+/* Whether the index is mostly not in memory: a read on the loop would wait for the disk. */
+void engine_set_cold(struct engine *e, bool cold);
 void engine_note_read(struct engine *e, bool warmed);
 
 #endif

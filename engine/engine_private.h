@@ -52,11 +52,15 @@
 #define CLOSING_MAX              8u
 #define PARTITIONS_MIN           64u /* places in the table of partitions at first */
 #define REMOVE_BATCH             16u
+#define COLD_LOOK_US             100000u
 #define PACE_US                  1000u /* writers that are ahead of the checkpoint ask again */
 /* Of so many parts of the overlay they may be one ahead; the last ones are kept for the time in
  * which the frozen overlay, all of it in the index, is cleared. */
-#define PACE_PARTS              16u
-#define PACE_PARTS_KEPT         2u
+#define PACE_PARTS      16u
+#define PACE_PARTS_KEPT 2u
+/* A checkpoint on a cold or slow disk gets on by jerks: they are let in at least as if it took so
+ * long. */
+#define PACE_LONGEST_US         8000000u
 #define CHECKPOINT_RETRY_MIN_US 1000000u
 #define CHECKPOINT_RETRY_MAX_US 30000000u
 #define SEAL_AFTER_US           5000u /* the log idle for so long */
@@ -159,11 +163,11 @@ struct checkpoint {
     struct frozen_parcel *parcels;
     uint32_t parcel_count;
     uint32_t records, records_done; /* in all, and in the chunks that are durable */
-    uint64_t records_s;   /* as fast as chunks are written, records a second; 0: none was yet */
-    uint64_t chunk_us;    /* when the chunk under way began */
-    uint32_t next;        /* the first partition that is not yet in the index */
-    uint32_t next_parcel; /* likewise */
-    int error;            /* of the last chunk; 0 when it succeeded */
+    uint64_t records_s; /* as fast as chunks are written, records a second; 0: none was yet */
+    uint64_t frozen_us, chunk_us; /* when it began, and when the chunk under way did */
+    uint32_t next;                /* the first partition that is not yet in the index */
+    uint32_t next_parcel;         /* likewise */
+    int error;                    /* of the last chunk; 0 when it succeeded */
     uint64_t backoff_us, retry_us;
     bool retry_unset;        /* failed, and the time of the next attempt is set by the next tick */
     struct overlay *retired; /* in the index, to be cleared */
@@ -254,6 +258,8 @@ struct engine {
     struct checkpoint checkpoint;
     struct scrub scrub;
     struct pieces pieces;
+    bool cold;                          /* the index is not in memory, as the caller says */
+    uint64_t cold_look_us;              /* until then nothing is looked at to be reaped */
     bool checkpoint_wanted;             /* after a recovery that replayed something */
     bool fill_raised, fill_raised_lost; /* the fill generation is of this process */
 

@@ -228,6 +228,13 @@ static bool lmdb_hole(struct index *index, unsigned lane, struct slice *from, st
     return hole->met;
 }
 
+/* The small tables lie scattered over the file, whose pages the system else reads with all their
+ * neighbours: of these a scan says ahead what it will need. */
+static void scan_advise(const struct btree *pages, int advice)
+{
+    (void)madvise((void *)(uintptr_t)pages->map, pages->held * pages->page_bytes, advice);
+}
+
 static int lmdb_scan(struct index *index, unsigned lane, enum index_table table, struct slice from,
                      int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
@@ -237,7 +244,14 @@ static int lmdb_scan(struct index *index, unsigned lane, enum index_table table,
     if (result != 0)
         return result;
     const struct snapshot *s = x->seen[lane];
-    result = btree_scan(&s->pages, &s->tables[table], from, sound_of(table), each, arg, &hole);
+    struct btree pages = s->pages;
+    if (table != INDEX_DATA) {
+        pages.ahead = snapshot_ahead;
+        scan_advise(&pages, MADV_RANDOM);
+    }
+    result = btree_scan(&pages, &s->tables[table], from, sound_of(table), each, arg, &hole);
+    if (table != INDEX_DATA)
+        scan_advise(&pages, MADV_NORMAL);
     struct hole *kept = &x->holes[lane];
     kept->met = hole.met;
     if (hole.met) {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "engine/base/assert.h"
 #include "engine/base/hash.h"
 
 #define NONE         UINT32_MAX
@@ -202,7 +203,8 @@ static bool rows_grow(struct operations *t)
     t->place_count = place_count;
     t->head = 0;
     t->capacity = capacity;
-    places_rebuild(t);
+    if (!t->loading)
+        places_rebuild(t);
     return true;
 }
 
@@ -216,8 +218,26 @@ static void oldest_leaves(struct operations *t)
     t->count--;
 }
 
+void operations_load(struct operations *t, uint32_t partition, const struct operation *o)
+{
+    if (!t->loading && t->count == 0)
+        t->loading = true;
+    bool room = t->loading && chain_reserve(t, partition);
+    if (room && t->count == t->capacity)
+        room = rows_grow(t);
+    if (room) {
+        t->noted++;
+        t->rows[t->count++] = (struct operation_row){.operation = *o, .partition = partition};
+        return;
+    }
+    if (t->loading)
+        operations_sort(t);
+    operations_note(t, partition, o);
+}
+
 void operations_note(struct operations *t, uint32_t partition, const struct operation *o)
 {
+    gt_assert(!t->loading);
     if (operations_find(t, partition, o->key_hash, o->op))
         return;
     bool room = chain_reserve(t, partition);
@@ -283,12 +303,18 @@ void operations_encode(const struct operations *t, uint32_t partition, uint64_t 
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
-static int by_noted(const void *left, const void *right)
+struct order {
+    uint64_t noted;
+    uint32_t row;
+};
+
+static int by_noted(const void *left, const void *right, void *arg)
 {
-    const struct operation_row *a = left, *b = right;
-    if (a->operation.noted != b->operation.noted)
-        return a->operation.noted < b->operation.noted ? -1 : 1;
-    return memcmp(a->operation.op, b->operation.op, OP_ID_BYTES);
+    const struct order *a = left, *b = right;
+    const struct operations *t = arg;
+    if (a->noted != b->noted)
+        return a->noted < b->noted ? -1 : 1;
+    return memcmp(t->rows[a->row].operation.op, t->rows[b->row].operation.op, OP_ID_BYTES);
 }
 
 static void rows_turn(struct operation_row *rows, uint32_t from, uint32_t to)
@@ -300,15 +326,48 @@ static void rows_turn(struct operation_row *rows, uint32_t from, uint32_t to)
     }
 }
 
-void operations_sort(struct operations *t)
+/* The ring begins at its first place again: three turns are a rotation. */
+static void rows_begin_at_first(struct operations *t)
 {
-    if (t->count < 2)
+    if (t->head == 0)
         return;
-    /* The ring begins at its first place again: three turns are a rotation. */
     rows_turn(t->rows, 0, t->head);
     rows_turn(t->rows, t->head, t->capacity);
     rows_turn(t->rows, 0, t->capacity);
     t->head = 0;
-    qsort(t->rows, t->count, sizeof(*t->rows), by_noted);
-    places_rebuild(t);
+}
+
+/* Row order[i].row goes to place i, for every i: along each cycle, so that there is never a second
+ * table. */
+static void rows_arrange(struct operations *t, struct order *order)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct operation_row first = t->rows[i];
+        uint32_t at = i;
+        for (uint32_t from = order[at].row; from != i; from = order[at].row) {
+            t->rows[at] = t->rows[from];
+            order[at].row = at;
+            at = from;
+        }
+        t->rows[at] = first;
+        order[at].row = at;
+    }
+}
+
+/* Without memory for the order they stay as they came: what leaves first may not be the oldest, and
+ * the floor says so all the same. */
+void operations_sort(struct operations *t)
+{
+    struct order *order = t->count > 1 ? malloc(t->count * sizeof(*order)) : NULL;
+    t->loading = false;
+    rows_begin_at_first(t);
+    for (uint32_t i = 0; order && i < t->count; i++)
+        order[i] = (struct order){t->rows[i].operation.noted, i};
+    if (order) {
+        qsort_r(order, t->count, sizeof(*order), by_noted, t);
+        rows_arrange(t, order);
+    }
+    free(order);
+    if (t->count > 0)
+        places_rebuild(t);
 }

@@ -67,6 +67,7 @@ struct operations {
     uint32_t chain_count;
     uint64_t floor; /* what was noted up to this stamp may be missing; 0 = nothing is */
     uint64_t noted; /* rows since the table was made: each has its number, from 0 */
+    bool loading;   /* rows were loaded: until they are sorted none is found */
 };
 
 /* bytes_max bounds the memory of all rows and the table that finds them. */
@@ -94,7 +95,9 @@ uint64_t operations_bytes(const struct operations *t);
 uint32_t operations_of_partition(const struct operations *t, uint32_t partition);
 void operations_encode(const struct operations *t, uint32_t partition, uint64_t before,
                        struct buf *out);
-/* After rows were noted in no order (a folder is opened): oldest first again. */
+/* A folder is opened: rows of other partitions, or others of this one, each of them once, in no
+ * order. Then operations_sort: oldest first, and each is found. */
+void operations_load(struct operations *t, uint32_t partition, const struct operation *o);
 void operations_sort(struct operations *t);
 
 #endif

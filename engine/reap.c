@@ -197,6 +197,18 @@ static bool nothing_lacks(const struct reaping *g)
     return true;
 }
 
+/* What is looked at is read on the loop, which the disk would hold up for as long as the index is
+ * not in memory: then there is one look in a while. */
+static bool look_allowed(struct engine *e)
+{
+    if (!e->cold)
+        return true;
+    if (e->now_us < e->cold_look_us)
+        return false;
+    e->cold_look_us = e->now_us + COLD_LOOK_US;
+    return true;
+}
+
 void engine_reap(struct engine *e, const struct store_request *r, struct partition *p,
                  const struct clock *clocks, uint32_t count, struct store_result *result,
                  uint64_t *lsn)
@@ -212,7 +224,7 @@ void engine_reap(struct engine *e, const struct store_request *r, struct partiti
         struct dot d = log->entries[at].dot;
         if (entry_ready(&g, &log->entries[at])) {
             reads++;
-            if (entry_look(&g, at, result, lsn) == NO_ROOM)
+            if (!look_allowed(e) || entry_look(&g, at, result, lsn) == NO_ROOM)
                 break;
             at = dotlog_place(log, d); /* it may have gone, and others of its key with it */
         }

@@ -74,6 +74,14 @@ static void operations_replay(struct engine *e, uint32_t partition, struct slice
     }
 }
 
+static void operations_load_all(struct engine *e, uint32_t partition, struct slice rows)
+{
+    for (uint32_t i = 0; i < operations_count(rows); i++) {
+        struct operation o = operations_at(rows, i);
+        operations_load(&e->operations, partition, &o);
+    }
+}
+
 static int partition_load(void *arg, struct slice key, struct slice value)
 {
     struct engine *e = ((struct loading *)arg)->e;
@@ -90,7 +98,7 @@ static int partition_load(void *arg, struct slice key, struct slice value)
         return error;
     }
     counts_add(&e->totals, &p->counts);
-    operations_replay(e, number, operations.run);
+    operations_load_all(e, number, operations.run);
     operations_floor_raise(&e->operations, operations.floor);
     /* What earlier versions superseded they did not note. */
     ((struct loading *)arg)->unnoted |= !operations.written;

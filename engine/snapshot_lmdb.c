@@ -16,6 +16,12 @@ const char *const index_table_names[INDEX_TABLES] = {"meta", "partition", "data"
 
 #define META_AT 16u /* behind the head of its page */
 
+void snapshot_ahead(const struct btree *s, uint64_t first, uint64_t count)
+{
+    uint64_t bytes = (s->held - first < count ? s->held - first : count) * s->page_bytes;
+    (void)madvise((void *)(uintptr_t)(s->map + first * s->page_bytes), bytes, MADV_WILLNEED);
+}
+
 /* ---- of one commit --------------------------------------------------------------------------- */
 
 void snapshots_init(struct snapshots *all, const uint8_t *map, int file, struct log *log)
@@ -178,7 +184,9 @@ struct file {
     uint8_t *map; /* NULL: it is empty */
 };
 
-static int file_open(const char *path, struct file *f)
+/* Maps it. A page that is not in memory is read with its neighbours, as suits one who reads them
+ * all, or alone. */
+static int file_open(const char *path, bool whole, struct file *f)
 {
     struct stat facts;
     *f = (struct file){.fd = open(path, O_RDWR | O_CLOEXEC)};
@@ -194,10 +202,13 @@ static int file_open(const char *path, struct file *f)
     if (f->bytes == 0)
         return 0;
     f->map = mmap(NULL, f->bytes, PROT_READ, MAP_SHARED, f->fd, 0);
-    if (f->map != MAP_FAILED)
-        return 0;
-    close(f->fd);
-    return GT_ENOMEM;
+    if (f->map == MAP_FAILED) {
+        close(f->fd);
+        return GT_ENOMEM;
+    }
+    if (!whole)
+        (void)madvise(f->map, f->bytes, MADV_RANDOM);
+    return 0;
 }
 
 static void file_close(struct file *f)
@@ -222,6 +233,7 @@ static int metas_read(const struct file *f, struct meta_pair *m)
             return GT_EFORMAT;
         if (error)
             continue;
+        m->pages[i].ahead = snapshot_ahead;
         error = btree_check(&m->pages[i]);
         if (error && error != GT_ECORRUPT)
             return error;
@@ -272,7 +284,7 @@ static int metas_mend(const struct file *f, struct log *log, bool *mended)
 int snapshot_mend_file(const char *path, struct log *log, bool *mended)
 {
     struct file f;
-    int error = file_open(path, &f);
+    int error = file_open(path, false, &f);
     if (error)
         return error == GT_ENOTFOUND ? 0 : error;
     if (f.map)
@@ -320,7 +332,7 @@ int index_pages_check(const char *folder, struct log *log)
     struct file f;
     if (asprintf(&path, "%s/index/data.mdb", folder) < 0)
         return GT_ENOMEM;
-    int error = file_open(path, &f);
+    int error = file_open(path, true, &f);
     if (!error) {
         error = newest_take(&f);
         file_close(&f);
@@ -340,7 +352,7 @@ int snapshot_table_place(const char *path, enum index_table table, uint64_t *off
     struct file f;
     struct btree metas[2];
     struct slice value;
-    int error = file_open(path, &f);
+    int error = file_open(path, false, &f);
     if (error)
         return error;
     error = f.map ? btree_meta_read(f.map, f.bytes, 0, &metas[0]) : GT_ECORRUPT;

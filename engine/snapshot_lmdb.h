@@ -30,6 +30,9 @@ struct snapshots {
     struct snapshot *newest; /* may be NULL */
 };
 
+/* Has the system read these pages of the map while the caller goes on. */
+void snapshot_ahead(const struct btree *s, uint64_t first, uint64_t count);
+
 /* `map` is that of the file, which stays open; both are borrowed. */
 void snapshots_init(struct snapshots *all, const uint8_t *map, int file, struct log *log);
 void snapshots_close(struct snapshots *all);

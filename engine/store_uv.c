@@ -186,6 +186,7 @@ static void sample(struct store *s, uint64_t now)
         return;
     s->sampled_us = now;
     s->is_cold = engine_resident(s->engine, ++s->samples) < RESIDENT_WARM;
+    engine_set_cold(s->engine, s->is_cold);
 }
 
 /* Hands the request to the reader. False when it can go to the engine at once: what reads nothing

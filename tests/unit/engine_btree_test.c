@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/base/prng.h"
+#include "engine/btree.h"
 #include "engine/index.h"
 #include "engine/record.h"
 #include "engine/values.h"
@@ -183,6 +185,47 @@ static void a_flipped_bit_makes_keys_unknown_and_never_wrong(void **state)
     assert_true(noticed > FLIPS / 20);
 }
 
+/* How often each page was told, of the file that is walked. */
+static uint8_t *told;
+
+static void tell(const struct btree *s, uint64_t first, uint64_t pages)
+{
+    assert_true(first + pages <= s->held);
+    for (uint64_t i = first; i < first + pages; i++)
+        told[i]++;
+}
+
+static void a_walk_tells_of_the_pages_that_it_will_come_to(void **state)
+{
+    struct tree *t = *state;
+    struct stat facts;
+    struct btree metas[2];
+    struct btree_root root;
+    struct btree_hole hole;
+    unsigned seen = 0;
+    uint64_t pages = 0;
+    assert_int_equal(fstat(t->file, &facts), 0);
+    uint8_t *map = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_SHARED, t->file, 0);
+    assert_true(map != MAP_FAILED);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(btree_meta_read(map, (uint64_t)facts.st_size, i, &metas[i]), 0);
+    struct btree *s = &metas[metas[0].commit < metas[1].commit];
+    assert_int_equal(btree_check(s), 0);
+    assert_int_equal(btree_table(s, slice_text("data"), &root), 0);
+    assert_true(root.levels > 2 && root.overflows > 0);
+    told = calloc(1, (size_t)s->held);
+    s->ahead = tell;
+    assert_int_equal(btree_scan(s, &root, slice_of(NULL, 0), NULL, count, &seen, &hole), 0);
+    for (uint64_t i = 0; i < s->held; i++) {
+        assert_true(told[i] <= 1);
+        pages += told[i];
+    }
+    assert_int_equal(pages, root.leaves + root.overflows);
+    free(told);
+    btree_close(s);
+    munmap(map, (size_t)facts.st_size);
+}
+
 static void a_write_upon_damaged_pages_is_refused_or_harmless(void **state)
 {
     struct tree *t = *state;
@@ -283,6 +326,7 @@ static void a_file_cut_short_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ON_TREE(a_walk_tells_of_the_pages_that_it_will_come_to),
         ON_TREE(a_flipped_bit_makes_keys_unknown_and_never_wrong),
         ON_TREE(a_write_upon_damaged_pages_is_refused_or_harmless),
         ON_TREE(either_meta_page_may_rot_at_rest),

@@ -596,6 +596,50 @@ static void test_a_tombstone_goes_when_the_other_has_it(void **state)
     pair_free(&a, &b);
 }
 
+/* How many tombstones one confirmation reaps; *more: some are left. */
+static uint64_t confirm_once(struct replica *r, struct slice clocks, bool *more)
+{
+    uint64_t before = engine_metrics(r->e)->reaped_count;
+    struct store_result result =
+        call(r, (struct store_request){.kind = STORE_CONFIRM, .clock = clocks});
+    assert_int_equal(result.result, 0);
+    *more = result.more;
+    return engine_metrics(r->e)->reaped_count - before;
+}
+
+/* While the index is not in memory the loop does not wait for one tombstone after the other. */
+static void test_a_cold_index_is_looked_at_once_in_a_while(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole, more;
+    char key[16];
+    pair_new(&a, &b);
+    for (int i = 0; i < 20; i++) {
+        snprintf(key, sizeof(key), "key%d", i);
+        erase(&a, key);
+    }
+    pull(&b, &a, 0, &whole);
+    struct blob *clock = clock_of(&b);
+    struct buf list;
+    buf_init(&list, 1u << 20);
+    buf_bytes(&list, slice_blob(clock));
+    engine_set_cold(a.e, true);
+    assert_int_equal(confirm_once(&a, buf_slice(&list), &more), 1);
+    assert_true(more);
+    assert_int_equal(confirm_once(&a, buf_slice(&list), &more), 0);
+    assert_true(more);
+    engine_tick(a.e, 100001);
+    assert_int_equal(confirm_once(&a, buf_slice(&list), &more), 1);
+    engine_set_cold(a.e, false);
+    assert_int_equal(confirm_once(&a, buf_slice(&list), &more), 18);
+    assert_int_equal(confirm_once(&a, buf_slice(&list), &more), 0);
+    assert_false(more);
+    buf_close(&list);
+    blob_unref(clock);
+    pair_free(&a, &b);
+}
+
 static void test_what_was_reaped_stays_so_through_crash_and_checkpoint(void **state)
 {
     (void)state;
@@ -1125,6 +1169,7 @@ int main(void)
         cmocka_unit_test(test_who_lost_what_it_confirmed_is_sent_every_key),
         cmocka_unit_test(test_a_key_is_sent_although_its_lowest_sibling_was_forgotten),
         cmocka_unit_test(test_a_tombstone_goes_when_the_other_has_it),
+        cmocka_unit_test(test_a_cold_index_is_looked_at_once_in_a_while),
         cmocka_unit_test(test_what_was_reaped_stays_so_through_crash_and_checkpoint),
         cmocka_unit_test(test_nobody_reads_that_it_went_before_that_is_durable),
         cmocka_unit_test(test_a_dead_value_that_comes_late_brings_nothing),

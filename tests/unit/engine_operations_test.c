@@ -202,9 +202,43 @@ static void test_rows_noted_in_no_order_are_put_in_order(void **state)
     operations_close(&t);
 }
 
+/* As a start loads them: partition after partition, each run in order, more of them than there is
+ * room for or not. */
+static void test_loaded_rows_are_found_when_they_were_sorted(void **state)
+{
+    (void)state;
+    for (uint64_t rows = 0; rows <= 300; rows += 1 + rows / 8) {
+        struct operations t;
+        operations_init(&t, rows % 2 ? 16384 : OPERATIONS_BYTES_DEFAULT);
+        for (uint64_t partition = 0; partition < 3; partition++)
+            for (uint64_t i = 1; i <= rows; i++) {
+                struct operation o = operation_of(i, MS(i * 100));
+                if (i % 3 == partition)
+                    operations_load(&t, (uint32_t)partition, &o);
+            }
+        operations_sort(&t);
+        note(&t, rows + 1, MS((rows + 1) * 100)); /* what is replayed comes behind */
+        uint32_t found = 0, in_partitions = 0;
+        for (uint64_t i = 1; i <= rows + 1; i++)
+            found += has(&t, i);
+        for (uint32_t p = 0; p < 3; p++)
+            in_partitions += operations_of_partition(&t, p);
+        assert_int_equal(found, t.count);
+        assert_int_equal(in_partitions, t.count);
+        assert_true(found == rows + 1 || (rows % 2 && t.floor > 0));
+        assert_true(has(&t, rows + 1));
+        for (uint32_t i = 1; i < t.count; i++)
+            assert_true(t.rows[(t.head + i - 1) % t.capacity].operation.noted <=
+                            t.rows[(t.head + i) % t.capacity].operation.noted ||
+                        rows % 2);
+        operations_close(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loaded_rows_are_found_when_they_were_sorted),
         cmocka_unit_test(test_a_row_is_found_by_operation_key_and_partition),
         cmocka_unit_test(test_rows_leave_by_age_and_the_table_reaches_ten_minutes),
         cmocka_unit_test(test_a_full_table_drops_the_oldest_and_says_how_far_it_reaches),
