@@ -144,10 +144,21 @@ struct way {
     struct level level[BTREE_LEVELS_MAX];
 };
 
-static int way_compare(const struct way *w, struct slice a, struct slice b)
+/* As slice_compare: most keys differ in their first eight bytes. */
+static inline int key_compare(struct slice a, struct slice b)
+{
+    if (a.bytes >= 8 && b.bytes >= 8) {
+        uint64_t left = be64_get(a.data), right = be64_get(b.data);
+        if (left != right)
+            return left < right ? -1 : 1;
+    }
+    return slice_compare(a, b);
+}
+
+static inline int way_compare(const struct way *w, struct slice a, struct slice b)
 {
     if (!w->numbers || a.bytes != 8 || b.bytes != 8)
-        return slice_compare(a, b);
+        return key_compare(a, b);
     uint64_t left = le64_get(a.data), right = le64_get(b.data);
     return left < right ? -1 : left > right;
 }
@@ -180,19 +191,30 @@ static bool level_child(const struct way *w, unsigned depth, uint64_t *child)
     return true;
 }
 
+/* The key of node i alone; false when it does not lie in the page. */
+static inline bool key_at(const struct btree *s, const uint8_t *page, unsigned i, struct slice *key)
+{
+    unsigned offset = le16_get(page + HEAD_BYTES + 2 * i);
+    if (offset < HEAD_BYTES || offset + NODE_BYTES > s->page_bytes)
+        return false;
+    const uint8_t *at = page + offset;
+    *key = slice_of(at + NODE_BYTES, le16_get(at + 6));
+    return key->bytes <= s->page_bytes - offset - NODE_BYTES;
+}
+
 /* To the last node of the level that is not above the key, or to the first; *equal: it is the
  * key's. */
 static bool level_search(struct way *w, unsigned depth, struct slice key, bool *equal)
 {
     struct level *l = &w->level[depth];
     int low = depth + 1 < w->levels ? 1 : 0, high = (int)l->count - 1;
-    struct node n;
+    struct slice found;
     *equal = false;
     while (low <= high) { /* by the same steps as LMDB, which finds what is found here */
         int middle = (low + high) / 2;
-        if (!node_at(w->s, l->page, (unsigned)middle, &n))
+        if (!key_at(w->s, l->page, (unsigned)middle, &found))
             return false;
-        int order = way_compare(w, n.key, key);
+        int order = way_compare(w, found, key);
         if (order == 0) {
             *equal = true;
             l->at = (unsigned)middle;

@@ -1,7 +1,8 @@
 /*
  * Threads: the loop owns the engine and everything here; a lane's thread has a job from the moment
- * when it takes it until it puts it back; the reader has the key of the request that it warms. What
- * passes between them passes under `lock`, which also makes the memory behind it visible.
+ * when it takes it until it puts it back (the batch of a lone writer stays with the loop); the
+ * reader has the key of the request that it warms. What passes between them passes under `lock`,
+ * which also makes the memory behind it visible.
  *
  *   store_submit -> engine (at once, or behind the reader when the index is cold)
  *   check/prepare or store_poll: results out, jobs of idle lanes to their threads
@@ -22,6 +23,7 @@
 #define RESIDENT_WARM      990u /* of 1000: from here on reads are made on the loop thread */
 #define RESIDENT_SAMPLE_US 1000000u
 #define LANE_NICE          5     /* of threads that work ahead */
+#define INLINE_US          2000u /* the log's last batch took less: see inline_allowed */
 #define DELIVER_MAX        4096u /* results in one go */
 
 struct lane {
@@ -30,6 +32,7 @@ struct lane {
     uv_cond_t wake;
     struct engine_job *todo, *done; /* under lock */
     bool running;
+    bool busy; /* loop thread alone: it has a job that was not taken back */
 };
 
 /* Requests whose keys the reader touches, in order; the first `warmed` of them are ready. */
@@ -58,6 +61,8 @@ struct store {
     uint64_t timer_us; /* what the timer is set to; UINT64_MAX: not set */
     uint64_t sampled_us, samples;
     uint32_t inflight;
+    uint64_t log_us; /* that the log's last batch took, from its start until it was taken back */
+    uint64_t log_started_us;
     bool is_cold, dirty, polling, closing, poison_told;
     struct store_result *refused; /* answers that the engine did not give */
     uint32_t refused_count, refused_capacity;
@@ -256,12 +261,40 @@ void store_submit(struct store *s, const struct store_request *r)
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
+/*
+ * A lone writer waits for one sync and for nothing else: to wake a thread and to be woken by it
+ * takes half as long again. So its batch is written here, when nobody but it would wait for that:
+ * it is the only request, and the disk is at rest and was quick the last time. Who comes meanwhile
+ * would wait for this sync anyway, unless it only reads.
+ */
+static bool inline_allowed(const struct store *s)
+{
+    return s->inflight == 1 && !s->lanes[ENGINE_CHECKPOINT].busy &&
+           !s->lanes[ENGINE_SEGMENT].busy && s->log_us < INLINE_US;
+}
+
+static void job_done(struct store *s, enum engine_lane which, struct engine_job *job)
+{
+    s->lanes[which].busy = false;
+    if (which == ENGINE_LOG)
+        s->log_us = now_us() - s->log_started_us;
+    engine_job_done(s->engine, job);
+}
+
 static bool lane_start(struct store *s, enum engine_lane which)
 {
     struct engine_job *job = engine_job(s->engine, which);
     if (!job)
         return false;
     struct lane *lane = &s->lanes[which];
+    lane->busy = true;
+    if (which == ENGINE_LOG)
+        s->log_started_us = now_us();
+    if (which == ENGINE_LOG && inline_allowed(s)) {
+        engine_job_run(job);
+        job_done(s, which, job);
+        return true;
+    }
     uv_mutex_lock(&s->lock);
     gt_assert(!lane->todo && !lane->done);
     lane->todo = job;
@@ -283,7 +316,7 @@ static bool lanes_collect(struct store *s)
     uv_mutex_unlock(&s->lock);
     for (int i = 0; i < ENGINE_LANES; i++)
         if (done[i]) {
-            engine_job_done(s->engine, done[i]);
+            job_done(s, (enum engine_lane)i, done[i]);
             any = true;
         }
     return any;
