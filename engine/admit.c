@@ -252,16 +252,6 @@ static void fresh_dots_count(struct engine *e, struct write *w)
         w->fresh_dots += !clock_covers(&w->partition->clock, e->dots[i]);
 }
 
-static int overlay_room(struct engine *e)
-{
-    if (e->active->bytes >= e->overlay_half)
-        return e->checkpoint.error == GT_ENOSPACE ? GT_ENOSPACE : NO_ROOM;
-    if (e->active->bytes < checkpoint_room(e))
-        return 0;
-    e->pace_us = e->now_us + PACE_US;
-    return NO_ROOM;
-}
-
 /*
  * Admits the state: from here on it is in doubt, never not applied. *lsn is what its result waits
  * for. 0, with w->record taken over; NO_ROOM; or an error, with nothing changed.
@@ -273,7 +263,7 @@ static int state_write(struct engine *e, struct write *w, bool parked, uint64_t 
     int error = log_room(e, payload_bytes, parked);
     if (error)
         return error;
-    error = overlay_room(e);
+    error = throttle_room(e);
     if (error)
         return error;
     error = log_reserve(e, payload_bytes);

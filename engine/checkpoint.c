@@ -163,35 +163,9 @@ bool checkpoint_freeze(struct engine *e)
     e->spare = NULL;
     cp->cut = cut;
     cp->next = cp->next_parcel = 0;
-    cp->records = cp->overlay->records + cp->parcel_count;
-    cp->records_done = 0;
-    cp->frozen_us = e->now_us;
+    throttle_begin(e);
     e->checkpoint_wanted = false;
     return true;
-}
-
-/* Records that are in the index, those of the chunk under way by the speed of the ones before. */
-static uint64_t records_written(const struct engine *e)
-{
-    const struct checkpoint *cp = &e->checkpoint;
-    const struct engine_job *j = &e->jobs[ENGINE_CHECKPOINT];
-    if (!e->busy[ENGINE_CHECKPOINT] || j->kind != JOB_CHUNK)
-        return cp->records_done;
-    uint64_t part = cp->records_s * (e->now_us - cp->chunk_us) / 1000000;
-    return cp->records_done + (part < j->records ? part : j->records);
-}
-
-uint64_t checkpoint_room(const struct engine *e)
-{
-    const struct checkpoint *cp = &e->checkpoint;
-    if (!cp->overlay || cp->error || cp->records == 0)
-        return e->overlay_half;
-    uint64_t part = e->overlay_half / PACE_PARTS;
-    uint64_t parts = (PACE_PARTS - PACE_PARTS_KEPT - 1) * part;
-    uint64_t took_us = e->now_us - cp->frozen_us;
-    uint64_t least = took_us < PACE_LONGEST_US ? parts * took_us / PACE_LONGEST_US : parts;
-    uint64_t paced = parts * records_written(e) / cp->records;
-    return part + (paced > least ? paced : least);
 }
 
 /* ---- the job --------------------------------------------------------------------------------- */
@@ -272,7 +246,7 @@ struct engine_job *checkpoint_job(struct engine *e)
     if (cp->error && (cp->retry_unset || cp->retry_us > e->now_us))
         return NULL;
     j = job_begin(e, JOB_CHUNK);
-    cp->chunk_us = e->now_us;
+    throttle_chunk(e);
     chunk_cut(cp, &e->operations, e->chunk_records, j);
     j->result = values_make(e, j) ? 0 : GT_ENOMEM;
     j->applied = (struct applied_value){.lsn = cp->cut,
@@ -429,15 +403,6 @@ static void chunk_failed(struct engine *e, int error)
              (unsigned long long)cp->backoff_us / 1000, error_text(error));
 }
 
-/* One chunk counts for a quarter. */
-static void speed_note(struct checkpoint *cp, uint32_t records, uint64_t took_us)
-{
-    if (records == 0 || took_us == 0)
-        return;
-    uint64_t records_s = (uint64_t)records * 1000000 / took_us;
-    cp->records_s = cp->records_s ? (3 * cp->records_s + records_s) / 4 : records_s;
-}
-
 static void chunk_finished(struct engine *e, const struct engine_job *j)
 {
     struct checkpoint *cp = &e->checkpoint;
@@ -450,8 +415,7 @@ static void chunk_finished(struct engine *e, const struct engine_job *j)
     cp->next = j->to;
     cp->next_parcel = j->parcels_to;
     e->metrics.checkpoint_records_count += j->records;
-    cp->records_done += j->records;
-    speed_note(cp, j->records, e->now_us - cp->chunk_us);
+    throttle_note(e, j->records);
     if (MUTANT(recycle_early))
         segments_release(e, j->applied.floor_segment);
     if (!j->last)

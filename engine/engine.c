@@ -283,10 +283,7 @@ void engine_tick(struct engine *e, uint64_t now_us)
         e->now_us = now_us;
     if (e->now_us >= e->parked_deadline_us)
         parked_sift(e, NULL);
-    if (e->now_us >= e->pace_us) {
-        e->pace_us = UINT64_MAX;
-        engine_retry_parked(e);
-    }
+    throttle_tick(e);
     seal_tick(e);
     checkpoint_tick(e);
 }
@@ -301,8 +298,8 @@ uint64_t engine_deadline_us(const struct engine *e)
         return 0;
     if (e->seal == SEAL_WAITS && e->seal_us < deadline)
         deadline = e->seal_us;
-    if (e->pace_us < deadline)
-        deadline = e->pace_us;
+    if (e->throttle_us < deadline)
+        deadline = e->throttle_us;
     if (cp->error && !e->busy[ENGINE_CHECKPOINT] && cp->retry_us > e->now_us &&
         cp->retry_us < deadline)
         deadline = cp->retry_us;

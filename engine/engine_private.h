@@ -9,6 +9,7 @@
  *   reap.c        tombstones that every owner has go (RULES 19)
  *   lanes.c       the log lane (batches, durability, poison) and the segment lane
  *   checkpoint.c  freezing, chunks, the applied mark, recycling
+ *   throttle.c    how fast writers are let in while a checkpoint runs
  *   recover.c     opening a folder; identity; closing
  *   fill.c        partitions that lost data, or may have, and how they get whole again
  *   drop.c        partitions that are not owned any more
@@ -52,18 +53,10 @@
 #define CLOSING_MAX              8u
 #define PARTITIONS_MIN           64u /* places in the table of partitions at first */
 #define REMOVE_BATCH             16u
-#define COLD_LOOK_US             100000u
-#define PACE_US                  1000u /* writers that are ahead of the checkpoint ask again */
-/* Of so many parts of the overlay they may be one ahead; the last ones are kept for the time in
- * which the frozen overlay, all of it in the index, is cleared. */
-#define PACE_PARTS      16u
-#define PACE_PARTS_KEPT 2u
-/* A checkpoint on a cold or slow disk gets on by jerks: they are let in at least as if it took so
- * long. */
-#define PACE_LONGEST_US         8000000u
-#define CHECKPOINT_RETRY_MIN_US 1000000u
-#define CHECKPOINT_RETRY_MAX_US 30000000u
-#define SEAL_AFTER_US           5000u /* the log idle for so long */
+#define COLD_LOOK_US             100000u /* between two looks at tombstones in a cold index */
+#define CHECKPOINT_RETRY_MIN_US  1000000u
+#define CHECKPOINT_RETRY_MAX_US  30000000u
+#define SEAL_AFTER_US            5000u /* the log idle for so long */
 
 struct partition {
     uint64_t lsn; /* of its value in the index; used by recovery only */
@@ -288,7 +281,7 @@ struct engine {
 
     struct request_queue parked;
     uint64_t parked_deadline_us; /* not above the earliest of the parked */
-    uint64_t pace_us; /* one of them waits for the checkpoint to get on: asked again then */
+    uint64_t throttle_us; /* one of them waits for the checkpoint to get on: asked again then */
     struct result_queue results;
 
     /* Scratch, to be used again without allocation. */
@@ -531,11 +524,18 @@ bool checkpoint_due(const struct engine *e);
 struct engine_job *checkpoint_job(struct engine *e);
 void checkpoint_job_run(struct engine_job *j);
 void checkpoint_job_done(struct engine *e, struct engine_job *j);
-/* The bytes that the active overlay may have by now. Writers go at the speed of the checkpoint when
- * that is the slower of the two, so that none of them waits for all of it. */
-uint64_t checkpoint_room(const struct engine *e);
 void checkpoint_tick(struct engine *e);
 void checkpoint_close(struct engine *e);
+
+/* ---- throttle.c ------------------------------------------------------------------------------ */
+
+/* An overlay was frozen; a chunk of it begins; the chunk, of so many records, is durable. */
+void throttle_begin(struct engine *e);
+void throttle_chunk(struct engine *e);
+void throttle_note(struct engine *e, uint32_t records);
+/* Whether a state may enter the active overlay: 0; NO_ROOM; GT_ENOSPACE: there will be none. */
+int throttle_room(struct engine *e);
+void throttle_tick(struct engine *e);
 
 /* ---- recover.c ------------------------------------------------------------------------------- */
 

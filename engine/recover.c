@@ -480,7 +480,7 @@ static struct engine *engine_alloc(const struct engine_config *config)
     e->parked_max = config->parked_max ? config->parked_max : PARKED_DEFAULT;
     e->chunk_records = config->chunk_records ? config->chunk_records : CHUNK_RECORDS_DEFAULT;
     e->parked_deadline_us = UINT64_MAX;
-    e->pace_us = UINT64_MAX;
+    e->throttle_us = UINT64_MAX;
     e->forming = &e->batches[0];
     e->flying = &e->batches[1];
     prng_init(&e->prng, config->seed);

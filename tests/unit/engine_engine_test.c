@@ -1855,16 +1855,16 @@ static void test_writers_keep_pace_with_the_checkpoint(void **unused)
     while (rig.e->parked.count == 0)
         put_paced(&rig, sent++);
     assert_true(rig.e->active->bytes >= half / 16 && rig.e->active->bytes < half / 8);
-    assert_int_equal(rig.e->pace_us - rig.now_us, 1000);
+    assert_int_equal(rig.e->throttle_us - rig.now_us, 1000);
     engine_tick(rig.e, rig.now_us); /* the seal of the log takes its time */
-    assert_true(engine_deadline_us(rig.e) <= rig.e->pace_us);
+    assert_true(engine_deadline_us(rig.e) <= rig.e->throttle_us);
     while (sent < 2 * half / 500)
         put_paced(&rig, sent++);
     /* The first chunk tells the speed; by it the second is believed to get on while it runs. */
     assert_true(chunk_step(&rig, 10000));
     was = rig.e->active->bytes;
     assert_true(was > half / 16 && rig.e->parked.count > 0);
-    rig.now_us = rig.e->pace_us + 4000;
+    rig.now_us = rig.e->throttle_us + 4000;
     engine_tick(rig.e, rig.now_us);
     assert_true(rig.e->active->bytes > was);
     was = rig.e->active->bytes;
