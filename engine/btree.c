@@ -291,17 +291,17 @@ static bool level_is_ordered(const struct way *w, unsigned depth)
     return !high.data || !last.data || way_compare(w, last, high) < 0;
 }
 
-static bool branches_are_ordered(const struct way *w)
+static bool level_is_sound(const struct way *w, unsigned depth)
 {
-    for (unsigned depth = 0; depth + 1 < w->levels; depth++)
-        if (!page_tiles(w->s, w->level[depth].page) || !level_is_ordered(w, depth))
-            return false;
-    return page_tiles(w->s, w->level[w->levels - 1].page);
+    return page_tiles(w->s, w->level[depth].page) && level_is_ordered(w, depth);
 }
 
 static bool way_is_ordered(const struct way *w)
 {
-    return branches_are_ordered(w) && level_is_ordered(w, w->levels - 1);
+    for (unsigned depth = 0; depth < w->levels; depth++)
+        if (!level_is_sound(w, depth))
+            return false;
+    return true;
 }
 
 static struct btree_entry entry_at(const struct way *w, unsigned i, const struct node *n)
@@ -439,21 +439,34 @@ int btree_find(const struct btree *s, const struct btree_root *t, struct slice k
                : GT_ECORRUPT;
 }
 
-/* The branches beside the way: one may be joined with its neighbour. */
-static bool neighbours_tile(const struct way *w)
+/* The children beside the way at that depth: one may be joined with its neighbour. */
+static bool neighbours_tile(const struct way *w, unsigned depth)
 {
+    const struct level *l = &w->level[depth];
+    unsigned kind = depth + 2 < w->levels ? KIND_BRANCH : KIND_LEAF;
     struct node n;
-    for (unsigned depth = 0; depth + 1 < w->levels; depth++) {
-        const struct level *l = &w->level[depth];
-        unsigned kind = depth + 2 < w->levels ? KIND_BRANCH : KIND_LEAF;
-        for (unsigned i = l->at > 0 ? l->at - 1 : 0; i <= l->at + 1 && i < l->count; i++) {
-            const uint8_t *page =
-                node_at(w->s, l->page, i, &n) ? page_at(w->s, n.child, kind) : NULL;
-            if (!page || !page_tiles(w->s, page))
-                return false;
-        }
+    for (unsigned i = l->at > 0 ? l->at - 1 : 0; i <= l->at + 1 && i < l->count; i++) {
+        const uint8_t *page = node_at(w->s, l->page, i, &n) ? page_at(w->s, n.child, kind) : NULL;
+        if (!page || !page_tiles(w->s, page))
+            return false;
     }
     return true;
+}
+
+/* The branches of the way, and what stands beside it, but for what was looked at already. */
+static bool branches_are_sound(const struct way *w, struct btree_guarded *last)
+{
+    for (unsigned depth = 0; depth + 1 < w->levels; depth++) {
+        const struct level *l = &w->level[depth];
+        bool known = last->branches[depth].page == l->page;
+        if (!known && !level_is_sound(w, depth))
+            return false;
+        if (!(known && last->branches[depth].at == l->at) && !neighbours_tile(w, depth))
+            return false;
+        last->branches[depth].page = l->page;
+        last->branches[depth].at = l->at;
+    }
+    return page_tiles(w->s, w->level[w->levels - 1].page);
 }
 
 /* All of the pages go when the value does, so there must be no more than it takes. */
@@ -476,14 +489,15 @@ int btree_guard(const struct btree *s, const struct btree_root *t, struct slice 
     last->any = false;
     if (t->root == NO_ROOT)
         return t->levels == 0 ? 0 : GT_ECORRUPT;
-    if (!way_begin(&w, s, t) || !way_find(&w, t, key, &equal) || !branches_are_ordered(&w) ||
-        !leaf_belongs(&w, sound) || !neighbours_tile(&w) || !side_belongs(&w, false, sound) ||
+    if (!way_begin(&w, s, t) || !way_find(&w, t, key, &equal) || !branches_are_sound(&w, last) ||
+        !leaf_belongs(&w, sound) || !side_belongs(&w, false, sound) ||
         !side_belongs(&w, true, sound))
         return GT_ECORRUPT;
     if (equal && (!leaf_value(&w, &n, &value) || !overflow_is_exact(s, &n)))
         return GT_ECORRUPT;
     const struct level *leaf = &w.level[w.levels - 1];
-    *last = (struct btree_guarded){.any = true};
+    last->any = true;
+    last->overflows = false;
     for (unsigned i = 0; i < leaf->count; i++)
         last->overflows |= node_at(s, leaf->page, i, &n) && (n.flags & NODE_OVERFLOW);
     way_bounds(&w, w.levels - 1, &last->low, &last->high);

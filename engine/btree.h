@@ -84,11 +84,16 @@ int btree_table(const struct btree *s, struct slice name, struct btree_root *out
 /* The value of a key, borrowed from the map: 0; GT_ENOTFOUND; GT_ECORRUPT: it is not known. */
 int btree_find(const struct btree *s, const struct btree_root *t, struct slice key,
                btree_sound_fn *sound, struct slice *value);
-/* The leaf that was looked at last in a write; zero: none. Keys that follow in it are not looked at
- * again. Borrowed from the map. */
+/* What was looked at last in a write; zero: nothing. Keys that follow in the same leaf are not
+ * looked at again, nor are branches that the way goes through once more: LMDB works on copies of
+ * those by now. Borrowed from the map. */
 struct btree_guarded {
     bool any, overflows;
     struct slice low, high;
+    struct {
+        const uint8_t *page;
+        unsigned at;
+    } branches[BTREE_LEVELS_MAX];
 };
 /* The pages that a write of this key touches, and their neighbours: 0 or GT_ECORRUPT. */
 int btree_guard(const struct btree *s, const struct btree_root *t, struct slice key,
