@@ -411,6 +411,31 @@ static void what_a_half_checkpoint_wrote_is_not_done_twice(void **unused)
     buf_close(&all);
 }
 
+/* What a record that was lost had counted goes with the last one that is there, at once and when
+ * the log is replayed. */
+static void the_end_of_a_drop_counts_nothing_any_more(void **unused)
+{
+    (void)unused;
+    done(put_of("lost", "value"));
+    open_again();
+    lanes_run(here.e, LANES_ALL);
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct slice key = slice_text("lost");
+    assert_true(memindex_lose_key(here.index, index_data_key(at, PARTITION, hash_bytes(key), key)));
+    assert_int_equal(partition(PARTITION).records, 1);
+    done((struct store_request){.kind = STORE_DROP, .partition = PARTITION, .stamp = 60});
+    for (int starts = 0; starts < 2; starts++) {
+        struct engine_totals totals;
+        engine_totals(here.e, &totals);
+        assert_int_equal(partition(PARTITION).records, 0);
+        assert_int_equal(partition(PARTITION).bytes, 0);
+        assert_true(totals.records == 0 && totals.bytes == 0);
+        assert_false(engine_holds(here.e, PARTITION));
+        open_again();
+        assert_true(engine_stamp_max(here.e) >= 60);
+    }
+}
+
 /* ---- what is bad in the index ---------------------------------------------------------------- */
 
 static void index_put(enum index_table table, struct slice key, struct slice value)
@@ -496,6 +521,46 @@ static void a_start_goes_on_without_rows_and_parcels(void **unused)
     assert_int_equal(engine_parcels_for(here.e, 9), 0);
 }
 
+/* Numbers are given out above everything that was given out before: also above that of a parcel,
+ * when the log that told of it is gone. */
+static void numbers_go_on_above_those_of_parcels(void **unused)
+{
+    (void)unused;
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct parcel_name name = {9, hash_bytes(slice_text("key")), PARTITION, slice_text("key")};
+    struct buf value;
+    buf_init(&value, 4096);
+    parcel_value_encode(&(struct parcel_value){.number = 5000, .record = slice_text("record")},
+                        &value);
+    meta_put(INDEX_PARCEL, parcel_index_key(at, &name), buf_slice(&value));
+    open_again();
+    assert_int_equal(engine_parcels_for(here.e, 9), 1);
+    assert_true(here.e->next_lsn > 5000);
+    buf_close(&value);
+}
+
+/* A segment that a start made and did not come to use has a number, too. */
+static void segments_go_on_above_those_that_are_there(void **unused)
+{
+    (void)unused;
+    char name[DISK_NAME_BYTES];
+    struct wal_segment segment;
+    done(put_of("key", "value"));
+    uint64_t next = here.e->segment_next;
+    engine_close(here.e, false);
+    here.e = NULL;
+    assert_int_equal(wal_segment_make(here.disk, next, WAL_SEGMENT_BYTES_MIN, 9, 0, &segment), 0);
+    wal_segment_close(here.disk, &segment);
+    assert_int_equal(try_open(), 0);
+    assert_true(here.e->segment_next > next + 1);
+    done(put_of("key", "another"));
+    size_t bytes;
+    assert_non_null(memdisk_bytes(here.disk, wal_segment_name(next + 1, name), &bytes));
+    open_again();
+    assert_false(here.report.doubtful);
+    assert_int_equal(load("key"), 0);
+}
+
 #define STORY(test) cmocka_unit_test_setup_teardown(test, folder_new, folder_end)
 
 int main(void)
@@ -511,6 +576,9 @@ int main(void)
         STORY(behind_a_gap_clocks_are_left_out),
         STORY(behind_a_gap_what_was_there_is_read_again),
         STORY(what_a_half_checkpoint_wrote_is_not_done_twice),
+        STORY(the_end_of_a_drop_counts_nothing_any_more),
+        STORY(numbers_go_on_above_those_of_parcels),
+        STORY(segments_go_on_above_those_that_are_there),
         STORY(a_start_needs_names_and_partitions),
         STORY(a_start_has_room_for_so_many_names),
         STORY(a_start_goes_on_without_rows_and_parcels),
