@@ -22,7 +22,7 @@ code=0
 find . -name '*.gcda' -delete
 echo "running the tests of the engine" >&2
 tests='^(unit\.(engine|base|node|sim|lib)_|fuzz\.engine_|crash\.(model|states|failed_calls|copies|folders|rot)$|story\.'
-tests+='|proc\.(rot|lostlog|fulldisk|faileddisk|descriptors|copy)_test)'
+tests+='|proc\.(rot|rot_alone|rot_serving|lostlog|fulldisk|faileddisk|descriptors|copy|cli|badinput)_test)'
 ctest -j 2 -R "${only:-$tests}" --no-tests=error --timeout 900 >coverage.log 2>&1 || {
   grep -E 'Failed|Timeout|No tests|tests passed' coverage.log >&2
   echo "coverage.sh: a test failed; what was reached is counted nevertheless" >&2
