@@ -14,8 +14,8 @@
 #                   MUTANT(...) is the constant false. The one that has them (tests/crash) adds what it reached of these;
 #                   no branch of a line on which it has others. And no test is run that plants a fault
 set -uo pipefail
-source=$1 build=$2 only=
-[ "${3:-}" != --only ] || only=${4:?coverage.sh: --only needs a pattern}
+[[ $# = 2 || ($# = 4 && $3 = --only && -n $4) ]] || { echo "usage: coverage.sh SOURCE BUILD [--only REGEX]" >&2; exit 2; }
+source=$1 build=$2 only=${4:-}
 [ -d "$build" ] || { echo "coverage.sh: no build in $build; see ./test.sh coverage" >&2; exit 2; }
 cd "$build" || exit 1
 code=0
