@@ -406,6 +406,63 @@ static void parcels_wait_for_a_checkpoint_as_writes_do(void **unused)
     assert_int_equal(engine_parcels_for(here.e, 5), 40);
 }
 
+/* ---- dot logs -------------------------------------------------------------------------------- */
+
+/* Over the bound of all the largest forgets, and says so by its floor; the others stay. */
+static void the_largest_dot_log_begins_anew(void **unused)
+{
+    (void)unused;
+    static const uint32_t partitions[] = {3, 90, 5};
+    char key[16];
+    struct engine_partition p;
+    struct engine_report report;
+    engine_close(here.e, false);
+    struct engine_config config = {.disk = here.disk,
+                                   .index = here.index,
+                                   .role = "node",
+                                   .seed = 78,
+                                   .wall_us = 1700000000000000,
+                                   .segment_bytes = 1, /* there is a least */
+                                   .log_entries_max = 12};
+    assert_int_equal(engine_open(&config, &here.e, &report), 0);
+    for (uint32_t i = 0; i < 13; i++) {
+        struct store_request r = put_of(name_of(i, key), slice_text("value"));
+        r.partition = partitions[i < 3 ? 0 : i < 11 ? 1 : 2];
+        assert_int_equal(engine_metrics(here.e)->floors_raised_count, 0);
+        done(r);
+    }
+    assert_int_equal(engine_metrics(here.e)->floors_raised_count, 1);
+    engine_partition(here.e, 90, &p);
+    assert_int_equal(p.log_entries, 0);
+    assert_true(clock_equal(p.clock, p.floor));
+    engine_partition(here.e, 3, &p);
+    assert_int_equal(p.log_entries, 3);
+    assert_int_equal(p.floor->entry_count, 0);
+    engine_partition(here.e, 5, &p);
+    assert_int_equal(p.log_entries, 2);
+}
+
+/* ---- the end of it --------------------------------------------------------------------------- */
+
+/* A log that failed takes nothing more; a recall asks for no answer, and gets none. */
+static void a_failed_log_answers_all_but_recalls(void **unused)
+{
+    (void)unused;
+    struct store_result result;
+    memdisk_fail(here.disk, MEMDISK_SYNC, 1, GT_EIO, true);
+    submit(put_of("key", slice_text("value")));
+    lanes_run(here.e, LANES_ALL);
+    result = answer();
+    assert_int_equal(result.result, GT_EPOISONED);
+    submit((struct store_request){.kind = STORE_RECALL, .op = {1}});
+    assert_false(engine_result(here.e, &result));
+    submit(put_of("key", slice_text("value")));
+    result = answer();
+    assert_int_equal(result.result, GT_EPOISONED);
+    assert_true(engine_deadline_us(here.e) == UINT64_MAX);
+    assert_true(engine_idle(here.e)); /* nothing of it will be done */
+}
+
 #define STORY(test) cmocka_unit_test_setup_teardown(test, folder_new, folder_end)
 
 int main(void)
@@ -417,6 +474,8 @@ int main(void)
         STORY(a_pull_brings_so_many_rows),
         STORY(of_many_parcels_those_are_left_that_did_not_go),
         STORY(parcels_wait_for_a_checkpoint_as_writes_do),
+        STORY(the_largest_dot_log_begins_anew),
+        STORY(a_failed_log_answers_all_but_recalls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

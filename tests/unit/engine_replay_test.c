@@ -498,6 +498,47 @@ static void a_start_has_room_for_so_many_names(void **unused)
     assert_start_refused(GT_ECORRUPT, INDEX_META, slice_text("name0"));
 }
 
+/* What lies in the index where no key of a partition can lie ends the walk over it; a record under
+ * the name of another partition is a bad one of that, also where nothing else is known of it. */
+static void a_walk_meets_keys_that_have_rotted(void **unused)
+{
+    (void)unused;
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    char long_name[200];
+    struct store_result result;
+    memset(long_name, 'n', sizeof(long_name) - 1);
+    long_name[sizeof(long_name) - 1] = 0;
+    done(put_of("key", "value"));
+    done(put_of(long_name, "value"));
+    open_again();
+    lanes_run(here.e, LANES_ALL);
+    struct slice key = slice_text("other");
+    index_put(INDEX_DATA, index_data_key(at, 40, 99, key), slice_text("no record"));
+    struct store_request scan = {
+        .kind = STORE_SCAN, .partition = 40, .from_start = true, .bytes_max = 4096};
+    engine_submit(here.e, &scan, 1);
+    assert_true(engine_result(here.e, &result));
+    assert_int_equal(result.result, 0);
+    assert_true(result.unknown);
+    assert_int_equal(result.entry_count, 0);
+    store_result_release(&result);
+    assert_false(engine_holds(here.e, 40));
+    index_put(INDEX_DATA, slice_of("\x00\x07\x00", 3), slice_text("x")); /* before all keys of 7 */
+    scan.partition = PARTITION;
+    engine_submit(here.e, &scan, 1);
+    assert_true(engine_result(here.e, &result));
+    assert_int_equal(result.entry_count, 0);
+    store_result_release(&result);
+    index_remove(INDEX_DATA, slice_of("\x00\x07\x00", 3));
+    /* A key longer than a line is cut there. */
+    key = slice_text(long_name);
+    engine_warm(here.e, PARTITION, key);
+    assert_true(
+        memindex_flip_key(here.index, index_data_key(at, PARTITION, hash_bytes(key), key), 5));
+    assert_int_equal(load(long_name), GT_EUNKNOWN);
+    assert_int_equal(load("key"), 0);
+}
+
 /* A parcel, or a row of the dot log, is no reason not to start. */
 static void a_start_goes_on_without_rows_and_parcels(void **unused)
 {
@@ -582,6 +623,7 @@ int main(void)
         STORY(a_start_needs_names_and_partitions),
         STORY(a_start_has_room_for_so_many_names),
         STORY(a_start_goes_on_without_rows_and_parcels),
+        STORY(a_walk_meets_keys_that_have_rotted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
