@@ -8,7 +8,8 @@
 #                  tests/crash do to one, with other seeds each time, for so long (10; a release build).
 # ./test.sh planted [NAME...]  plants one fault of the storage after another and shows which of these
 #                  programs catches it, and by what.
-# ./test.sh coverage       which lines and branches of engine/ and node/quorum.c the tests reach, by file.
+# ./test.sh coverage       which lines and branches of engine/ and node/quorum.c the tests reach, by file
+#                  (10 minutes and more; --only REGEX runs the tests of these names alone).
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tests/lib/setup.sh"
@@ -20,8 +21,8 @@ case ${1:-} in
   mutants | planted | coverage) ;;
   crash)
     [[ $# = 1 || ($# = 3 && $2 = --minutes && $3 =~ ^[1-9][0-9]*$) ]] || { say "usage: ./test.sh crash [--minutes M]"; exit 2; } ;;
-  -h | --help) sed -n '2,12s/^# //p' "$0"; exit 0 ;;
-  *) say "usage: ./test.sh [long | mutants [NAME...] | crash [--minutes M] | planted [NAME...] | coverage]"; exit 2 ;;
+  -h | --help) sed -n '2,13s/^# //p' "$0"; exit 0 ;;
+  *) say "usage: ./test.sh [long | mutants [NAME...] | crash [--minutes M] | planted [NAME...] | coverage [--only REGEX]]"; exit 2 ;;
 esac
 
 setup_packages
@@ -43,7 +44,7 @@ if [ "${1:-}" = crash ]; then
 fi
 if [ "${1:-}" = coverage ]; then
   setup_build coverage
-  exec "$root/tests/coverage.sh" "$root" "$root/build-coverage"
+  exec "$root/tests/coverage.sh" "$root" "$root/build-coverage" "${@:2}"
 fi
 setup_build asan
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}

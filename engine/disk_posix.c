@@ -38,8 +38,6 @@ static struct disk_posix *posix_of(struct disk *d)
 static int error_of(int cause)
 {
     switch (cause) {
-    case 0:
-        return 0;
     case ENOENT:
         return GT_ENOTFOUND;
     case ENOSPC:

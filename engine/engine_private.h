@@ -254,7 +254,6 @@ struct engine {
     bool cold;                          /* the index is not in memory, as the caller says */
     uint64_t cold_look_us;              /* until then nothing is looked at to be reaped */
     bool checkpoint_wanted;             /* after a recovery that replayed something */
-    bool fill_raised, fill_raised_lost; /* the fill generation is of this process */
 
     uint64_t next_lsn, durable_lsn, applied_lsn, floor_segment;
     uint64_t stamp_max; /* of all requests that were admitted */
@@ -450,7 +449,7 @@ void engine_confirm(struct engine *e, const struct store_request *r);
 uint64_t engine_minted(const struct engine *e, const struct partition *p);
 /* The folder lost data, or may have: every partition is behind from now on. Into an identity that
  * is to be committed. */
-void fill_raise(struct engine *e, struct identity_value *identity, bool lost);
+void fill_raise(struct identity_value *identity, bool lost);
 int admit_fill(struct engine *e, const struct store_request *r, bool parked);
 int admit_rest(struct engine *e, const struct store_request *r, bool parked);
 int fill_replay(struct engine *e, struct slice payload, uint64_t lsn, uint64_t *replayed);

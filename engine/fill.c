@@ -56,19 +56,13 @@ uint64_t engine_minted(const struct engine *e, const struct partition *p)
     return given_up ? p->minted : known;
 }
 
-void fill_raise(struct engine *e, struct identity_value *identity, bool lost)
+void fill_raise(struct identity_value *identity, bool lost)
 {
-    /* One process begins from one folder: what it filled since then it need not fill again. */
-    bool again = e->fill_raised && (e->fill_raised_lost || !lost);
-    if (again)
-        return;
     if (identity->fill_flags & FILL_OPEN)
         lost |= (identity->fill_flags & FILL_LOST) != 0;
     uint64_t above = identity->fill_generation + 1;
     identity->fill_generation = identity->incarnation > above ? identity->incarnation : above;
     identity->fill_flags = FILL_OPEN | (lost ? FILL_LOST : 0);
-    e->fill_raised = true;
-    e->fill_raised_lost = lost;
 }
 
 /* ---- counting anew --------------------------------------------------------------------------- */

@@ -747,7 +747,7 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     bool born = config->born_filling && (report->fresh || folder_unused(e));
     bool marked = identity.damage.kinds && never; /* by an earlier version, and not filled since */
     if (found->kinds || born || marked)
-        fill_raise(e, &identity, born || identity.damage.kinds != DAMAGE_TAIL);
+        fill_raise(&identity, born || identity.damage.kinds != DAMAGE_TAIL);
     /* A folder of an earlier version has no such flag. */
     identity.log_made |= e->file_count > 0 || MUTANT(log_made_early);
     if (report->replayed > 0 && !MUTANT(floor_before_replayed)) {
@@ -874,9 +874,8 @@ int engine_renew_incarnation(struct engine *e, uint64_t seen, uint64_t wall_us)
         "writes may be missing here life=%016llx",
         (unsigned long long)seen);
     /* Also when this process has filled before: others may have gone on without us since then. */
-    e->fill_raised = false;
     if (!MUTANT(rolled_back_keeps_vote))
-        fill_raise(e, &identity, true);
+        fill_raise(&identity, true);
     return identity_commit(e, &identity, NULL);
 }
 

@@ -27,7 +27,7 @@
 #include "tests/crash/scratch.h"
 
 #define COPIES_DEFAULT 200u
-#define WATCHDOG_S     20
+#define WATCHDOG_S     (20 * GT_SLOW)
 #define PAGE_BYTES     4096u
 #define FILES_MAX      64u
 #define PATH_BYTES     256

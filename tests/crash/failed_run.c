@@ -9,7 +9,7 @@
 #include "engine/base/error.h"
 #include "engine/base/prng.h"
 
-#define WATCHDOG_S 20
+#define WATCHDOG_S (20 * GT_SLOW)
 #define LONG_US    60000000u /* every pause of a checkpoint that failed is over then */
 #define ROOM_BYTES (64u << 20)
 #define AFTER_PUTS 20u

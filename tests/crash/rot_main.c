@@ -23,8 +23,8 @@
 
 #define FLIPS_DEFAULT 5600u /* more than 5,000 single bits are among them */
 #define JOBS_MAX      16u
-#define TRIAL_CPU_S   10u /* a trial takes some hundredths of a second */
-#define TRIAL_WALL_S  60u
+#define TRIAL_CPU_S   (10u * GT_SLOW) /* a trial takes some hundredths of a second */
+#define TRIAL_WALL_S  (60u * GT_SLOW)
 #define TOLD_MAX      25u /* findings that are told in full */
 
 struct options {

@@ -60,9 +60,9 @@ static void a_cause_is_cut_and_cannot_break_a_line(void **state)
     memset(longer, 'x', sizeof(longer));
     longer[sizeof(longer) - 1] = 0;
     events_init(&events, 1);
-    events_add(&events, EVENT_BAD_RECORD, "%s", "a\nb\x1b[2J");
+    events_add(&events, EVENT_BAD_RECORD, "%s", "a\nb\x7f\x1b[2J");
     events_add(&events, EVENT_BAD_RECORD, "%s", longer);
-    assert_string_equal(events_get(&events, 0)->text, "a?b?[2J");
+    assert_string_equal(events_get(&events, 0)->text, "a?b??[2J");
     assert_int_equal(strlen(events_get(&events, 1)->text), EVENT_TEXT_BYTES - 1);
 }
 

@@ -40,7 +40,7 @@ static uint64_t value_of(struct prng *p, int round)
 static void every_quantile_is_within_a_64th_of_the_exact_one(void **unused)
 {
     (void)unused;
-    static const double shares[] = {0.0001, 0.01, 0.1, 0.25, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0};
+    static const double shares[] = {0.0, 0.0001, 0.01, 0.1, 0.25, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0};
     static uint64_t values[VALUES];
     struct hist *h = malloc(sizeof(*h));
     struct prng p;

@@ -41,6 +41,7 @@ static void sizes(void **unused)
     assert_size("1TiB", 1ull << 40);
     assert_size("2t", 2ull << 40);
     assert_size("9007199254740993", 9007199254740993); /* above what a double holds */
+    assert_size("2.5", 3);                             /* to the nearest */
 }
 
 static void durations(void **unused)
@@ -76,6 +77,7 @@ static void what_is_neither_size_nor_duration_is_refused(void **unused)
     assert_int_equal(units_size("1s", &v), GT_EARG);
     assert_int_equal(units_duration("1KiB", &v), GT_EARG);
     assert_int_equal(units_size("9000000TiB", &v), GT_EARG);
+    assert_int_equal(units_size("9223372036854775808", &v), GT_EARG);
     assert_int_equal(units_duration("999999999999d", &v), GT_EARG);
 }
 
@@ -94,6 +96,7 @@ static void numbers_in_their_range(void **unused)
     assert_int_equal(units_number("18446744073709551615", 0, UINT64_MAX, &v), 0);
     assert_true(v == UINT64_MAX);
     assert_int_equal(units_number("18446744073709551616", 0, UINT64_MAX, &v), GT_EARG);
+    assert_int_equal(units_number("000000000000000000001", 0, UINT64_MAX, &v), GT_EARG);
     static const char *const bad[] = {"",    "-1",  "+1",  " 1",  "1 ",
                                       "1.0", "0x1", "1e1", "abc", "99999999999999999999"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -122,6 +122,35 @@ static void a_second_user_is_told_who_holds_the_folder(void **state)
     second->destroy(second);
 }
 
+/* The lines of a holder are for people: when they are gone it still holds the folder. */
+static void a_holder_without_lines_holds_it_too(void **state)
+{
+    struct place *p = *state;
+    struct disk *first = place_open(p), *second;
+    char path[160];
+    snprintf(path, sizeof(path), "%s/node.lock", p->folder);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(disk_posix_new(p->folder, "x", NULL, &second, p->holder), GT_ELOCKED);
+    assert_string_equal(p->holder, "another process");
+    first->destroy(first);
+}
+
+/* However its name is written. */
+static void a_folder_may_end_in_slashes(void **state)
+{
+    struct place *p = *state;
+    struct disk *d;
+    char path[160];
+    snprintf(path, sizeof(path), "%s///", p->folder);
+    assert_int_equal(disk_posix_new(path, "x", NULL, &d, p->holder), 0);
+    struct disk_file *f;
+    assert_int_equal(d->open(d, "file", true, &f), 0);
+    d->close(d, f);
+    d->destroy(d);
+    snprintf(path, sizeof(path), "%s/file", p->folder);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
 static void lock_read(const struct place *p, char text[256])
 {
     char path[160];
@@ -346,6 +375,8 @@ int main(void)
         ON_DISK(a_folder_that_may_not_be_durable_is_refused),
         ON_DISK(too_many_open_files_are_no_failed_disk),
         ON_DISK(a_second_user_is_told_who_holds_the_folder),
+        ON_DISK(a_holder_without_lines_holds_it_too),
+        ON_DISK(a_folder_may_end_in_slashes),
         ON_DISK(a_copy_of_a_folder_in_use_is_known_until_that_is_durable),
         ON_DISK(a_folder_that_cannot_be_made_is_named_with_the_cause),
         ON_DISK(an_unwritable_folder_is_refused_with_the_cause),

@@ -15,6 +15,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/prng.h"
 #include "engine/quarantine.h"
+#include "engine/values.h"
 #include "tests/lib/lanes.h"
 #include "tests/lib/memdisk.h"
 #include "tests/lib/memindex.h"
@@ -959,6 +960,114 @@ static void test_what_is_not_confirmed_is_told_for_the_quarantine(void **state)
     pair_free(&a, &b);
 }
 
+static int line_refuse(void *arg, struct slice line)
+{
+    (void)line;
+    ++*(int *)arg;
+    return GT_EIO;
+}
+
+/* What cannot be read is left out, since nobody can say what it was; who takes the lines may end
+ * it. */
+static void test_the_quarantine_goes_past_a_bad_record_and_ends_when_told(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    struct buf lines;
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    int told = 0;
+    pair_new(&a, &b);
+    buf_init(&lines, 10000);
+    put(&a, "bad", "v");
+    put(&a, "good", "v");
+    replica_restart(&a);
+    lanes_run(a.e, LANES_ALL);
+    struct slice bad = slice_text("bad");
+    assert_true(memindex_flip_key(a.index, index_data_key(at, PARTITION, hash_bytes(bad), bad), 3));
+    assert_int_equal(engine_quarantine(a.e, line_take, &lines), 0);
+    buf_u8(&lines, 0);
+    assert_null(strstr((const char *)lines.data, "YmFk"));
+    assert_non_null(strstr((const char *)lines.data, "Z29vZA=="));
+    assert_int_equal(engine_quarantine(a.e, line_refuse, &told), GT_EIO);
+    assert_int_equal(told, 1);
+    buf_close(&lines);
+    pair_free(&a, &b);
+}
+
+/* A record of one tombstone, whose history says of a life of another node that it is over. */
+static struct blob *tombstone_after_a_life(struct dot d, struct actor life)
+{
+    struct state s;
+    struct blob *record;
+    struct sibling sibling = {.dot = d, .flags = SIBLING_TOMBSTONE, .stamp = 5};
+    state_init(&s);
+    assert_int_equal(history_close_lives(&s.history, life.node, life.incarnation), 0);
+    assert_int_equal(state_add(&s, &sibling), 0);
+    assert_int_equal(record_encode_blob(&s, PARTITION, slice_text("k"), &record), 0);
+    state_close(&s);
+    return record;
+}
+
+static uint32_t reaped_by(struct replica *r, const struct clock *other)
+{
+    struct buf bytes, list;
+    buf_init(&bytes, 4096);
+    buf_init(&list, 4096);
+    clock_encode(other, &bytes);
+    buf_bytes(&list, buf_slice(&bytes));
+    struct store_result result =
+        call(r, (struct store_request){.kind = STORE_CONFIRM, .clock = buf_slice(&list)});
+    assert_int_equal(result.result, 0);
+    uint32_t reaped = result.reaped;
+    store_result_release(&result);
+    buf_close(&bytes);
+    buf_close(&list);
+    return reaped;
+}
+
+static void clock_take(struct replica *r, const struct clock *c)
+{
+    struct buf bytes;
+    buf_init(&bytes, 4096);
+    clock_encode(c, &bytes);
+    call_ok(r, (struct store_request){.kind = STORE_CLOCK, .clock = buf_slice(&bytes)});
+    buf_close(&bytes);
+}
+
+/* RULES 19: while one owner has not closed a life that the history speaks of, something of it may
+ * still come from there, and only the tombstone keeps it away. */
+static void test_a_tombstone_stays_until_every_owner_has_closed_its_lives(void **state)
+{
+    (void)state;
+    struct replica a;
+    struct clock has, closed;
+    struct actor life = {77, 5};
+    struct dot d = {{900, 30}, 1};
+    uint8_t dots[DOT_BYTES];
+    replica_new(&a, 1);
+    clock_init(&has);
+    clock_init(&closed);
+    assert_int_equal(clock_add(&has, d), 0);
+    assert_int_equal(clock_copy(&closed, &has), 0);
+    assert_int_equal(clock_set_closed(&closed, life.node, life.incarnation), 0);
+    dots_put(dots, d);
+    struct blob *record = tombstone_after_a_life(d, life);
+    call_ok(&a, (struct store_request){.kind = STORE_MERGE,
+                                       .key = slice_text("k"),
+                                       .record = slice_blob(record),
+                                       .dots = slice_of(dots, sizeof(dots))});
+    assert_int_equal(reaped_by(&a, &has), 0); /* not closed here */
+    clock_take(&a, &closed);
+    assert_int_equal(reaped_by(&a, &has), 0); /* not closed there */
+    assert_false(is_absent(&a, "k"));
+    assert_int_equal(reaped_by(&a, &closed), 1);
+    assert_true(is_absent(&a, "k"));
+    blob_unref(record);
+    clock_close(&has);
+    clock_close(&closed);
+    replica_free(&a);
+}
+
 /* RULES 8b: a key that is written in many lives of its nodes keeps one number of each node, once
  * they are closed where the next put is made; who gets that put has it too. */
 static void test_a_history_does_not_grow_with_the_starts_of_a_node(void **state)
@@ -1180,6 +1289,8 @@ int main(void)
         cmocka_unit_test(test_a_life_that_is_closed_brings_nothing_more),
         cmocka_unit_test(test_a_history_does_not_grow_with_the_starts_of_a_node),
         cmocka_unit_test(test_what_is_not_confirmed_is_told_for_the_quarantine),
+        cmocka_unit_test(test_the_quarantine_goes_past_a_bad_record_and_ends_when_told),
+        cmocka_unit_test(test_a_tombstone_stays_until_every_owner_has_closed_its_lives),
         cmocka_unit_test(test_random_deletes_go_and_stay_away),
         cmocka_unit_test(test_what_was_missed_crosses_and_nothing_else),
         cmocka_unit_test(test_a_long_list_comes_in_pieces_and_a_break_keeps_what_came),

@@ -403,6 +403,55 @@ static void test_a_bad_record_is_mended_and_its_dots_are_not_believed(void **sta
 
 /* A folder that lost data keeps its clock while it fills. A bad record in it is replaced only when
  * the clock was given up, or it would speak of what was in there and is not in what others have. */
+/* Where the counts are made anew a bad record is not one of them. */
+static void test_a_bad_record_is_not_counted_at_the_end_of_filling(void **state)
+{
+    (void)state;
+    struct replica a;
+    replica_new(&a, 1);
+    put(&a, "bad", "x");
+    put(&a, "good", "y");
+    replica_rest(&a);
+    rot(&a, "bad");
+    call_ok(&a, (struct store_request){.kind = STORE_FILL, .fill = FILL_ROT});
+    assert_int_equal(partition(&a).records, 2);
+    call_ok(&a, (struct store_request){.kind = STORE_FILL});
+    assert_int_equal(partition(&a).records, 1);
+    assert_false(engine_filling(a.e, PARTITION));
+    assert_value(&a, "good", "y");
+    assert_value(&a, "bad", "?");
+    replica_free(&a);
+}
+
+/* The clock was given up, so it cannot say that what lives no more is nowhere on its way: that of
+ * the sender does, and nothing is kept of a key that all have seen go. */
+static void test_what_was_reaped_meanwhile_goes_without_trace(void **state)
+{
+    (void)state;
+    struct replica a;
+    struct buf clock;
+    struct engine_partition p;
+    replica_new(&a, 1);
+    buf_init(&clock, 4096);
+    put(&a, "gone", "x");
+    p = partition(&a);
+    clock_encode(p.clock, &clock);
+    call_ok(&a, (struct store_request){.kind = STORE_FILL, .fill = FILL_ROT});
+    assert_int_equal(partition(&a).clock->entry_count, 0);
+    call_ok(&a, (struct store_request){
+                    .kind = STORE_REST, .from_start = true, .clock = buf_slice(&clock)});
+    assert_int_equal(partition(&a).records, 0);
+    assert_value(&a, "gone", "");
+    for (int i = 0; i < 2; i++) {
+        replica_kill(&a);
+        lanes_run(a.e, LANES_ALL);
+        assert_int_equal(partition(&a).records, 0);
+        assert_value(&a, "gone", "");
+    }
+    buf_close(&clock);
+    replica_free(&a);
+}
+
 static void test_a_bad_record_in_a_folder_that_fills_waits_for_the_clock(void **state)
 {
     (void)state;
@@ -879,6 +928,8 @@ int main(void)
         cmocka_unit_test(test_a_filling_counts_anew_and_ends_a_walk),
         cmocka_unit_test(test_an_index_that_cannot_be_read_ends_a_walk),
         cmocka_unit_test(test_what_the_sender_has_seen_go_goes),
+        cmocka_unit_test(test_a_bad_record_is_not_counted_at_the_end_of_filling),
+        cmocka_unit_test(test_what_was_reaped_meanwhile_goes_without_trace),
         cmocka_unit_test(test_a_run_that_goes_on_says_nothing_of_what_lies_behind_it),
         cmocka_unit_test(test_bytes_of_filling_are_read_or_refused),
     };

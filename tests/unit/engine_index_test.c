@@ -15,7 +15,11 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/error.h"
+#include "engine/base/hash.h"
 #include "engine/base/prng.h"
+#include "engine/record.h"
+#include "engine/snapshot_lmdb.h"
+#include "engine/values.h"
 #include "tests/lib/memindex.h"
 
 #define MAP_BYTES (64u << 20)
@@ -546,6 +550,172 @@ static void what_was_just_written_is_in_memory(void **state)
         assert_in_range(x->resident(x, seed), 900, 1000);
 }
 
+/* ---- pages and keys that have rotted ----------------------------------------------------------
+ */
+
+struct seen {
+    unsigned count;
+    uint16_t first; /* the partition of the first key */
+};
+
+static enum index_judgement seen_judge(void *arg, struct slice key, struct slice value)
+{
+    struct seen *seen = arg;
+    (void)value;
+    if (seen->count++ == 0)
+        seen->first = be16_get(key.data);
+    return be16_get(key.data) == 7 ? INDEX_DROP : INDEX_KEEP;
+}
+
+static void record_put(struct index *x, uint32_t partition, uint64_t hash, const char *name)
+{
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    struct index_write *w;
+    struct state s;
+    struct blob *record;
+    struct slice key = slice_text(name);
+    struct sibling sibling = {.dot = {{1, 2}, 3}, .value = slice_text("value")};
+    state_init(&s);
+    assert_int_equal(state_add(&s, &sibling), 0);
+    assert_int_equal(record_encode_blob(&s, partition, key, &record), 0);
+    assert_int_equal(x->begin(x, &w), 0);
+    assert_int_equal(
+        x->put(w, INDEX_DATA, index_data_key(at, partition, hash, key), slice_blob(record)), 0);
+    assert_int_equal(x->commit(w), 0);
+    blob_unref(record);
+    state_close(&s);
+}
+
+static unsigned purge_all(struct index *x, uint32_t partition, struct seen *seen)
+{
+    uint8_t at[2];
+    struct index_write *w;
+    *seen = (struct seen){0};
+    assert_int_equal(x->begin(x, &w), 0);
+    assert_int_equal(x->purge(w, INDEX_DATA, index_partition_key(at, partition), seen_judge, seen),
+                     0);
+    assert_int_equal(x->commit(w), 0);
+    return seen->count;
+}
+
+/* A key with a flipped bit may lead a search too far, so a walk that removes begins before all that
+ * lie beside the place and are not what they say. */
+static void a_purge_begins_before_keys_that_have_rotted(void **state)
+{
+    struct place *p = *state;
+    struct index *x = p->real;
+    struct seen seen;
+    record_put(x, 7, hash_bytes(slice_text("a")), "a");
+    record_put(x, 7, hash_bytes(slice_text("b")), "b");
+    record_put(x, 5, hash_bytes(slice_text("sound")), "sound");
+    record_put(x, 6, 99, "astray"); /* no search comes here */
+    assert_int_equal(purge_all(x, 7, &seen), 3);
+    assert_int_equal(seen.first, 6);
+    assert_int_equal(purge_all(x, 7, &seen), 1); /* those of partition 7 have gone */
+    record_put(x, 7, hash_bytes(slice_text("a")), "a");
+    record_put(x, 4, 99, "astray");
+    place_reopen(p);
+    x = p->real;
+    assert_int_equal(purge_all(x, 5, &seen), 4); /* all that is there */
+    assert_int_equal(seen.first, 4);
+}
+
+/* The number of a page that holds this text becomes another one. */
+static void page_strike(const struct place *p, const char *text)
+{
+    char path[96];
+    uint8_t page[4096];
+    const uint64_t wrong = 0x5555555555555555;
+    long at = -1;
+    snprintf(path, sizeof(path), "%s/index/data.mdb", p->folder);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    for (long i = 0; fread(page, 1, sizeof(page), f) == sizeof(page); i++)
+        if (i > 1 && memmem(page, sizeof(page), text, strlen(text)))
+            at = i;
+    fclose(f);
+    assert_true(at > 0);
+    write_file(path, &wrong, sizeof(wrong), at * 4096);
+}
+
+static int count_keys(void *arg, struct slice key, struct slice value)
+{
+    (void)key;
+    (void)value;
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+static void a_write_over_a_damaged_page_is_refused_and_others_go_on(void **state)
+{
+    struct place *p = *state;
+    struct index_write *w;
+    char key[16], value[120];
+    struct slice from, to;
+    struct seen seen = {0};
+    unsigned keys = 0;
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = 0;
+    assert_int_equal(p->real->begin(p->real, &w), 0);
+    for (int i = 100; i < 400; i++) {
+        snprintf(key, sizeof(key), "aa%d", i);
+        put_text(p->real, w, key, i == 250 ? "struck" : value);
+    }
+    put_text(p->real, w, "zz", "value");
+    assert_int_equal(p->real->commit(w), 0);
+    p->real->destroy(p->real);
+    page_strike(p, "struck");
+    place_open(p);
+    struct index *x = p->real;
+    assert_int_equal(x->scan(x, 0, INDEX_PARCEL, slice_of(NULL, 0), count_keys, &keys),
+                     GT_ECORRUPT);
+    assert_true(keys > 100 && keys < 250);
+    assert_true(x->hole(x, 0, &from, &to));
+    assert_true(slice_compare(from, slice_text("aa250")) <= 0);
+    assert_true(slice_compare(to, slice_text("aa250")) > 0);
+    assert_int_equal(x->begin(x, &w), 0);
+    assert_int_equal(x->put(w, INDEX_PARCEL, slice_text("aa250"), slice_text("x")), GT_ECORRUPT);
+    assert_int_equal(x->remove(w, INDEX_PARCEL, slice_text("aa250")), GT_ECORRUPT);
+    assert_int_equal(x->purge(w, INDEX_PARCEL, slice_text("aa100"), seen_judge, &seen),
+                     GT_ECORRUPT);
+    assert_int_equal(seen.count, 0);
+    assert_int_equal(x->put(w, INDEX_PARCEL, slice_text("zz"), slice_text("other")), 0);
+    assert_int_equal(x->commit(w), 0);
+    assert_true(has(x, "zz"));
+    assert_true(has(x, "aa100"));
+    struct blob *none = NULL;
+    assert_int_equal(x->get(x, 0, INDEX_PARCEL, slice_text("aa250"), &none), GT_ECORRUPT);
+}
+
+/* What is no index, or not there yet. */
+static void a_file_in_the_place_of_the_folder_is_an_error(void **state)
+{
+    struct place *p = *state;
+    char path[96], command[400];
+    uint64_t offset;
+    bool mended = false;
+    p->real->destroy(p->real);
+    p->real = NULL;
+    snprintf(command, sizeof(command), "rm -r %s/index", p->folder);
+    assert_int_equal(system(command), 0);
+    snprintf(path, sizeof(path), "%s/index/data.mdb", p->folder);
+    assert_int_equal(index_pages_check(p->folder, NULL), 0); /* of a copy without one */
+    assert_int_equal(snapshot_mend_file(path, NULL, &mended), 0);
+    assert_false(mended);
+    assert_int_equal(snapshot_table_place(path, INDEX_META, &offset), GT_ENOTFOUND);
+    snprintf(command, sizeof(command), "touch %s/index", p->folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(index_lmdb_new(p->folder, MAP_BYTES, NULL, &p->real), GT_EIO);
+    assert_int_equal(index_pages_check(p->folder, NULL), GT_EIO);
+    assert_int_equal(snapshot_mend_file(path, NULL, &mended), GT_EIO);
+    snprintf(command, sizeof(command), "rm %s/index && mkdir %s/index && touch %s", p->folder,
+             p->folder, path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(snapshot_table_place(path, INDEX_META, &offset), GT_ECORRUPT); /* empty */
+    assert_int_equal(index_pages_check(p->folder, NULL), GT_ECORRUPT);
+    p->real = NULL;
+}
+
 #define ON_INDEX(test) cmocka_unit_test_setup_teardown(test, place_make, place_remove)
 
 int main(void)
@@ -559,6 +729,9 @@ int main(void)
         ON_INDEX(a_torn_meta_page_costs_at_most_the_commit_that_it_tells_of),
         ON_INDEX(a_file_that_was_not_finished_is_made_anew),
         ON_INDEX(what_was_just_written_is_in_memory),
+        ON_INDEX(a_purge_begins_before_keys_that_have_rotted),
+        ON_INDEX(a_write_over_a_damaged_page_is_refused_and_others_go_on),
+        ON_INDEX(a_file_in_the_place_of_the_folder_is_an_error),
         cmocka_unit_test(a_folder_that_is_not_there_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,7 @@
  * nothing behind that is not freed with what it worked on, and, tried again, does what it would
  * have done.
  *
- * This program alone is linked so that what the engine allocates passes through here (--wrap, in
- * tests/CMakeLists.txt).
+ * This is about the parts by themselves; engine_requests_memory_test is about the whole.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,70 +20,7 @@
 #include "engine/version.h"
 #include "engine/wal.h"
 #include "tests/lib/memdisk.h"
-
-/* ---- memory that fails ----------------------------------------------------------------------- */
-
-static struct {
-    uint64_t fail_in;  /* allocations until the failing one; 0: none fails */
-    size_t bytes_min;  /* smaller ones do not count */
-    bool failed;       /* one did */
-    int64_t allocated; /* and not freed */
-} memory;
-
-static bool memory_refuses(size_t bytes)
-{
-    if (memory.fail_in == 0 || bytes < memory.bytes_min || --memory.fail_in > 0)
-        return false;
-    memory.failed = true;
-    return true;
-}
-
-/* The nth allocation of at least so many bytes fails, counted from now; 0: none. */
-static void memory_fail(uint64_t nth, size_t bytes_min)
-{
-    memory.fail_in = nth;
-    memory.bytes_min = bytes_min;
-    memory.failed = false;
-}
-
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__real_realloc(void *old, size_t bytes);
-void __real_free(void *old);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_realloc(void *old, size_t bytes);
-void __wrap_free(void *old);
-
-static void *counted(void *made)
-{
-    memory.allocated += made != NULL;
-    return made;
-}
-
-void *__wrap_malloc(size_t bytes)
-{
-    return memory_refuses(bytes) ? NULL : counted(__real_malloc(bytes));
-}
-
-void *__wrap_calloc(size_t count, size_t bytes)
-{
-    return memory_refuses(count * bytes) ? NULL : counted(__real_calloc(count, bytes));
-}
-
-void *__wrap_realloc(void *old, size_t bytes)
-{
-    if (memory_refuses(bytes))
-        return NULL;
-    void *moved = __real_realloc(old, bytes);
-    return old ? moved : counted(moved);
-}
-
-void __wrap_free(void *old)
-{
-    memory.allocated -= old != NULL;
-    __real_free(old);
-}
+#include "tests/lib/memfail.h"
 
 /* ---- the world of the acts ------------------------------------------------------------------- */
 
@@ -191,20 +127,19 @@ static void every_allocation_may_fail(int (*lay)(struct desk *k), int (*act)(str
     assert_int_equal(lay ? lay(&wanted) : 0, 0);
     assert_int_equal(act(&wanted), 0);
     for (bool failed = true; failed; failures += failed) {
-        int64_t allocated = memory.allocated;
+        int64_t allocated = memfail_allocated();
         struct desk k;
         desk_lay(&k);
         assert_int_equal(lay ? lay(&k) : 0, 0);
-        memory_fail(failures + 1, 0);
+        memfail_arm(failures + 1, 0);
         int error = act(&k);
-        failed = memory.failed;
-        memory_fail(0, 0);
+        failed = memfail_disarm();
         assert_int_equal(error, failed ? GT_ENOMEM : 0);
         if (failed)
             assert_int_equal(act(&k), 0);
         assert_desks_equal(&k, &wanted);
         desk_clear(&k);
-        assert_int_equal(memory.allocated, allocated);
+        assert_int_equal(memfail_allocated(), allocated);
     }
     assert_true(failures >= least);
     desk_clear(&wanted);
@@ -498,13 +433,12 @@ static int reserve_in_clock(struct desk *k)
     int error = clock_reserve(&k->clock, dots, 2 * SIBLINGS);
     if (error)
         return error;
-    bool armed = memory.fail_in > 0;
-    uint64_t fail_in = memory.fail_in;
-    memory_fail(1, 0); /* what has room asks for none */
+    uint64_t armed = memfail_armed();
+    memfail_arm(1, 0); /* what has room asks for none */
     for (uint64_t i = 0; i < 2 * SIBLINGS; i++)
         assert_int_equal(clock_add(&k->clock, dots[i]), 0);
-    assert_false(memory.failed);
-    memory_fail(armed ? fail_in : 0, 0);
+    assert_false(memfail_failed());
+    memfail_arm(armed, 0);
     return 0;
 }
 
@@ -605,22 +539,21 @@ static void the_log_says_when_memory_is_out(void **unused)
 {
     (void)unused;
     every_allocation_may_fail(NULL, seal_batch, 3);
-    int64_t allocated = memory.allocated;
+    int64_t allocated = memfail_allocated();
     bool failed = true;
     uint64_t nth = 0;
     while (failed) {
         struct disk *d = memdisk_new();
         uint32_t records = 0;
         assert_int_equal(d->make_folder(d, "wal"), 0);
-        memory_fail(++nth, WAL_SEGMENT_BYTES_MIN);
+        memfail_arm(++nth, WAL_SEGMENT_BYTES_MIN);
         int error = write_and_recover(d, &records);
-        failed = memory.failed;
-        memory_fail(0, 0);
+        failed = memfail_disarm();
         assert_int_equal(error, failed ? GT_ENOMEM : 0);
         assert_int_equal(records, failed ? 0 : 1);
         assert_int_equal(memdisk_open_files(d), 0);
         d->destroy(d);
-        assert_int_equal(memory.allocated, allocated);
+        assert_int_equal(memfail_allocated(), allocated);
     }
     assert_int_equal(nth, 3); /* the zeros of a new segment, and the piece that is read of it */
 }

@@ -447,6 +447,48 @@ static void test_what_is_kept_is_told_for_the_quarantine(void **state)
     rig_free(&owner);
 }
 
+static int line_refuse(void *arg, struct slice line)
+{
+    (void)line;
+    ++*(int *)arg;
+    return GT_EIO;
+}
+
+/* One that cannot be read any more is left out; who takes the lines may end it. */
+static void test_a_bad_parcel_is_left_out_of_the_quarantine(void **state)
+{
+    (void)state;
+    struct rig guest, owner;
+    struct buf lines;
+    struct index_write *w;
+    uint8_t at[INDEX_KEY_BYTES_MAX];
+    int told = 0;
+    rig_init(&guest, 12);
+    rig_init(&owner, 13);
+    buf_init(&lines, 10000);
+    struct sent a = write_at(&owner, "apple", "green", true),
+                b = write_at(&owner, "pear", "brown", true);
+    assert_int_equal(keep(&guest, 5, "apple", &a), 0);
+    assert_int_equal(keep(&guest, 6, "pear", &b), 0);
+    checkpoints_force(&guest);
+    struct parcel_name name = {5, hash_bytes(slice_text("apple")), PARTITION, slice_text("apple")};
+    assert_int_equal(guest.index->begin(guest.index, &w), 0);
+    assert_int_equal(
+        guest.index->put(w, INDEX_PARCEL, parcel_index_key(at, &name), slice_text("bad")), 0);
+    assert_int_equal(guest.index->commit(w), 0);
+    assert_int_equal(engine_quarantine(guest.e, line_take, &lines), 0);
+    buf_u8(&lines, 0);
+    assert_null(strstr((const char *)lines.data, "YXBwbGU="));
+    assert_non_null(strstr((const char *)lines.data, "\"for\": \"0000000000000006\"}\n"));
+    assert_int_equal(engine_quarantine(guest.e, line_refuse, &told), GT_EIO);
+    assert_int_equal(told, 1);
+    buf_close(&lines);
+    sent_free(&a);
+    sent_free(&b);
+    rig_free(&guest);
+    rig_free(&owner);
+}
+
 static void test_for_whom_the_most_is_kept_is_told_first(void **state)
 {
     (void)state;
@@ -749,6 +791,7 @@ int main(void)
         cmocka_unit_test(test_no_more_is_taken_than_the_bounds_allow),
         cmocka_unit_test(test_a_parcel_is_no_state_of_its_keeper),
         cmocka_unit_test(test_what_is_kept_is_told_for_the_quarantine),
+        cmocka_unit_test(test_a_bad_parcel_is_left_out_of_the_quarantine),
         cmocka_unit_test(test_for_whom_the_most_is_kept_is_told_first),
         cmocka_unit_test(test_those_of_a_partition_can_be_counted),
         cmocka_unit_test(test_one_that_is_bad_at_rest),

@@ -554,6 +554,34 @@ static void siblings_out_of_normal_form_are_refused(void **unused)
 }
 
 /* A count is checked against the bytes that remain before anything is allocated. */
+/* What is said of lives that are over comes last: their dots are told by nothing else. */
+static int crafted_closed(uint64_t node, uint64_t life, uint64_t vector_actor, bool live)
+{
+    struct craft c;
+    craft_begin(&c, 2);
+    if (vector_actor)
+        NUMBERS(&c, 1, vector_actor - 1, 1, 0);
+    else
+        NUMBERS(&c, 0, 0);
+    NUMBERS(&c, 1);
+    craft_sibling(&c, 0, live ? 0 : 1, 5);
+    NUMBERS(&c, 0, 0, 0); /* none was tried again, none is named, none is stored again */
+    NUMBERS(&c, 1);
+    buf_u64(&c.buf, node);
+    buf_u64(&c.buf, life);
+    return craft_end(&c);
+}
+
+static void what_a_closed_life_wrote_is_told_by_nothing_else(void **unused)
+{
+    (void)unused;
+    assert_int_equal(crafted_closed(1, 1, 0, false), 0);
+    assert_int_equal(crafted_closed(1, 1, 0, true), GT_ECORRUPT);  /* by a live sibling */
+    assert_int_equal(crafted_closed(1, 1, 1, false), GT_ECORRUPT); /* by the vector */
+    assert_int_equal(crafted_closed(1, 1, 2, false), 0);           /* that is another's */
+    assert_int_equal(crafted_closed(1, 0, 0, false), GT_ECORRUPT); /* no life */
+}
+
 static void counts_that_claim_more_than_the_bytes_hold_are_refused(void **unused)
 {
     (void)unused;
@@ -726,6 +754,7 @@ int main(void)
         cmocka_unit_test(histories_out_of_normal_form_are_refused),
         cmocka_unit_test(actors_out_of_order_are_refused),
         cmocka_unit_test(siblings_out_of_normal_form_are_refused),
+        cmocka_unit_test(what_a_closed_life_wrote_is_told_by_nothing_else),
         cmocka_unit_test(counts_that_claim_more_than_the_bytes_hold_are_refused),
         cmocka_unit_test(pieces_merged_in_order_are_the_whole),
         cmocka_unit_test(a_small_state_is_one_piece),

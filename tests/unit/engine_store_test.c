@@ -312,6 +312,181 @@ static void test_a_failed_log_is_told_once_and_acknowledges_nothing(void **state
     world_close_files(w, false);
 }
 
+/* ---- more than there is room for, and the end ------------------------------------------------ */
+
+/* What a burst came to. */
+struct burst {
+    struct world *world;
+    uint32_t answered, busy, stored;
+    bool again; /* each refusal leads to one more request */
+};
+
+static void put_one(struct store *store, uint64_t tag)
+{
+    store_submit(store, &(struct store_request){.kind = STORE_PUT,
+                                                .tag = tag,
+                                                .partition = 1,
+                                                .key = slice_text("key"),
+                                                .value = slice_text("value"),
+                                                .plain = true});
+}
+
+static void burst_result(void *arg, const struct store_result *r)
+{
+    struct burst *b = arg;
+    b->answered++;
+    store_poll(b->world->store); /* from within: the loop comes to it */
+    if (r->result == 0) {
+        b->stored++;
+        return;
+    }
+    assert_int_equal(r->result, GT_EBUSY);
+    assert_true(r->tag >= STORE_INFLIGHT_MAX);
+    b->busy++;
+    if (b->again && r->tag < STORE_INFLIGHT_MAX + 2)
+        put_one(b->world->store, r->tag + 10);
+}
+
+static void burst_poisoned(void *arg, int error)
+{
+    (void)arg;
+    fail_msg("poisoned: %s", error_text(error));
+}
+
+/* What is too much is answered so, and never inside the call; the rest is done. */
+static void burst_run(struct burst *b, uint32_t requests, uint32_t answers)
+{
+    struct world *w = b->world;
+    struct store_callbacks callbacks = {b, burst_result, burst_poisoned};
+    assert_int_equal(store_open(w->engine, &w->loop, &callbacks, &w->log, &w->store), 0);
+    for (uint32_t i = 0; i < requests; i++)
+        put_one(w->store, i);
+    assert_int_equal(b->answered, 0);
+    while (b->answered < answers)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_int_equal(store_close(w->store), 0);
+    assert_int_equal(b->answered, answers);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+}
+
+static void test_more_than_may_be_in_flight_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct burst b = {.world = w};
+    world_open_memory(w);
+    burst_run(&b, STORE_INFLIGHT_MAX + 100, STORE_INFLIGHT_MAX + 100);
+    assert_int_equal(b.busy, 100);
+    assert_int_equal(b.stored, STORE_INFLIGHT_MAX);
+    world_close_files(w, true);
+}
+
+/* Who is told so may ask again at once, and is answered later. */
+static void test_who_is_refused_may_ask_again_at_once(void **state)
+{
+    struct world *w = *state;
+    struct burst b = {.world = w, .again = true};
+    world_open_memory(w);
+    burst_run(&b, STORE_INFLIGHT_MAX + 3, STORE_INFLIGHT_MAX + 5);
+    assert_true(b.busy >= 3);
+    assert_int_equal(b.stored + b.busy, STORE_INFLIGHT_MAX + 5);
+    world_close_files(w, true);
+}
+
+struct cold_read {
+    struct store *store;
+    uint32_t answered;
+};
+
+static void cold_result(void *arg, const struct store_result *r)
+{
+    struct cold_read *c = arg;
+    assert_int_equal(r->result, 0);
+    c->answered++;
+    put_one(c->store, 0); /* the store closes: it is not taken, and not answered */
+    store_poll(c->store);
+}
+
+/* The reader touches where a run begins, too; and a close waits for what it has before it. */
+static void test_a_close_answers_what_the_reader_has(void **state)
+{
+    struct world *w = *state;
+    struct cold_read c = {0};
+    struct store_callbacks callbacks = {&c, cold_result, burst_poisoned};
+    static const enum store_kind kinds[] = {STORE_SCAN, STORE_VERIFY, STORE_LOAD, STORE_PUT};
+    world_open_memory(w);
+    memindex_resident(w->index, 500);
+    assert_int_equal(store_open(w->engine, &w->loop, &callbacks, &w->log, &c.store), 0);
+    uint64_t gets = memindex_calls(w->index, MEMINDEX_GET);
+    for (uint32_t i = 0; i < 400; i++)
+        store_submit(c.store, &(struct store_request){.kind = kinds[i % 4],
+                                                      .partition = 1,
+                                                      .key = slice_text("key"),
+                                                      .from_key = slice_text("from"),
+                                                      .value = slice_text("value"),
+                                                      .plain = true});
+    assert_int_equal(store_close(c.store), 0);
+    assert_int_equal(c.answered, 400);
+    assert_true(memindex_calls(w->index, MEMINDEX_GET) >= gets + 400);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    assert_int_equal(engine_metrics(w->engine)->puts_count, 100);
+    world_close_files(w, true);
+}
+
+/* ---- a start that fails ---------------------------------------------------------------------- */
+
+/* The linker sends these calls of the store here (tests/CMakeLists.txt). */
+int __real_uv_thread_create(uv_thread_t *thread, uv_thread_cb entry, void *arg);
+int __real_uv_mutex_init(uv_mutex_t *mutex);
+int __real_uv_async_init(uv_loop_t *loop, uv_async_t *async, uv_async_cb callback);
+int __wrap_uv_thread_create(uv_thread_t *thread, uv_thread_cb entry, void *arg);
+int __wrap_uv_mutex_init(uv_mutex_t *mutex);
+int __wrap_uv_async_init(uv_loop_t *loop, uv_async_t *async, uv_async_cb callback);
+
+static uint32_t fail_in; /* such calls until the one that fails; 0: none does */
+
+static bool call_fails(void)
+{
+    return fail_in > 0 && --fail_in == 0;
+}
+
+int __wrap_uv_thread_create(uv_thread_t *thread, uv_thread_cb entry, void *arg)
+{
+    return call_fails() ? UV_EAGAIN : __real_uv_thread_create(thread, entry, arg);
+}
+
+int __wrap_uv_mutex_init(uv_mutex_t *mutex)
+{
+    return call_fails() ? UV_ENOMEM : __real_uv_mutex_init(mutex);
+}
+
+int __wrap_uv_async_init(uv_loop_t *loop, uv_async_t *async, uv_async_cb callback)
+{
+    return call_fails() ? UV_EMFILE : __real_uv_async_init(loop, async, callback);
+}
+
+/* Lock, handle and each thread: whatever was started is ended, and the engine is as it was. */
+static void test_a_store_that_cannot_start_leaves_nothing(void **state)
+{
+    struct world *w = *state;
+    struct store_callbacks callbacks = {w, on_result, on_poisoned};
+    world_open_memory(w);
+    w->log.sink = NULL;
+    uint32_t nth = 0;
+    for (int error = GT_ENOMEM; error; nth++) {
+        fail_in = nth + 1;
+        error = store_open(w->engine, &w->loop, &callbacks, &w->log, &w->store);
+        assert_int_equal(error, fail_in == 0 ? GT_ENOMEM : 0);
+        fail_in = 0;
+        if (error)
+            uv_run(&w->loop, UV_RUN_DEFAULT);
+    }
+    assert_int_equal(nth, 2 + ENGINE_LANES + 1 + 1);
+    assert_int_equal(store_close(w->store), 0);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    world_run(w, STORE_PUT, 100);
+    world_close_files(w, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +500,14 @@ int main(void)
                                         world_make, world_end),
         cmocka_unit_test_setup_teardown(test_a_failed_log_is_told_once_and_acknowledges_nothing,
                                         world_make, world_end),
+        cmocka_unit_test_setup_teardown(test_more_than_may_be_in_flight_is_refused, world_make,
+                                        world_end),
+        cmocka_unit_test_setup_teardown(test_who_is_refused_may_ask_again_at_once, world_make,
+                                        world_end),
+        cmocka_unit_test_setup_teardown(test_a_close_answers_what_the_reader_has, world_make,
+                                        world_end),
+        cmocka_unit_test_setup_teardown(test_a_store_that_cannot_start_leaves_nothing, world_make,
+                                        world_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
