@@ -1673,7 +1673,8 @@ static void test_values_of_an_earlier_version_are_read(void **unused)
                                       .fill_flags = FILL_OPEN};
     lives_add(&identity.lives, 4);
     lives_add(&identity.lives, 5);
-    const size_t lives_bytes = 1 + 2 * LIFE_TOLD_BYTES, fill_bytes = 9 + lives_bytes;
+    const size_t told_bytes = 4 + 1; /* format and version */
+    const size_t lives_bytes = 1 + 2 * LIFE_TOLD_BYTES + told_bytes, fill_bytes = 9 + lives_bytes;
     buf_clear(&bytes);
     identity_encode(&identity, &bytes);
     assert_int_equal(identity_decode(slice_of(bytes.data, 56 + 5), &was), 0);
