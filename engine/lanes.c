@@ -211,7 +211,10 @@ void log_job_run(struct engine_job *j)
         return;
     gt_assert(b->body.bytes == j->bytes);
     j->result = j->disk->write(j->disk, j->segment.file, j->offset, b->body.data, b->body.bytes);
-    if (!j->result && !(MUTANT(sync_left_to_next) && j->offset / WAL_BLOCK % 2 == 0))
+    bool left_to_close =
+        MUTANT(sync_left_to_close) && j->segment.bytes - j->offset - j->bytes < 2 * WAL_BLOCK;
+    if (!j->result && !(MUTANT(sync_left_to_next) && j->offset / WAL_BLOCK % 2 == 0) &&
+        !left_to_close)
         j->result = j->disk->sync(j->disk, j->segment.file);
     if (j->result && MUTANT(retry_failed_sync))
         j->result = j->disk->sync(j->disk, j->segment.file);

@@ -126,6 +126,7 @@ static void life_end(struct run *r, struct rig *rig)
     r->out->seals += m->seals_count;
     r->out->poisoned = engine_poisoned(rig->engine);
     met(r, "close", rig_close(rig, o, true));
+    r->out->warned |= rig->warnings > 0;
 }
 
 static void outcome_take(struct outcome *out)
@@ -133,6 +134,7 @@ static void outcome_take(struct outcome *out)
     const struct oracle *o = &out->oracle;
     out->hits = fail_hits();
     out->hits_index = fail_hits_index();
+    out->hits_close = fail_hits_close();
     out->grown_bytes = fail_grown();
     for (int kind = 0; kind < FAIL_KINDS; kind++)
         out->counts[kind] = fail_count((enum fail_kind)kind);
