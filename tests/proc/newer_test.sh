@@ -25,7 +25,7 @@ check() { # what gtstore-check says, to $scratch/check: it must end with the cod
 folder_sum() { (cd "$folder" && sha256sum index/data.mdb wal/* && ls -lR --time-style=+ .) | grep -v lock; }
 
 check 0
-"$bin/proc_newer" "$folder" record $key || fail "no record was made newer"
+"$bin/proc_folder" "$folder" record $key || fail "no record was made newer"
 check 1 --salvage "$scratch/saved"
 cat "$scratch/check"
 grep -q '^newer: partitions .* 1 records in the index, 0 in the log' "$scratch/check" || fail "gtstore-check does not say what is newer"
@@ -59,7 +59,7 @@ daemon_stop node2
 check 1
 grep -q '^newer: partitions .* 1 records in the index, 0 in the log' "$scratch/check" || fail "the newer record is gone: $(cat "$scratch/check")"
 
-"$bin/proc_newer" "$folder" folder 2 9.8.7 || fail "the folder was not made newer"
+"$bin/proc_folder" "$folder" folder 2 9.8.7 || fail "the folder was not made newer"
 before=$(folder_sum)
 if "$bin/gtstore-node" --data-dir "$folder" --manager "$manager" --label node2 >"$scratch/out" 2>&1; then fail "a newer folder is served"; fi
 tail -n 1 "$scratch/out"
