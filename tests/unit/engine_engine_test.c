@@ -1841,6 +1841,52 @@ static void test_a_full_disk_refuses_and_recovers(void **unused)
     rig_free(&rig);
 }
 
+/* Nobody writes, and all the same it is noticed: at most every two seconds a segment is tried. */
+static void test_room_is_noticed_though_nobody_writes(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 72);
+    put_large(&rig, "before", 1000, 1, 0);
+    rig_settle(&rig);
+    for (int huge = 0; huge < 2; huge++) {
+        memdisk_capacity(rig.disk, 0);
+        if (huge) { /* for which the segment that is ready is too small */
+            put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, GT_ENOSPACE);
+        } else {
+            uint8_t value[10000] = {1};
+            int code = 0;
+            for (int i = 0; i < 60 && !code; i++)
+                code = call_code(&rig, put_of("k", slice_of(value, sizeof(value))));
+            assert_int_equal(code, GT_ENOSPACE);
+        }
+        assert_int_equal(engine_disk_error(rig.e), GT_ENOSPACE);
+        uint64_t attempts = 0;
+        for (int seconds = 0; seconds < 20 && !huge; seconds++) {
+            assert_true(engine_deadline_us(rig.e) <= rig.now_us + 2000000);
+            rig.now_us += 1000000;
+            engine_tick(rig.e, rig.now_us);
+            struct engine_job *j = engine_job(rig.e, ENGINE_SEGMENT);
+            attempts += j != NULL;
+            if (j) {
+                engine_job_run(j);
+                engine_job_done(rig.e, j);
+            }
+            assert_int_equal(engine_disk_error(rig.e), GT_ENOSPACE);
+        }
+        assert_true(huge || (attempts >= 5 && attempts <= 10));
+        memdisk_capacity(rig.disk, 1u << 30);
+        for (int tick = 0; tick < 3; tick++) {
+            rig.now_us += 2000000;
+            engine_tick(rig.e, rig.now_us);
+            rig_settle(&rig);
+        }
+        assert_int_equal(engine_disk_error(rig.e), 0);
+    }
+    put_large(&rig, "after", 1000, 1, 0);
+    rig_free(&rig);
+}
+
 static void test_a_full_disk_does_not_keep_a_node_from_starting(void **unused)
 {
     (void)unused;
@@ -2987,6 +3033,7 @@ int main(void)
         cmocka_unit_test(test_a_record_larger_than_a_segment),
         cmocka_unit_test(test_a_small_overlay_slows_and_drops_nothing),
         cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
+        cmocka_unit_test(test_room_is_noticed_though_nobody_writes),
         cmocka_unit_test(test_a_full_disk_does_not_keep_a_node_from_starting),
         cmocka_unit_test(test_a_full_index_refuses_beyond_the_overlay),
         cmocka_unit_test(test_waiting_puts_of_an_operation_are_recalled),
