@@ -4,6 +4,8 @@
  * of the index, every batch and record of the log. It changes nothing but what any start would: it
  * takes the lock, and removes half-made log segments.
  *
+ * An index on which no node starts is read all the same, as far as its pages go.
+ *
  * --salvage writes every live key that can still be read to OUT, as lines for `gtstore import`.
  *
  * What a newer version wrote is told apart from damage: a folder of a newer format is left alone,
@@ -478,6 +480,11 @@ static int check_open(struct check *c, const char *folder)
         error = index_pages_check(folder, &c->log);
     if (!error)
         error = index_lmdb_new(folder, MAP_BYTES, &c->log, &c->index);
+    if (error == GT_ECORRUPT) {
+        problem(c, "index", "its first pages: no node starts on it", error);
+        c->index = NULL;
+        error = index_read_new(folder, &c->log, &c->index);
+    }
     if (error) {
         c->index = NULL;
         fprintf(stderr, "gtstore-check: %s: %s\n", path, error_text(error));

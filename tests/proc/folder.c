@@ -1,23 +1,36 @@
 /*
- * Makes a folder that no process uses look as no test can bring it about, under right checksums.
+ * Makes a folder that no process uses look as no test can bring it about, under right checksums:
  *
- *   proc_folder FOLDER folder FORMAT VERSION    it says that it is of this format and by whom
- *   proc_folder FOLDER record KEY               the key's record is of the next format
- *   proc_folder FOLDER lives KEY NODE COUNT     so many early lives of the node (its id, in hex)
- * have written to the key, and all of that is superseded proc_folder FOLDER early KEY NODE COUNT
- * the same, but the first sibling is of the first life
+ *   proc_folder FOLDER folder FORMAT VERSION   it says that it is of this format and by whom
+ *
+ *   proc_folder FOLDER record KEY              the key's record is of the next format
+ *
+ *   proc_folder FOLDER lives KEY NODE COUNT    so many early lives of the node (its id, in hex)
+ *                                              have written to the key, which is superseded
+ *
+ *   proc_folder FOLDER early KEY NODE COUNT    the same, the first sibling is of the first life
+ *
+ *   proc_folder FOLDER strike TABLE head|data  a bit flips in the first page of meta, partition,
+ *                                              data, log or free: its kind, or what it holds
  *
  * A record that is changed is counted as it is then. Exit 0; 1 when it cannot be done; 2 usage.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/crc.h"
 #include "engine/base/hash.h"
+#include "engine/btree.h"
 #include "engine/values.h"
 
-#define MAP_BYTES (1ull << 30)
+#define MAP_BYTES    (1ull << 30)
+#define PAGE_BYTES   4096u
+#define PAGE_KIND_AT 10u /* btree.h */
 
 static struct index *x;
 
@@ -175,13 +188,56 @@ static struct blob *lives_add_all(uint32_t partition, struct slice key, const st
     return after;
 }
 
+/* ---- pages ----------------------------------------------------------------------------------- */
+
+/* The root of the table, or of the free pages, in the newer of the two commits. */
+static uint64_t root_of(const uint8_t *map, uint64_t bytes, const char *table)
+{
+    struct btree two[2] = {0};
+    struct btree_root root;
+    bool good[2];
+    for (unsigned i = 0; i < 2; i++)
+        good[i] = btree_meta_read(map, bytes, i, &two[i]) == 0 && btree_check(&two[i]) == 0;
+    const struct btree *newest =
+        good[1] && (!good[0] || two[1].commit > two[0].commit) ? &two[1] : &two[0];
+    if (!good[0] && !good[1])
+        refuse("the file is damaged already");
+    if (strcmp(table, "free") == 0)
+        root = newest->free;
+    else if (btree_table(newest, slice_text(table), &root) != 0)
+        refuse("there is no such table");
+    if (root.root == UINT64_MAX)
+        refuse("the table is empty");
+    uint64_t number = root.root;
+    btree_close(&two[0]);
+    btree_close(&two[1]);
+    return number;
+}
+
+static void page_strike(const char *folder, const char *table, bool head)
+{
+    char path[4096];
+    struct stat facts;
+    snprintf(path, sizeof(path), "%s/index/data.mdb", folder);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &facts) != 0)
+        refuse("the index cannot be opened");
+    uint8_t *map = mmap(NULL, (size_t)facts.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        refuse("the index cannot be read");
+    uint64_t number = root_of(map, (uint64_t)facts.st_size, table);
+    map[number * PAGE_BYTES + (head ? PAGE_KIND_AT : PAGE_BYTES - 12)] ^= 1;
+    printf("page %llu, the first of %s\n", (unsigned long long)number, table);
+    munmap(map, (size_t)facts.st_size);
+    close(fd);
+}
+
 static int usage(const char *program)
 {
-    fprintf(
-        stderr,
-        "usage: %s FOLDER folder FORMAT VERSION | record KEY | lives KEY NODE COUNT | early KEY "
-        "NODE COUNT\n",
-        program);
+    fprintf(stderr,
+            "usage: %s FOLDER folder FORMAT VERSION | record KEY | lives KEY NODE COUNT |\n"
+            "       early KEY NODE COUNT | strike TABLE head|data\n",
+            program);
     return 2;
 }
 
@@ -192,6 +248,10 @@ int main(int argc, char **argv)
     bool folder = argc == 5 && strcmp(verb, "folder") == 0;
     bool record = argc == 4 && strcmp(verb, "record") == 0;
     bool early = argc == 6 && strcmp(verb, "early") == 0;
+    if (argc == 5 && strcmp(verb, "strike") == 0) {
+        page_strike(argv[1], argv[3], strcmp(argv[4], "head") == 0);
+        return 0;
+    }
     if (!folder && !record && !early && !(argc == 6 && strcmp(verb, "lives") == 0))
         return usage(argv[0]);
     log_init(&log, LOG_ERROR, log_sink_stderr, NULL);
