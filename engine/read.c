@@ -69,6 +69,8 @@ int view_read(struct engine *e, uint32_t partition, uint64_t hash, struct slice 
         error = index_read(e, READ_LANE_LOOP, partition, hash, key, &view->record);
         if (error == GT_ENOTFOUND)
             return 0;
+        if (error == GT_EFORMAT) /* of the index, which was opened: that has rotted since */
+            error = GT_ECORRUPT;
     }
     if (!error)
         error = state ? record_decode(slice_blob(view->record), partition, key, state)

@@ -384,6 +384,32 @@ static void test_a_record_of_a_newer_format_is_left_as_it_is(void **state)
     replica_free(&other);
 }
 
+static int get_newer(struct index *x, unsigned lane, enum index_table table, struct slice key,
+                     struct blob **value)
+{
+    (void)x, (void)lane, (void)table, (void)key, (void)value;
+    return GT_EFORMAT;
+}
+
+/* The index was opened, so that its version was ours: a bit of that has flipped since then
+ * (crash_rot --seed 1795709210 --flip 357). */
+static void test_an_index_that_turns_newer_has_rotted(void **state)
+{
+    (void)state;
+    struct replica r;
+    replica_new(&r, 6);
+    assert_int_equal(call_code(&r, put_of(GOOD, "v")), 0);
+    replica_rest(&r);
+    __typeof__(r.index->get) get = r.index->get;
+    r.index->get = get_newer;
+    struct store_request load = {.kind = STORE_LOAD, .key = slice_text(GOOD)};
+    assert_int_equal(call_code(&r, load), GT_EUNKNOWN);
+    assert_int_equal(engine_metrics(r.e)->newer_records_count, 0);
+    r.index->get = get;
+    assert_int_equal(call_code(&r, load), 0);
+    replica_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_a_folder_of_an_earlier_version_becomes_ours),
         cmocka_unit_test(test_whatever_a_start_reads_refuses_it),
         cmocka_unit_test(test_a_record_of_a_newer_format_is_left_as_it_is),
+        cmocka_unit_test(test_an_index_that_turns_newer_has_rotted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
