@@ -67,6 +67,8 @@ static void set_token(struct buf *to, const char *option, const char *text)
     if (!text[0]) /* a variable that was never set, more likely than a key that is absent */
         program_usage("%s: an empty text is no token; that of an absent key is " TOKEN_EMPTY,
                       option);
+    if (strlen(text) > (size_t)(CONTEXT_BYTES_MAX + 2) / 3 * 4) /* with padding */
+        program_usage("%s: a token of %zu characters: no context is so long", option, strlen(text));
     if (strcmp(text, TOKEN_EMPTY) != 0 && base64_decode(slice_text(text), to) != 0)
         program_usage("%s: '%s' is no token", option, text);
 }

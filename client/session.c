@@ -1028,6 +1028,7 @@ static enum advice advice_of(int error)
     case GT_ECLOCK:
     case GT_EINCARNATION:
     case GT_ECONTEXT: /* another owner may know the writer that this one does not */
+    case GT_EFORMAT:  /* what a newer version stored there another owner may be able to read */
         return ADVICE_OTHER;
     default:
         return ADVICE_FINAL;

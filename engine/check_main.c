@@ -4,9 +4,14 @@
  * of the index, every batch and record of the log. It changes nothing but what any start would: it
  * takes the lock, and removes half-made log segments.
  *
+ * An index on which no node starts is read all the same, as far as its pages go.
+ *
  * --salvage writes every live key that can still be read to OUT, as lines for `gtstore import`.
  *
- * Exit: 0 sound, 1 damaged or unreadable, 2 usage.
+ * What a newer version wrote is told apart from damage: a folder of a newer format is left alone,
+ * and what is of a newer format in another one is named, and left out of what is salvaged.
+ *
+ * Exit: 0 sound, 1 damaged, of a newer version or unreadable, 2 usage.
  */
 #include <errno.h>
 #include <signal.h>
@@ -31,8 +36,9 @@ struct tally {
     struct counts expected, found;
     uint64_t lsn;
     uint64_t bad_index, bad_log;
+    uint64_t newer_index, newer_log;
     bool known; /* it has a value in the index */
-    bool bad_value;
+    bool bad_value, newer_value;
 };
 
 struct check {
@@ -44,14 +50,16 @@ struct check {
     struct overlay *newer; /* records of the log that the index does not have */
     struct applied_value applied;
     bool identity_found, log_made;
-    uint64_t records, log_records, problems, salvaged;
+    uint64_t records, log_records, problems, newer_count, salvaged;
     FILE *out;
 };
 
 static void problem(struct check *c, const char *what, const char *name, int error)
 {
-    c->problems++;
-    printf("damaged: %s %s: %s\n", what, name, error_text(error));
+    bool is_newer = error == GT_EFORMAT;
+    c->newer_count += is_newer;
+    c->problems += !is_newer;
+    printf("%s: %s %s: %s\n", is_newer ? "newer" : "damaged", what, name, error_text(error));
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -98,6 +106,13 @@ static int each_partition(void *arg, struct slice key, struct slice value)
     fill_close(&fill);
     t->known = true;
     t->bad_value = error != 0;
+    if (error == GT_EFORMAT) {
+        char text[16];
+        snprintf(text, sizeof(text), "%u", be16_get(key.data));
+        problem(c, "partition", text, error);
+        t->bad_value = false;
+        t->newer_value = true; /* and its counts are not known */
+    }
     return error == GT_ENOMEM ? error : 0;
 }
 
@@ -128,9 +143,10 @@ static int each_record(void *arg, struct slice index_key, struct slice record)
     if (!error && hash != hash_bytes(key))
         error = GT_ECORRUPT;
     c->records++;
-    if (!error) {
+    if (!error || error == GT_EFORMAT) { /* of a newer one it is not known whether it is live */
         struct presence now = presence_in(record, &s);
         counts_replace(&t->found, key.bytes, &absent, &now);
+        t->newer_index += error == GT_EFORMAT;
     } else {
         t->bad_index++;
     }
@@ -150,7 +166,7 @@ static int each_parcel(void *arg, struct slice index_key, struct slice value)
     if (!error)
         error = parcel_value_decode(bytes, &v);
     if (!error)
-        error = record_verify(v.record, name.partition, name.key);
+        error = record_known(v.record, name.partition, name.key);
     if (error)
         problem(c, "parcel", "kept for another owner", error);
     return error == GT_ENOMEM ? error : 0;
@@ -253,8 +269,10 @@ static int each_logged(void *arg, const struct wal_record *r)
         return 0;
     }
     struct tally *t = &c->tallies[s.partition];
-    if (record_verify(s.record, s.partition, s.key) != 0) {
-        t->bad_log++;
+    error = record_known(s.record, s.partition, s.key);
+    if (error) {
+        t->newer_log += error == GT_EFORMAT;
+        t->bad_log += error != GT_EFORMAT;
         return 0;
     }
     return r->lsn > t->lsn ? newer_keep(c, &s, r->lsn) : 0;
@@ -291,10 +309,42 @@ static int log_check(struct check *c)
 
 /* ---- the verdict by partition ---------------------------------------------------------------- */
 
+static bool tally_miscounts(const struct tally *t)
+{
+    struct counts found = t->found;
+    if (t->newer_index > 0)
+        found.live = t->expected.live;
+    return !t->newer_value && !counts_equal(&t->expected, &found);
+}
+
 static bool tally_is_bad(const struct tally *t)
 {
-    return t->bad_value || t->bad_index > 0 || t->bad_log > 0 ||
-           !counts_equal(&t->expected, &t->found);
+    return t->bad_value || t->bad_index > 0 || t->bad_log > 0 || tally_miscounts(t);
+}
+
+static bool tally_is_newer(const struct tally *t)
+{
+    return t->newer_index > 0 || t->newer_log > 0;
+}
+
+/* One line for each run of partitions with records of a newer format. */
+static void newer_print(struct check *c)
+{
+    for (uint32_t first = 0; first < PARTITIONS_MAX; first++) {
+        uint64_t index = 0, log = 0;
+        uint32_t end = first;
+        for (; end < PARTITIONS_MAX && tally_is_newer(&c->tallies[end]); end++) {
+            index += c->tallies[end].newer_index;
+            log += c->tallies[end].newer_log;
+        }
+        if (end == first)
+            continue;
+        printf("newer: partitions %u-%u: %llu records in the index, %llu in the log, of a format "
+               "above %u\n",
+               first, end - 1, (unsigned long long)index, (unsigned long long)log, RECORD_FORMAT);
+        c->newer_count += index + log;
+        first = end;
+    }
 }
 
 /* One line for each run of damaged partitions. */
@@ -310,7 +360,7 @@ static void tallies_print(struct check *c)
             values += t->bad_value;
             index += t->bad_index;
             log += t->bad_log;
-            counts += !t->bad_value && !counts_equal(&t->expected, &t->found);
+            counts += !t->bad_value && tally_miscounts(t);
         }
         printf(
             "damaged: partitions %u-%u: %llu records in the index, %llu in the log, %llu clocks; "
@@ -430,11 +480,36 @@ static int check_open(struct check *c, const char *folder)
         error = index_pages_check(folder, &c->log);
     if (!error)
         error = index_lmdb_new(folder, MAP_BYTES, &c->log, &c->index);
+    if (error == GT_ECORRUPT) {
+        problem(c, "index", "its first pages: no node starts on it", error);
+        c->index = NULL;
+        error = index_read_new(folder, &c->log, &c->index);
+    }
     if (error) {
         c->index = NULL;
         fprintf(stderr, "gtstore-check: %s: %s\n", path, error_text(error));
     }
     return error;
+}
+
+/* A folder of a newer format is not read on: what stands in it is not known, nor whether it may be
+ * changed as little as a start does. 0, or GT_EFORMAT. */
+static int format_check(struct check *c, const char *folder)
+{
+    struct slice name = slice_text("identity"), bytes;
+    struct identity_value identity = {0};
+    struct blob *value = NULL;
+    if (c->index->get(c->index, LANE, INDEX_META, name, &value) != 0)
+        return 0;
+    bool told = meta_value_decode(name, slice_blob(value), &bytes) == 0 &&
+                identity_decode(bytes, &identity) == 0;
+    blob_unref(value);
+    if (!told || identity.folder_format <= FOLDER_FORMAT)
+        return 0;
+    printf("newer: %s is of format %u, written by version %s; this is version " GT_VERSION
+           ", which knows formats up to %u: use the newer gtstore-check\n",
+           folder, identity.folder_format, identity.version, FOLDER_FORMAT);
+    return GT_EFORMAT;
 }
 
 /* Nothing can be written where these are bad, so no node opens it. */
@@ -470,9 +545,16 @@ static int check_read(struct check *c)
         error = free_pages_check(c);
     if (!error)
         error = log_check(c);
-    if (!error)
+    if (!error) {
+        newer_print(c);
         tallies_print(c);
+    }
     return error;
+}
+
+static const char *verdict(const struct check *c)
+{
+    return c->problems > 0 ? "damaged" : c->newer_count > 0 ? "newer" : "sound";
 }
 
 static int check_run(struct check *c, const char *folder, const char *salvage_path)
@@ -481,6 +563,8 @@ static int check_run(struct check *c, const char *folder, const char *salvage_pa
     buf_init(&c->text, LINE_BYTES_MAX);
     c->newer = overlay_new();
     int error = c->tallies && c->newer ? check_open(c, folder) : GT_ENOMEM;
+    if (!error)
+        error = format_check(c, folder);
     if (!error) {
         error = check_read(c);
         if (error)
@@ -489,9 +573,14 @@ static int check_run(struct check *c, const char *folder, const char *salvage_pa
     if (!error && salvage_path)
         error = salvage(c, salvage_path);
     if (!error)
-        printf("%s: %llu records in the index, %llu in the log, %llu problems\n",
-               c->problems ? "damaged" : "sound", (unsigned long long)c->records,
-               (unsigned long long)c->log_records, (unsigned long long)c->problems);
+        printf("%s: %llu records in the index, %llu in the log, %llu problems\n", verdict(c),
+               (unsigned long long)c->records, (unsigned long long)c->log_records,
+               (unsigned long long)c->problems);
+    if (!error && c->newer_count > 0)
+        printf("newer: %llu parts are of a newer version than " GT_VERSION
+               ", and left as they are: use that version%s\n",
+               (unsigned long long)c->newer_count,
+               salvage_path ? "; nothing of them is among what was salvaged" : "");
     if (c->index)
         c->index->destroy(c->index);
     if (c->disk)
@@ -499,7 +588,7 @@ static int check_run(struct check *c, const char *folder, const char *salvage_pa
     buf_close(&c->text);
     overlay_free(c->newer);
     free(c->tallies);
-    return error || c->problems ? 1 : 0;
+    return error || c->problems || c->newer_count ? 1 : 0;
 }
 
 static int usage(void)
@@ -507,7 +596,7 @@ static int usage(void)
     return fputs("usage: gtstore-check DIR [--salvage OUT]\n"
                  "Verifies the data folder of a node that is not running.\n"
                  "  --salvage OUT   write every key that can be read, as lines for gtstore import\n"
-                 "Exit: 0 sound, 1 damaged, 2 usage\n",
+                 "Exit: 0 sound, 1 damaged or of a newer version, 2 usage\n",
                  stdout) < 0;
 }
 

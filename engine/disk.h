@@ -22,6 +22,7 @@ struct disk {
     /* Opens for reading and writing; with create, makes an empty file or truncates what is there.
      */
     int (*open)(struct disk *d, const char *name, bool create, struct disk_file **out);
+    /* Cannot fail: what is to be durable was synced. A close that fails is logged. */
     void (*close)(struct disk *d, struct disk_file *f);
     int (*size)(struct disk *d, struct disk_file *f, uint64_t *bytes);
     /* Reads up to `bytes` bytes at offset; *got is less only at the end of the file. */

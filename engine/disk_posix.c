@@ -75,6 +75,15 @@ static int file_failed(struct disk_posix *p, const char *verb, struct disk_file 
     return error == GT_ENOTFOUND ? GT_EIO : error;
 }
 
+/* What was acknowledged was synced before, so nothing depends on a close. But a file system that
+ * writes at the close, or a disk that fails, is to be heard of. */
+static void close_told(struct disk_posix *p, int fd, const char *name)
+{
+    if (close(fd) != 0 && !MUTANT(close_untold))
+        log_warn(p->log, "disk cannot close %s%s%s: %s", p->path, *name ? "/" : "", name,
+                 strerror(errno));
+}
+
 static int open_again(int folder, const char *name, int flags)
 {
     int fd;
@@ -102,8 +111,7 @@ static int posix_open(struct disk *d, const char *name, bool create, struct disk
 
 static void posix_close(struct disk *d, struct disk_file *f)
 {
-    (void)d;
-    close(f->fd);
+    close_told(posix_of(d), f->fd, "wal/, a segment");
     free(f);
 }
 
@@ -211,7 +219,7 @@ static int posix_sync_folder(struct disk *d, const char *name)
     if (fd < 0)
         return failed(p, "open folder", name, errno);
     int cause = MUTANT(folders_unsynced) || fsync(fd) == 0 ? 0 : errno;
-    close(fd);
+    close_told(p, fd, name);
     bool synced = cause == 0 || MUTANT(ignore_folder_sync);
     return synced ? 0 : failed(p, "sync folder", name, cause);
 }
@@ -245,7 +253,8 @@ static int posix_list(struct disk *d, const char *folder, int (*each)(void *arg,
             result = each(arg, entry->d_name);
     if (result == 0 && errno != 0)
         result = failed(p, "list folder", folder, errno);
-    closedir(stream);
+    if (closedir(stream) != 0)
+        log_warn(p->log, "disk cannot close %s/%s: %s", p->path, folder, strerror(errno));
     return result;
 }
 
@@ -266,9 +275,9 @@ static void posix_destroy(struct disk *d)
     if (p->working && !d->copied && ftruncate(p->lock, 0) != 0)
         log_warn(p->log, "the lock is not emptied %s/node.lock: %s", p->path, strerror(errno));
     if (p->lock >= 0)
-        close(p->lock); /* releases the lock */
+        close_told(p, p->lock, "node.lock"); /* releases the lock, also when it fails */
     if (p->folder >= 0)
-        close(p->folder);
+        close_told(p, p->folder, "");
     free(p->path);
     free(p);
 }

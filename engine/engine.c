@@ -285,6 +285,7 @@ void engine_tick(struct engine *e, uint64_t now_us)
         parked_sift(e, NULL);
     throttle_tick(e);
     seal_tick(e);
+    segment_tick(e);
     checkpoint_tick(e);
 }
 
@@ -294,8 +295,11 @@ uint64_t engine_deadline_us(const struct engine *e)
     uint64_t deadline = e->parked_deadline_us;
     if (e->poisoned)
         return deadline;
-    if (cp->retry_unset || e->seal == SEAL_UNSET)
+    bool waits = e->segment_failing && !e->busy[ENGINE_SEGMENT];
+    if (cp->retry_unset || e->seal == SEAL_UNSET || (waits && e->segment_retry_unset))
         return 0;
+    if (waits && e->segment_retry_us < deadline)
+        deadline = e->segment_retry_us;
     if (e->seal == SEAL_WAITS && e->seal_us < deadline)
         deadline = e->seal_us;
     if (e->throttle_us < deadline)

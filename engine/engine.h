@@ -62,7 +62,8 @@
  *                 since then; u8 1: wal/ holds at least one segment from now on, so that none at a
  *                 start means that the log was lost (missing = 0); u64 fill generation, u8 enum
  *                 fill_flag (missing = 0); varint length, run of u64: lives of this folder, the
- *                 newest first (missing = the two above)
+ *                 newest first (missing = the two above); u32 FOLDER_FORMAT (missing = 1), varint
+ *                 length, version of the program that began this life
  *     "applied"   u64 applied LSN, u64 floor segment, u32 chain of the newest batch known,
  *                 u64 highest LSN known durable: a log that ends before it has lost something;
  *                 u64 highest stamp of a request (missing = 0), see engine_stamp_max
@@ -101,6 +102,15 @@
 #define PARTITIONS_MAX      65536
 #define LOG_ENTRIES_DEFAULT 1000000u /* of all dot logs */
 #define LOG_ENTRY_BYTES_MAX 600u     /* of one in the index, with the longest key */
+
+/*
+ * Of a folder as a whole, in its identity. Whoever changes what stands in a folder so that an
+ * earlier program cannot read it raises this as well as the format of that value: then an earlier
+ * program refuses the folder at its start, by one number, before it has changed anything. Formats
+ * of values, records, batches and segments say the same again, each for itself.
+ */
+#define FOLDER_FORMAT     1u
+#define VERSION_BYTES_MAX 32 /* of the name of a program's version, with the final NUL */
 
 /* Dots as a run of 24 bytes each: u64 node, u64 incarnation, u64 seq. */
 #define DOT_BYTES 24
@@ -238,6 +248,8 @@ struct store_result {
      *     GT_ETIMEOUT, GT_ENOMEM, GT_EIO, GT_EDESCRIPTORS (no further log segment
      *     could be made);
      *   GT_EUNKNOWN: the record here is bad; nothing was done;
+     *   GT_EFORMAT: the record here is of a newer format; nothing was done, nor ever will be
+     *     by this version: what it says may be nowhere else;
      *   GT_EPOISONED, and GT_EINDOUBT with known_only: in doubt;
      *   MERGE: GT_ECORRUPT, GT_EFORMAT: the incoming record is bad, lists a dot that it does not
      *     hold, or names a dot of this node that was never minted; GT_EMISSING: a piece of the
@@ -293,6 +305,8 @@ struct store_result {
     bool unknown; /* MERGE: it took the place of a bad record. SCAN, SCRUB, PULL: a record here is
                      bad. The clock of a PULL claims more than is sent then, and must not be merged
                      whole */
+    bool newer;   /* SCAN, SCRUB, PULL: one is of a newer format: it is left as it is, and the
+                     clock of a PULL is like that beside a bad one */
     bool miscounted;  /* SCRUB: the records are not those that were counted (RULES 16) */
     bool whole;       /* PULL: these are all keys of the range, not those that were lacking */
     uint64_t lacking; /* PULL: how many logged dots the asker lacked, those sent included */
@@ -376,6 +390,10 @@ struct engine_report {
     bool doubtful; /* this start found that acknowledged writes may be missing: corruption in the
                       middle, or an unproven tail after the machine restarted. Already logged */
     const char *where; /* of an error: what was being read, as the head of a sentence */
+    /* Of the folder as it was found; 0: it is new, or its identity cannot be read. And the version
+     * of the program that started on it last; empty: not known. */
+    uint32_t folder_format;
+    char folder_version[VERSION_BYTES_MAX];
 };
 
 /*
@@ -383,7 +401,8 @@ struct engine_report {
  * the high 40 bits, 24 random bits below) and makes it durable, makes the first segment. When there
  * is no room for that one in a folder that had a log before, it opens all the same: reads go on,
  * and writes are refused with GT_ENOSPACE, each of which tries again to make it. Blocking. 0;
- * GT_EFORMAT (newer format, or another role: logged with the cause); GT_ECORRUPT; GT_EIO;
+ * GT_EFORMAT (newer format, of the folder or of something that a start reads, or another role:
+ * logged with the cause, and nothing was changed); GT_ECORRUPT; GT_EIO;
  * GT_ENOSPACE; GT_ENOMEM; GT_ELIMIT: there is no higher incarnation.
  */
 int engine_open(const struct engine_config *config, struct engine **out,

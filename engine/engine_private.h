@@ -276,7 +276,9 @@ struct engine {
     int segment_failing;    /* of the last attempt too, until one was made: what the status says */
     bool disk_full;         /* as the last attempt to make one showed, and as events say */
     enum store_limit limit; /* that the request being admitted was over */
-    int segment_error;      /* of the last attempt; no other is made until somebody asks */
+    int segment_error;      /* of the last attempt; no other is made until somebody asks, or */
+    uint64_t segment_retry_us; /* then; unset until the clock is looked at next */
+    bool segment_retry_unset;
 
     struct request_queue parked;
     uint64_t parked_deadline_us; /* not above the earliest of the parked */
@@ -498,7 +500,10 @@ void engine_reap(struct engine *e, const struct store_request *r, struct partiti
 /* A batch with this body fits the current segment or one that is ready. */
 bool log_fits(const struct engine *e, uint64_t batch_bytes);
 struct engine_job *log_job(struct engine *e);
+#define SEGMENT_RETRY_US 2000000u
 void seal_tick(struct engine *e);
+/* Every two seconds a segment that could not be made is tried again, or found not to be wanted. */
+void segment_tick(struct engine *e);
 void log_job_run(struct engine_job *j);
 void log_job_done(struct engine *e, struct engine_job *j);
 struct engine_job *segment_job(struct engine *e);

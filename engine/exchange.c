@@ -301,7 +301,8 @@ static enum emitted entry_emit(struct pull *u, const struct dotlog_entry *entry,
     struct slice key = slice_blob(entry->key);
     int error = view_read(e, u->request->partition, hash_bytes(key), key, &e->local, &view);
     if (error) {
-        u->unknown = true;
+        u->unknown |= error != GT_EFORMAT;
+        u->result->newer |= error == GT_EFORMAT;
         return EMITTED_NOT;
     }
     enum emitted done = EMITTED_NOT;

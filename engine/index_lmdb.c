@@ -165,7 +165,7 @@ static bool data_sound(const struct btree_entry *e)
            record_verify(e->value, partition, key) == 0;
 }
 
-static btree_sound_fn *sound_of(enum index_table table)
+btree_sound_fn *index_sound(enum index_table table)
 {
     return table == INDEX_DATA ? data_sound : NULL;
 }
@@ -180,7 +180,7 @@ static int lmdb_get(struct index *index, unsigned lane, enum index_table table, 
     if (error != 0)
         return error;
     const struct snapshot *s = x->seen[lane];
-    error = btree_find(&s->pages, &s->tables[table], key, sound_of(table), &found);
+    error = btree_find(&s->pages, &s->tables[table], key, index_sound(table), &found);
     if (error == 0) {
         *value = blob_copy(found.data, found.bytes);
         error = *value ? 0 : GT_ENOMEM;
@@ -249,7 +249,7 @@ static int lmdb_scan(struct index *index, unsigned lane, enum index_table table,
         pages.ahead = snapshot_ahead;
         scan_advise(&pages, MADV_RANDOM);
     }
-    result = btree_scan(&pages, &s->tables[table], from, sound_of(table), each, arg, &hole);
+    result = btree_scan(&pages, &s->tables[table], from, index_sound(table), each, arg, &hole);
     if (table != INDEX_DATA)
         scan_advise(&pages, MADV_NORMAL);
     struct hole *kept = &x->holes[lane];
@@ -322,7 +322,7 @@ static int write_guard(struct index_write *w, enum index_table table, struct sli
     const struct snapshot *s = w->snapshot;
     int error = MUTANT(pages_unguarded) ? 0
                                         : btree_guard(&s->pages, &s->tables[table], key,
-                                                      sound_of(table), &w->guarded[table]);
+                                                      index_sound(table), &w->guarded[table]);
     if (error)
         log_error(w->index->log, "index cannot be written, a page is damaged table=%s path=%s",
                   index_table_names[table], w->index->path);
@@ -399,7 +399,7 @@ static int purge_check(struct index_write *w, enum index_table table, struct sli
     const struct snapshot *s = w->snapshot;
     struct purge_guard g = {.from = from};
     struct btree_hole hole;
-    int result = btree_scan(&s->pages, &s->tables[table], from, sound_of(table), purge_guard_each,
+    int result = btree_scan(&s->pages, &s->tables[table], from, index_sound(table), purge_guard_each,
                             &g, &hole);
     if (hole.met)
         hole_tell(w->index, table, &hole);
@@ -419,7 +419,7 @@ static int lmdb_purge(struct index_write *w, enum index_table table, struct slic
     if (cause != 0)
         return failed(x, "write", cause);
     enum index_judgement judgement = INDEX_KEEP;
-    cause = cursor_seek(cursor, from, sound_of(table), &k, &v);
+    cause = cursor_seek(cursor, from, index_sound(table), &k, &v);
     while (cause == 0) {
         judgement = judge(arg, slice_of_val(&k), slice_of_val(&v));
         if (judgement == INDEX_END)

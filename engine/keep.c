@@ -30,14 +30,14 @@ int parcel_read(struct engine *e, const struct parcel *p, struct blob **hold,
     if (!error)
         error = parcel_value_decode(bytes, out);
     if (!error)
-        error = record_verify(out->record, p->partition, name.key);
+        error = record_known(out->record, p->partition, name.key);
     if (!error)
         return 0;
     blob_unref(*hold);
     *hold = NULL;
     *out = (struct parcel_value){0}; /* whatever was read of it is gone */
     if (error != GT_ECORRUPT && error != GT_ENOTFOUND)
-        return error; /* of the disk: what is kept may be read another time */
+        return error; /* of the disk, or a newer format: what is kept may be read another time */
     e->metrics.bad_records_count++;
     log_error(e->log, "parcel unreadable partition=%u target=%016llx cause=%s", p->partition,
               (unsigned long long)p->target, error_text(error));
@@ -437,6 +437,8 @@ int parcel_install(struct engine *e, const struct wal_record *r, uint64_t *stamp
         return GT_ECORRUPT;
     name.partition = (uint32_t)partition;
     name.hash = hash_bytes(name.key);
+    if (bytes.bytes && record_known(v.record, name.partition, name.key) == GT_EFORMAT)
+        return GT_EFORMAT;
     struct parcel *known = parcels_find(&e->parcels, &name);
     if (known && known->number >= r->lsn) /* of a checkpoint that did not end */
         return 0;
@@ -471,7 +473,7 @@ int parcel_load(struct engine *e, struct slice index_key, struct slice value)
         error = parcel_value_decode(bytes, &v);
     if (!error)
         return parcels_load(&e->parcels, &name, v.number, v.made_s, (uint32_t)bytes.bytes);
-    if (error == GT_ENOMEM)
+    if (error == GT_ENOMEM || error == GT_EFORMAT)
         return error;
     e->metrics.bad_records_count++;
     log_error(e->log, "parcel unreadable in the index, it is given up bytes=%zu cause=%s",

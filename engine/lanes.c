@@ -211,7 +211,10 @@ void log_job_run(struct engine_job *j)
         return;
     gt_assert(b->body.bytes == j->bytes);
     j->result = j->disk->write(j->disk, j->segment.file, j->offset, b->body.data, b->body.bytes);
-    if (!j->result && !(MUTANT(sync_left_to_next) && j->offset / WAL_BLOCK % 2 == 0))
+    bool left_to_close =
+        MUTANT(sync_left_to_close) && j->segment.bytes - j->offset - j->bytes < 2 * WAL_BLOCK;
+    if (!j->result && !(MUTANT(sync_left_to_next) && j->offset / WAL_BLOCK % 2 == 0) &&
+        !left_to_close)
         j->result = j->disk->sync(j->disk, j->segment.file);
     if (j->result && MUTANT(retry_failed_sync))
         j->result = j->disk->sync(j->disk, j->segment.file);
@@ -348,6 +351,31 @@ void segment_job_run(struct engine_job *j)
         segment_remove(j);
 }
 
+static void segment_works(struct engine *e, const char *why)
+{
+    if (e->disk_full)
+        events_add(e->events, EVENT_DISK_ROOM, "%s", why);
+    e->disk_full = false;
+    e->segment_failing = 0;
+    e->segment_retry_unset = false;
+}
+
+/* Nobody may be writing, so that nobody asks; but whoever makes room looks whether it is seen. */
+void segment_tick(struct engine *e)
+{
+    if (!e->segment_failing || e->busy[ENGINE_SEGMENT] || MUTANT(full_disk_remembered))
+        return;
+    if (e->segment_retry_unset) {
+        e->segment_retry_us = e->now_us + SEGMENT_RETRY_US;
+        e->segment_retry_unset = false;
+    } else if (e->now_us >= e->segment_retry_us) {
+        e->segment_error = 0;
+        e->segment_retry_unset = true;
+        if (e->ready_count > 0 && segment_wanted(e) == 0)
+            segment_works(e, "the next log segment is there"); /* a larger one was asked for */
+    }
+}
+
 static void segment_made(struct engine *e, struct engine_job *j)
 {
     if (j->result) {
@@ -357,6 +385,7 @@ static void segment_made(struct engine *e, struct engine_job *j)
                      (unsigned long long)j->number, (unsigned long long)j->bytes,
                      error_text(j->result), times);
         e->segment_error = e->segment_failing = j->result;
+        e->segment_retry_unset = true;
         if (j->result == GT_ENOSPACE && !e->disk_full) {
             e->disk_full = true;
             events_add(e->events, EVENT_DISK_FULL, "a log segment of %llu bytes not made",
@@ -371,10 +400,7 @@ static void segment_made(struct engine *e, struct engine_job *j)
     gt_assert(e->ready_count < READY_SEGMENTS_MAX);
     e->ready[e->ready_count++] = j->segment;
     e->segment_next = j->number + 1;
-    if (e->disk_full)
-        events_add(e->events, EVENT_DISK_ROOM, "a log segment was made");
-    e->disk_full = false;
-    e->segment_failing = 0;
+    segment_works(e, "a log segment was made");
     j->made = false;
     if (j->recycle)
         e->metrics.segments_recycled_count++;

@@ -10,14 +10,18 @@
 /* As much of a key as a log line takes. */
 #define KEY_SHOWN 64
 
-static void bad_record(struct engine *e, uint32_t partition, struct slice key, int error)
+/* It is bad, or of a newer format. */
+static void unread_record(struct engine *e, uint32_t partition, struct slice key, int error)
 {
     int shown = key.bytes < KEY_SHOWN ? (int)key.bytes : KEY_SHOWN;
-    e->metrics.bad_records_count++;
+    bool newer = error == GT_EFORMAT;
+    e->metrics.newer_records_count += newer;
+    e->metrics.bad_records_count += !newer;
     log_error(e->log, "record unreadable partition=%u key=%.*s cause=%s", partition, shown,
               (const char *)key.data, error_text(error));
-    events_add(e->events, EVENT_BAD_RECORD, "partition %u, key %.*s: %s", partition, shown,
-               (const char *)key.data, error_text(error));
+    events_add(e->events, newer ? EVENT_NEWER_RECORD : EVENT_BAD_RECORD,
+               "partition %u, key %.*s: %s", partition, shown, (const char *)key.data,
+               error_text(error));
 }
 
 struct presence presence_of(const struct state *state, const struct blob *record)
@@ -65,10 +69,12 @@ int view_read(struct engine *e, uint32_t partition, uint64_t hash, struct slice 
         error = index_read(e, READ_LANE_LOOP, partition, hash, key, &view->record);
         if (error == GT_ENOTFOUND)
             return 0;
+        if (error == GT_EFORMAT) /* of the index, which was opened: that has rotted since */
+            error = GT_ECORRUPT;
     }
     if (!error)
         error = state ? record_decode(slice_blob(view->record), partition, key, state)
-                      : record_verify(slice_blob(view->record), partition, key);
+                      : record_known(slice_blob(view->record), partition, key);
     if (!error) {
         if (state && !entry)
             view->presence = presence_of(state, view->record);
@@ -77,8 +83,8 @@ int view_read(struct engine *e, uint32_t partition, uint64_t hash, struct slice 
     view_close(view);
     if (error == GT_ENOMEM || MUTANT(bad_is_absent))
         return error == GT_ENOMEM ? error : 0;
-    bad_record(e, partition, key, error);
-    return GT_EUNKNOWN;
+    unread_record(e, partition, key, error);
+    return error == GT_EFORMAT && !MUTANT(newer_is_rot) ? GT_EFORMAT : GT_EUNKNOWN;
 }
 
 void engine_answer_at(struct engine *e, struct store_result *result, uint64_t lsn)
@@ -292,6 +298,7 @@ struct scan {
     uint32_t count;
     bool more;
     bool unknown; /* a bad record was met */
+    bool newer;   /* one of a newer format was */
     bool digests; /* in place of records */
     bool lent;    /* what is here in part is left out */
     bool scrub;   /* and here it is noted */
@@ -338,10 +345,14 @@ static int scan_emit(struct scan *s, struct slice key, struct slice record)
         return SCAN_END;
     }
     s->bytes_read += bytes;
-    int error = record_verify(record, s->partition, key);
+    int error = record_known(record, s->partition, key);
     if (!error)
         return scan_record(s, key, record);
-    bad_record(s->e, s->partition, key, error);
+    unread_record(s->e, s->partition, key, error);
+    if (error == GT_EFORMAT && !MUTANT(newer_is_rot)) {
+        s->newer = true; /* whole, so that it has a digest and is counted */
+        return scan_write(s, key, s->digests ? record : slice_of(NULL, 0));
+    }
     s->unknown = true;
     return scan_write(s, key, slice_of(NULL, 0));
 }
@@ -455,6 +466,7 @@ int engine_scan_run(struct engine *e, const struct store_request *r, struct stor
     result->entry_count = s.count;
     result->more = s.more;
     result->bytes_read = s.bytes_read;
+    result->newer = s.newer;
     *lsn = s.lsn;
     *unknown = s.unknown;
     return error;

@@ -777,15 +777,21 @@ int record_verify(struct slice bytes, uint32_t partition, struct slice key)
     return 0;
 }
 
-int record_decode(struct slice bytes, uint32_t partition, struct slice key, struct state *out)
+int record_known(struct slice bytes, uint32_t partition, struct slice key)
 {
-    state_clear(out);
     /* The checksum before the format: a flipped bit there is damage, not a newer format. */
     int error = record_verify(bytes, partition, key);
     if (error || bytes.bytes == 0)
         return error;
-    if (bytes.data[CRC_BYTES] != RECORD_FORMAT)
-        return GT_EFORMAT;
+    return bytes.data[CRC_BYTES] == RECORD_FORMAT ? 0 : GT_EFORMAT;
+}
+
+int record_decode(struct slice bytes, uint32_t partition, struct slice key, struct state *out)
+{
+    state_clear(out);
+    int error = record_known(bytes, partition, key);
+    if (error || bytes.bytes == 0)
+        return error;
     struct decoder d = {
         .r = reader_of(slice_of(bytes.data + HEAD_BYTES, bytes.bytes - HEAD_BYTES)),
     };

@@ -50,6 +50,9 @@ int record_encode_blob(const struct state *s, uint32_t partition, struct slice k
 int record_decode(struct slice bytes, uint32_t partition, struct slice key, struct state *out);
 /* Verifies the checksum alone. 0 or GT_ECORRUPT. */
 int record_verify(struct slice bytes, uint32_t partition, struct slice key);
+/* And whether it is of a format that this program knows: also GT_EFORMAT. Then it is whole, of a
+ * newer version, and no more is known of its key than of a damaged one's. */
+int record_known(struct slice bytes, uint32_t partition, struct slice key);
 /* What partitions count and sum (RULES 16): XXH64 of the record's bytes. */
 uint64_t record_digest(struct slice bytes);
 

@@ -149,6 +149,29 @@ static int parcel_each(void *arg, struct slice index_key, struct slice value)
     return parcel_load(((struct loading *)arg)->e, index_key, value);
 }
 
+/* Asked first: of a folder of a newer format nothing else is looked at. What else is wrong with the
+ * identity is said where all named values are read. */
+static int folder_known(struct loading *l, struct engine_report *report)
+{
+    struct engine *e = l->e;
+    struct slice name = slice_text("identity"), bytes;
+    struct identity_value identity;
+    struct blob *value = NULL;
+    if (e->index->get(e->index, READ_LANE_LOOP, INDEX_META, name, &value) != 0)
+        return 0;
+    if (meta_value_decode(name, slice_blob(value), &bytes) == 0 &&
+        identity_decode(bytes, &identity) == 0) {
+        report->folder_format = identity.folder_format;
+        memcpy(report->folder_version, identity.version, sizeof(report->folder_version));
+    }
+    blob_unref(value);
+    if (report->folder_format <= FOLDER_FORMAT || MUTANT(folder_format_unread))
+        return 0;
+    log_error(e->log, "data folder is of a newer format format=%u known=%u written_by=%s this=%s",
+              report->folder_format, FOLDER_FORMAT, report->folder_version, GT_VERSION);
+    return GT_EFORMAT;
+}
+
 static int index_load(struct loading *l)
 {
     struct index *x = l->e->index;
@@ -230,7 +253,7 @@ struct replay {
 };
 
 /* What stands for the record in counts. A record that does not verify is installed all the same:
- * every read of it will say so. */
+ * every read of it will say so. GT_EFORMAT: a newer version wrote it, and with it the log. */
 static int presence_read(struct engine *e, const struct state_record *s, const struct blob *record,
                          struct presence *out)
 {
@@ -239,7 +262,7 @@ static int presence_read(struct engine *e, const struct state_record *s, const s
     if (!record)
         return 0;
     int error = record_decode(slice_blob(record), s->partition, s->key, &e->local);
-    if (error == GT_ENOMEM)
+    if (error == GT_ENOMEM || (error == GT_EFORMAT && !MUTANT(newer_is_rot)))
         return error;
     if (!error) {
         *out = presence_of(&e->local, record);
@@ -742,6 +765,8 @@ static int identity_renew(struct engine *e, const struct engine_config *config,
     lives_add(&identity.lives, identity.incarnation);
     memcpy(identity.boot_id, config->boot_id, sizeof(identity.boot_id));
     memcpy(identity.role, config->role, strlen(config->role) + 1);
+    identity.folder_format = FOLDER_FORMAT;
+    memcpy(identity.version, GT_VERSION, sizeof(GT_VERSION));
     damage_mark(e, &identity.damage, found, config->wall_us);
     bool never = identity.fill_generation == 0;
     bool born = config->born_filling && (report->fresh || folder_unused(e));
@@ -802,13 +827,16 @@ int engine_open(const struct engine_config *config, struct engine **out,
                 struct engine_report *report)
 {
     gt_assert(strlen(config->role) < ROLE_BYTES_MAX);
+    _Static_assert(sizeof(GT_VERSION) <= VERSION_BYTES_MAX, "the version fits into the identity");
     *report = (struct engine_report){0};
     struct engine *e = engine_alloc(config);
     if (!e)
         return GT_ENOMEM;
     struct loading loading = {.e = e};
     report->where = "index: ";
-    int error = index_load(&loading);
+    int error = folder_known(&loading, report);
+    if (!error)
+        error = index_load(&loading);
     if (!error && loading.identity_found)
         error = role_check(e, config->role);
     if (!error) {

@@ -14,6 +14,9 @@
 
 extern const char *const index_table_names[INDEX_TABLES];
 
+/* Whether an entry of this table is what it should be; NULL: nothing can be said (btree.h). */
+btree_sound_fn *index_sound(enum index_table table);
+
 struct snapshot {
     unsigned references;
     struct btree pages;

@@ -340,6 +340,17 @@ void identity_encode(const struct identity_value *v, struct buf *out)
     buf_u8(out, v->fill_flags);
     uint8_t lives[LIVES_KEPT * LIFE_TOLD_BYTES];
     buf_bytes(out, lives_put(&v->lives, lives));
+    buf_u32(out, v->folder_format);
+    buf_bytes(out, slice_text(v->version));
+}
+
+/* The text of a field with room for `max` bytes, of which one is the NUL; what is longer is cut. */
+static void text_take(char *to, size_t max, struct slice from)
+{
+    size_t bytes = from.bytes < max ? from.bytes : max - 1;
+    memset(to, 0, max);
+    if (bytes > 0)
+        memcpy(to, from.data, bytes);
 }
 
 int identity_decode(struct slice bytes, struct identity_value *v)
@@ -366,15 +377,16 @@ int identity_decode(struct slice bytes, struct identity_value *v)
     v->lives = (struct lives){0};
     if (!r.failed && reader_left(&r) > 0)
         lives_take(&v->lives, read_bytes(&r));
+    bool told = !r.failed && reader_left(&r) > 0;
+    v->folder_format = told ? read_u32(&r) : 1;
+    text_take(v->version, sizeof(v->version), told ? read_bytes(&r) : slice_of(NULL, 0));
     lives_add(&v->lives, v->incarnation);
     lives_add(&v->lives, v->previous_incarnation);
     if (r.failed || role.bytes >= ROLE_BYTES_MAX)
         return GT_ECORRUPT;
     memcpy(v->cluster_id, cluster.data, cluster.bytes);
     memcpy(v->boot_id, boot.data, boot.bytes);
-    memset(v->role, 0, sizeof(v->role));
-    if (role.bytes > 0)
-        memcpy(v->role, role.data, role.bytes);
+    text_take(v->role, sizeof(v->role), role);
     return 0;
 }
 

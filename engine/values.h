@@ -120,6 +120,9 @@ struct identity_value {
     uint64_t fill_generation; /* the life in which the last loss was found; 0: none ever was */
     uint8_t fill_flags;       /* enum fill_flag */
     struct lives lives;       /* the two above among them */
+    uint32_t
+        folder_format; /* FOLDER_FORMAT of the program that wrote it; earlier ones wrote none */
+    char version[VERSION_BYTES_MAX]; /* of that program; empty: of an earlier one */
 };
 enum fill_flag {
     FILL_LOST = 1, /* and not only an end of the log that cannot be proved */

@@ -200,7 +200,9 @@ int daemon_fail_storage(struct daemon *d, int error, const char *what)
         return daemon_fail(d, error, "data folder %s: %s%s; %s", d->options.data_dir, what,
                            error_text(error), way);
     if (error == GT_EFORMAT)
-        return daemon_fail(d, error, "data folder %s: %s%s: a newer version wrote it; start that one",
+        return daemon_fail(d, error,
+                           "data folder %s: %s%s: a newer version than " GT_VERSION
+                           " wrote it; start that one",
                            d->options.data_dir, what, error_text(error));
     if (error != GT_EIO && error != GT_EPOISONED)
         return daemon_fail(d, error, "data folder %s: %s%s", d->options.data_dir, what,
@@ -245,6 +247,16 @@ static uint32_t log_entries_max(const char *folder)
     return entries < LOG_ENTRIES_DEFAULT ? (uint32_t)entries + 1 : 0;
 }
 
+/* The folder says of what format it is, and who wrote it. */
+static int fail_newer(struct daemon *d, const struct engine_report *report)
+{
+    return daemon_fail(
+        d, GT_EFORMAT,
+        "data folder %s is of format %u, written by version %s; this is version " GT_VERSION
+        ", which knows formats up to %u: start the newer one",
+        d->options.data_dir, report->folder_format, report->folder_version, FOLDER_FORMAT);
+}
+
 static int engine_start(struct daemon *d, uint64_t segment_bytes)
 {
     struct engine_report report;
@@ -262,6 +274,8 @@ static int engine_start(struct daemon *d, uint64_t segment_bytes)
     int error = engine_open(&config, &d->engine, &report);
     if (error != GT_EFORMAT)
         return error ? daemon_fail_storage(d, error, error == GT_ECORRUPT ? report.where : "") : 0;
+    if (report.folder_format > FOLDER_FORMAT)
+        return fail_newer(d, &report);
     char role[ROLE_BYTES_MAX];
     folder_role(d->index, role);
     if (role[0] && strcmp(role, d->role) != 0)

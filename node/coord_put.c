@@ -370,7 +370,8 @@ void put_stored(struct node *n, uint64_t id, struct slot *s, const struct store_
         retry_merged(n, id, s, r, fx);
         return;
     }
-    if (r->result == GT_EUNKNOWN && put_pass_on(n, id, s, fx))
+    bool unread = r->result == GT_EUNKNOWN || r->result == GT_EFORMAT;
+    if (unread && put_pass_on(n, id, s, fx))
         return;
     if (r->result) {
         put_refused(n, id, s, r, fx);

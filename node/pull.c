@@ -689,7 +689,7 @@ void pull_give(struct node *n, const struct slot *s, const struct store_result *
     struct msg m = node_message(n, MSG_PULL_REPLY, s->origin.id);
     m.pull_reply.head.error = r->result;
     m.pull_reply.head.flags = (r->more ? REPLY_MORE : 0) | (r->whole ? REPLY_WHOLE : 0) |
-                              (r->unknown ? REPLY_UNKNOWN : 0) |
+                              (r->unknown || r->newer ? REPLY_UNKNOWN : 0) |
                               (fill_has_no_vote(n, s->partition) ? REPLY_FILLING : 0);
     m.pull_reply.entries = slice_blob(r->entries);
     m.pull_reply.entry_count = r->entry_count;

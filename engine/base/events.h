@@ -22,6 +22,7 @@
     X(EVENT_STARTED, "started", "the process serves its folder")                                   \
     X(EVENT_DAMAGE, "damage_found", "the log was damaged: writes may be missing here")             \
     X(EVENT_BAD_RECORD, "bad_record", "a record failed its checksum")                              \
+    X(EVENT_NEWER_RECORD, "newer_record", "a record of a newer version is left as it is")          \
     X(EVENT_MISCOUNT, "miscount", "a partition holds other records than it has counted")           \
     X(EVENT_FILLING, "filling", "writes may be missing here: it has no vote until it caught up")   \
     X(EVENT_QUARANTINED, "quarantined", "what others had not confirmed was written to a file")     \

@@ -27,6 +27,7 @@
     X(parked_count, "requests that waited for log space or overlay room")                          \
     X(refused_count, "requests refused: limits, space, busy")                                      \
     X(bad_records_count, "records whose checksum failed")                                          \
+    X(newer_records_count, "records of a newer format, which are left as they are")                \
     X(miscounts_count, "partitions found to hold other records than they counted")                 \
     X(fills_count, "times that a partition began to fill for a bad record or a miscount")          \
     X(records_mended_count, "bad records replaced by what other owners have")                      \

@@ -17,7 +17,7 @@ static struct {
     struct fail_plan plan;
     bool armed, paused;
     uint64_t counts[FAIL_KINDS];
-    uint64_t hits, hits_index;
+    uint64_t hits, hits_index, hits_close;
     uint64_t grown_bytes;
     uint8_t concerns[DESCRIPTORS_MAX];
 } fail = {.plan = {.kind = FAIL_NOTHING}};
@@ -59,6 +59,11 @@ bool fail_hits_index(void)
 uint64_t fail_grown(void)
 {
     return fail.grown_bytes;
+}
+
+bool fail_hits_close(void)
+{
+    return fail.hits_close > 0;
 }
 
 void fail_room(uint64_t more_bytes)
@@ -131,6 +136,20 @@ bool fail_refuses(enum fail_kind kind, enum concern concern)
     if (error == 0)
         return false;
     errno = error > 0 ? error : EIO;
+    return true;
+}
+
+bool fail_closes(int fd)
+{
+    enum concern concern = concern_of_descriptor(fd);
+    struct stat facts;
+    bool refused = concern != CONCERN_NONE && fail_refuses(FAIL_CLOSE, concern);
+    concern_closed(fd);
+    if (!refused)
+        return false;
+    pages_lost(fd);
+    fail.hits_close +=
+        concern == CONCERN_FOLDER && REAL(fstat)(fd, &facts) == 0 && S_ISREG(facts.st_mode);
     return true;
 }
 

@@ -17,6 +17,8 @@
  * written again and then synced is safe. Writes through a descriptor with O_DSYNC are durable by
  * themselves.
  *
+ * A FAILED CLOSE LOSES likewise what was not synced: some file systems write at the close.
+ *
  * LITTLE ROOM. With room_bytes files may grow by so much in all; a write that does not fit is cut
  * short at the last byte that does, and one of which nothing fits fails with ENOSPC. statvfs tells
  * what is left, unless room_untold. fail_room gives more.
@@ -41,6 +43,7 @@ enum fail_kind {
     FAIL_LOCK,   /* flock, fcntl that locks */
     FAIL_LIST,   /* fdopendir, opendir, readdir */
     FAIL_CACHE,  /* posix_fadvise */
+    FAIL_CLOSE,  /* close, closedir: the descriptor is gone all the same */
     FAIL_ALLOC,  /* malloc, calloc, realloc, posix_memalign, and what calls them in the C library */
     FAIL_KINDS,
     FAIL_NOTHING = FAIL_KINDS
@@ -70,9 +73,11 @@ FAIL_API void fail_end(void);
 FAIL_API void fail_pause(bool paused);
 /* How many calls of the kind were counted since fail_begin. */
 FAIL_API uint64_t fail_count(enum fail_kind kind);
-/* How many calls were made to fail, and whether one of them was on a file of the index. */
+/* How many calls were made to fail, whether one of them was on a file of the index, and whether one
+ * was the close of a file outside of it, and not of a folder. */
 FAIL_API uint64_t fail_hits(void);
 FAIL_API bool fail_hits_index(void);
+FAIL_API bool fail_hits_close(void);
 /* Bytes by which files grew since fail_begin with room. */
 FAIL_API uint64_t fail_grown(void);
 FAIL_API void fail_room(uint64_t more_bytes);

@@ -75,10 +75,24 @@ FAIL_API int openat(int folder, const char *path, int flags, ...)
     return fd;
 }
 
+/* Whatever a close returns, the descriptor is free. */
+static int close_result(int result, bool refused)
+{
+    if (refused)
+        errno = EIO;
+    return refused ? -1 : result;
+}
+
 FAIL_API int close(int fd)
 {
-    concern_closed(fd);
-    return REAL(close)(fd);
+    bool refused = fail_closes(fd);
+    return close_result(REAL(close)(fd), refused);
+}
+
+FAIL_API int closedir(DIR *stream)
+{
+    bool refused = fail_closes(dirfd(stream));
+    return close_result(REAL(closedir)(stream), refused);
 }
 
 FAIL_API int rename(const char *from, const char *to)

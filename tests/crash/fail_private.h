@@ -33,6 +33,8 @@ void concern_closed(int fd);
 int fail_decide(enum fail_kind kind, enum concern concern);
 /* As fail_decide for calls that transfer nothing: whether it fails, with errno set. */
 bool fail_refuses(enum fail_kind kind, enum concern concern);
+/* A descriptor is about to be closed: whether that is to fail, with EIO. */
+bool fail_closes(int fd);
 /* Of how many bytes a transfer is to be made; below 0: it fails, with errno set. */
 ssize_t fail_transfer(enum fail_kind kind, enum concern concern, size_t bytes);
 

@@ -30,7 +30,7 @@
 
 static const char *const kind_names[FAIL_KINDS + 1] = {
     "open", "read", "write", "sync", "rename", "remove", "mkdir", "size",
-    "map",  "stat", "lock",  "list", "cache",  "alloc",  "room"};
+    "map",  "stat", "lock",  "list", "cache",  "close",  "alloc", "room"};
 
 static const struct error_name {
     int error;
@@ -79,6 +79,7 @@ static const int kind_errors[FAIL_KINDS][6] = {
     [FAIL_LOCK] = {ENOLCK, EINTR},
     [FAIL_LIST] = {EIO, ENOMEM},
     [FAIL_CACHE] = {EIO},
+    [FAIL_CLOSE] = {EIO},
     [FAIL_ALLOC] = {ENOMEM},
 };
 
@@ -139,9 +140,12 @@ static int check_child(struct bench *b)
 /* A call that was interrupted or moved fewer bytes is continued, and nobody sees it. A sync is not:
  * after one that returned an error, whichever, a second proves nothing (disk.h). Files of the index
  * are LMDB's to handle: a short transfer is an error to it, which the engine gets over or reports.
+ * Nothing is owed by a close: what counts was synced before.
  */
 static bool is_invisible(const struct fail_plan *plan, const struct outcome *out)
 {
+    if (plan->kind == FAIL_CLOSE)
+        return true;
     bool passing = plan->error == EINTR || plan->error == FAIL_HALF || plan->error == FAIL_ONE;
     return passing && plan->kind != FAIL_SYNC && !out->hits_index && plan->kind != FAIL_NOTHING;
 }
@@ -166,6 +170,8 @@ static const char *judge(struct bench *b, const struct fail_plan *plan, int run,
         snprintf(out->why, sizeof(out->why), "the run ended with exit code %d", WEXITSTATUS(run));
     else if (is_invisible(plan, out) && !out->whole && !out->why[0])
         snprintf(out->why, sizeof(out->why), "the failure is to be seen, and must not be");
+    else if (out->hits_close && !out->warned && !out->why[0])
+        snprintf(out->why, sizeof(out->why), "a file could not be closed, and no line says so");
     if (!out->why[0])
         return NULL;
     bool lost = strstr(out->why, "acknowledged") != NULL, made = strstr(out->why, "damaged data");
@@ -387,7 +393,7 @@ static int usage(const char *program, int code)
         "  --minutes M  --all, and again with other seeds, until so many minutes have passed\n"
         "  --seconds S  the same in seconds\n"
         "  --kind KIND  open read write sync rename remove mkdir size map stat lock list cache\n"
-        "               alloc, or room: files may grow by so many bytes as --call says\n"
+        "               close alloc, or room: files may grow by so many bytes as --call says\n"
         "  --call N     that call alone, with what the engine says when --loud\n"
         "  --error E    EIO ENOSPC EINTR EMFILE ENOMEM ENOLCK half one (each; of one call EIO)\n"
         "  --forever    it and all later ones of its kind\n"

@@ -28,7 +28,8 @@ struct outcome {
     bool ended; /* the run came to its end, whatever it met on the way */
     bool whole; /* and nothing of what failed was to be seen */
     uint64_t hits, grown_bytes, counts[FAIL_KINDS];
-    bool hits_index;
+    bool hits_index, hits_close;
+    bool warned; /* the engine had something to say, of its own accord */
     uint32_t pages_lost;
     uint64_t checkpoints, recycled, seals; /* of all lives */
     char why[200];                         /* what was wrong; empty: nothing */

@@ -204,6 +204,27 @@ static void record_newer(uint8_t *file, size_t bytes)
     le32_put(h + 60, crc_update(0, h, 60));
 }
 
+/* The record of the key's state in the first record of the log's last batch. */
+static void logged_state_newer(uint8_t *file, size_t bytes)
+{
+    uint8_t *h = batch_last(file, bytes), partition[2];
+    struct reader r = reader_of(slice_of(h + WAL_BATCH_HEADER, le32_get(h + 8)));
+    struct wal_record logged = {.type = read_u8(&r)};
+    struct state_record s;
+    logged.payload = read_bytes(&r);
+    if (logged.type != LOG_STATE || state_record_decode(&logged, &s) != 0) {
+        wrong("the last batch does not begin with a state");
+        return;
+    }
+    uint8_t *record = file + (s.record.data - file);
+    record[4]++;
+    le16_put(partition, (uint16_t)s.partition);
+    uint32_t crc = crc_update(crc_update(0, partition, 2), s.key.data, s.key.bytes);
+    le32_put(record, crc_update(crc, record + 4, s.record.bytes - 4));
+    le32_put(h + 44, crc_update(0, h + WAL_BATCH_HEADER, le32_get(h + 8)));
+    le32_put(h + 60, crc_update(0, h, 60));
+}
+
 struct found {
     uint8_t key[INDEX_KEY_BYTES_MAX], value[1 << 16];
     size_t key_bytes, value_bytes;
@@ -222,8 +243,34 @@ static int value_take(void *arg, struct slice key, struct slice value)
     return 1;
 }
 
-/* The first value of the table, or that of the name, gets a newer format under a right checksum. */
-static void value_newer(enum index_table table, const char *name)
+/* Of the value itself. */
+static void format_raise(struct found *f)
+{
+    f->value[4]++;
+}
+
+/* Of the folder: an identity that this program can read says that the rest is newer. */
+static void folder_raise(struct found *f)
+{
+    struct slice name = slice_of(f->key, f->key_bytes), bytes;
+    struct identity_value identity;
+    struct buf encoded, value;
+    if (meta_value_decode(name, slice_of(f->value, f->value_bytes), &bytes) != 0 ||
+        identity_decode(bytes, &identity) != 0)
+        wrong("the identity cannot be read");
+    identity.folder_format++;
+    buf_init(&encoded, sizeof(f->value));
+    buf_init(&value, sizeof(f->value));
+    identity_encode(&identity, &encoded);
+    meta_value_encode(name, buf_slice(&encoded), &value);
+    memcpy(f->value, value.data, value.bytes);
+    f->value_bytes = value.bytes;
+    buf_close(&encoded);
+    buf_close(&value);
+}
+
+/* The first value of the table, or that of the name, is made newer, under a right checksum. */
+static void value_newer(enum index_table table, const char *name, void (*raise)(struct found *f))
 {
     static struct found f;
     struct index *x;
@@ -237,7 +284,7 @@ static void value_newer(enum index_table table, const char *name)
         return;
     }
     x->scan(x, 0, table, slice_of(NULL, 0), value_take, &f);
-    f.value[4]++;
+    raise(&f);
     uint32_t crc = name ? crc_update(0, f.key, f.key_bytes) : 0;
     le32_put(f.value, crc_update(crc, f.value + 4, f.value_bytes - 4));
     if (f.value_bytes < 5 || x->begin(x, &w) != 0 ||
@@ -267,13 +314,16 @@ static void a_newer_version_is_refused_and_nothing_changed(void)
         change_fn *change;
         enum index_table table;
         const char *name;
+        void (*raise)(struct found *f);
     } newer[] = {
-        {"a segment", segment_newer, 0, NULL},
-        {"a batch", batch_newer, 0, NULL},
-        {"a log record", record_newer, 0, NULL},
-        {"a partition", NULL, INDEX_PARTITION, NULL},
-        {"the identity", NULL, INDEX_META, "identity"},
-        {"the applied mark", NULL, INDEX_META, "applied"},
+        {"a segment", segment_newer, 0, NULL, NULL},
+        {"a batch", batch_newer, 0, NULL, NULL},
+        {"a log record", record_newer, 0, NULL, NULL},
+        {"a state in the log", logged_state_newer, 0, NULL, NULL},
+        {"a partition", NULL, INDEX_PARTITION, NULL, format_raise},
+        {"the identity", NULL, INDEX_META, "identity", format_raise},
+        {"the folder", NULL, INDEX_META, "identity", folder_raise},
+        {"the applied mark", NULL, INDEX_META, "applied", format_raise},
     };
     struct oracle o;
     for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++) {
@@ -281,7 +331,7 @@ static void a_newer_version_is_refused_and_nothing_changed(void)
         if (newer[i].change)
             segment_change(newer[i].change);
         else
-            value_newer(newer[i].table, newer[i].name);
+            value_newer(newer[i].table, newer[i].name, newer[i].raise);
         is_refused(newer[i].what);
     }
 }

@@ -45,17 +45,12 @@ static void own(const struct rig *rig, bool begins)
 
 /* ---- opening and closing --------------------------------------------------------------------- */
 
-static void say(void *arg, enum log_level level, const char *line)
+static void hear(void *arg, enum log_level level, const char *line)
 {
-    (void)arg;
-    fprintf(stderr, "  engine: %s %s\n", log_level_name(level), line);
-}
-
-static void say_nothing(void *arg, enum log_level level, const char *line)
-{
-    (void)arg;
-    (void)level;
-    (void)line;
+    struct rig *rig = arg;
+    rig->warnings += level <= LOG_WARN;
+    if (rig->config.loud)
+        fprintf(stderr, "  engine: %s %s\n", log_level_name(level), line);
 }
 
 int rig_open(struct rig *rig, const struct rig_config *config)
@@ -69,7 +64,7 @@ int rig_open(struct rig *rig, const struct rig_config *config)
     c->chunk_records = c->chunk_records ? c->chunk_records : 8;
     c->value_bytes_max = c->value_bytes_max ? c->value_bytes_max : 700;
     rig->now_us = 1000;
-    log_init(&rig->log, LOG_INFO, c->loud ? say : say_nothing, NULL);
+    log_init(&rig->log, LOG_INFO, hear, rig);
     int error = disk_posix_new(c->folder, "tests/crash", &rig->log, &rig->disk, rig->holder);
     if (error)
         return error;

@@ -62,6 +62,7 @@ struct rig {
     struct engine *engine;
     struct engine_report report;
     uint64_t now_us;
+    uint32_t warnings; /* lines of the engine, warnings and errors; also after rig_close */
     char holder[DISK_HOLDER_BYTES]; /* of an error of the folder: what was said */
 };
 
@@ -88,10 +89,10 @@ int rig_idle(struct rig *rig, struct oracle *o);
 int rig_get(struct rig *rig, uint32_t key, uint32_t *number);
 
 /*
- * Reads every key: it must show a put that was begun and not refused, and none older than the newest
- * acknowledged.
- * With doubtful, the engine said that it may have lost something: then an older one is right too,
- * and so is GT_EUNKNOWN. At the first that is wrong it writes a line to why and returns false.
+ * Reads every key: it must show a put that was begun and not refused, and none older than the
+ * newest acknowledged. With doubtful, the engine said that it may have lost something: then an
+ * older one is right too, and so is GT_EUNKNOWN. At the first that is wrong it writes a line to why
+ * and returns false.
  */
 bool rig_check(struct rig *rig, const struct oracle *o, bool doubtful, char *why, size_t bytes);
 

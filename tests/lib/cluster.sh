@@ -55,10 +55,11 @@ manager_start() { # [FLAG...]
   export GTSTORE_MANAGER=$manager
 }
 
+# A test of tests runs nodes with a planted fault: $node_program in place of gtstore-node.
 node_start() { # LABEL [FLAG...]
   local label=$1
   shift
-  daemon_start "$label" "$bin/gtstore-node" --data-dir "$scratch/$label" --manager "$manager" \
+  daemon_start "$label" "$bin/${node_program:-gtstore-node}" --data-dir "$scratch/$label" --manager "$manager" \
     --label "$label" --wal-segment "$segment" "$@"
 }
 

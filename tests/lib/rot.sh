@@ -17,6 +17,45 @@ bit_flip() {
     print "bit $bit of byte ", $at % 4096, " of page ", int($at / 4096), "\n";' "$@"
 }
 
+# text_flip FILE SEED TEXT: one bit of the text, the same one wherever it stands in the file.
+text_flip() {
+  perl -e '
+    my ($path, $seed, $text) = @ARGV;
+    srand $seed;
+    my ($at, $bit) = (int rand length $text, int rand 8);
+    open my $f, "+<:raw", $path or die "$path: $!";
+    my $file = do { local $/; <$f> };
+    my @places;
+    push @places, $-[0] while $file =~ /\Q$text\E/g;
+    @places or die "$path: nowhere is $text";
+    for my $place (@places) {
+      sysseek $f, $place + $at, 0;
+      syswrite($f, substr($text, $at, 1) ^ chr(1 << $bit)) == 1 or die "$path: $!";
+    }
+    print "bit $bit of byte $at of \"$text\", ", scalar @places, " times\n";' "$@"
+}
+
+# key_flip FILE SEED KEY TEXT: one bit of the hash before the key, in the entry of the index whose value has
+# the text: no search finds it where it lies, and others are led astray by it.
+key_flip() {
+  perl -e '
+    my ($path, $seed, $key, $text) = @ARGV;
+    srand $seed;
+    my ($at, $bit) = (int rand 8, int rand 8);
+    open my $f, "+<:raw", $path or die "$path: $!";
+    my $file = do { local $/; <$f> };
+    my $times = 0;
+    while ($file =~ /\Q$text\E/g) {
+      my $place = rindex $file, $key, $-[0] - length $key;
+      next if $place < 8 || $-[0] - $place > 200;
+      sysseek $f, $place - 8 + $at, 0;
+      syswrite($f, substr($file, $place - 8 + $at, 1) ^ chr(1 << $bit)) == 1 or die "$path: $!";
+      $times++;
+    }
+    $times or die "$path: nowhere is $key before $text";
+    print "bit $bit of byte $at of the hash of $key, $times times\n";' "$@"
+}
+
 # rot_told FOLDER: gtstore-check calls the folder damaged, and says of what; its lines are in $scratch/check.
 rot_told() {
   local code=0

@@ -55,8 +55,9 @@ grep -q 'no room for the log' "$scratch/node1.log" || fail "node1 does not say t
 expect_exit 3 gt get new
 says_disk 'no space left for data'
 
-echo "with room again, puts go on without a restart"
+echo "with room again that is seen before anybody writes, and puts go on without a restart"
 mount -o remount,size=64m "$scratch/node1"
+says_disk null
 expect 'OK, node1' gt -v put again yes
 says_disk null
 events=$(admin -o json events | jq -c '[.events[] | select(.node == "node1" and (.event | startswith("disk_"))) | .event]')

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Bits flip in the index of a node that serves, while readers run: in values first, and then anywhere
+# Bits flip in the index of a node that serves, while readers run: in values, in keys, and then anywhere
 # in the file. Nothing wrong is served, nothing is "not found", and no process crashes. Records are
 # mended in place from the other owners. A page of the index itself is not (tests/crash/README.md): the
 # node says so, and a new folder with --replace is the way out. Which of it was seen is said.
@@ -8,7 +8,7 @@ set -uo pipefail
 bin=$1 seed=${2:-1}
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/cluster.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/rot.sh"
-keys=2000 flips_in_values=8 flips=24 readers=2
+keys=2000 flips_in_values=8 flips_in_keys=8 flips=24 readers=2
 scratch_begin
 segment=1MiB cluster_start 3 --replicas 3 --partitions 32 || fail "the cluster did not start"
 value_of() { printf 'value of %s, and some more of it' "$1"; }
@@ -26,7 +26,7 @@ reader() {
   local at=$1 seen code
   while [ -e "$scratch/reading" ]; do
     at=$(((at * 5 + 7) % keys)) code=0
-    seen=$(gt get --read-quorum 2 "name$at" 2>&1) || code=$?
+    seen=$(gt --timeout 20s get --read-quorum 2 "name$at" 2>&1) || code=$?
     case $code in
       0) [ "$seen" = "$(value_of name$at)" ] || echo "name$at: $seen" >>"$scratch/bad" ;;
       3) echo "name$at: not found" >>"$scratch/bad" ;;
@@ -83,20 +83,66 @@ way_out() {
   mended || fail "not equal after --replace: $(tail -n 3 "$scratch/verify")"
 }
 
-# flip TIMES FIRST-SEED [PATTERN]: in node2's index, with reads in between.
+readers_go_on() { poll 200 have_read $(($(reads) + 3)) || fail "the readers stand still"; }
+
+# flip TIMES FIRST-SEED: in node2's index, with reads in between.
 flip() {
   local i
   for ((i = 0; i < $1; i++)); do
-    bit_flip "$scratch/node2/index/data.mdb" $(($2 + i)) "${@:3}" || fail "nothing flipped"
-    poll 200 have_read $(($(reads) + 3)) || fail "the readers stand still"
+    bit_flip "$scratch/node2/index/data.mdb" $(($2 + i)) || fail "nothing flipped"
+    readers_go_on
+  done
+}
+
+# The first keys that node2 is asked for first. With one owner to be read it answers them alone, and has to
+# leave them to the others when it cannot.
+keys_of_node2() { # COUNT
+  local i found=0
+  for ((i = 0; i < keys && found < $1; i++)); do
+    [ "$(admin -o json locate "name$i" | jq -r '.owners[0].label')" = node2 ] || continue
+    echo "name$i"
+    found=$((found + 1))
+  done
+}
+read_of_node2() { # KEY
+  local code seen i
+  for ((i = 0; i < 3; i++)); do
+    code=0
+    seen=$(gt --timeout 20s get --read-quorum 1 "$1" 2>"$scratch/weak") || code=$?
+    [ "$code/$seen" = "0/$(value_of "$1")" ] || fail "$1 of node2 is read as \"$seen\", exit $code"
+  done
+}
+# Each of these keys rots where it lies, and is read from node2 at once.
+values_flip() { # SEED KEY...
+  local key at=$1
+  shift
+  for key; do
+    text_flip "$scratch/node2/index/data.mdb" $((at++)) "$(value_of "$key")" || fail "nothing flipped"
+    read_of_node2 "$key"
+    readers_go_on
+  done
+}
+keys_flip() { # SEED KEY...
+  local key at=$1
+  shift
+  for key; do
+    key_flip "$scratch/node2/index/data.mdb" $((at++)) "$key" "$(value_of "$key")" || fail "nothing flipped"
+    read_of_node2 "$key"
+    readers_go_on
   done
 }
 
 readers_start
-flip $flips_in_values $((seed * 1000)) 'value of name\d+, and some more of it'
+mapfile -t struck < <(keys_of_node2 $((flips_in_values + flips_in_keys)))
+[ ${#struck[@]} = $((flips_in_values + flips_in_keys)) ] || fail "node2 is the first owner of ${#struck[@]} keys"
+values_flip $((seed * 1000)) "${struck[@]:0:flips_in_values}"
 mended || fail "values are not mended in place: $(tail -n 3 "$scratch/verify")"
 [ -n "$(rot_events)" ] || fail "no event says that records were bad"
 echo "saw: values are mended in place"
+
+keys_flip $((seed * 1000 + 300)) "${struck[@]:flips_in_values:flips_in_keys}"
+mended || fail "keys of the index are not mended in place: $(tail -n 3 "$scratch/verify")"
+echo "saw: keys are mended in place"
 
 flip $flips $((seed * 1000 + 500))
 daemon_alive node2 || echo "saw: node2 has ended: $(tail -n 1 "$scratch/node2.log")"

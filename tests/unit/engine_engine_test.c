@@ -1673,7 +1673,8 @@ static void test_values_of_an_earlier_version_are_read(void **unused)
                                       .fill_flags = FILL_OPEN};
     lives_add(&identity.lives, 4);
     lives_add(&identity.lives, 5);
-    const size_t lives_bytes = 1 + 2 * LIFE_TOLD_BYTES, fill_bytes = 9 + lives_bytes;
+    const size_t told_bytes = 4 + 1; /* format and version */
+    const size_t lives_bytes = 1 + 2 * LIFE_TOLD_BYTES + told_bytes, fill_bytes = 9 + lives_bytes;
     buf_clear(&bytes);
     identity_encode(&identity, &bytes);
     assert_int_equal(identity_decode(slice_of(bytes.data, 56 + 5), &was), 0);
@@ -1932,6 +1933,52 @@ static void test_a_full_disk_refuses_and_recovers(void **unused)
     assert_int_equal(engine_disk_error(rig.e), 0);
     assert_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9);
     assert_counts(&rig);
+    rig_free(&rig);
+}
+
+/* Nobody writes, and all the same it is noticed: at most every two seconds a segment is tried. */
+static void test_room_is_noticed_though_nobody_writes(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_new(&rig, 72);
+    put_large(&rig, "before", 1000, 1, 0);
+    rig_settle(&rig);
+    for (int huge = 0; huge < 2; huge++) {
+        memdisk_capacity(rig.disk, 0);
+        if (huge) { /* for which the segment that is ready is too small */
+            put_large(&rig, "huge", 4 * WAL_SEGMENT_BYTES_MIN, 9, GT_ENOSPACE);
+        } else {
+            uint8_t value[10000] = {1};
+            int code = 0;
+            for (int i = 0; i < 60 && !code; i++)
+                code = call_code(&rig, put_of("k", slice_of(value, sizeof(value))));
+            assert_int_equal(code, GT_ENOSPACE);
+        }
+        assert_int_equal(engine_disk_error(rig.e), GT_ENOSPACE);
+        uint64_t attempts = 0;
+        for (int seconds = 0; seconds < 20 && !huge; seconds++) {
+            assert_true(engine_deadline_us(rig.e) <= rig.now_us + 2000000);
+            rig.now_us += 1000000;
+            engine_tick(rig.e, rig.now_us);
+            struct engine_job *j = engine_job(rig.e, ENGINE_SEGMENT);
+            attempts += j != NULL;
+            if (j) {
+                engine_job_run(j);
+                engine_job_done(rig.e, j);
+            }
+            assert_int_equal(engine_disk_error(rig.e), GT_ENOSPACE);
+        }
+        assert_true(huge || (attempts >= 5 && attempts <= 10));
+        memdisk_capacity(rig.disk, 1u << 30);
+        for (int tick = 0; tick < 3; tick++) {
+            rig.now_us += 2000000;
+            engine_tick(rig.e, rig.now_us);
+            rig_settle(&rig);
+        }
+        assert_int_equal(engine_disk_error(rig.e), 0);
+    }
+    put_large(&rig, "after", 1000, 1, 0);
     rig_free(&rig);
 }
 
@@ -3082,6 +3129,7 @@ int main(void)
         cmocka_unit_test(test_a_small_overlay_slows_and_drops_nothing),
         cmocka_unit_test(test_writers_keep_pace_with_the_checkpoint),
         cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
+        cmocka_unit_test(test_room_is_noticed_though_nobody_writes),
         cmocka_unit_test(test_a_full_disk_does_not_keep_a_node_from_starting),
         cmocka_unit_test(test_a_full_index_refuses_beyond_the_overlay),
         cmocka_unit_test(test_waiting_puts_of_an_operation_are_recalled),
