@@ -425,9 +425,9 @@ static void pages_of_a_copy_are_walked_first(void **unused)
     shell("printf 'pid 1 gtstore-node\\nfile 1\\n' >data/node.lock");
     assert_says(0, "data", "sound: ");
     shell("truncate -s 20k data/index/data.mdb");
-    assert_says(1, "data", "gtstore-check: data/index/data.mdb: damaged data\n");
+    assert_says(1, "data", "damaged: index its first pages: no node starts on it: damaged data\n");
     shell("truncate -s 0 data/index/data.mdb");
-    assert_says(1, "data", "gtstore-check: data/index/data.mdb: damaged data\n");
+    assert_says(1, "data", "damaged: index its first pages: no node starts on it: damaged data\n");
 }
 
 static void named_values_are_verified(void **unused)
