@@ -32,7 +32,6 @@ struct lane {
     uv_cond_t wake;
     struct engine_job *todo, *done; /* under lock */
     bool running;
-    bool busy; /* loop thread alone: it has a job that was not taken back */
 };
 
 /* Requests whose keys the reader touches, in order; the first `warmed` of them are ready. */
@@ -264,18 +263,16 @@ void store_submit(struct store *s, const struct store_request *r)
 /*
  * A lone writer waits for one sync and for nothing else: to wake a thread and to be woken by it
  * takes half as long again. So its batch is written here, when nobody but it would wait for that:
- * it is the only request, and the disk is at rest and was quick the last time. Who comes meanwhile
- * would wait for this sync anyway, unless it only reads.
+ * it is the only request, and the disk was quick the last time. Who comes meanwhile would wait for
+ * this sync anyway, unless it only reads.
  */
 static bool inline_allowed(const struct store *s)
 {
-    return s->inflight == 1 && !s->lanes[ENGINE_CHECKPOINT].busy &&
-           !s->lanes[ENGINE_SEGMENT].busy && s->log_us < INLINE_US;
+    return s->inflight == 1 && s->log_us < INLINE_US;
 }
 
 static void job_done(struct store *s, enum engine_lane which, struct engine_job *job)
 {
-    s->lanes[which].busy = false;
     if (which == ENGINE_LOG)
         s->log_us = now_us() - s->log_started_us;
     engine_job_done(s->engine, job);
@@ -287,7 +284,6 @@ static bool lane_start(struct store *s, enum engine_lane which)
     if (!job)
         return false;
     struct lane *lane = &s->lanes[which];
-    lane->busy = true;
     if (which == ENGINE_LOG)
         s->log_started_us = now_us();
     if (which == ENGINE_LOG && inline_allowed(s)) {

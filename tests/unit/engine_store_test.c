@@ -255,7 +255,7 @@ static bool puts_by_loop(struct world *w, uint32_t count)
     return watched.by_loop;
 }
 
-/* The other lanes may be at work, and a sync may be slow by itself: then the next is not. */
+/* A sync may be slow by itself: then the next is not. */
 static void assert_by_loop_at_last(struct world *w)
 {
     bool by_loop = false;
