@@ -642,6 +642,7 @@ static int walk_from(struct walk *k, unsigned depth, uint64_t number, struct sli
     }
     struct level *l = &w->level[depth];
     uint64_t child = 0;
+    level_ahead(w, depth);
     int result =
         level_child(w, depth, &child) ? walk_from(k, depth + 1, child, from, hole) : GT_ECORRUPT;
     for (l->at++; l->at < l->count && result == 0; l->at++)

@@ -26,7 +26,7 @@
 #include "engine/values.h"
 
 #define READ_LANE_LOOP   0u
-#define READ_LANE_READER 1u
+#define READ_LANE_READER INDEX_LANE_COLD
 
 #define BATCH_BYTES_MAX       (4u << 20) /* of a forming batch, or one larger record */
 #define BATCH_WAITERS_MAX     65536u     /* results that wait for one batch */
@@ -251,9 +251,9 @@ struct engine {
     struct checkpoint checkpoint;
     struct scrub scrub;
     struct pieces pieces;
-    bool cold;                          /* the index is not in memory, as the caller says */
-    uint64_t cold_look_us;              /* until then nothing is looked at to be reaped */
-    bool checkpoint_wanted;             /* after a recovery that replayed something */
+    bool cold;              /* the index is not in memory, as the caller says */
+    uint64_t cold_look_us;  /* until then nothing is looked at to be reaped */
+    bool checkpoint_wanted; /* after a recovery that replayed something */
 
     uint64_t next_lsn, durable_lsn, applied_lsn, floor_segment;
     uint64_t stamp_max; /* of all requests that were admitted */

@@ -21,6 +21,7 @@
 enum index_table { INDEX_META, INDEX_PARTITION, INDEX_DATA, INDEX_LOG, INDEX_PARCEL, INDEX_TABLES };
 
 #define INDEX_LANES         3 /* loop, reader, checkpoint */
+#define INDEX_LANE_COLD     1 /* of these the one that may wait for the disk */
 #define INDEX_KEY_BYTES_MAX 511
 
 struct index_write;

@@ -184,6 +184,8 @@ static int lmdb_get(struct index *index, unsigned lane, enum index_table table, 
     if (error == 0) {
         *value = blob_copy(found.data, found.bytes);
         error = *value ? 0 : GT_ENOMEM;
+        if (lane == INDEX_LANE_COLD)
+            snapshot_around(&s->pages, found.data);
     }
     read_end(x, lane);
     return error;
@@ -228,13 +230,6 @@ static bool lmdb_hole(struct index *index, unsigned lane, struct slice *from, st
     return hole->met;
 }
 
-/* The small tables lie scattered over the file, whose pages the system else reads with all their
- * neighbours: of these a scan says ahead what it will need. */
-static void scan_advise(const struct btree *pages, int advice)
-{
-    (void)madvise((void *)(uintptr_t)pages->map, pages->held * pages->page_bytes, advice);
-}
-
 static int lmdb_scan(struct index *index, unsigned lane, enum index_table table, struct slice from,
                      int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
@@ -244,14 +239,7 @@ static int lmdb_scan(struct index *index, unsigned lane, enum index_table table,
     if (result != 0)
         return result;
     const struct snapshot *s = x->seen[lane];
-    struct btree pages = s->pages;
-    if (table != INDEX_DATA) {
-        pages.ahead = snapshot_ahead;
-        scan_advise(&pages, MADV_RANDOM);
-    }
-    result = btree_scan(&pages, &s->tables[table], from, index_sound(table), each, arg, &hole);
-    if (table != INDEX_DATA)
-        scan_advise(&pages, MADV_NORMAL);
+    result = btree_scan(&s->pages, &s->tables[table], from, index_sound(table), each, arg, &hole);
     struct hole *kept = &x->holes[lane];
     kept->met = hole.met;
     if (hole.met) {
@@ -399,8 +387,8 @@ static int purge_check(struct index_write *w, enum index_table table, struct sli
     const struct snapshot *s = w->snapshot;
     struct purge_guard g = {.from = from};
     struct btree_hole hole;
-    int result = btree_scan(&s->pages, &s->tables[table], from, index_sound(table), purge_guard_each,
-                            &g, &hole);
+    int result = btree_scan(&s->pages, &s->tables[table], from, index_sound(table),
+                            purge_guard_each, &g, &hole);
     if (hole.met)
         hole_tell(w->index, table, &hole);
     return result < 0 ? result : 0;
@@ -527,7 +515,10 @@ static int open_environment(struct index_lmdb *x, const char *path, unsigned fla
         x->env = NULL;
         return cause;
     }
-    flags |= MDB_NOTLS | (MUTANT(index_nosync) ? MDB_NOSYNC : 0) |
+    /* A page that is not in memory is read alone: what the system would read with it is megabytes
+     * on some devices, and its neighbours in the file are not those of its keys. Walks say ahead
+     * what they need, and the cold lane reads a little around. */
+    flags |= MDB_NOTLS | MDB_NORDAHEAD | (MUTANT(index_nosync) ? MDB_NOSYNC : 0) |
              (MUTANT(index_nometasync) ? MDB_NOMETASYNC : 0);
     if ((cause = mdb_env_set_maxdbs(x->env, INDEX_TABLES)) != 0 ||
         (cause = mdb_env_set_mapsize(x->env, map_bytes)) != 0)

@@ -14,12 +14,19 @@
 
 const char *const index_table_names[INDEX_TABLES] = {"meta", "partition", "data", "log", "parcel"};
 
-#define META_AT 16u /* behind the head of its page */
+#define AROUND_PAGES 32u
+#define META_AT      16u /* behind the head of its page */
 
 void snapshot_ahead(const struct btree *s, uint64_t first, uint64_t count)
 {
     uint64_t bytes = (s->held - first < count ? s->held - first : count) * s->page_bytes;
     (void)madvise((void *)(uintptr_t)(s->map + first * s->page_bytes), bytes, MADV_WILLNEED);
+}
+
+void snapshot_around(const struct btree *s, const uint8_t *at)
+{
+    uint64_t page = (uint64_t)(at - s->map) / s->page_bytes;
+    snapshot_ahead(s, page / AROUND_PAGES * AROUND_PAGES, AROUND_PAGES);
 }
 
 /* ---- of one commit --------------------------------------------------------------------------- */
@@ -75,6 +82,7 @@ static int snapshot_new(struct snapshots *all, uint64_t commit, struct snapshot 
         return GT_ENOMEM;
     s->references = 1;
     int error = btree_meta_read(all->map, (uint64_t)facts.st_size, commit % 2, &s->pages);
+    s->pages.ahead = snapshot_ahead;
     if (!error && s->pages.commit != commit)
         error = GT_ECORRUPT;
     if (!error)

@@ -35,6 +35,9 @@ struct snapshots {
 
 /* Has the system read these pages of the map while the caller goes on. */
 void snapshot_ahead(const struct btree *s, uint64_t first, uint64_t count);
+/* The same for some that lie about a place in the map: a cold file gets warm by what is asked for.
+ */
+void snapshot_around(const struct btree *s, const uint8_t *at);
 
 /* `map` is that of the file, which stays open; both are borrowed. */
 void snapshots_init(struct snapshots *all, const uint8_t *map, int file, struct log *log);
