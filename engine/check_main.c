@@ -6,7 +6,8 @@
  *
  * An index on which no node starts is read all the same, as far as its pages go.
  *
- * --salvage writes every live key that can still be read to OUT, as lines for `gtstore import`.
+ * --salvage writes every live key that can still be read to OUT, a new file, as lines for
+ * `gtstore import`.
  *
  * What a newer version wrote is told apart from damage: a folder of a newer format is left alone,
  * and what is of a newer format in another one is named, and left out of what is salvaged.
@@ -595,7 +596,8 @@ static int usage(void)
 {
     return fputs("usage: gtstore-check DIR [--salvage OUT]\n"
                  "Verifies the data folder of a node that is not running.\n"
-                 "  --salvage OUT   write every key that can be read, as lines for gtstore import\n"
+                 "  --salvage OUT   write every key that can be read, as lines for gtstore import; "
+                 "OUT is a new file\n"
                  "Exit: 0 sound, 1 damaged or of a newer version, 2 usage\n",
                  stdout) < 0;
 }
@@ -604,6 +606,13 @@ static int wrong(const char *what, const char *which)
 {
     fprintf(stderr, "gtstore-check: %s%s; see: gtstore-check --help\n", what, which);
     return 2;
+}
+
+/* A plain file: what is salvaged goes to a device or a pipe as well. */
+static bool file_exists(const char *path)
+{
+    struct stat facts;
+    return stat(path, &facts) == 0 && S_ISREG(facts.st_mode);
 }
 
 /* The index's pages point at each other by number, and a flipped bit can send LMDB outside of its
@@ -648,6 +657,8 @@ static int check_main(int argc, char **argv)
         return wrong("no folder can be read at ", folder);
     static struct check c;
     log_init(&c.log, LOG_WARN, log_sink_stderr, NULL);
+    if (salvage_path && file_exists(salvage_path))
+        return wrong("the file exists already, and may be all that is left: ", salvage_path);
     return check_run(&c, folder, salvage_path);
 }
 

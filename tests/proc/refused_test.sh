@@ -35,6 +35,7 @@ refused() {
 # The command that was named, to the letter but for OUT: $scratch/saved.
 saved() {
   local code=0
+  rm -f "$scratch/saved"
   # shellcheck disable=SC2086
   PATH=$bin:$PATH $way_check "$scratch/saved" >"$scratch/check" 2>&1 || code=$?
   [ $code = 1 ] && grep -q '^damaged: ' "$scratch/check" || fail "$way_check ends with $code: $(tail -n 2 "$scratch/check")"

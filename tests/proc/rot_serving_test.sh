@@ -70,6 +70,7 @@ node2_is_down() {
 # What cannot be mended in place: it is said, what is left can be saved, and a new folder fills.
 way_out() {
   daemon_stop node2
+  rm -f "$scratch/saved"
   rot_told "$scratch/node2" --salvage "$scratch/saved"
   grep -v ' error ' "$scratch/check"
   if [ -s "$scratch/saved" ]; then

@@ -209,7 +209,7 @@ static int scratch_remove(void **unused)
 static int folder_new(void **unused)
 {
     (void)unused;
-    shell("rm -rf data");
+    shell("rm -rf data out out2");
     folder_fill();
     return 0;
 }
@@ -390,6 +390,13 @@ static void what_cannot_be_salvaged_is_said(void **unused)
                 "gtstore-check: cannot write /dev/full: No space left on device\n");
     state_append("bad", slice_text("no record"));
     assert_says(1, "data --salvage out", "salvaged 4 keys to out\n");
+    /* Nothing is written over, least of all what is to be salvaged. */
+    shell("cp out before");
+    assert_says(2, "data --salvage out",
+                "the file exists already, and may be all that is left: out");
+    assert_says(2, "data --salvage data/index/data.mdb", "the file exists already");
+    shell("cmp out before");
+    assert_says(1, "data --salvage out2", "salvaged 4 keys to out2\n");
 }
 
 static void what_is_asked_wrongly_is_said(void **unused)
