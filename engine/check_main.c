@@ -484,7 +484,7 @@ static int check_open(struct check *c, const char *folder)
     if (error == GT_ECORRUPT) {
         problem(c, "index", "its first pages: no node starts on it", error);
         c->index = NULL;
-        error = index_read_new(folder, &c->log, &c->index);
+        error = index_read_new(folder, &c->index);
     }
     if (error) {
         c->index = NULL;

@@ -76,7 +76,7 @@ int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, stru
 /* Of a folder whose index that refuses as damaged: whatever can still be read of it, by one thread.
  * Nothing is made or changed; of the calls get, scan, hole, begin (GT_ECORRUPT) and destroy are
  * there. 0; GT_ECORRUPT: nothing can be read; GT_EIO, GT_ENOMEM. */
-int index_read_new(const char *folder, struct log *log, struct index **out);
+int index_read_new(const char *folder, struct index **out);
 
 /* Of a folder that is a copy (disk.h): whether the pages of its index hang together, so that LMDB
  * can be trusted with them. Reads the whole file. 0, also when there is none; GT_ECORRUPT: no, and

@@ -3,11 +3,9 @@
  * part in it. Of the two commits that the file keeps the one of which more is sound is taken, the
  * newer one of equals; a table of which the first pages are damaged is one hole.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,7 +15,6 @@
 
 struct index_read {
     struct index index;
-    struct log *log;
     int fd;
     uint8_t *map;
     uint64_t bytes;
@@ -46,10 +43,8 @@ static int worth(const uint8_t *map, uint64_t bytes, unsigned which, struct btre
     if (btree_meta_read(map, bytes, which, pages) != 0)
         return 0;
     int error = btree_check(pages);
-    int worth = 1 + 4 * pages->tables_sound + 8 * (error == 0);
-    for (unsigned i = 0; i < INDEX_TABLES; i++)
-        worth += 2 * table_known(pages, i, &root) * (i == INDEX_DATA);
-    return worth;
+    return 1 + 2 * table_known(pages, INDEX_DATA, &root) + 4 * pages->tables_sound +
+           8 * (error == 0);
 }
 
 static int commit_choose(struct index_read *x)
@@ -142,7 +137,7 @@ static int file_map(struct index_read *x, const char *path)
     return 0;
 }
 
-int index_read_new(const char *folder, struct log *log, struct index **out)
+int index_read_new(const char *folder, struct index **out)
 {
     struct index_read *x = calloc(1, sizeof(*x));
     char *path = NULL;
@@ -155,7 +150,6 @@ int index_read_new(const char *folder, struct log *log, struct index **out)
                                        .hole = read_hole,
                                        .begin = read_begin,
                                        .destroy = read_destroy},
-                             .log = log,
                              .fd = -1};
     int error = file_map(x, path);
     if (!error)
