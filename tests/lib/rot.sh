@@ -17,6 +17,17 @@ bit_flip() {
     print "bit $bit of byte ", $at % 4096, " of page ", int($at / 4096), "\n";' "$@"
 }
 
+# byte_flip FILE OFFSET: the lowest bit of that byte, so that another one stands there whatever it was.
+byte_flip() {
+  perl -e '
+    my ($path, $at) = @ARGV;
+    open my $f, "+<:raw", $path or die "$path: $!";
+    sysseek $f, $at, 0;
+    sysread($f, my $byte, 1) == 1 or die "$path: no byte $at";
+    sysseek $f, $at, 0;
+    syswrite($f, $byte ^ "\1") == 1 or die "$path: $!";' "$@"
+}
+
 # text_flip FILE SEED TEXT: one bit of the text, the same one wherever it stands in the file.
 text_flip() {
   perl -e '

@@ -3,6 +3,7 @@
 set -uo pipefail
 bin=$1
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/cluster.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/rot.sh"
 scratch_begin
 cluster_start 1 --replicas 1 || fail "the cluster did not start"
 expect 'OK, node1' gt -v put k v
@@ -34,7 +35,7 @@ sealed || fail "the log of an idle node has no seal"
 daemon_kill node1
 expect_exit 0 "$bin/gtstore-check" "$scratch/node1"
 at=$(LC_ALL=C grep -abo a-value-that-is-looked-for "$file" | tail -n 1 | cut -d : -f 1)
-printf X | dd of="$file" bs=1 seek="$at" conv=notrunc status=none
+byte_flip "$file" "$at" || fail "no bit flipped"
 expect '*damaged: log wal/: records are missing in the middle*' "$bin/gtstore-check" "$scratch/node1"
 node_start node1 || fail "node1 did not come back"
 grep -q 'log damaged in the middle' "$scratch/node1.log" || fail "node1 does not say that its log is damaged"
@@ -60,8 +61,9 @@ dd if=/dev/zero of="$index" bs=4096 count=2 conv=notrunc status=none
 refused 1 "data folder $scratch/node1: index: damaged data"
 : >"$index"
 refused 1 "data folder $scratch/node1: index lost, wal/ holds a log: damaged data"
+# 30 bytes on lies one of the incarnation before, which is random.
 for at in $(LC_ALL=C grep -abo identity "$index" | cut -d : -f 1); do
-  printf X | dd of="$index" bs=1 seek=$((at + 30)) conv=notrunc status=none
+  byte_flip "$index" $((at + 30)) || fail "no bit flipped"
 done
 refused 1 "data folder $scratch/node1: index: damaged data"
 truncate -s 8192 "$index"
