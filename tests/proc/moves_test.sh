@@ -32,10 +32,12 @@ cluster_start 3 --replicas 3 --partitions 256 --rebalance manual || fail "the cl
 load
 node_start node4 || fail "node4 did not start"
 members 4
+# What a plan reckons with comes with the nodes' heartbeats.
+until_true "the nodes do not tell of their keys" eval '[ "$(total keys)" -eq '$((keys * 3))' ]'
 plan=$(admin rebalance --plan -o json) || fail "no plan"
 jq -e '.total > 0 and .total == (.moves | length) and .bytes > 0 and .keys > 0 and
   ([.moves[] | select(.to == "node4" and .from != .to and .bytes > 0)] | length) == .total' \
-  >/dev/null <<<"$plan" || fail "the plan does not name what moves"
+  >/dev/null <<<"$plan" || fail "the plan does not name what moves: ${plan:0:2000}"
 epoch=$(jq .epoch <<<"$plan")
 expect_exit 4 admin rebalance --apply --epoch $((epoch - 1))
 expect_exit 0 admin rebalance --apply --epoch "$epoch"
