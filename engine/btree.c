@@ -439,6 +439,114 @@ int btree_find(const struct btree *s, const struct btree_root *t, struct slice k
                : GT_ECORRUPT;
 }
 
+/* ---- ahead of finding ------------------------------------------------------------------------ */
+
+#define SIDE_BY_SIDE  16u
+#define LINE_BYTES    64u
+#define POINTER_LINES 4u /* of a page, with its head and most of its pointers */
+
+/* A search that goes on with the others wherever it would wait. */
+struct probe {
+    struct slice key;
+    uint64_t number;     /* of the page */
+    const uint8_t *page; /* NULL: not entered yet */
+    unsigned depth;
+    int low, high;
+};
+
+static void lines_fetch(const uint8_t *at, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += LINE_BYTES)
+        __builtin_prefetch(at + i);
+}
+
+static void probe_descend(const struct btree *s, struct probe *p, uint64_t number)
+{
+    p->number = number;
+    p->page = NULL;
+    if (number < s->count && number < s->held)
+        lines_fetch(s->map + number * s->page_bytes, (size_t)POINTER_LINES * LINE_BYTES);
+}
+
+static bool probe_enter(const struct btree *s, const struct btree_root *t, struct probe *p)
+{
+    bool branch = p->depth + 1 < t->levels;
+    p->page = page_at(s, p->number, branch ? KIND_BRANCH : KIND_LEAF);
+    p->low = branch ? 1 : 0;
+    p->high = p->page ? (int)page_nodes(s, p->page) - 1 : -1;
+    return p->high >= p->low;
+}
+
+/* The node at which the search of a page has ended. False: that was the leaf. */
+static bool probe_leave(const struct btree *s, const struct btree_root *t, struct probe *p,
+                        unsigned at)
+{
+    struct node n;
+    if (!node_at(s, p->page, at, &n))
+        return false;
+    if (++p->depth == t->levels) {
+        lines_fetch(n.value.data, n.value.bytes);
+        return false;
+    }
+    probe_descend(s, p, n.child);
+    return true;
+}
+
+/* One step, of which the memory is here by now; the next one's is asked for. False: it is over. */
+static bool probe_step(const struct btree *s, const struct btree_root *t, struct probe *p)
+{
+    struct slice found;
+    if (!p->page) {
+        if (!probe_enter(s, t, p))
+            return false;
+    } else {
+        int middle = (p->low + p->high) / 2;
+        if (!key_at(s, p->page, (unsigned)middle, &found))
+            return false;
+        int order = key_compare(found, p->key);
+        if (order == 0)
+            return probe_leave(s, t, p, (unsigned)middle);
+        if (order < 0)
+            p->low = middle + 1;
+        else
+            p->high = middle - 1;
+    }
+    if (p->low > p->high)
+        return probe_leave(s, t, p, p->low > 0 ? (unsigned)p->low - 1 : 0);
+    unsigned next = (unsigned)(p->low + p->high) / 2;
+    __builtin_prefetch(p->page + le16_get(p->page + HEAD_BYTES + 2 * next));
+    return true;
+}
+
+static void probes_run(const struct btree *s, const struct btree_root *t, struct probe *probes,
+                       unsigned count)
+{
+    while (count > 0)
+        for (unsigned i = 0; i < count;)
+            if (probe_step(s, t, &probes[i]))
+                i++;
+            else
+                probes[i] = probes[--count];
+}
+
+void btree_prefetch(const struct btree *s, const struct btree_root *t, const struct slice *keys,
+                    unsigned count)
+{
+    struct probe probes[SIDE_BY_SIDE];
+    if (t->root == NO_ROOT || t->levels < 1 || t->levels > BTREE_LEVELS_MAX)
+        return;
+    for (unsigned done = 0; done < count;) {
+        unsigned some = 0;
+        for (; some < SIDE_BY_SIDE && done < count; some++, done++) {
+            probes[some] = (struct probe){.key = keys[done]};
+            probe_descend(s, &probes[some], t->root);
+        }
+        probes_run(s, t, probes, some);
+    }
+}
+
+/* ---- before a write -------------------------------------------------------------------------- */
+
 /* The children beside the way at that depth: one may be joined with its neighbour. */
 static bool neighbours_tile(const struct way *w, unsigned depth)
 {

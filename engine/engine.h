@@ -508,6 +508,11 @@ void engine_partition(const struct engine *e, uint32_t partition, struct engine_
 
 const struct engine_metrics *engine_metrics(const struct engine *e);
 
+/* Of requests that will be submitted next, at most ENGINE_PREFETCH_MAX: what their keys touch in
+ * the index comes nearer to the processor, if it is in memory at all. */
+#define ENGINE_PREFETCH_MAX 64u
+void engine_prefetch(struct engine *e, const struct store_request *requests, uint32_t count);
+
 /* For store_uv: share of the index in memory, in 1/1000, and the count of reads by their way. */
 unsigned engine_resident(const struct engine *e, uint64_t seed);
 /* Whether the index is mostly not in memory: a read on the loop would wait for the disk. */

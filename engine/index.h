@@ -35,6 +35,10 @@ struct index {
      */
     int (*get)(struct index *x, unsigned lane, enum index_table table, struct slice key,
                struct blob **value);
+    /* Of keys that will be got soon: what that touches comes nearer to the processor. A hint; what
+     * is not in memory stays where it is. NULL: there is nothing to gain. */
+    void (*prefetch)(struct index *x, unsigned lane, enum index_table table,
+                     const struct slice *keys, unsigned count);
     /* Calls each(arg, key, value), borrowed, for keys >= from in order, until it returns non-zero
      * (then scan returns that) or the table ends (0). Keep it short: a long reader makes the file
      * grow. */

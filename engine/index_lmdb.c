@@ -191,6 +191,17 @@ static int lmdb_get(struct index *index, unsigned lane, enum index_table table, 
     return error;
 }
 
+static void lmdb_prefetch(struct index *index, unsigned lane, enum index_table table,
+                          const struct slice *keys, unsigned count)
+{
+    struct index_lmdb *x = lmdb_of(index);
+    if (read_begin(x, lane) != 0)
+        return;
+    const struct snapshot *s = x->seen[lane];
+    btree_prefetch(&s->pages, &s->tables[table], keys, count);
+    read_end(x, lane);
+}
+
 /* A bound of what cannot be read, as text. */
 static const char *bound_text(struct slice bound, enum index_table table, const char *none,
                               char text[64])
@@ -493,6 +504,7 @@ static void lmdb_destroy(struct index *index)
 
 static const struct index lmdb_calls = {
     .get = lmdb_get,
+    .prefetch = lmdb_prefetch,
     .scan = lmdb_scan,
     .hole = lmdb_hole,
     .begin = lmdb_begin,

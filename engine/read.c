@@ -174,6 +174,33 @@ void engine_warm(struct engine *e, uint32_t partition, struct slice key)
         blob_unref(record);
 }
 
+static bool reads_its_key(const struct store_request *r)
+{
+    return (r->kind == STORE_LOAD || r->kind == STORE_PUT || r->kind == STORE_MERGE ||
+            r->kind == STORE_OPERATION) &&
+           r->key.bytes > 0 && r->key.bytes <= KEY_BYTES_MAX && r->partition < PARTITIONS_MAX;
+}
+
+void engine_prefetch(struct engine *e, const struct store_request *requests, uint32_t count)
+{
+    uint8_t bytes[ENGINE_PREFETCH_MAX][INDEX_KEY_BYTES_MAX];
+    struct slice keys[ENGINE_PREFETCH_MAX];
+    unsigned found = 0;
+    gt_assert(count <= ENGINE_PREFETCH_MAX);
+    if (!e->index->prefetch)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct store_request *r = &requests[i];
+        if (!reads_its_key(r))
+            continue;
+        keys[found] = index_data_key(bytes[found], r->partition, hash_bytes(r->key), r->key);
+        found++;
+    }
+    /* One alone would only be walked twice. */
+    if (found > 1)
+        e->index->prefetch(e->index, READ_LANE_LOOP, INDEX_DATA, keys, found);
+}
+
 /* ---- one operation --------------------------------------------------------------------------- */
 
 /* Of twins the one that a retry minted: the other was not acknowledged. */

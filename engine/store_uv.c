@@ -4,8 +4,9 @@
  * reader has the key of the request that it warms. What passes between them passes under `lock`,
  * which also makes the memory behind it visible.
  *
- *   store_submit -> engine (at once, or behind the reader when the index is cold)
- *   check/prepare or store_poll: results out, jobs of idle lanes to their threads
+ *   store_submit -> arrived, or behind the reader when the index is cold
+ *   check/prepare or store_poll: what arrived to the engine, results out, jobs of idle lanes to
+ *   their threads
  *   thread done -> async -> engine_job_done, results out; jobs wait for the end of the iteration,
  *   so that all that it brings shares one batch
  */
@@ -34,6 +35,13 @@ struct lane {
     bool running;
 };
 
+/* Requests of this turn, in order: what several of them will read is fetched side by side, since
+ * one search after the other waits for memory most of its time. */
+struct arrived {
+    struct store_request items[ENGINE_PREFETCH_MAX];
+    uint32_t count;
+};
+
 /* Requests whose keys the reader touches, in order; the first `warmed` of them are ready. */
 struct cold {
     struct store_request *items; /* a ring of STORE_INFLIGHT_MAX, made when first needed */
@@ -57,6 +65,7 @@ struct store {
     uv_timer_t timer;
     uint32_t handles;
     /* Loop thread alone. */
+    struct arrived arrived;
     uint64_t timer_us; /* what the timer is set to; UINT64_MAX: not set */
     uint64_t sampled_us, samples;
     uint32_t inflight;
@@ -131,18 +140,35 @@ static void reader_run(void *arg)
 
 /* ---- results --------------------------------------------------------------------------------- */
 
+static void arrived_give(struct store *s, uint64_t now)
+{
+    struct arrived *a = &s->arrived;
+    if (a->count == 0)
+        return;
+    engine_prefetch(s->engine, a->items, a->count);
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (a->items[i].kind == STORE_LOAD)
+            engine_note_read(s->engine, false);
+        engine_submit(s->engine, &a->items[i], now);
+    }
+    a->count = 0;
+}
+
 /* At most DELIVER_MAX results, so that callbacks which submit again do not keep the loop for
  * themselves; false when some are left. */
 static bool deliver(struct store *s)
 {
     struct store_result r;
     uint32_t left = DELIVER_MAX;
-    while (left > 0 && engine_result(s->engine, &r)) {
-        left--;
-        s->inflight--;
-        s->callbacks.result(s->callbacks.arg, &r);
-        store_result_release(&r);
-    }
+    do {
+        arrived_give(s, now_us());
+        while (left > 0 && engine_result(s->engine, &r)) {
+            left--;
+            s->inflight--;
+            s->callbacks.result(s->callbacks.arg, &r);
+            store_result_release(&r);
+        }
+    } while (left > 0 && s->arrived.count > 0);
     /* A callback may add to these while they are told: that waits for the next time. */
     uint32_t refused = s->refused_count;
     for (uint32_t i = 0; i < refused; i++) {
@@ -184,8 +210,11 @@ static void refuse(struct store *s, const struct store_request *r, int error)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static void sample(struct store *s, uint64_t now)
+/* By the loop's time: it is asked for each request, and the clock costs as much as a search's step.
+ */
+static void sample(struct store *s)
 {
+    uint64_t now = uv_now(s->timer.loop) * 1000;
     if (s->samples > 0 && now - s->sampled_us < RESIDENT_SAMPLE_US)
         return;
     s->sampled_us = now;
@@ -199,10 +228,11 @@ static bool cold_take(struct store *s, const struct store_request *r)
 {
     struct cold *c = &s->cold;
     bool taken = false;
-    if (r->kind == STORE_META)
+    /* No other thread changes the count. */
+    if (r->kind == STORE_META || (!s->is_cold && c->count == 0))
         return false;
     uv_mutex_lock(&s->lock);
-    if ((s->is_cold || c->count > 0) && c->count < STORE_INFLIGHT_MAX) {
+    if (c->count < STORE_INFLIGHT_MAX) {
         if (!c->items)
             c->items = malloc(STORE_INFLIGHT_MAX * sizeof(*c->items));
         taken = c->items != NULL;
@@ -219,6 +249,7 @@ static bool cold_take(struct store *s, const struct store_request *r)
 static void cold_give(struct store *s, uint64_t now)
 {
     struct cold *c = &s->cold;
+    arrived_give(s, now); /* these came before */
     for (;;) {
         struct store_request r;
         uv_mutex_lock(&s->lock);
@@ -240,7 +271,6 @@ static void cold_give(struct store *s, uint64_t now)
 
 void store_submit(struct store *s, const struct store_request *r)
 {
-    uint64_t now = now_us();
     struct store_request request = *r;
     s->dirty = true;
     if (s->closing || s->inflight >= STORE_INFLIGHT_MAX) {
@@ -250,12 +280,12 @@ void store_submit(struct store *s, const struct store_request *r)
         return;
     }
     s->inflight++;
-    sample(s, now);
+    sample(s);
     if (cold_take(s, &request))
         return;
-    if (r->kind == STORE_LOAD)
-        engine_note_read(s->engine, false);
-    engine_submit(s->engine, &request, now);
+    if (s->arrived.count == ENGINE_PREFETCH_MAX)
+        arrived_give(s, now_us());
+    s->arrived.items[s->arrived.count++] = request;
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------ */

@@ -165,6 +165,7 @@ static void table_try(const struct btree *s, const struct btree_root *t, bool ch
         gt_assert(changed || found == (i < LEAVES * KEYS ? 0 : GT_ENOTFOUND));
         int guard = btree_guard(s, t, key, is_sound, &guarded);
         gt_assert(changed || guard == 0);
+        btree_prefetch(s, t, &key, 1);
         btree_scan(s, t, key, is_sound, take, &rest, &hole);
         gt_assert(changed || rest.count == LEAVES * KEYS - i);
     }

@@ -28,7 +28,7 @@ struct memindex {
     struct table tables[INDEX_TABLES];
     struct index_write write;
     unsigned resident;
-    uint64_t calls[6];
+    uint64_t calls[6], prefetched;
     unsigned fail_calls;
     uint64_t fail_in;
     int fail_error;
@@ -172,6 +172,18 @@ static bool mem_hole(struct index *x, unsigned lane, struct slice *from, struct 
     return false;
 }
 
+static void mem_prefetch(struct index *x, unsigned lane, enum index_table table,
+                         const struct slice *keys, unsigned count)
+{
+    struct memindex *m = mem_of(x);
+    gt_assert(lane < INDEX_LANES && table < INDEX_TABLES);
+    pthread_mutex_lock(&m->lock);
+    for (unsigned i = 0; i < count; i++)
+        gt_assert(keys[i].bytes > 0 && keys[i].bytes <= INDEX_KEY_BYTES_MAX);
+    m->prefetched += count;
+    pthread_mutex_unlock(&m->lock);
+}
+
 static int mem_scan(struct index *x, unsigned lane, enum index_table table, struct slice from,
                     int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
@@ -304,6 +316,7 @@ struct index *memindex_new(void)
     gt_assert(m);
     m->index = (struct index){
         .get = mem_get,
+        .prefetch = mem_prefetch,
         .scan = mem_scan,
         .hole = mem_hole,
         .begin = mem_begin,
@@ -343,6 +356,11 @@ void memindex_cut(struct index *x, struct memcut *cut)
     pthread_mutex_lock(&m->lock);
     m->cut = cut;
     pthread_mutex_unlock(&m->lock);
+}
+
+uint64_t memindex_prefetched(const struct index *x)
+{
+    return mem_of(x)->prefetched;
 }
 
 uint64_t memindex_calls(const struct index *x, unsigned calls)

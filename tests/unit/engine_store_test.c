@@ -392,6 +392,65 @@ static void test_who_is_refused_may_ask_again_at_once(void **state)
     world_close_files(w, true);
 }
 
+/* Puts of one key and gets behind them, each answered in its turn. */
+struct turn {
+    struct store *store;
+    uint32_t answered;
+};
+
+static void turn_result(void *arg, const struct store_result *r)
+{
+    struct turn *t = arg;
+    assert_int_equal(r->result, 0);
+    if (r->kind == STORE_LOAD) {
+        struct state state;
+        char value[16];
+        snprintf(value, sizeof(value), "%u", (unsigned)r->tag);
+        state_init(&state);
+        assert_int_equal(record_decode(slice_blob(r->record), 1, slice_text("key"), &state), 0);
+        assert_true(slice_equal(state_winner(&state)->value, slice_text(value)));
+        state_close(&state);
+    }
+    t->answered++;
+}
+
+/* More than are fetched at once: a get sees the put that came before it, and no later one. What
+ * they read is named ahead, all of it, but when it is one key alone. */
+static void test_a_turn_is_served_in_the_order_in_which_it_came(void **state)
+{
+    struct world *w = *state;
+    struct turn t = {0};
+    struct store_callbacks callbacks = {&t, turn_result, burst_poisoned};
+    char value[16];
+    world_open_memory(w);
+    assert_int_equal(store_open(w->engine, &w->loop, &callbacks, &w->log, &t.store), 0);
+    struct store_request get = {
+        .kind = STORE_LOAD, .partition = 1, .key = slice_text("key"), .tag = 0};
+    struct store_request put = get;
+    put.kind = STORE_PUT;
+    put.plain = true;
+    for (uint32_t i = 0; i < 2 * ENGINE_PREFETCH_MAX + 1; i++) {
+        snprintf(value, sizeof(value), "%u", i);
+        put.hold = blob_copy(value, strlen(value));
+        put.value = slice_blob(put.hold);
+        put.stamp = i + 1;
+        get.tag = i;
+        store_submit(t.store, &put);
+        store_submit(t.store, &get);
+    }
+    assert_int_equal(t.answered, 0);
+    while (t.answered < 4 * ENGINE_PREFETCH_MAX + 2)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_int_equal(memindex_prefetched(w->index), 4 * ENGINE_PREFETCH_MAX + 2);
+    store_submit(t.store, &get);
+    while (t.answered < 4 * ENGINE_PREFETCH_MAX + 3)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_int_equal(memindex_prefetched(w->index), 4 * ENGINE_PREFETCH_MAX + 2);
+    assert_int_equal(store_close(t.store), 0);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    world_close_files(w, true);
+}
+
 struct cold_read {
     struct store *store;
     uint32_t answered;
@@ -504,6 +563,8 @@ int main(void)
                                         world_end),
         cmocka_unit_test_setup_teardown(test_who_is_refused_may_ask_again_at_once, world_make,
                                         world_end),
+        cmocka_unit_test_setup_teardown(test_a_turn_is_served_in_the_order_in_which_it_came,
+                                        world_make, world_end),
         cmocka_unit_test_setup_teardown(test_a_close_answers_what_the_reader_has, world_make,
                                         world_end),
         cmocka_unit_test_setup_teardown(test_a_store_that_cannot_start_leaves_nothing, world_make,
