@@ -40,43 +40,12 @@ static int number_compare(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* What changed in the dot log since the last checkpoint: what went first, since it may be back. */
-static bool freeze_log(struct checkpoint *cp, struct dotlog *log, struct frozen_partition *f)
+/* The entries that nobody took away lie all over the memory: for whoever is not waited for. */
+static void frozen_logs_release(struct checkpoint *cp)
 {
-    uint32_t fresh = 0;
-    for (uint32_t i = 0; i < log->count; i++)
-        fresh += !log->entries[i].stored;
-    if (cp->log_capacity - cp->log_count < fresh + log->gone_count) {
-        uint32_t capacity = 2 * (cp->log_count + fresh + log->gone_count);
-        void *grown = realloc(cp->log, capacity * sizeof(*cp->log));
-        if (!grown)
-            return false;
-        cp->log = grown;
-        cp->log_capacity = capacity;
-    }
-    f->log_at = cp->log_count;
-    for (uint32_t i = 0; i < log->gone_count; i++)
-        cp->log[cp->log_count++] = (struct frozen_dot){.dot = log->gone[i]};
-    for (uint32_t i = 0; i < log->count; i++)
-        if (!log->entries[i].stored)
-            cp->log[cp->log_count++] =
-                (struct frozen_dot){log->entries[i].dot, blob_ref(log->entries[i].key)};
-    f->log_count = cp->log_count - f->log_at;
-    return true;
-}
-
-static void log_frozen(struct dotlog *log)
-{
-    log->gone_count = 0;
-    for (uint32_t i = 0; i < log->count; i++)
-        log->entries[i].stored = true;
-}
-
-static void frozen_log_release(struct checkpoint *cp)
-{
-    for (uint32_t i = 0; i < cp->log_count; i++)
-        blob_unref(cp->log[i].key);
-    cp->log_count = 0;
+    for (uint32_t i = 0; i < cp->partition_count; i++)
+        dotlog_changes_free(cp->partitions[i].log, cp->partitions[i].log_count);
+    cp->partition_count = 0;
 }
 
 static void frozen_parcels_release(struct checkpoint *cp)
@@ -101,8 +70,7 @@ static bool freeze_partitions(struct engine *e, uint64_t cut)
         qsort(o->dirty, o->dirty_count, sizeof(*o->dirty), number_compare);
     buf_clear(&cp->states);
     cp->operations_before = e->operations.noted;
-    bool done = true;
-    for (uint32_t i = 0; i < o->dirty_count && done; i++) {
+    for (uint32_t i = 0; i < o->dirty_count; i++) {
         struct partition *p = e->partitions[o->dirty[i]];
         size_t at = cp->states.bytes;
         partition_state_encode(cut, &p->counts, &p->clock, &p->floor, &p->fill, &cp->states);
@@ -110,14 +78,20 @@ static bool freeze_partitions(struct engine *e, uint64_t cut)
                                                       .state_at = at,
                                                       .state_bytes = cp->states.bytes - at,
                                                       .strays = p->strays};
-        done = freeze_log(cp, &p->log, &cp->partitions[i]);
     }
-    cp->partition_count = o->dirty_count;
-    if (!done || cp->states.failed) {
-        frozen_log_release(cp);
-        return false;
+    return !cp->states.failed;
+}
+
+/* After all that can fail. */
+static void freeze_logs(struct engine *e)
+{
+    struct checkpoint *cp = &e->checkpoint;
+    cp->partition_count = e->active->dirty_count;
+    for (uint32_t i = 0; i < cp->partition_count; i++) {
+        struct frozen_partition *f = &cp->partitions[i];
+        f->log = dotlog_freeze(&e->partitions[f->partition]->log, &f->log_count);
+        e->partitions[f->partition]->strays = false;
     }
-    return true;
 }
 
 static bool freeze_metas(struct engine *e)
@@ -149,15 +123,11 @@ bool checkpoint_freeze(struct engine *e)
     if (!freeze_partitions(e, cut))
         return false;
     if (parcels_freeze(&e->parcels, &cp->parcels, &cp->parcel_count) != 0 || !freeze_metas(e)) {
-        frozen_log_release(cp);
         frozen_parcels_release(cp);
         return false;
     }
     parcels_frozen(&e->parcels, cut);
-    for (uint32_t i = 0; i < cp->partition_count; i++) {
-        log_frozen(&e->partitions[cp->partitions[i].partition]->log);
-        e->partitions[cp->partitions[i].partition]->strays = false;
-    }
+    freeze_logs(e);
     cp->overlay = e->active;
     e->active = e->spare;
     e->spare = NULL;
@@ -260,18 +230,21 @@ struct engine_job *checkpoint_job(struct engine *e)
 static int dotlog_write(struct engine_job *j, struct index_write *w,
                         const struct frozen_partition *p)
 {
-    struct checkpoint *cp = j->checkpoint;
+    struct buf *value = &j->checkpoint->scratch;
     int error = 0;
+    dotlog_changes_sort(p->log, p->log_count);
     for (uint32_t i = 0; i < p->log_count && !error; i++) {
-        const struct frozen_dot *d = &cp->log[p->log_at + i];
+        const struct dotlog_change *c = &p->log[i];
         uint8_t at[DOTLOG_KEY_BYTES];
-        struct slice key = dotlog_index_key(at, p->partition, d->dot);
-        buf_clear(&cp->scratch);
-        if (d->key)
-            meta_value_encode(key, slice_blob(d->key), &cp->scratch);
-        if (cp->scratch.failed)
+        struct slice key = dotlog_index_key(at, p->partition, c->dot);
+        if (i + 1 < p->log_count && dot_compare(c->dot, p->log[i + 1].dot) == 0)
+            continue; /* it is back */
+        buf_clear(value);
+        if (c->key)
+            meta_value_encode(key, slice_blob(c->key), value);
+        if (value->failed)
             return GT_ENOMEM;
-        error = d->key ? j->index->put(w, INDEX_LOG, key, buf_slice(&cp->scratch))
+        error = c->key ? j->index->put(w, INDEX_LOG, key, buf_slice(value))
                        : j->index->remove(w, INDEX_LOG, key);
     }
     return error;
@@ -366,9 +339,10 @@ static int chunk_write(struct engine_job *j)
 
 void checkpoint_job_run(struct engine_job *j)
 {
-    if (j->kind == JOB_RETIRE)
+    if (j->kind == JOB_RETIRE) {
         overlay_clear(j->retired);
-    else if (!j->result)
+        frozen_logs_release(j->checkpoint);
+    } else if (!j->result)
         j->result = chunk_write(j);
 }
 
@@ -425,7 +399,6 @@ static void chunk_finished(struct engine *e, const struct engine_job *j)
     cp->retired = cp->overlay;
     cp->overlay = NULL;
     metas_release(cp);
-    frozen_log_release(cp);
     for (uint32_t i = 0; i < cp->parcel_count; i++)
         parcels_settle(&e->parcels, &cp->parcels[i], cp->cut);
     frozen_parcels_release(cp);
@@ -462,9 +435,8 @@ void checkpoint_close(struct engine *e)
     overlay_free(cp->overlay);
     overlay_free(cp->retired);
     metas_release(cp);
-    frozen_log_release(cp);
+    frozen_logs_release(cp);
     frozen_parcels_release(cp);
-    free(cp->log);
     free(cp->partitions);
     buf_close(&cp->states);
     buf_close(&cp->values);

@@ -15,7 +15,7 @@ void dotlog_close(struct dotlog *l)
     for (uint32_t i = 0; i < l->count; i++)
         blob_unref(l->entries[i].key);
     free(l->entries);
-    free(l->gone);
+    dotlog_changes_free(l->changes, l->change_count);
     *l = (struct dotlog){0};
 }
 
@@ -37,12 +37,13 @@ static int grow(void **items, uint32_t count, uint32_t *capacity, uint32_t more,
 
 int dotlog_reserve(struct dotlog *l, uint32_t additions, uint32_t drops)
 {
-    void *entries = l->entries, *gone = l->gone;
+    void *entries = l->entries, *changes = l->changes;
     int error = grow(&entries, l->count, &l->capacity, additions, sizeof(*l->entries));
     l->entries = entries;
     if (!error)
-        error = grow(&gone, l->gone_count, &l->gone_capacity, drops, sizeof(*l->gone));
-    l->gone = gone;
+        error = grow(&changes, l->change_count, &l->change_capacity, additions + drops,
+                     sizeof(*l->changes));
+    l->changes = changes;
     return error;
 }
 
@@ -67,6 +68,62 @@ static bool is_at(const struct dotlog *l, uint32_t at, struct dot d)
     return at < l->count && dot_compare(l->entries[at].dot, d) == 0;
 }
 
+/* ---- what the index lacks -------------------------------------------------------------------- */
+
+static uint32_t change_add(struct dotlog *l, struct dot d, struct blob *key)
+{
+    gt_assert(l->change_count < l->change_capacity);
+    l->changes[l->change_count] = (struct dotlog_change){d, blob_ref(key)};
+    return l->change_count++;
+}
+
+/* The entry is none that the index has, or is about to have. */
+static bool is_fresh(const struct dotlog *l, const struct dotlog_entry *entry)
+{
+    return entry->change < l->change_count && l->changes[entry->change].key &&
+           dot_compare(l->changes[entry->change].dot, entry->dot) == 0;
+}
+
+/* The last one takes its place. */
+static void change_undo(struct dotlog *l, uint32_t at)
+{
+    blob_unref(l->changes[at].key);
+    l->changes[at] = l->changes[--l->change_count];
+    if (at < l->change_count && l->changes[at].key)
+        l->entries[dotlog_place(l, l->changes[at].dot)].change = at;
+}
+
+struct dotlog_change *dotlog_freeze(struct dotlog *l, uint32_t *count)
+{
+    struct dotlog_change *changes = l->changes;
+    *count = l->change_count;
+    l->changes = NULL;
+    l->change_count = l->change_capacity = 0;
+    return changes;
+}
+
+static int change_compare(const void *left, const void *right)
+{
+    const struct dotlog_change *a = left, *b = right;
+    int order = dot_compare(a->dot, b->dot);
+    return order ? order : (a->key != NULL) - (b->key != NULL);
+}
+
+void dotlog_changes_sort(struct dotlog_change *changes, uint32_t count)
+{
+    if (count > 1)
+        qsort(changes, count, sizeof(*changes), change_compare);
+}
+
+void dotlog_changes_free(struct dotlog_change *changes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        blob_unref(changes[i].key);
+    free(changes);
+}
+
+/* ---- entries --------------------------------------------------------------------------------- */
+
 void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored,
                 enum dotlog_kind kind)
 {
@@ -75,7 +132,10 @@ void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored,
         return;
     gt_assert(l->count < l->capacity);
     memmove(&l->entries[at + 1], &l->entries[at], (l->count - at) * sizeof(*l->entries));
-    l->entries[at] = (struct dotlog_entry){d, blob_ref(key), stored, (uint8_t)kind};
+    l->entries[at] = (struct dotlog_entry){.dot = d,
+                                           .key = blob_ref(key),
+                                           .change = stored ? UINT32_MAX : change_add(l, d, key),
+                                           .kind = (uint8_t)kind};
     l->count++;
     l->waiting += kind != DOTLOG_VALUE;
 }
@@ -88,15 +148,14 @@ void dotlog_learn(struct dotlog *l, uint32_t at, enum dotlog_kind kind)
     l->waiting += entry->kind != DOTLOG_VALUE;
 }
 
-/* The entry is to be overwritten or left out by the caller. */
+/* Entry and key are left to the caller, with all entries where they were. */
 static void entry_end(struct dotlog *l, const struct dotlog_entry *entry)
 {
-    blob_unref(entry->key);
     l->waiting -= entry->kind != DOTLOG_VALUE;
-    if (!entry->stored)
-        return;
-    gt_assert(l->gone_count < l->gone_capacity);
-    l->gone[l->gone_count++] = entry->dot;
+    if (is_fresh(l, entry))
+        change_undo(l, entry->change);
+    else
+        change_add(l, entry->dot, NULL);
 }
 
 void dotlog_drop(struct dotlog *l, struct dot d)
@@ -104,9 +163,11 @@ void dotlog_drop(struct dotlog *l, struct dot d)
     uint32_t at = dotlog_place(l, d);
     if (!is_at(l, at, d))
         return;
+    struct blob *key = l->entries[at].key;
     entry_end(l, &l->entries[at]);
     l->count--;
     memmove(&l->entries[at], &l->entries[at + 1], (l->count - at) * sizeof(*l->entries));
+    blob_unref(key);
 }
 
 static bool all_cover(const struct clock *clocks, uint32_t count, struct dot d)
@@ -117,18 +178,33 @@ static bool all_cover(const struct clock *clocks, uint32_t count, struct dot d)
     return true;
 }
 
+/* Ends the entries whose key was taken away by the caller. */
+static void entries_close_up(struct dotlog *l)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < l->count; i++)
+        if (l->entries[i].key)
+            l->entries[kept++] = l->entries[i];
+    l->count = kept;
+}
+
+static void entry_take(struct dotlog *l, uint32_t at)
+{
+    struct blob *key = l->entries[at].key;
+    entry_end(l, &l->entries[at]);
+    l->entries[at].key = NULL;
+    blob_unref(key);
+}
+
 int dotlog_confirm(struct dotlog *l, const struct clock *clocks, uint32_t count)
 {
     int error = dotlog_reserve(l, 0, l->count);
-    uint32_t kept = 0;
     if (error)
         return error;
     for (uint32_t i = 0; i < l->count; i++)
         if (l->entries[i].kind == DOTLOG_VALUE && all_cover(clocks, count, l->entries[i].dot))
-            entry_end(l, &l->entries[i]);
-        else
-            l->entries[kept++] = l->entries[i];
-    l->count = kept;
+            entry_take(l, i);
+    entries_close_up(l);
     return 0;
 }
 
@@ -138,7 +214,7 @@ int dotlog_clear(struct dotlog *l)
     if (error)
         return error;
     for (uint32_t i = 0; i < l->count; i++)
-        entry_end(l, &l->entries[i]);
+        entry_take(l, i);
     l->count = 0;
     return 0;
 }

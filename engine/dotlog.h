@@ -15,8 +15,9 @@
  * After a recovery entries of siblings that were superseded since the checkpoint may still be
  * there: whoever meets one drops it. Missing is none.
  *
- * The checkpoint keeps the log in the index: an entry knows whether it is there, and of what was
- * dropped the log remembers what must be taken out.
+ * The checkpoint keeps the log in the index. What it has to write is gathered as it happens and
+ * given to it whole (dotlog_freeze): there may be a hundred thousand entries, and everybody waits
+ * for a freeze.
  *
  * Bytes in the index (INDEX_LOG): key = partition u16 BE, node u64 BE, incarnation u64 BE, seq u64
  * BE; value = u32 CRC32C of key and all that follows, u8 format 1, the key's bytes.
@@ -33,25 +34,32 @@ enum dotlog_kind { DOTLOG_UNKNOWN, DOTLOG_VALUE, DOTLOG_TOMBSTONE };
 struct dotlog_entry {
     struct dot dot;
     struct blob *key; /* one reference */
-    bool stored;      /* in the index */
-    uint8_t kind;     /* enum dotlog_kind */
+    uint32_t
+        change;   /* its place there, while it is not given to a checkpoint: if its dot is there */
+    uint8_t kind; /* enum dotlog_kind */
+};
+
+/* What the index lacks. Of one dot there may be two: it went, and is back. */
+struct dotlog_change {
+    struct dot dot;
+    struct blob *key; /* one reference; NULL: it goes */
 };
 
 struct dotlog {
     struct dotlog_entry *entries; /* ascending by dot */
     uint32_t count, capacity;
-    uint32_t waiting; /* of the entries, those that are not known to be values */
-    struct dot *gone; /* dropped here, and still in the index */
-    uint32_t gone_count, gone_capacity;
+    uint32_t waiting;              /* of the entries, those that are not known to be values */
+    struct dotlog_change *changes; /* in no order */
+    uint32_t change_count, change_capacity;
 };
 
 void dotlog_init(struct dotlog *l);
 void dotlog_close(struct dotlog *l);
-/* Forgets everything; what was stored is remembered as gone. 0 or GT_ENOMEM (unchanged). */
+/* Forgets everything, and the index will. 0 or GT_ENOMEM (unchanged). */
 int dotlog_clear(struct dotlog *l);
 /* Room for so many additions and drops, which then cannot fail. 0 or GT_ENOMEM. */
 int dotlog_reserve(struct dotlog *l, uint32_t additions, uint32_t drops);
-/* Takes a reference. Nothing changes when the dot is there. */
+/* Takes a reference. Nothing changes when the dot is there. stored: it comes from the index. */
 void dotlog_add(struct dotlog *l, struct dot d, struct blob *key, bool stored,
                 enum dotlog_kind kind);
 /* What the entry at this place is, when it becomes known. */
@@ -61,6 +69,13 @@ void dotlog_drop(struct dotlog *l, struct dot d); /* nothing when it is not ther
 uint32_t dotlog_place(const struct dotlog *l, struct dot d);
 /* Drops every entry of a value that all of these clocks cover. 0 or GT_ENOMEM (unchanged). */
 int dotlog_confirm(struct dotlog *l, const struct clock *clocks, uint32_t count);
+
+/* Gives away what has changed since the last time, for dotlog_changes_free; NULL when nothing has.
+ * Cannot fail, and takes no longer for a long log. */
+struct dotlog_change *dotlog_freeze(struct dotlog *l, uint32_t *count);
+/* By dot, what goes before what comes. */
+void dotlog_changes_sort(struct dotlog_change *changes, uint32_t count);
+void dotlog_changes_free(struct dotlog_change *changes, uint32_t count);
 
 #define DOTLOG_KEY_BYTES 26
 struct slice dotlog_index_key(uint8_t at[DOTLOG_KEY_BYTES], uint32_t partition, struct dot d);

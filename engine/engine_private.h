@@ -127,14 +127,9 @@ struct frozen_partition {
     uint32_t partition;
     size_t state_at, state_bytes; /* of its index value, in checkpoint.states */
     size_t value_at, value_bytes; /* the whole, in checkpoint.values: of the chunk under way */
-    uint32_t log_at, log_count;   /* what changed in its dot log, in checkpoint.log */
+    struct dotlog_change *log;    /* what changed in its dot log */
+    uint32_t log_count;
     bool strays;
-};
-
-/* A change of a dot log, on its way into the index. */
-struct frozen_dot {
-    struct dot dot;
-    struct blob *key; /* NULL: it goes */
 };
 
 struct frozen_meta {
@@ -149,8 +144,6 @@ struct checkpoint {
     uint32_t partition_count, partition_capacity;
     struct buf states, values;
     uint64_t operations_before; /* the rows noted up to the cut */
-    struct frozen_dot *log;
-    uint32_t log_count, log_capacity;
     struct frozen_meta *metas;
     uint32_t meta_count;
     struct frozen_parcel *parcels;
@@ -163,7 +156,7 @@ struct checkpoint {
     int error;                    /* of the last chunk; 0 when it succeeded */
     uint64_t backoff_us, retry_us;
     bool retry_unset;        /* failed, and the time of the next attempt is set by the next tick */
-    struct overlay *retired; /* in the index, to be cleared */
+    struct overlay *retired; /* in the index, to be cleared, and the changes of dot logs with it */
     /* Of the job, on its thread. */
     struct overlay_list list;
     struct buf scratch;
