@@ -574,9 +574,9 @@ static int check_run(struct check *c, const char *folder, const char *salvage_pa
     if (!error && salvage_path)
         error = salvage(c, salvage_path);
     if (!error)
-        printf("%s: %llu records in the index, %llu in the log, %llu problems\n", verdict(c),
+        printf("%s: %llu records in the index, %llu in the log, %llu problem%s\n", verdict(c),
                (unsigned long long)c->records, (unsigned long long)c->log_records,
-               (unsigned long long)c->problems);
+               (unsigned long long)c->problems, c->problems == 1 ? "" : "s");
     if (!error && c->newer_count > 0)
         printf("newer: %llu parts are of a newer version than " GT_VERSION
                ", and left as they are: use that version%s\n",

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/assert.h"
@@ -447,6 +448,74 @@ static int posix_copy_known(struct disk *d)
     return 0;
 }
 
+/* ---- who holds the lock ---------------------------------------------------------------------- */
+
+#define ENDING_WAIT_MS 5000
+#define ENDING_POLL_MS 10
+#define PF_EXITING     0x4u   /* /proc/PID/stat, proc(5): the ninth field */
+#define PENDING_KILL   0x100u /* /proc/PID/status: SigPnd, ShdPnd */
+
+/* The file of /proc about this process as a text; false when there is none. */
+static bool proc_read(long pid, const char *name, char *text, size_t bytes)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%ld/%s", pid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, text, bytes - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    return n > 0;
+}
+
+static bool kill_is_pending(long pid)
+{
+    char text[4096];
+    if (!proc_read(pid, "status", text, sizeof(text)))
+        return true;
+    const char *own = strstr(text, "\nSigPnd:"), *shared = strstr(text, "\nShdPnd:");
+    return (own && strtoull(own + 8, NULL, 16) & PENDING_KILL) ||
+           (shared && strtoull(shared + 8, NULL, 16) & PENDING_KILL);
+}
+
+/* Killed, and not yet gone: what it holds it gives up by itself. */
+static bool holder_is_ending(int fd)
+{
+    char text[1024];
+    char state = 0;
+    unsigned flags = 0;
+    long pid = 0;
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    if (sscanf(text, "pid %ld ", &pid) != 1)
+        return false;
+    if (!proc_read(pid, "stat", text, sizeof(text)))
+        return true;
+    const char *name_end = strrchr(text, ')');
+    if (!name_end || sscanf(name_end + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+        return false;
+    return strchr("ZXx", state) || flags & PF_EXITING || kill_is_pending(pid);
+}
+
+/* 0 or the cause. Who is killed and started anew at once may meet what is left of itself. */
+static int lock_take(int fd)
+{
+    const struct timespec pause = {.tv_nsec = ENDING_POLL_MS * 1000000L};
+    int left_ms = ENDING_WAIT_MS;
+    if (MUTANT(lock_untaken))
+        return 0;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno != EWOULDBLOCK || left_ms <= 0 || !holder_is_ending(fd))
+            return errno;
+        nanosleep(&pause, NULL);
+        left_ms -= ENDING_POLL_MS;
+    }
+    return 0;
+}
+
 /* Locks the folder, or says who holds it. */
 static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_HOLDER_BYTES])
 {
@@ -458,21 +527,18 @@ static int lock_folder(struct disk_posix *p, const char *who, char holder[DISK_H
     p->lock = open_again(p->folder, "node.lock", O_RDWR | O_CREAT);
     if (p->lock < 0)
         return refuse(holder, "create", path, errno);
-    int locked;
-    do
-        locked = MUTANT(lock_untaken) ? 0 : flock(p->lock, LOCK_EX | LOCK_NB);
-    while (locked != 0 && errno == EINTR);
-    if (locked != 0) {
-        if (errno != EWOULDBLOCK)
-            return refuse(holder, "lock", path, errno);
+    int cause = lock_take(p->lock);
+    if (cause == EWOULDBLOCK) {
         read_holder(p->lock, holder);
         return GT_ELOCKED;
     }
+    if (cause != 0)
+        return refuse(holder, "lock", path, cause);
     if (fstat(p->lock, &facts) != 0)
         return refuse(holder, "stat", path, errno);
     p->disk.copied =
         lock_number(p->lock, &left) && left != (uint64_t)facts.st_ino && !MUTANT(copy_trusted);
-    int cause = lock_claim(p, p->disk.copied ? 0 : (uint64_t)facts.st_ino);
+    cause = lock_claim(p, p->disk.copied ? 0 : (uint64_t)facts.st_ino);
     p->working = cause == 0;
     return cause == 0 ? 0 : refuse(holder, "write", path, cause);
 }

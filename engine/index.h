@@ -79,7 +79,8 @@ int index_lmdb_new(const char *folder, uint64_t map_bytes, struct log *log, stru
 
 /* Of a folder whose index that refuses as damaged: whatever can still be read of it, by one thread.
  * Nothing is made or changed; of the calls get, scan, hole, begin (GT_ECORRUPT) and destroy are
- * there. 0; GT_ECORRUPT: nothing can be read; GT_EIO, GT_ENOMEM. */
+ * there. 0, also when all that can be said is that every key is unknown; GT_ECORRUPT: it is empty;
+ * GT_EIO, GT_ENOMEM. */
 int index_read_new(const char *folder, struct index **out);
 
 /* Of a folder that is a copy (disk.h): whether the pages of its index hang together, so that LMDB

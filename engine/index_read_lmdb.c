@@ -1,7 +1,8 @@
 /*
  * An index that is read and never written, of a file that no start accepts (index.h): LMDB has no
  * part in it. Of the two commits that the file keeps the one of which more is sound is taken, the
- * newer one of equals; a table of which the first pages are damaged is one hole.
+ * newer one of equals; a table of which the first pages are damaged is one hole, and so are all of
+ * them when of neither commit anything is left: what the log has is to be had all the same.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,7 +48,7 @@ static int worth(const uint8_t *map, uint64_t bytes, unsigned which, struct btre
            8 * (error == 0);
 }
 
-static int commit_choose(struct index_read *x)
+static void commit_choose(struct index_read *x)
 {
     struct btree both[2] = {0};
     int worths[2];
@@ -57,11 +58,8 @@ static int commit_choose(struct index_read *x)
     unsigned taken = worths[1] > worths[0] || (worths[1] == worths[0] && newer);
     btree_close(&both[1 - taken]);
     x->pages = both[taken];
-    if (worths[taken] == 0)
-        return GT_ECORRUPT;
     for (unsigned i = 0; i < INDEX_TABLES; i++)
-        x->known[i] = table_known(&x->pages, i, &x->tables[i]);
-    return 0;
+        x->known[i] = worths[taken] > 0 && table_known(&x->pages, i, &x->tables[i]);
 }
 
 /* ---- the calls ------------------------------------------------------------------------------- */
@@ -152,13 +150,12 @@ int index_read_new(const char *folder, struct index **out)
                                        .destroy = read_destroy},
                              .fd = -1};
     int error = file_map(x, path);
-    if (!error)
-        error = commit_choose(x);
     free(path);
     if (error) {
         read_destroy(&x->index);
         return error;
     }
+    commit_choose(x);
     *out = &x->index;
     return 0;
 }

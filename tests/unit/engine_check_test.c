@@ -456,7 +456,7 @@ static void partitions_are_verified(void **unused)
     (void)unused;
     index_put(INDEX_PARTITION, slice_text("abc"), slice_text("x"));
     assert_says(1, "data", "damaged: partition (no number): damaged data\n");
-    assert_non_null(strstr(said, " 1 problems\n"));
+    assert_non_null(strstr(said, " 1 problem\n"));
     uint8_t at[2];
     index_put(INDEX_PARTITION, index_partition_key(at, 40), slice_text("no value"));
     index_put(INDEX_PARTITION, index_partition_key(at, PARTITIONS_MAX - 1), slice_text("no value"));
@@ -545,6 +545,20 @@ static void records_of_the_log_are_verified(void **unused)
     assert_non_null(strstr(said, ": damaged data\n"));
     log_append(99, slice_text("whatever"));
     assert_says(1, "data", " type 99: unknown or newer format\n");
+}
+
+/* Of an index without its first pages nothing is known, and of the log all is. */
+static void what_the_log_has_is_salvaged_though_no_index_is_left(void **unused)
+{
+    (void)unused;
+    shell("dd if=/dev/zero of=data/index/data.mdb bs=4096 count=2 conv=notrunc status=none");
+    assert_says(1, "data --salvage out", "damaged: index: records cannot be read from the first");
+    assert_non_null(strstr(said, "damaged: index its first pages: no node starts on it"));
+    assert_non_null(strstr(said, "damaged: 0 records in the index, 6 in the log"));
+    assert_non_null(strstr(said, "salvaged 2 keys to out\n"));
+    shell(
+        "printf '%s\\n' '{\"key64\": \"b25l\", \"value64\": \"bmV3ZXI=\"}' "
+        "'{\"key64\": \"dGhyZWU=\", \"value64\": \"dGhyZWU=\"}' >wanted; sort out | cmp - wanted");
 }
 
 /* A key whose end the log holds is not salvaged from the index. */
@@ -673,6 +687,7 @@ int main(void)
         cmocka_unit_test_setup(a_sound_folder_is_called_so, folder_new),
         cmocka_unit_test_setup(every_value_that_can_be_read_is_salvaged, folder_new),
         cmocka_unit_test_setup(what_cannot_be_salvaged_is_said, folder_new),
+        cmocka_unit_test_setup(what_the_log_has_is_salvaged_though_no_index_is_left, folder_new),
         cmocka_unit_test_setup(what_is_asked_wrongly_is_said, folder_new),
         cmocka_unit_test_setup(a_folder_in_use_is_refused, folder_new),
         cmocka_unit_test_setup(pages_of_a_copy_are_walked_first, folder_new),

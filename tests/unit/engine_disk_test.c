@@ -2,6 +2,7 @@
 #include "engine/disk.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -133,6 +135,30 @@ static void a_holder_without_lines_holds_it_too(void **state)
     assert_int_equal(disk_posix_new(p->folder, "x", NULL, &second, p->holder), GT_ELOCKED);
     assert_string_equal(p->holder, "another process");
     first->destroy(first);
+}
+
+/* A holder that is dead, of which something is left that has the lock still, as of a process with
+ * many threads that was killed: here a child of it. Who comes waits for that. */
+static void a_holder_that_is_ending_is_waited_for(void **state)
+{
+    struct place *p = *state;
+    struct disk *d;
+    int status;
+    pid_t holder = fork();
+    assert_true(holder >= 0);
+    if (holder == 0) {
+        struct disk *held;
+        if (disk_posix_new(p->folder, "x", NULL, &held, p->holder) != 0)
+            _exit(1);
+        pid_t rest = fork();
+        if (rest == 0)
+            poll(NULL, 0, 300); /* keeps the lock, and ends by itself */
+        _exit(rest < 0);
+    }
+    assert_int_equal(waitpid(holder, &status, 0), holder);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(disk_posix_new(p->folder, "y", NULL, &d, p->holder), 0);
+    d->destroy(d);
 }
 
 /* However its name is written. */
@@ -376,6 +402,7 @@ int main(void)
         ON_DISK(too_many_open_files_are_no_failed_disk),
         ON_DISK(a_second_user_is_told_who_holds_the_folder),
         ON_DISK(a_holder_without_lines_holds_it_too),
+        ON_DISK(a_holder_that_is_ending_is_waited_for),
         ON_DISK(a_folder_may_end_in_slashes),
         ON_DISK(a_copy_of_a_folder_in_use_is_known_until_that_is_durable),
         ON_DISK(a_folder_that_cannot_be_made_is_named_with_the_cause),
