@@ -866,6 +866,52 @@ static int merge_rank(const struct engine *e, const struct write *w, struct stor
     return live ? outranking_tell(e, w, &e->merged, d, result) : 0;
 }
 
+/*
+ * A write of a life that is closed where the message comes from, of which nobody there has heard:
+ * it goes, since it was promised to nobody (RULES 8b). But what it had superseded here was
+ * superseded by nothing else, and may be live there, acknowledged: what is here says nothing of
+ * that. Unless something else of here stays, of which the history tells what it has seen.
+ */
+static bool local_is_unheard(const struct engine *e, const struct clock *sender)
+{
+    const struct state *in = &e->incoming;
+    bool unheard = false;
+    if (in->sibling_count == 0 || MUTANT(unheard_supersedes))
+        return false;
+    for (uint32_t i = 0; i < e->local.sibling_count; i++) {
+        struct dot d = e->local.siblings[i].dot;
+        if (state_find(in, d) || history_lists(&in->history, d))
+            continue;
+        if (!history_covers(&in->history, d) && !(sender && clock_closes(sender, d.actor)))
+            return false;
+        unheard = true;
+    }
+    return unheard;
+}
+
+/* Such writes are included all the same: the clock here has their dots. */
+static int unheard_include(struct engine *e)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < e->local.sibling_count && !error; i++)
+        if (!history_covers(&e->merged.history, e->local.siblings[i].dot))
+            error = history_add(&e->merged.history, e->local.siblings[i].dot);
+    return error;
+}
+
+static int versions_merge(struct engine *e, const struct write *w, const struct clock *sender)
+{
+    if (BARE)
+        return bare_merge(&e->local, &e->incoming, &e->merged);
+    bool unheard = local_is_unheard(e, sender);
+    if (unheard) {
+        history_clear(&e->local.history);
+        e->local.unknown = true;
+    }
+    int error = version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
+    return error || !unheard ? error : unheard_include(e);
+}
+
 static int merge_write(struct engine *e, struct write *w, bool parked)
 {
     const struct store_request *r = w->request;
@@ -873,9 +919,7 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
     const struct clock *sender = r->pulled ? &e->incoming_clock : NULL;
     int error = BARE ? 0 : twins_name(e, r, w->hash, &w->partition->clock);
     if (!error)
-        error =
-            BARE ? bare_merge(&e->local, &e->incoming, &e->merged)
-                 : version_merge(&e->local, &w->partition->clock, &e->incoming, sender, &e->merged);
+        error = versions_merge(e, w, sender);
     e->merged.unknown = false;
     if (!error && merge_closed(e, w))
         error = GT_EINCARNATION;

@@ -472,6 +472,8 @@ void pieces_note(struct engine *e, uint32_t partition, uint64_t hash, bool part)
 /* The dot came with its whole state: the clock has it, or the one that was given up to a bad record
  * had it. */
 bool pieces_whole(const struct partition *p, struct dot d);
+/* A sibling of the state is here in part. */
+bool pieces_in(const struct partition *p, const struct state *s);
 /* Of a record that is to be lent, what is here whole. True in *hide: not the record is, but
  * *shown, which may be NULL: the key is absent. 0 or GT_ENOMEM. */
 int pieces_hide(struct engine *e, uint32_t partition, struct slice key, struct slice record,

@@ -80,6 +80,11 @@ static uint32_t parts(const struct partition *p, const struct state *s)
     return count;
 }
 
+bool pieces_in(const struct partition *p, const struct state *s)
+{
+    return parts(p, s) > 0;
+}
+
 /* e->local without the siblings that are here in part, into e->merged. */
 static int state_whole(struct engine *e, const struct partition *p)
 {

@@ -16,6 +16,8 @@
  *
  * Of several siblings a tombstone goes only when it is not the one that `get` answers: else a value
  * that it outranks would be answered instead. The history stays then, and goes with the last one.
+ * Which one that is cannot be told while a sibling is here in part (pieces.c): what is lent is the
+ * state without it.
  *
  * An owner that has reaped the key stands beside some that have not yet: they lend the tombstone
  * and it merges that to nothing, until their confirmations have come too.
@@ -124,7 +126,8 @@ static int state_reap(const struct reaping *g, struct slice key, struct view *vi
                               .key = key,
                               .stamp = g->request->stamp};
     uint32_t gone;
-    if (!history_over(g, &e->local))
+    if (!history_over(g, &e->local) ||
+        (pieces_in(g->partition, &e->local) && !MUTANT(reap_beside_part)))
         return 0;
     int error = siblings_left(g, &e->local, &e->merged, &gone);
     if (!error && gone > 0)

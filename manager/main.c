@@ -11,12 +11,13 @@
 #define SEGMENT_BYTES   (1u << 20)
 #define INDEX_MAP_BYTES (1ull << 30)
 #define REAP_WAIT_US    (7ull * 24 * 3600 * 1000000)
+#define FORM_FIRST_US   3000000 /* nodes that run try their manager again within 2 s */
 #define REPLACE_US      (600ull * 1000000)
 
 struct options {
     struct settings settings;
     uint32_t given;
-    uint64_t form_after_us, heartbeat_us, reap_wait_us, replace_after_us;
+    uint64_t form_after_us, form_first_us, heartbeat_us, reap_wait_us, replace_after_us;
     bool replace_given, rebalance_auto;
 };
 
@@ -54,7 +55,8 @@ static const struct argp_option flags[] = {
      0},
     {"form-after", KEY_FORM_AFTER, "TIME", 0,
      "pause after the last node came, before the cluster "
-     "forms (2s)",
+     "forms (2s, and none in the first 3s of a manager; shorter is for clusters that are new for "
+     "certain: see ARCHITECTURE)",
      0},
     {"heartbeat-ms", KEY_HEARTBEAT, "MS", 0,
      "interval of the nodes' heartbeats (500); three missed "
@@ -122,6 +124,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_FORM_AFTER:
         o->form_after_us = daemon_duration_us("form-after", arg);
+        o->form_first_us = 0; /* whoever says so knows how long is long enough */
         return 0;
     case KEY_HEARTBEAT:
         o->heartbeat_us = daemon_number("heartbeat-ms", arg, 1, 3600000) * 1000;
@@ -188,6 +191,7 @@ static void options_parse(struct program *p, int argc, char **argv)
     p->options = (struct options){
         .settings = {.replicas = 3, .partitions = 1024, .value_bytes_max = VALUE_BYTES_DEFAULT},
         .form_after_us = 2000000,
+        .form_first_us = FORM_FIRST_US,
         .heartbeat_us = 500000,
         .reap_wait_us = REAP_WAIT_US,
         .replace_after_us = REPLACE_US,
@@ -230,6 +234,7 @@ static int manager_open(struct program *p)
                                     .settings = o->settings,
                                     .given = o->given,
                                     .form_after_us = o->form_after_us,
+                                    .form_first_us = o->form_first_us,
                                     .heartbeat_us = o->heartbeat_us,
                                     .reap_wait_us = o->reap_wait_us,
                                     .rebalance_auto = o->rebalance_auto,

@@ -108,6 +108,7 @@ int manager_new(const struct manager_config *c, struct manager **out, char why[M
     ballots_init(m, c->seed);
     hlc_init(&m->clock, c->stamp_max);
     m->form_after_us = c->form_after_us;
+    m->form_first_us = c->form_first_us;
     m->heartbeat_us = c->heartbeat_us ? c->heartbeat_us : HEARTBEAT_US_DEFAULT;
     m->reap_wait_us = c->reap_wait_us;
     m->rebalance_auto = c->rebalance_auto;
@@ -890,7 +891,11 @@ static uint64_t forming_us(const struct manager *m)
     for (uint32_t i = 0; i < m->greeted_count; i++)
         if (ballots_waits(m, &m->greeted[i]))
             return UINT64_MAX;
-    return there >= newest->settings.form_nodes ? m->last_join_us + m->form_after_us : UINT64_MAX;
+    if (there < newest->settings.form_nodes)
+        return UINT64_MAX;
+    uint64_t after_us = m->last_join_us + m->form_after_us,
+             first_us = m->began_us + m->form_first_us;
+    return after_us > first_us ? after_us : first_us;
 }
 
 static void form(struct manager *m, uint64_t now_us)

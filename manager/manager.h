@@ -54,6 +54,9 @@ struct manager_config {
     struct settings settings; /* of a new cluster */
     uint32_t given;           /* enum manager_given */
     uint64_t form_after_us;
+    /* No cluster is formed earlier than so long after the start: who runs already, of one that this
+     * folder does not know of since it is another one, has called by then. 0: there is none. */
+    uint64_t form_first_us;
     uint64_t heartbeat_us; /* 0 = 500 ms */
     uint64_t reap_wait_us; /* a member away for longer is marked to refill; 0 = never */
     bool rebalance_auto; /* what is to be moved after a change of members is, without being told */

@@ -79,7 +79,7 @@ struct manager {
     struct settings settings;
     uint8_t cluster_id[CLUSTER_ID_BYTES];
     bool cluster_id_durable;
-    uint64_t form_after_us, heartbeat_us, reap_wait_us;
+    uint64_t form_after_us, form_first_us, heartbeat_us, reap_wait_us;
     uint16_t port_to_store; /* 0: none */
     uint64_t began_us;      /* START */
     uint64_t start_us;      /* it began to lead: silence is counted from here */

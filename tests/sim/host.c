@@ -15,6 +15,7 @@
 #include "tests/sim/world.h"
 
 #define POLL_US          60u
+#define FORM_FIRST_US    3000000u /* of a manager that starts again, by then on an empty disk */
 #define RESTART_US       1000000u
 #define JOIN_TIMEOUT_US  30000000u
 #define INFLIGHT_DEFAULT 64u
@@ -575,6 +576,7 @@ static int manager_make(struct sim *s, uint32_t host)
                                     .stamp_max = engine_stamp_max(h->engine),
                                     .settings = s->config.settings,
                                     .form_after_us = 100000,
+                                    .form_first_us = h->life > 1 ? FORM_FIRST_US : 0,
                                     .reap_wait_us = s->config.reap_wait_us,
                                     .rebalance_auto = s->config.rebalance,
                                     .replace_after_us = s->config.replace_after_us};

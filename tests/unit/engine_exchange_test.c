@@ -718,6 +718,54 @@ static void test_nobody_reads_that_it_went_before_that_is_durable(void **state)
     pair_free(&a, &b);
 }
 
+/* The first piece of a put that saw all of the key, and of which the rest is on its way: its
+ * sibling alone. */
+static void piece_arrives(struct replica *r, const char *key)
+{
+    struct state s;
+    struct blob *record;
+    struct sibling sibling = {
+        .dot = {{77, 1 << 24}, 1}, .stamp = 1000, .value = slice_text("newer than all")};
+    state_init(&s);
+    assert_int_equal(state_add(&s, &sibling), 0);
+    assert_int_equal(record_encode_blob(&s, PARTITION, slice_text(key), &record), 0);
+    call_ok(r, (struct store_request){
+                   .kind = STORE_MERGE, .key = slice_text(key), .record = slice_blob(record)});
+    state_close(&s);
+    blob_unref(record);
+}
+
+/* What a get answers is not what is here in part. So the tombstone that it answers, though that
+ * stands above it, stays: a value that was deleted would be lent (seed 1795740005188). */
+static void test_a_tombstone_stays_beside_what_is_here_in_part(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    bool whole, value;
+    pair_new(&a, &b);
+    struct store_request old = {.kind = STORE_PUT,
+                                .key = slice_text("k"),
+                                .value = slice_text("v"),
+                                .plain = true,
+                                .stamp = 100};
+    struct store_request gone = old;
+    gone.tombstone = true;
+    gone.value = slice_of(NULL, 0);
+    gone.stamp = 200;
+    call_ok(&a, old);
+    call_ok(&b, gone);
+    pull(&a, &b, 0, &whole);
+    pull(&b, &a, 0, &whole);
+    assert_int_equal(siblings_of(&a, "k", &value), 2);
+    assert_false(value);
+    piece_arrives(&a, "k");
+    assert_int_equal(siblings_of(&a, "k", &value), 2);
+    confirm(&a, &b);
+    assert_int_equal(siblings_of(&a, "k", &value), 2);
+    assert_false(value);
+    pair_free(&a, &b);
+}
+
 /* F2: delete, reap, write anew, then the dead value arrives. */
 static void test_a_dead_value_that_comes_late_brings_nothing(void **state)
 {
@@ -1068,6 +1116,50 @@ static void test_a_tombstone_stays_until_every_owner_has_closed_its_lives(void *
     replica_free(&a);
 }
 
+/* A node that was away for too long comes back with a write that nobody heard of, and that its life
+ * is closed elsewhere: it goes. What it had superseded here, and stands there, was acknowledged
+ * (seed 1795740016142). With a write beside it that is still to be heard of all is as it was. */
+static void test_what_nobody_heard_of_has_superseded_nothing(void **state)
+{
+    (void)state;
+    for (int beside = 0; beside < 2; beside++) {
+        struct replica a;
+        struct clock closed;
+        struct buf bytes;
+        replica_new(&a, 1);
+        clock_init(&closed);
+        buf_init(&bytes, 4096);
+        put(&a, "k", "acknowledged");
+        struct blob *there = record_of(&a, "k");
+        put(&a, "k", "heard of by nobody");
+        if (beside)
+            piece_arrives(&a, "k");
+        replica_restart(&a);
+        const struct engine_identity *now = engine_identity(a.e);
+        assert_int_equal(clock_set_closed(&closed, now->node_id, now->previous_incarnation), 0);
+        clock_encode(&closed, &bytes);
+        call_ok(&a, (struct store_request){.kind = STORE_MERGE,
+                                           .key = slice_text("k"),
+                                           .record = slice_blob(there),
+                                           .pulled = true,
+                                           .clock = buf_slice(&bytes)});
+        struct state s;
+        state_init(&s);
+        struct blob *here = record_of(&a, "k");
+        if (here)
+            assert_int_equal(record_decode(slice_blob(here), PARTITION, slice_text("k"), &s), 0);
+        assert_int_equal(s.sibling_count, beside ? 0 : 1);
+        if (!beside)
+            assert_true(slice_equal(s.siblings[0].value, slice_text("acknowledged")));
+        state_close(&s);
+        blob_unref(here);
+        blob_unref(there);
+        buf_close(&bytes);
+        clock_close(&closed);
+        replica_free(&a);
+    }
+}
+
 /* RULES 8b: a key that is written in many lives of its nodes keeps one number of each node, once
  * they are closed where the next put is made; who gets that put has it too. */
 static void test_a_history_does_not_grow_with_the_starts_of_a_node(void **state)
@@ -1280,6 +1372,7 @@ int main(void)
         cmocka_unit_test(test_a_tombstone_goes_when_the_other_has_it),
         cmocka_unit_test(test_a_cold_index_is_looked_at_once_in_a_while),
         cmocka_unit_test(test_what_was_reaped_stays_so_through_crash_and_checkpoint),
+        cmocka_unit_test(test_a_tombstone_stays_beside_what_is_here_in_part),
         cmocka_unit_test(test_nobody_reads_that_it_went_before_that_is_durable),
         cmocka_unit_test(test_a_dead_value_that_comes_late_brings_nothing),
         cmocka_unit_test(test_a_gap_is_waited_for),
@@ -1287,6 +1380,7 @@ int main(void)
         cmocka_unit_test(test_what_was_written_beside_is_waited_for),
         cmocka_unit_test(test_what_went_is_not_demanded),
         cmocka_unit_test(test_a_life_that_is_closed_brings_nothing_more),
+        cmocka_unit_test(test_what_nobody_heard_of_has_superseded_nothing),
         cmocka_unit_test(test_a_history_does_not_grow_with_the_starts_of_a_node),
         cmocka_unit_test(test_what_is_not_confirmed_is_told_for_the_quarantine),
         cmocka_unit_test(test_the_quarantine_goes_past_a_bad_record_and_ends_when_told),

@@ -1249,6 +1249,27 @@ static void no_cluster_forms_beside_one_that_is_heard_of(void **state)
     assert_true(manager_ring(w->manager)->formed);
 }
 
+/* Of a cluster that this folder does not know of the members may not have called yet, and new nodes
+ * come first: it is waited for those, however many are there (seed 1795719325589). */
+static void no_cluster_forms_before_who_runs_already_can_have_called(void **state)
+{
+    struct world *w = *state;
+    uint64_t began_us = w->now_us, first_us = 4 * FORM_AFTER_US;
+    blob_unref(w->stored);
+    w->stored = NULL;
+    w->config.form_first_us = first_us;
+    restart_alone(w);
+    map_store(w);
+    for (uint64_t node = 1; node <= 3; node++) {
+        join(w, node);
+        map_store_all(w);
+    }
+    beats_for(w, 1, 3, began_us + first_us - w->now_us - HEARTBEAT_US);
+    assert_false(manager_ring(w->manager)->formed);
+    beats_for(w, 1, 3, 2 * HEARTBEAT_US);
+    assert_true(manager_ring(w->manager)->formed);
+}
+
 static void an_older_incarnation_is_refused_and_told_the_newer(void **state)
 {
     struct world *w = *state;
@@ -1695,6 +1716,7 @@ int main(void)
         STORY(a_bad_triple_is_refused_with_the_inequality),
         STORY(a_node_of_another_cluster_is_refused),
         STORY(no_cluster_forms_beside_one_that_is_heard_of),
+        STORY(no_cluster_forms_before_who_runs_already_can_have_called),
         STORY(an_older_incarnation_is_refused_and_told_the_newer),
         STORY(an_incarnation_far_ahead_gets_into_no_map),
         STORY(a_newer_protocol_is_refused),
