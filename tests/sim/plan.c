@@ -545,6 +545,17 @@ static void moves_make(struct plan *p, bool wanted)
         p->replace_after_us = 3 * SECOND + prng_below(&d, 6 * SECOND);
 }
 
+/* The map is with a majority of those that own something (RULES 17). Of two that is both: with the
+ * disk of one lost, a manager that has lost its own copy too finds no majority any more. */
+static bool map_outlives(const struct plan *p, enum fault_kind kind)
+{
+    bool manager_loses = kind == FAULT_MANAGER_WIPED || kind == FAULT_MANAGER_OLD;
+    for (uint32_t i = 0; i < p->fault_count && manager_loses; i++)
+        if (p->faults[i].kind == FAULT_WIPE && (p->nodes < 3 || p->settings.form_nodes < 3))
+            return false;
+    return true;
+}
+
 /* What befalls managers, in some plans, and a second one: of dice of its own as well. */
 static void managers_make(struct plan *p)
 {
@@ -563,7 +574,7 @@ static void managers_make(struct plan *p)
                           .for_us = scaled(&d, 50000, 8 * SECOND)};
         if (chance(&d, 50) && p->managers == 2)
             f.a = 1 + p->nodes + p->clients + 1; /* behind the client of the last reads */
-        if (!pending("fault", fault_name(f.kind)))
+        if (!pending("fault", fault_name(f.kind)) && map_outlives(p, f.kind))
             p->faults[p->fault_count++] = f;
     }
     qsort(p->faults, p->fault_count, sizeof(*p->faults), fault_order);
