@@ -769,16 +769,14 @@ bool history_takes(const struct history *h, const struct sibling *s)
  * Without clocks: live = (L & S) + (L - H(S)) + (S - H(L)) and history = H(L) + H(S), for any
  * L within H(L) and S within H(S), which is commutative, associative and idempotent.
  *
- * A twin (version.h) that nobody had seen is dropped by the name of its operation: the name came
- * into the history by a put that had seen another dot of it, and goes wherever that put goes, so
- * all who hold both the put and the twin drop it.
+ * A twin (version.h) that nobody had seen is dropped by the name of its operation, beside all this:
+ * the name came into the history by a put that had seen another dot of it, and goes wherever that
+ * put goes, so all who hold both the put and the twin drop it.
  */
 static bool keep_of_incoming(const struct state *local, const struct clock *local_clock,
                              const struct sibling *s)
 {
     struct dot d = s->dot;
-    if (history_takes(&local->history, s))
-        return false;
     if (history_covers(&local->history, d) && !MUTANT(keep_superseded))
         return false;
     if (MUTANT(clock_for_absent_only) && !state_absent(local))
@@ -792,11 +790,52 @@ static bool keep_of_local(const struct state *incoming, const struct clock *inco
                           const struct sibling *s)
 {
     struct dot d = s->dot;
-    if (history_takes(&incoming->history, s))
-        return false;
     if (history_covers(&incoming->history, d))
         return false;
     return !incoming_clock || !clock_covers(incoming_clock, d);
+}
+
+/* The other side names its operation. Where its own side does so too, and holds it all the same, a
+ * circle was broken there (circle_break). */
+static bool named_away(const struct state *own, const struct state *other, const struct sibling *s)
+{
+    return history_takes(&other->history, s) &&
+           (!history_takes(&own->history, s) || MUTANT(names_in_circle));
+}
+
+/* Of two that go by the other side's names alone, the one that is rather a write that was done: a
+ * retry found it; of equals the later one. */
+static const struct sibling *circle_left(const struct sibling *a, const struct sibling *b)
+{
+    bool a_found = a->flags & SIBLING_RETRIED, b_found = b->flags & SIBLING_RETRIED;
+    if (a_found != b_found)
+        return a_found ? a : b;
+    if (a->stamp != b->stamp)
+        return a->stamp > b->stamp ? a : b;
+    return dot_compare(a->dot, b->dot) > 0 ? a : b;
+}
+
+/* The same of what one side has lost so far. */
+static void circle_note(const struct sibling **left, const struct sibling *s)
+{
+    *left = *left ? circle_left(*left, s) : s;
+}
+
+/*
+ * All that is live on either side went by the names of the other. Each of two operations was taken
+ * for superseded by the other, where a first attempt, that goes whatever its stamp is, had
+ * superseded the other one's: a name is worth as much as what superseded it, and both of that have
+ * gone. One is left, the same on every path (seed 1795760012653).
+ */
+static int circle_break(const struct sibling *a, const struct sibling *b, struct state *out)
+{
+    if (!a || !b || out->sibling_count > 0 || MUTANT(names_in_circle))
+        return 0;
+    const struct sibling *left = circle_left(a, b);
+    if (left->flags & SIBLING_ELIDED)
+        return GT_EMISSING;
+    out->siblings[out->sibling_count++] = *left;
+    return 0;
 }
 
 int version_merge(const struct state *local, const struct clock *local_clock,
@@ -817,16 +856,23 @@ int version_merge(const struct state *local, const struct clock *local_clock,
     /* Both lists ascend, so one walk meets every dot once and leaves the result ascending. */
     const struct sibling *a = local->siblings, *a_end = a + local->sibling_count;
     const struct sibling *b = incoming->siblings, *b_end = b + incoming->sibling_count;
+    const struct sibling *a_named = NULL, *b_named = NULL; /* what goes by names alone */
     while (a < a_end || b < b_end) {
         int order = a == a_end ? 1 : b == b_end ? -1 : dot_compare(a->dot, b->dot);
         const struct sibling *kept = NULL;
         uint8_t retried = 0;
         if (order < 0) {
-            if (keep_of_local(incoming, incoming_clock, a))
+            bool stays = keep_of_local(incoming, incoming_clock, a);
+            if (stays && named_away(local, incoming, a))
+                circle_note(&a_named, a);
+            else if (stays)
                 kept = a;
             a++;
         } else if (order > 0) {
-            if (keep_of_incoming(local, local_clock, b))
+            bool stays = keep_of_incoming(local, local_clock, b);
+            if (stays && named_away(incoming, local, b))
+                circle_note(&b_named, b);
+            else if (stays)
                 kept = b;
             b++;
         } else {
@@ -843,7 +889,7 @@ int version_merge(const struct state *local, const struct clock *local_clock,
         out->siblings[out->sibling_count] = *kept;
         out->siblings[out->sibling_count++].flags |= retried;
     }
-    return 0;
+    return circle_break(a_named, b_named, out);
 }
 
 /* ---- puts and contexts (RULES 11) ------------------------------------------------------------ */

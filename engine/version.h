@@ -170,7 +170,8 @@ bool state_equal(const struct state *a, const struct state *b);
  *                                      incoming_clock is given (states of a pull), d is not in
  *                                      incoming_clock unless live in incoming.
  * A sibling that is live on one side alone is not kept either when the other side's history names
- * its operation, and it is a first attempt (not marked), or earlier than what superseded that. The
+ * its operation, and it is a first attempt (not marked), or earlier than what superseded that; but
+ * when nothing else is left, and both sides lost something so, one of that stays. The
  * history of the result is the join. One that is live on both sides and marked (SIBLING_RETRIED) on
  * one is marked. A clock may be NULL: then it covers nothing. local_clock is not used when
  * local->unknown.

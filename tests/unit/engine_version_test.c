@@ -1116,6 +1116,49 @@ static void of_two_in_opposite_order_the_later_stays(void **unused)
     state_close(&other);
 }
 
+/* The same, where the one of them that stays by the rule above is a first attempt, of which nobody
+ * heard: by its name it goes, and by what it had superseded the other one goes. One is left, the
+ * one that a retry found, whoever meets whom (seed 1795760012653). */
+static void of_two_that_take_each_other_away_one_is_left(void **unused)
+{
+    (void)unused;
+    struct state a = {0}, b = {0}, next = {0}, out = {0}, other = {0}, again = {0};
+    struct sibling one = write_of(A, 1, "one"), two = write_of(A, 2, "two");
+    memset(one.op, 7, OP_ID_BYTES);
+    memset(two.op, 8, OP_ID_BYTES);
+    one.stamp = 18;
+    two.stamp = 20;
+    put(&(struct state){0}, NULL, true, one, &next, NULL);
+    put(&next, NULL, true, two, &a, NULL);
+    /* A row becomes a name where another attempt comes. */
+    assert_int_equal(history_name(&a.history, one.op, one.stamp, two.stamp), 0);
+    one.dot.actor = two.dot.actor = B;
+    one.dot.seq = 2;
+    two.dot.seq = 1;
+    one.flags |= SIBLING_RETRIED;
+    two.flags |= SIBLING_RETRIED;
+    two.stamp = 12;
+    one.stamp = 14;
+    put(&(struct state){0}, NULL, true, two, &next, NULL);
+    put(&next, NULL, true, one, &b, NULL);
+    assert_int_equal(version_merge(&a, NULL, &b, NULL, &out), 0);
+    assert_int_equal(version_merge(&b, NULL, &a, NULL, &other), 0);
+    assert_true(state_equal(&out, &other));
+    assert_int_equal(out.sibling_count, 1);
+    assert_true(dot_compare(out.siblings[0].dot, (struct dot){B, 2}) == 0);
+    /* With either of them once more nothing changes. */
+    assert_int_equal(version_merge(&out, NULL, &a, NULL, &again), 0);
+    assert_true(state_equal(&out, &again));
+    assert_int_equal(version_merge(&b, NULL, &out, NULL, &again), 0);
+    assert_true(state_equal(&out, &again));
+    state_close(&a);
+    state_close(&b);
+    state_close(&next);
+    state_close(&out);
+    state_close(&other);
+    state_close(&again);
+}
+
 /* Two attempts were stored again, each above what outranked it. A later delete has seen the one: it
  * takes the other away too. What stands above the delete stays. */
 static void of_two_stored_again_the_later_delete_takes_both(void **unused)
@@ -2194,6 +2237,7 @@ int main(void)
         cmocka_unit_test(a_mark_is_joined_and_what_supersedes_it_takes_the_twin),
         cmocka_unit_test(superseded_is_settled_when_one_sibling_alone_can_have_done_it),
         cmocka_unit_test(of_two_in_opposite_order_the_later_stays),
+        cmocka_unit_test(of_two_that_take_each_other_away_one_is_left),
         cmocka_unit_test(of_two_stored_again_the_later_delete_takes_both),
         cmocka_unit_test(the_newest_names_stay),
         cmocka_unit_test(names_are_bounded_whatever_the_order),
