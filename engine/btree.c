@@ -439,15 +439,16 @@ int btree_find(const struct btree *s, const struct btree_root *t, struct slice k
                : GT_ECORRUPT;
 }
 
-/* ---- ahead of finding ------------------------------------------------------------------------ */
+/* ---- finding some ---------------------------------------------------------------------------- */
 
 #define SIDE_BY_SIDE  16u
 #define LINE_BYTES    64u
 #define POINTER_LINES 4u /* of a page, with its head and most of its pointers */
 
-/* A search that goes on with the others wherever it would wait. */
+/* A search that goes on with the others wherever it would wait. By the steps of way_find. */
 struct probe {
     struct slice key;
+    struct slice *value; /* the result */
     uint64_t number;     /* of the page */
     const uint8_t *page; /* NULL: not entered yet */
     unsigned depth;
@@ -479,17 +480,20 @@ static bool probe_enter(const struct btree *s, const struct btree_root *t, struc
 
 /* The node at which the search of a page has ended. False: that was the leaf. */
 static bool probe_leave(const struct btree *s, const struct btree_root *t, struct probe *p,
-                        unsigned at)
+                        unsigned at, bool equal)
 {
     struct node n;
     if (!node_at(s, p->page, at, &n))
         return false;
-    if (++p->depth == t->levels) {
-        lines_fetch(n.value.data, n.value.bytes);
-        return false;
+    if (++p->depth < t->levels) {
+        probe_descend(s, p, n.child);
+        return true;
     }
-    probe_descend(s, p, n.child);
-    return true;
+    if (equal && n.flags == 0) {
+        *p->value = n.value;
+        lines_fetch(n.value.data, n.value.bytes);
+    }
+    return false;
 }
 
 /* One step, of which the memory is here by now; the next one's is asked for. False: it is over. */
@@ -505,14 +509,14 @@ static bool probe_step(const struct btree *s, const struct btree_root *t, struct
             return false;
         int order = key_compare(found, p->key);
         if (order == 0)
-            return probe_leave(s, t, p, (unsigned)middle);
+            return probe_leave(s, t, p, (unsigned)middle, true);
         if (order < 0)
             p->low = middle + 1;
         else
             p->high = middle - 1;
     }
     if (p->low > p->high)
-        return probe_leave(s, t, p, p->low > 0 ? (unsigned)p->low - 1 : 0);
+        return probe_leave(s, t, p, p->low > 0 ? (unsigned)p->low - 1 : 0, false);
     unsigned next = (unsigned)(p->low + p->high) / 2;
     __builtin_prefetch(p->page + le16_get(p->page + HEAD_BYTES + 2 * next));
     return true;
@@ -529,16 +533,18 @@ static void probes_run(const struct btree *s, const struct btree_root *t, struct
                 probes[i] = probes[--count];
 }
 
-void btree_prefetch(const struct btree *s, const struct btree_root *t, const struct slice *keys,
-                    unsigned count)
+void btree_find_some(const struct btree *s, const struct btree_root *t, const struct slice *keys,
+                     unsigned count, struct slice *values)
 {
     struct probe probes[SIDE_BY_SIDE];
-    if (t->root == NO_ROOT || t->levels < 1 || t->levels > BTREE_LEVELS_MAX)
-        return;
-    for (unsigned done = 0; done < count;) {
+    bool known = t->root != NO_ROOT && t->levels >= 1 && t->levels <= BTREE_LEVELS_MAX &&
+                 !(t->flags & TREE_NUMBERS) && t != &s->tables;
+    for (unsigned i = 0; i < count; i++)
+        values[i] = slice_of(NULL, 0);
+    for (unsigned done = 0; known && done < count;) {
         unsigned some = 0;
         for (; some < SIDE_BY_SIDE && done < count; some++, done++) {
-            probes[some] = (struct probe){.key = keys[done]};
+            probes[some] = (struct probe){.key = keys[done], .value = &values[done]};
             probe_descend(s, &probes[some], t->root);
         }
         probes_run(s, t, probes, some);

@@ -84,11 +84,11 @@ int btree_table(const struct btree *s, struct slice name, struct btree_root *out
 /* The value of a key, borrowed from the map: 0; GT_ENOTFOUND; GT_ECORRUPT: it is not known. */
 int btree_find(const struct btree *s, const struct btree_root *t, struct slice key,
                btree_sound_fn *sound, struct slice *value);
-/* Has the processor fetch what finding these keys will touch, of many of them side by side: a
- * search by itself waits for memory at each of its steps. A hint, of which nothing is concluded; it
- * ends where a page is not what it should be. */
-void btree_prefetch(const struct btree *s, const struct btree_root *t, const struct slice *keys,
-                    unsigned count);
+/* The same for many keys side by side, while the processor fetches what each of them will touch
+ * next: a search by itself waits for memory at each of its steps. values[i]: borrowed from the map;
+ * no data: it was not found, is not in a leaf, or is not known, and btree_find tells which. */
+void btree_find_some(const struct btree *s, const struct btree_root *t, const struct slice *keys,
+                     unsigned count, struct slice *values);
 /* What was looked at last in a write; zero: nothing. Keys that follow in the same leaf are not
  * looked at again, nor are branches that the way goes through once more: LMDB works on copies of
  * those by now. Borrowed from the map. */

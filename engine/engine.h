@@ -413,6 +413,11 @@ void engine_close(struct engine *e, bool clean);
 
 /* Takes over the request's hold. The result, for whatever cause, comes from engine_result. */
 void engine_submit(struct engine *e, const struct store_request *r, uint64_t now_us);
+/* The same for several, at most ENGINE_SOME_MAX, in their order: what they will read in the index
+ * is looked up side by side. */
+#define ENGINE_SOME_MAX 64u
+void engine_submit_some(struct engine *e, const struct store_request *requests, uint32_t count,
+                        uint64_t now_us);
 /* The next result, in the order in which they became ready; false when there is none. The caller
  * releases it. */
 bool engine_result(struct engine *e, struct store_result *out);
@@ -507,11 +512,6 @@ struct engine_partition {
 void engine_partition(const struct engine *e, uint32_t partition, struct engine_partition *out);
 
 const struct engine_metrics *engine_metrics(const struct engine *e);
-
-/* Of requests that will be submitted next, at most ENGINE_PREFETCH_MAX: what their keys touch in
- * the index comes nearer to the processor, if it is in memory at all. */
-#define ENGINE_PREFETCH_MAX 64u
-void engine_prefetch(struct engine *e, const struct store_request *requests, uint32_t count);
 
 /* For store_uv: share of the index in memory, in 1/1000, and the count of reads by their way. */
 unsigned engine_resident(const struct engine *e, uint64_t seed);

@@ -123,6 +123,14 @@ struct segment_file {
     enum segment_use use;
 };
 
+/* What the index has of a key, read before it is asked for. Nothing but this thread's own requests,
+ * which go through the overlay, changes what it should be asked for by then. */
+struct ahead {
+    uint32_t partition;
+    struct slice key;
+    struct blob *record; /* borrowed */
+};
+
 struct frozen_partition {
     uint32_t partition;
     size_t state_at, state_bytes; /* of its index value, in checkpoint.states */
@@ -275,6 +283,7 @@ struct engine {
 
     struct request_queue parked;
     uint64_t parked_deadline_us; /* not above the earliest of the parked */
+    struct ahead *ahead;         /* of the request that is being submitted; NULL: nothing */
     uint64_t throttle_us; /* one of them waits for the checkpoint to get on: asked again then */
     struct result_queue results;
 

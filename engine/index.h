@@ -23,6 +23,7 @@ enum index_table { INDEX_META, INDEX_PARTITION, INDEX_DATA, INDEX_LOG, INDEX_PAR
 #define INDEX_LANES         3 /* loop, reader, checkpoint */
 #define INDEX_LANE_COLD     1 /* of these the one that may wait for the disk */
 #define INDEX_KEY_BYTES_MAX 511
+#define INDEX_SOME_MAX      64u /* keys at once */
 
 struct index_write;
 
@@ -35,10 +36,10 @@ struct index {
      */
     int (*get)(struct index *x, unsigned lane, enum index_table table, struct slice key,
                struct blob **value);
-    /* Of keys that will be got soon: what that touches comes nearer to the processor. A hint; what
-     * is not in memory stays where it is. NULL: there is nothing to gain. */
-    void (*prefetch)(struct index *x, unsigned lane, enum index_table table,
-                     const struct slice *keys, unsigned count);
+    /* Some keys at once, faster than one after the other: values[i] is a copy, or NULL where a get
+     * has to tell: there is none, or it is large, or not known. NULL: it does not know how to. */
+    void (*get_some)(struct index *x, unsigned lane, enum index_table table,
+                     const struct slice *keys, unsigned count, struct blob **values);
     /* Calls each(arg, key, value), borrowed, for keys >= from in order, until it returns non-zero
      * (then scan returns that) or the table ends (0). Keep it short: a long reader makes the file
      * grow. */

@@ -191,14 +191,20 @@ static int lmdb_get(struct index *index, unsigned lane, enum index_table table, 
     return error;
 }
 
-static void lmdb_prefetch(struct index *index, unsigned lane, enum index_table table,
-                          const struct slice *keys, unsigned count)
+static void lmdb_get_some(struct index *index, unsigned lane, enum index_table table,
+                          const struct slice *keys, unsigned count, struct blob **values)
 {
     struct index_lmdb *x = lmdb_of(index);
+    struct slice found[INDEX_SOME_MAX];
+    gt_assert(count <= INDEX_SOME_MAX);
+    memset(values, 0, count * sizeof(*values));
     if (read_begin(x, lane) != 0)
         return;
     const struct snapshot *s = x->seen[lane];
-    btree_prefetch(&s->pages, &s->tables[table], keys, count);
+    btree_find_some(&s->pages, &s->tables[table], keys, count, found);
+    for (unsigned i = 0; i < count; i++)
+        if (found[i].data)
+            values[i] = blob_copy(found[i].data, found[i].bytes);
     read_end(x, lane);
 }
 
@@ -504,7 +510,7 @@ static void lmdb_destroy(struct index *index)
 
 static const struct index lmdb_calls = {
     .get = lmdb_get,
-    .prefetch = lmdb_prefetch,
+    .get_some = lmdb_get_some,
     .scan = lmdb_scan,
     .hole = lmdb_hole,
     .begin = lmdb_begin,

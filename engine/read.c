@@ -45,6 +45,11 @@ static int index_read(struct engine *e, unsigned lane, uint32_t partition, uint6
                       struct slice key, struct blob **record)
 {
     uint8_t at[INDEX_KEY_BYTES_MAX];
+    if (lane == READ_LANE_LOOP && e->ahead && e->ahead->partition == partition &&
+        slice_equal(e->ahead->key, key)) {
+        *record = blob_ref(e->ahead->record);
+        return 0;
+    }
     return e->index->get(e->index, lane, INDEX_DATA, index_data_key(at, partition, hash, key),
                          record);
 }
@@ -174,6 +179,8 @@ void engine_warm(struct engine *e, uint32_t partition, struct slice key)
         blob_unref(record);
 }
 
+/* ---- several requests at once ---------------------------------------------------------------- */
+
 static bool reads_its_key(const struct store_request *r)
 {
     return (r->kind == STORE_LOAD || r->kind == STORE_PUT || r->kind == STORE_MERGE ||
@@ -181,24 +188,41 @@ static bool reads_its_key(const struct store_request *r)
            r->key.bytes > 0 && r->key.bytes <= KEY_BYTES_MAX && r->partition < PARTITIONS_MAX;
 }
 
-void engine_prefetch(struct engine *e, const struct store_request *requests, uint32_t count)
+/* What the index has of the requests' keys, NULL where it is asked again. */
+static void records_ahead(struct engine *e, const struct store_request *requests, uint32_t count,
+                          struct blob **records)
 {
-    uint8_t bytes[ENGINE_PREFETCH_MAX][INDEX_KEY_BYTES_MAX];
-    struct slice keys[ENGINE_PREFETCH_MAX];
-    unsigned found = 0;
-    gt_assert(count <= ENGINE_PREFETCH_MAX);
-    if (!e->index->prefetch)
+    uint8_t bytes[ENGINE_SOME_MAX][INDEX_KEY_BYTES_MAX];
+    struct slice keys[ENGINE_SOME_MAX];
+    struct blob *values[ENGINE_SOME_MAX];
+    uint32_t asked[ENGINE_SOME_MAX], n = 0;
+    memset(records, 0, count * sizeof(*records));
+    for (uint32_t i = 0; i < count; i++)
+        if (reads_its_key(&requests[i])) {
+            const struct store_request *r = &requests[i];
+            keys[n] = index_data_key(bytes[n], r->partition, hash_bytes(r->key), r->key);
+            asked[n++] = i;
+        }
+    if (n < 2 || !e->index->get_some)
         return;
+    e->index->get_some(e->index, READ_LANE_LOOP, INDEX_DATA, keys, n, values);
+    for (uint32_t i = 0; i < n; i++)
+        records[asked[i]] = values[i];
+}
+
+void engine_submit_some(struct engine *e, const struct store_request *requests, uint32_t count,
+                        uint64_t now_us)
+{
+    struct blob *records[ENGINE_SOME_MAX];
+    gt_assert(count <= ENGINE_SOME_MAX);
+    records_ahead(e, requests, count, records);
     for (uint32_t i = 0; i < count; i++) {
-        const struct store_request *r = &requests[i];
-        if (!reads_its_key(r))
-            continue;
-        keys[found] = index_data_key(bytes[found], r->partition, hash_bytes(r->key), r->key);
-        found++;
+        struct ahead ahead = {requests[i].partition, requests[i].key, records[i]};
+        e->ahead = records[i] ? &ahead : NULL;
+        engine_submit(e, &requests[i], now_us);
+        e->ahead = NULL;
+        blob_unref(records[i]);
     }
-    /* One alone would only be walked twice. */
-    if (found > 1)
-        e->index->prefetch(e->index, READ_LANE_LOOP, INDEX_DATA, keys, found);
 }
 
 /* ---- one operation --------------------------------------------------------------------------- */

@@ -38,7 +38,7 @@ struct lane {
 /* Requests of this turn, in order: what several of them will read is fetched side by side, since
  * one search after the other waits for memory most of its time. */
 struct arrived {
-    struct store_request items[ENGINE_PREFETCH_MAX];
+    struct store_request items[ENGINE_SOME_MAX];
     uint32_t count;
 };
 
@@ -145,12 +145,10 @@ static void arrived_give(struct store *s, uint64_t now)
     struct arrived *a = &s->arrived;
     if (a->count == 0)
         return;
-    engine_prefetch(s->engine, a->items, a->count);
-    for (uint32_t i = 0; i < a->count; i++) {
+    for (uint32_t i = 0; i < a->count; i++)
         if (a->items[i].kind == STORE_LOAD)
             engine_note_read(s->engine, false);
-        engine_submit(s->engine, &a->items[i], now);
-    }
+    engine_submit_some(s->engine, a->items, a->count, now);
     a->count = 0;
 }
 
@@ -283,7 +281,7 @@ void store_submit(struct store *s, const struct store_request *r)
     sample(s);
     if (cold_take(s, &request))
         return;
-    if (s->arrived.count == ENGINE_PREFETCH_MAX)
+    if (s->arrived.count == ENGINE_SOME_MAX)
         arrived_give(s, now_us());
     s->arrived.items[s->arrived.count++] = request;
 }

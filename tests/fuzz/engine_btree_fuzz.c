@@ -165,7 +165,10 @@ static void table_try(const struct btree *s, const struct btree_root *t, bool ch
         gt_assert(changed || found == (i < LEAVES * KEYS ? 0 : GT_ENOTFOUND));
         int guard = btree_guard(s, t, key, is_sound, &guarded);
         gt_assert(changed || guard == 0);
-        btree_prefetch(s, t, &key, 1);
+        struct slice some;
+        btree_find_some(s, t, &key, 1, &some);
+        gt_assert(!some.data || (found == 0 && slice_equal(some, value)));
+        gt_assert(changed || found != 0 || some.data || value.bytes > PAGE);
         btree_scan(s, t, key, is_sound, take, &rest, &hole);
         gt_assert(changed || rest.count == LEAVES * KEYS - i);
     }

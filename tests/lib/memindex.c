@@ -28,7 +28,7 @@ struct memindex {
     struct table tables[INDEX_TABLES];
     struct index_write write;
     unsigned resident;
-    uint64_t calls[6], prefetched;
+    uint64_t calls[6], some;
     unsigned fail_calls;
     uint64_t fail_in;
     int fail_error;
@@ -172,15 +172,18 @@ static bool mem_hole(struct index *x, unsigned lane, struct slice *from, struct 
     return false;
 }
 
-static void mem_prefetch(struct index *x, unsigned lane, enum index_table table,
-                         const struct slice *keys, unsigned count)
+static void mem_get_some(struct index *x, unsigned lane, enum index_table table,
+                         const struct slice *keys, unsigned count, struct blob **values)
 {
     struct memindex *m = mem_of(x);
-    gt_assert(lane < INDEX_LANES && table < INDEX_TABLES);
+    gt_assert(lane < INDEX_LANES && table < INDEX_TABLES && count <= INDEX_SOME_MAX);
     pthread_mutex_lock(&m->lock);
-    for (unsigned i = 0; i < count; i++)
-        gt_assert(keys[i].bytes > 0 && keys[i].bytes <= INDEX_KEY_BYTES_MAX);
-    m->prefetched += count;
+    for (unsigned i = 0; i < count; i++) {
+        const struct table *t = &m->tables[table];
+        size_t at = table_find(t, keys[i]);
+        values[i] = table_has(t, at, keys[i]) ? blob_ref(t->items[at].value) : NULL;
+    }
+    m->some += count;
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -316,7 +319,7 @@ struct index *memindex_new(void)
     gt_assert(m);
     m->index = (struct index){
         .get = mem_get,
-        .prefetch = mem_prefetch,
+        .get_some = mem_get_some,
         .scan = mem_scan,
         .hole = mem_hole,
         .begin = mem_begin,
@@ -358,9 +361,9 @@ void memindex_cut(struct index *x, struct memcut *cut)
     pthread_mutex_unlock(&m->lock);
 }
 
-uint64_t memindex_prefetched(const struct index *x)
+uint64_t memindex_some(const struct index *x)
 {
-    return mem_of(x)->prefetched;
+    return mem_of(x)->some;
 }
 
 uint64_t memindex_calls(const struct index *x, unsigned calls)

@@ -28,8 +28,8 @@ void memindex_fail(struct index *x, unsigned calls, uint64_t nth, int error, boo
 void memindex_cut(struct index *x, struct memcut *cut);
 /* Calls made of these kinds since the birth of the index. */
 uint64_t memindex_calls(const struct index *x, unsigned calls);
-/* Keys that were named as read soon, since the birth of the index. */
-uint64_t memindex_prefetched(const struct index *x);
+/* Keys that were asked for several at once, since the birth of the index. */
+uint64_t memindex_some(const struct index *x);
 /* Drops a write that is open, and ends the failing. */
 void memindex_crash(struct index *x);
 
