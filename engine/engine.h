@@ -71,7 +71,7 @@
  *
  * CHECKPOINT: the overlay is frozen at one LSN (the cut), with the encoded clocks of its dirty
  * partitions; written in key order as several transactions over whole consecutive partitions (each
- * about 5,000 records or 8 MiB); the partition's value says LSN = cut; the last transaction moves
+ * about 3,000 records or 8 MiB); the partition's value says LSN = cut; the last transaction moves
  * "applied". Replay skips a record whose LSN is not above its partition's LSN, so replay over half
  * a checkpoint is exact and reads nothing from the index.
  *

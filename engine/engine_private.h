@@ -42,7 +42,7 @@
 #define META_NAME_MAX         255u
 /* A chunk's pages are in memory until its commit, which hands them to the disk at once, in front of
  * the next batch of the log. */
-#define CHUNK_RECORDS_DEFAULT    5000u
+#define CHUNK_RECORDS_DEFAULT    3000u
 #define CHUNK_BYTES              (8u << 20)
 #define CHUNK_OPERATIONS         65536u /* rows of them: the loop writes them down, and waits for that */
 #define LIVE_SEGMENTS_CHECKPOINT 2u  /* more of them with log not yet applied: checkpoint */
