@@ -899,7 +899,7 @@ static int unheard_include(struct engine *e)
     return error;
 }
 
-static int versions_merge(struct engine *e, const struct write *w, const struct clock *sender)
+static int sides_merge(struct engine *e, const struct write *w, const struct clock *sender)
 {
     if (BARE)
         return bare_merge(&e->local, &e->incoming, &e->merged);
@@ -919,7 +919,7 @@ static int merge_write(struct engine *e, struct write *w, bool parked)
     const struct clock *sender = r->pulled ? &e->incoming_clock : NULL;
     int error = BARE ? 0 : twins_name(e, r, w->hash, &w->partition->clock);
     if (!error)
-        error = versions_merge(e, w, sender);
+        error = sides_merge(e, w, sender);
     e->merged.unknown = false;
     if (!error && merge_closed(e, w))
         error = GT_EINCARNATION;

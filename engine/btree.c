@@ -155,12 +155,17 @@ static inline int key_compare(struct slice a, struct slice b)
     return slice_compare(a, b);
 }
 
-static inline int way_compare(const struct way *w, struct slice a, struct slice b)
+static inline int node_compare(bool numbers, struct slice a, struct slice b)
 {
-    if (!w->numbers || a.bytes != 8 || b.bytes != 8)
+    if (!numbers || a.bytes != 8 || b.bytes != 8)
         return key_compare(a, b);
     uint64_t left = le64_get(a.data), right = le64_get(b.data);
     return left < right ? -1 : left > right;
+}
+
+static inline int way_compare(const struct way *w, struct slice a, struct slice b)
+{
+    return node_compare(w->numbers, a, b);
 }
 
 static bool way_begin(struct way *w, const struct btree *s, const struct btree_root *t)
@@ -202,30 +207,62 @@ static inline bool key_at(const struct btree *s, const uint8_t *page, unsigned i
     return key->bytes <= s->page_bytes - offset - NODE_BYTES;
 }
 
-/* To the last node of the level that is not above the key, or to the first; *equal: it is the
- * key's. */
+/* The search for a key among the nodes of a page, by the same steps as LMDB, which finds what is
+ * found here. */
+struct search {
+    int low, high;
+    bool equal;
+};
+
+static inline struct search search_begin(unsigned count, bool branch)
+{
+    return (struct search){.low = branch ? 1 : 0, .high = (int)count - 1};
+}
+
+static inline bool search_goes_on(const struct search *x)
+{
+    return x->low <= x->high && !x->equal;
+}
+
+/* The node that the next step looks at. */
+static inline unsigned search_next(const struct search *x)
+{
+    return (unsigned)(x->low + x->high) / 2;
+}
+
+/* False when the node does not lie in the page. */
+static inline bool search_step(struct search *x, const struct btree *s, const uint8_t *page,
+                               bool numbers, struct slice key)
+{
+    int middle = (int)search_next(x);
+    struct slice found;
+    if (!key_at(s, page, (unsigned)middle, &found))
+        return false;
+    int order = node_compare(numbers, found, key);
+    x->equal = order == 0;
+    if (order <= 0)
+        x->low = middle + 1;
+    else
+        x->high = middle - 1;
+    return true;
+}
+
+/* When it has ended: the last node that is not above the key, or the first. */
+static inline unsigned search_place(const struct search *x)
+{
+    return x->low > 0 ? (unsigned)x->low - 1 : 0;
+}
+
+/* *equal: the node is the key's. */
 static bool level_search(struct way *w, unsigned depth, struct slice key, bool *equal)
 {
     struct level *l = &w->level[depth];
-    int low = depth + 1 < w->levels ? 1 : 0, high = (int)l->count - 1;
-    struct slice found;
-    *equal = false;
-    while (low <= high) { /* by the same steps as LMDB, which finds what is found here */
-        int middle = (low + high) / 2;
-        if (!key_at(w->s, l->page, (unsigned)middle, &found))
+    struct search x = search_begin(l->count, depth + 1 < w->levels);
+    while (search_goes_on(&x))
+        if (!search_step(&x, w->s, l->page, w->numbers, key))
             return false;
-        int order = way_compare(w, found, key);
-        if (order == 0) {
-            *equal = true;
-            l->at = (unsigned)middle;
-            return true;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle - 1;
-    }
-    l->at = low > 0 ? (unsigned)low - 1 : 0;
+    *equal = x.equal;
+    l->at = search_place(&x);
     return true;
 }
 
@@ -452,7 +489,7 @@ struct probe {
     uint64_t number;     /* of the page */
     const uint8_t *page; /* NULL: not entered yet */
     unsigned depth;
-    int low, high;
+    struct search search; /* in the page */
 };
 
 static void lines_fetch(const uint8_t *at, size_t bytes)
@@ -473,23 +510,22 @@ static bool probe_enter(const struct btree *s, const struct btree_root *t, struc
 {
     bool branch = p->depth + 1 < t->levels;
     p->page = page_at(s, p->number, branch ? KIND_BRANCH : KIND_LEAF);
-    p->low = branch ? 1 : 0;
-    p->high = p->page ? (int)page_nodes(s, p->page) - 1 : -1;
-    return p->high >= p->low;
+    unsigned count = p->page ? page_nodes(s, p->page) : 0;
+    p->search = search_begin(count, branch);
+    return count > 0;
 }
 
-/* The node at which the search of a page has ended. False: that was the leaf. */
-static bool probe_leave(const struct btree *s, const struct btree_root *t, struct probe *p,
-                        unsigned at, bool equal)
+/* The search of the page has ended. False: that was the leaf. */
+static bool probe_leave(const struct btree *s, const struct btree_root *t, struct probe *p)
 {
     struct node n;
-    if (!node_at(s, p->page, at, &n))
+    if (!node_at(s, p->page, search_place(&p->search), &n))
         return false;
     if (++p->depth < t->levels) {
         probe_descend(s, p, n.child);
         return true;
     }
-    if (equal && n.flags == 0) {
+    if (p->search.equal && n.flags == 0) {
         *p->value = n.value;
         lines_fetch(n.value.data, n.value.bytes);
     }
@@ -499,26 +535,11 @@ static bool probe_leave(const struct btree *s, const struct btree_root *t, struc
 /* One step, of which the memory is here by now; the next one's is asked for. False: it is over. */
 static bool probe_step(const struct btree *s, const struct btree_root *t, struct probe *p)
 {
-    struct slice found;
-    if (!p->page) {
-        if (!probe_enter(s, t, p))
-            return false;
-    } else {
-        int middle = (p->low + p->high) / 2;
-        if (!key_at(s, p->page, (unsigned)middle, &found))
-            return false;
-        int order = key_compare(found, p->key);
-        if (order == 0)
-            return probe_leave(s, t, p, (unsigned)middle, true);
-        if (order < 0)
-            p->low = middle + 1;
-        else
-            p->high = middle - 1;
-    }
-    if (p->low > p->high)
-        return probe_leave(s, t, p, p->low > 0 ? (unsigned)p->low - 1 : 0, false);
-    unsigned next = (unsigned)(p->low + p->high) / 2;
-    __builtin_prefetch(p->page + le16_get(p->page + HEAD_BYTES + 2 * next));
+    if (p->page ? !search_step(&p->search, s, p->page, false, p->key) : !probe_enter(s, t, p))
+        return false;
+    if (!search_goes_on(&p->search))
+        return probe_leave(s, t, p);
+    __builtin_prefetch(p->page + le16_get(p->page + HEAD_BYTES + 2 * search_next(&p->search)));
     return true;
 }
 

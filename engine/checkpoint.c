@@ -40,7 +40,7 @@ static int number_compare(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* The entries that nobody took away lie all over the memory: for whoever is not waited for. */
+/* The keys lie all over the memory, and nobody waits for the thread that gives them up. */
 static void frozen_logs_release(struct checkpoint *cp)
 {
     for (uint32_t i = 0; i < cp->partition_count; i++)
@@ -82,8 +82,8 @@ static bool freeze_partitions(struct engine *e, uint64_t cut)
     return !cp->states.failed;
 }
 
-/* After all that can fail. */
-static void freeze_logs(struct engine *e)
+/* What the partitions give away, after all that can fail. */
+static void partitions_frozen(struct engine *e)
 {
     struct checkpoint *cp = &e->checkpoint;
     cp->partition_count = e->active->dirty_count;
@@ -127,7 +127,7 @@ bool checkpoint_freeze(struct engine *e)
         return false;
     }
     parcels_frozen(&e->parcels, cut);
-    freeze_logs(e);
+    partitions_frozen(e);
     cp->overlay = e->active;
     e->active = e->spare;
     e->spare = NULL;
@@ -342,8 +342,9 @@ void checkpoint_job_run(struct engine_job *j)
     if (j->kind == JOB_RETIRE) {
         overlay_clear(j->retired);
         frozen_logs_release(j->checkpoint);
-    } else if (!j->result)
+    } else if (!j->result) {
         j->result = chunk_write(j);
+    }
 }
 
 bool engine_checkpoint_running(const struct engine *e)

@@ -148,9 +148,11 @@ void dotlog_learn(struct dotlog *l, uint32_t at, enum dotlog_kind kind)
     l->waiting += entry->kind != DOTLOG_VALUE;
 }
 
-/* Entry and key are left to the caller, with all entries where they were. */
-static void entry_end(struct dotlog *l, const struct dotlog_entry *entry)
+/* It stays where it is, without a key, until the caller leaves it out. */
+static void entry_end(struct dotlog *l, struct dotlog_entry *entry)
 {
+    blob_unref(entry->key);
+    entry->key = NULL;
     l->waiting -= entry->kind != DOTLOG_VALUE;
     if (is_fresh(l, entry))
         change_undo(l, entry->change);
@@ -163,11 +165,9 @@ void dotlog_drop(struct dotlog *l, struct dot d)
     uint32_t at = dotlog_place(l, d);
     if (!is_at(l, at, d))
         return;
-    struct blob *key = l->entries[at].key;
     entry_end(l, &l->entries[at]);
     l->count--;
     memmove(&l->entries[at], &l->entries[at + 1], (l->count - at) * sizeof(*l->entries));
-    blob_unref(key);
 }
 
 static bool all_cover(const struct clock *clocks, uint32_t count, struct dot d)
@@ -178,7 +178,6 @@ static bool all_cover(const struct clock *clocks, uint32_t count, struct dot d)
     return true;
 }
 
-/* Ends the entries whose key was taken away by the caller. */
 static void entries_close_up(struct dotlog *l)
 {
     uint32_t kept = 0;
@@ -188,14 +187,6 @@ static void entries_close_up(struct dotlog *l)
     l->count = kept;
 }
 
-static void entry_take(struct dotlog *l, uint32_t at)
-{
-    struct blob *key = l->entries[at].key;
-    entry_end(l, &l->entries[at]);
-    l->entries[at].key = NULL;
-    blob_unref(key);
-}
-
 int dotlog_confirm(struct dotlog *l, const struct clock *clocks, uint32_t count)
 {
     int error = dotlog_reserve(l, 0, l->count);
@@ -203,7 +194,7 @@ int dotlog_confirm(struct dotlog *l, const struct clock *clocks, uint32_t count)
         return error;
     for (uint32_t i = 0; i < l->count; i++)
         if (l->entries[i].kind == DOTLOG_VALUE && all_cover(clocks, count, l->entries[i].dot))
-            entry_take(l, i);
+            entry_end(l, &l->entries[i]);
     entries_close_up(l);
     return 0;
 }
@@ -214,7 +205,7 @@ int dotlog_clear(struct dotlog *l)
     if (error)
         return error;
     for (uint32_t i = 0; i < l->count; i++)
-        entry_take(l, i);
+        entry_end(l, &l->entries[i]);
     l->count = 0;
     return 0;
 }

@@ -34,9 +34,8 @@ enum dotlog_kind { DOTLOG_UNKNOWN, DOTLOG_VALUE, DOTLOG_TOMBSTONE };
 struct dotlog_entry {
     struct dot dot;
     struct blob *key; /* one reference */
-    uint32_t
-        change;   /* its place there, while it is not given to a checkpoint: if its dot is there */
-    uint8_t kind; /* enum dotlog_kind */
+    uint32_t change;  /* where its change is, if it has one: the dot there is its own */
+    uint8_t kind;     /* enum dotlog_kind */
 };
 
 /* What the index lacks. Of one dot there may be two: it went, and is back. */

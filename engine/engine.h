@@ -415,7 +415,7 @@ void engine_close(struct engine *e, bool clean);
 void engine_submit(struct engine *e, const struct store_request *r, uint64_t now_us);
 /* The same for several, at most ENGINE_SOME_MAX, in their order: what they will read in the index
  * is looked up side by side. */
-#define ENGINE_SOME_MAX 64u
+#define ENGINE_SOME_MAX INDEX_SOME_MAX
 void engine_submit_some(struct engine *e, const struct store_request *requests, uint32_t count,
                         uint64_t now_us);
 /* The next result, in the order in which they became ready; false when there is none. The caller

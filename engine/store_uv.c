@@ -35,7 +35,7 @@ struct lane {
     bool running;
 };
 
-/* Requests of this turn, in order: what several of them will read is fetched side by side, since
+/* Requests of this turn, in order: what several of them will read is looked up side by side, since
  * one search after the other waits for memory most of its time. */
 struct arrived {
     struct store_request items[ENGINE_SOME_MAX];
@@ -140,7 +140,7 @@ static void reader_run(void *arg)
 
 /* ---- results --------------------------------------------------------------------------------- */
 
-static void arrived_give(struct store *s, uint64_t now)
+static void arrived_give(struct store *s)
 {
     struct arrived *a = &s->arrived;
     if (a->count == 0)
@@ -148,7 +148,7 @@ static void arrived_give(struct store *s, uint64_t now)
     for (uint32_t i = 0; i < a->count; i++)
         if (a->items[i].kind == STORE_LOAD)
             engine_note_read(s->engine, false);
-    engine_submit_some(s->engine, a->items, a->count, now);
+    engine_submit_some(s->engine, a->items, a->count, now_us());
     a->count = 0;
 }
 
@@ -159,7 +159,7 @@ static bool deliver(struct store *s)
     struct store_result r;
     uint32_t left = DELIVER_MAX;
     do {
-        arrived_give(s, now_us());
+        arrived_give(s);
         while (left > 0 && engine_result(s->engine, &r)) {
             left--;
             s->inflight--;
@@ -247,7 +247,7 @@ static bool cold_take(struct store *s, const struct store_request *r)
 static void cold_give(struct store *s, uint64_t now)
 {
     struct cold *c = &s->cold;
-    arrived_give(s, now); /* these came before */
+    arrived_give(s); /* these came before */
     for (;;) {
         struct store_request r;
         uv_mutex_lock(&s->lock);
@@ -282,7 +282,7 @@ void store_submit(struct store *s, const struct store_request *r)
     if (cold_take(s, &request))
         return;
     if (s->arrived.count == ENGINE_SOME_MAX)
-        arrived_give(s, now_us());
+        arrived_give(s);
     s->arrived.items[s->arrived.count++] = request;
 }
 

@@ -24,28 +24,15 @@ __attribute__((target("sse4.2"))) static uint32_t crc_short(uint32_t crc, const 
     return crc;
 }
 
-static bool is_short(size_t bytes)
-{
-    return bytes <= SHORT_BYTES && __builtin_cpu_supports("sse4.2");
-}
-#else
-static uint32_t crc_short(uint32_t crc, const uint8_t *at, size_t bytes)
-{
-    (void)at, (void)bytes;
-    return crc;
-}
-
-static bool is_short(size_t bytes)
-{
-    return bytes == 0;
-}
 #endif
 
 uint32_t crc_update(uint32_t crc, const void *data, size_t bytes)
 {
     const uint8_t *at = data;
-    if (is_short(bytes))
+#if defined(__x86_64__)
+    if (bytes <= SHORT_BYTES && __builtin_cpu_supports("sse4.2"))
         return ~crc_short(~crc, at, bytes);
+#endif
     /* libisal takes an int length and neither inverts before nor after. */
     crc = ~crc;
     while (bytes > 0) {

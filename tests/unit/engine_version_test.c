@@ -1082,38 +1082,57 @@ static void superseded_is_settled_when_one_sibling_alone_can_have_done_it(void *
     state_close(&s);
 }
 
+/* Two operations at A, the second above the first; and both tried again at B, which took them in
+ * opposite order. */
+static void put_in_opposite_order(uint8_t flags_at_a, uint64_t first_stamp, struct state *a,
+                                  struct state *b)
+{
+    struct state next = {0};
+    struct sibling one = write_of(A, 1, "one"), two = write_of(A, 2, "two");
+    memset(one.op, 7, OP_ID_BYTES);
+    memset(two.op, 8, OP_ID_BYTES);
+    one.flags |= flags_at_a;
+    two.flags |= flags_at_a;
+    one.stamp = first_stamp;
+    two.stamp = 20;
+    put(&(struct state){0}, NULL, true, one, &next, NULL);
+    put(&next, NULL, true, two, a, NULL);
+    one.dot.actor = two.dot.actor = B;
+    one.dot.seq = 2;
+    two.dot.seq = 1;
+    one.flags |= SIBLING_RETRIED;
+    two.flags |= SIBLING_RETRIED;
+    two.stamp = 12;
+    one.stamp = 14;
+    put(&(struct state){0}, NULL, true, two, &next, NULL);
+    put(&next, NULL, true, one, b, NULL);
+    state_close(&next);
+}
+
+/* Whoever meets whom, this one alone is left. */
+static void assert_one_left(const struct state *a, const struct state *b, struct dot left,
+                            struct state *out)
+{
+    struct state other = {0};
+    assert_int_equal(version_merge(a, NULL, b, NULL, out), 0);
+    assert_int_equal(version_merge(b, NULL, a, NULL, &other), 0);
+    assert_true(state_equal(out, &other));
+    assert_int_equal(out->sibling_count, 1);
+    assert_true(dot_compare(out->siblings[0].dot, left) == 0);
+    state_close(&other);
+}
+
 /* Two operations were tried again through two coordinators, which took them in opposite order: each
  * is named where the other is live. The later one stays, whoever meets whom. */
 static void of_two_in_opposite_order_the_later_stays(void **unused)
 {
     (void)unused;
-    struct state a = {0}, b = {0}, next = {0}, out = {0}, other = {0};
-    struct sibling one = write_of(A, 1, "one"), two = write_of(A, 2, "two");
-    memset(one.op, 7, OP_ID_BYTES);
-    memset(two.op, 8, OP_ID_BYTES);
-    one.flags |= SIBLING_RETRIED;
-    two.flags |= SIBLING_RETRIED;
-    one.stamp = 10;
-    two.stamp = 20;
-    put(&(struct state){0}, NULL, true, one, &next, NULL);
-    put(&next, NULL, true, two, &a, NULL);
-    one.dot.actor = two.dot.actor = B;
-    one.dot.seq = 2;
-    two.dot.seq = 1;
-    two.stamp = 12;
-    one.stamp = 14;
-    put(&(struct state){0}, NULL, true, two, &next, NULL);
-    put(&next, NULL, true, one, &b, NULL);
-    assert_int_equal(version_merge(&a, NULL, &b, NULL, &out), 0);
-    assert_int_equal(version_merge(&b, NULL, &a, NULL, &other), 0);
-    assert_true(state_equal(&out, &other));
-    assert_int_equal(out.sibling_count, 1);
-    assert_true(dot_compare(out.siblings[0].dot, (struct dot){A, 2}) == 0);
+    struct state a = {0}, b = {0}, out = {0};
+    put_in_opposite_order(SIBLING_RETRIED, 10, &a, &b);
+    assert_one_left(&a, &b, (struct dot){A, 2}, &out);
     state_close(&a);
     state_close(&b);
-    state_close(&next);
     state_close(&out);
-    state_close(&other);
 }
 
 /* The same, where the one of them that stays by the rule above is a first attempt, of which nobody
@@ -1122,30 +1141,14 @@ static void of_two_in_opposite_order_the_later_stays(void **unused)
 static void of_two_that_take_each_other_away_one_is_left(void **unused)
 {
     (void)unused;
-    struct state a = {0}, b = {0}, next = {0}, out = {0}, other = {0}, again = {0};
-    struct sibling one = write_of(A, 1, "one"), two = write_of(A, 2, "two");
-    memset(one.op, 7, OP_ID_BYTES);
-    memset(two.op, 8, OP_ID_BYTES);
-    one.stamp = 18;
-    two.stamp = 20;
-    put(&(struct state){0}, NULL, true, one, &next, NULL);
-    put(&next, NULL, true, two, &a, NULL);
+    struct state a = {0}, b = {0}, out = {0}, again = {0};
+    const uint64_t one_stamp = 18;
+    uint8_t one_op[OP_ID_BYTES];
+    memset(one_op, 7, OP_ID_BYTES);
+    put_in_opposite_order(0, one_stamp, &a, &b);
     /* A row becomes a name where another attempt comes. */
-    assert_int_equal(history_name(&a.history, one.op, one.stamp, two.stamp), 0);
-    one.dot.actor = two.dot.actor = B;
-    one.dot.seq = 2;
-    two.dot.seq = 1;
-    one.flags |= SIBLING_RETRIED;
-    two.flags |= SIBLING_RETRIED;
-    two.stamp = 12;
-    one.stamp = 14;
-    put(&(struct state){0}, NULL, true, two, &next, NULL);
-    put(&next, NULL, true, one, &b, NULL);
-    assert_int_equal(version_merge(&a, NULL, &b, NULL, &out), 0);
-    assert_int_equal(version_merge(&b, NULL, &a, NULL, &other), 0);
-    assert_true(state_equal(&out, &other));
-    assert_int_equal(out.sibling_count, 1);
-    assert_true(dot_compare(out.siblings[0].dot, (struct dot){B, 2}) == 0);
+    assert_int_equal(history_name(&a.history, one_op, one_stamp, 20), 0);
+    assert_one_left(&a, &b, (struct dot){B, 2}, &out);
     /* With either of them once more nothing changes. */
     assert_int_equal(version_merge(&out, NULL, &a, NULL, &again), 0);
     assert_true(state_equal(&out, &again));
@@ -1153,9 +1156,7 @@ static void of_two_that_take_each_other_away_one_is_left(void **unused)
     assert_true(state_equal(&out, &again));
     state_close(&a);
     state_close(&b);
-    state_close(&next);
     state_close(&out);
-    state_close(&other);
     state_close(&again);
 }
 
